@@ -1,0 +1,23 @@
+package chat
+
+// Decoder reads one provider answer as it arrives and says what the client gets
+// in its place. It belongs to one attempt and is not safe for concurrent use.
+type Decoder interface {
+	// Feed takes the next bytes of the body, cut anywhere; last marks the end
+	// (with or without bytes). It returns the bytes for the client, which may
+	// be none yet. When they are the chunk itself, unchanged, the result is the
+	// chunk: see [Untouched]. The result is valid until the next Feed.
+	//
+	// An answer that fails in the middle of a stream ends with an error event;
+	// a blocking one returns nothing and Result has the Failure.
+	Feed(chunk []byte, last bool) []byte
+	// Result is what is known of the answer so far, complete after the last
+	// Feed.
+	Result() chat.Result
+}
+
+// Untouched reports whether a Decoder's output is its input, byte for byte in
+// the same memory, so that nothing need be sent back for it.
+func Untouched(chunk, out []byte) bool {
+	return len(chunk) == len(out) && (len(out) == 0 || &chunk[0] == &out[0])
+}

@@ -1,0 +1,15 @@
+// Package chat is the pivot between OpenAI's format and every provider's.
+//
+// On the way in, [Parse] reads a client's body once: strictly, with the place of
+// each member, and no deeper than it must. A provider that speaks OpenAI's
+// format gets that text edited in place. For a provider with a tongue of its
+// own, [Request.Completion] decodes the rest (messages, tools, formats) the
+// first time it is asked, once for all attempts of a cascade.
+//
+// On the way back, a provider's decoder says what it read (text, a tool call, a
+// finish reason) to a [Writer], and the Writer alone knows how OpenAI writes it:
+// as chunks of an event stream while they come, or as one JSON answer. So each
+// provider is mapped once, for streaming and blocking answers alike, and the
+// rules of the stream (role first, one finish reason, usage last) are kept in
+// one place.
+package chat

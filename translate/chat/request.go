@@ -1,0 +1,191 @@
+package chat
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Endpoint is one of OpenAI's JSON endpoints, named by its path after /v1/.
+type Endpoint string
+
+// The endpoints this project knows.
+const (
+	Completions     Endpoint = "chat/completions"
+	TextCompletions Endpoint = "completions"
+	Embeddings      Endpoint = "embeddings"
+	Responses       Endpoint = "responses"
+	Moderations     Endpoint = "moderations"
+	Images          Endpoint = "images/generations"
+	Speech          Endpoint = "audio/speech"
+	Rerank          Endpoint = "rerank"
+)
+
+// Request is a client's request, parsed once and shared by all its attempts. It
+// must not be changed after Parse and is safe for concurrent use.
+type Request struct {
+	Endpoint Endpoint
+	Body     *jsonedit.Object
+	Model    string // the name the client asked for: a model group, an alias
+	Stream   bool
+	// WantsUsage: the client asked for usage in its stream
+	// (stream_options.include_usage).
+	WantsUsage bool
+
+	messages func() ([]Message, error)
+	tools    func() ([]Tool, error)
+}
+
+// Parse reads a client's body. The Request refers to body, which must not be
+// changed afterwards. model is the name taken from the path (Azure-style URLs);
+// when empty the body must have one. The error is always an *upstream.Error
+// with status 400 that says where the body is wrong.
+func Parse(endpoint Endpoint, body []byte, model string) (*Request, error) {
+	object, err := jsonedit.Parse(body)
+	if err != nil {
+		return nil, upstream.BadRequest("", "We could not parse the JSON body of your request: "+err.Error())
+	}
+	r := &Request{Endpoint: endpoint, Body: object, Model: model}
+	if err := r.readHead(); err != nil {
+		return nil, err
+	}
+	r.messages = sync.OnceValues(r.decodeMessages)
+	r.tools = sync.OnceValues(r.decodeTools)
+	return r, nil
+}
+
+// readHead reads the members that decide what happens to the request.
+func (r *Request) readHead() error {
+	for _, m := range r.Body.Members() {
+		value := r.Body.Value(m)
+		switch m.Name {
+		case "model":
+			if r.Model != "" {
+				continue // the path names it
+			}
+			if err := r.member("model", value, &r.Model, "a string"); err != nil {
+				return err
+			}
+		case "stream":
+			if err := r.member("stream", value, &r.Stream, "a boolean"); err != nil {
+				return err
+			}
+		case "stream_options":
+			var o struct {
+				IncludeUsage bool `json:"include_usage"`
+			}
+			if err := r.member("stream_options", value, &o, "an object"); err != nil {
+				return err
+			}
+			r.WantsUsage = o.IncludeUsage
+		}
+	}
+	if r.Model == "" {
+		return upstream.BadRequest("model", "you must provide a model parameter")
+	}
+	r.WantsUsage = r.WantsUsage && r.Stream
+	return r.checkShape()
+}
+
+// checkShape refuses what no provider accepts, so that the error is the same
+// whichever deployment would have been chosen.
+func (r *Request) checkShape() error {
+	switch r.Endpoint {
+	case Completions:
+		v, ok := r.Body.Get("messages")
+		if !ok {
+			return upstream.BadRequest("messages", "missing required parameter: 'messages'")
+		}
+		if v.Kind() != '[' {
+			return upstream.BadRequest("messages", "'messages' must be an array of messages")
+		}
+	case Embeddings:
+		if !r.Body.Has("input") {
+			return upstream.BadRequest("input", "missing required parameter: 'input'")
+		}
+	}
+	return nil
+}
+
+func (r *Request) member(name string, value jsontext.Value, into any, want string) error {
+	if value.Kind() == 'n' {
+		return nil
+	}
+	if err := json.Unmarshal(value, into); err != nil {
+		return upstream.BadRequest(name, "'"+name+"' must be "+want)
+	}
+	return nil
+}
+
+// steering lists the members that speak to the gateway and never reach a
+// provider. metadata, user and store do: they are OpenAI's own.
+func steering(name string) bool {
+	switch name {
+	case "cache", "caching", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "disable_fallbacks",
+		"num_retries", "timeout", "request_timeout", "stream_timeout", "tags", "drop_params", "additional_drop_params",
+		"allowed_openai_params", "mock_response", "litellm_trace_id", "litellm_session_id", "litellm_call_id", "ttl",
+		"no-log", "guardrails":
+		return true
+	}
+	return false
+}
+
+// IsSteering reports whether a request member speaks to the gateway only.
+func IsSteering(name string) bool { return steering(name) }
+
+// Params returns every member of the request that a provider may get, the
+// deployment's defaults for those the client did not give included. A client's
+// null counts as absent.
+func (r *Request) Params(defaults []upstream.Param) []upstream.Param {
+	members := r.Body.Members()
+	params := make([]upstream.Param, 0, len(members)+len(defaults))
+	for _, m := range members {
+		value := r.Body.Value(m)
+		if steering(m.Name) || value.Kind() == 'n' {
+			continue
+		}
+		params = append(params, upstream.Param{Name: m.Name, Value: value})
+	}
+	client := len(params)
+	for _, d := range defaults {
+		if !given(params[:client], d.Name) {
+			params = append(params, d)
+		}
+	}
+	return params
+}
+
+// given reports whether the client gave the parameter, under either of its
+// names if it has two.
+func given(params []upstream.Param, name string) bool {
+	for i := range params {
+		if params[i].Name == name || Twin(params[i].Name) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Twin returns the other name of a parameter that OpenAI renamed, or "".
+func Twin(name string) string {
+	switch name {
+	case "max_tokens":
+		return "max_completion_tokens"
+	case "max_completion_tokens":
+		return "max_tokens"
+	}
+	return ""
+}
+
+// ModelNotFound is the 404 OpenAI answers for a model it does not have.
+func ModelNotFound(model string) *upstream.Error {
+	return &upstream.Error{
+		Status: http.StatusNotFound, Type: "invalid_request_error", Param: "model", Code: "model_not_found",
+		Message: "The model `" + model + "` does not exist or you do not have access to it.",
+	}
+}

@@ -1,0 +1,35 @@
+package translate
+
+import (
+	"fmt"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Translator speaks for one deployment. It holds no state of a request and is
+// safe for concurrent use.
+type Translator interface {
+	// Supports reports whether the deployment's provider has the endpoint.
+	Supports(chat.Endpoint) bool
+	// Request writes the call for one attempt. An error is an *upstream.Error
+	// for the client: the request asks for what the provider cannot do.
+	Request(*chat.Request) (*upstream.Call, error)
+	// Decoder reads the answer to that call when its status is 2xx.
+	Decoder(*chat.Request, upstream.Head) Decoder
+	// Failure reads the answer when its status is not 2xx.
+	Failure(upstream.Head, []byte) *upstream.Error
+}
+
+// Decoder reads one provider answer as it arrives: see [chat.Decoder].
+type Decoder = chat.Decoder
+
+// Bind returns the Translator of a deployment. The error says what the
+// deployment lacks.
+func Bind(t *upstream.Target) (Translator, error) {
+	bind, ok := provider(t.Provider)
+	if !ok {
+		return nil, fmt.Errorf("no translator for provider %q", t.Provider)
+	}
+	return bind(t)
+}

@@ -1,0 +1,96 @@
+package upstream
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/secret"
+)
+
+// Target is one deployment as a provider's translator sees it. It is built once
+// when the configuration is loaded and never changed.
+type Target struct {
+	Provider string // the provider's name in the model config: "openai", "anthropic", …
+	Model    string // the provider's own name of the model, or of the Azure deployment
+	// BaseURL is the configured or default api_base without a trailing slash:
+	// "https://api.openai.com/v1". It has no user info, query or fragment.
+	BaseURL string
+	// CustomBase says that BaseURL was configured, so that quirks of the
+	// provider's own servers need not hold there.
+	CustomBase bool
+
+	APIKey       secret.Text // zero: the deployment has no key and none is sent
+	AzureADToken secret.Text // Microsoft Entra token, instead of APIKey
+	APIVersion   string      // Azure's api-version
+	BaseModel    string      // model_info.base_model: what an Azure deployment really is
+	Organization string      // OpenAI-Organization
+	Headers      []ExtraHeader
+
+	// Defaults are request parameters of the deployment (temperature, …): they
+	// hold where the client's request does not have the parameter.
+	Defaults []Param
+
+	DropParams      bool     // drop parameters the provider lacks instead of refusing them
+	DropAlso        []string // additional_drop_params
+	AllowAlso       []string // allowed_openai_params: pass although the provider is said to lack them
+	HideStreamUsage bool     // never ask for usage in streams that the client did not ask it for
+}
+
+// Param is one top-level member of a request body: a name and its JSON value.
+type Param struct {
+	Name  string
+	Value jsontext.Value
+}
+
+// ExtraHeader is a configured header (headers, extra_headers). Its value may be
+// a credential.
+type ExtraHeader struct {
+	Name  string
+	Value secret.Text
+}
+
+// Field is one HTTP header field; the name is in lower case.
+type Field struct{ Name, Value string }
+
+// Header is a short list of HTTP header fields.
+type Header []Field
+
+// Get returns the first value of the named field (lower case), or "".
+func (h Header) Get(name string) string {
+	for i := range h {
+		if h[i].Name == name {
+			return h[i].Value
+		}
+	}
+	return ""
+}
+
+// Set replaces the first field of that name (lower case) or adds one.
+func (h *Header) Set(name, value string) {
+	for i := range *h {
+		if (*h)[i].Name == name {
+			(*h)[i].Value = value
+			return
+		}
+	}
+	*h = append(*h, Field{name, value})
+}
+
+// Call is one HTTP request to a provider. Its scheme and host are those of the
+// Target's BaseURL.
+type Call struct {
+	Method string
+	Path   string // with the query; starts with "/"
+	Header Header // what the provider gets, credentials included: never print it
+	Body   []byte
+}
+
+// Format shows the call without its headers and body, whatever the verb.
+func (c Call) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, c.Method, " ", c.Path) }
+
+// Head is the status and header of a provider's answer.
+type Head struct {
+	Status int
+	Header Header
+}
