@@ -13,7 +13,7 @@ type Decoder interface {
 	Feed(chunk []byte, last bool) []byte
 	// Result is what is known of the answer so far, complete after the last
 	// Feed.
-	Result() chat.Result
+	Result() Result
 }
 
 // Untouched reports whether a Decoder's output is its input, byte for byte in

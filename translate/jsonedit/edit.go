@@ -35,6 +35,14 @@ func (e *Edits) Empty() bool { return len(e.list) == 0 }
 // Touches reports whether the named member is changed by e.
 func (e *Edits) Touches(name string) bool { return e.find(name) != nil }
 
+// Value returns the value the named member was set to by e.
+func (e *Edits) Value(name string) (jsontext.Value, bool) {
+	if c := e.find(name); c != nil && c.value != nil {
+		return c.value, true
+	}
+	return nil, false
+}
+
 func (e *Edits) put(next edit) {
 	if old := e.find(next.name); old != nil {
 		*old = next
@@ -53,9 +61,10 @@ func (e *Edits) find(name string) *edit {
 }
 
 // Apply returns the object's text with the edits made and everything else as it
-// was. With no edits it returns the source itself, which must not be changed.
+// was. When the edits change nothing it returns the source itself, which must
+// not be changed.
 func (o *Object) Apply(e *Edits) []byte {
-	if e.Empty() {
+	if e.idle(o) {
 		return o.src
 	}
 	out := make([]byte, 0, len(o.src)+e.growth())
@@ -101,6 +110,16 @@ func (o *Object) tail() int {
 		return o.members[n-1].end
 	}
 	return o.open
+}
+
+// idle reports whether e changes nothing of o.
+func (e *Edits) idle(o *Object) bool {
+	for _, c := range e.list {
+		if c.value != nil || o.Has(c.name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *Edits) growth() int {

@@ -198,3 +198,34 @@ func BenchmarkScanner(b *testing.B) {
 		jsonedit.NewScanner("usage").Feed(body)
 	}
 }
+
+func TestMapArrayChangesOnlyTheElementsAsked(t *testing.T) {
+	source := jsontext.Value(`[ 1, {"a":2} ,3]`)
+	got, err := jsonedit.MapArray(source, func(v jsontext.Value) (jsontext.Value, error) {
+		if v.Kind() == '{' {
+			return jsontext.Value(`{}`), nil
+		}
+		return v, nil
+	})
+	if err != nil || string(got) != `[ 1, {} ,3]` {
+		t.Errorf("MapArray = %s, %v", got, err)
+	}
+	same, err := jsonedit.MapArray(source, func(v jsontext.Value) (jsontext.Value, error) { return v, nil })
+	if err != nil || &same[0] != &source[0] {
+		t.Errorf("an unchanged array was copied (%v)", err)
+	}
+}
+
+func TestFindSeesNamesAndNotText(t *testing.T) {
+	for text, want := range map[string]int{
+		`{"usage":1}`:               9,
+		`{"a":{"usage" : 1}}`:       16,
+		`{"a":"usage"}`:             -1,
+		`{"a":"\"usage\":1"}`:       -1,
+		`{"a":["usage"],"usage":2}`: 23,
+	} {
+		if got := jsonedit.Find([]byte(text), "usage"); got != want {
+			t.Errorf("Find(%s) = %d, want %d", text, got, want)
+		}
+	}
+}

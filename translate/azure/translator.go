@@ -1,0 +1,95 @@
+package azure
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/openai"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// DefaultAPIVersion is sent when the model config names none: the latest
+// generally available one.
+const DefaultAPIVersion = "2024-10-21"
+
+// Translator speaks to one Azure OpenAI deployment. It is safe for concurrent
+// use.
+type Translator struct {
+	prefix string // path up to the endpoint
+	query  string // "?api-version=…" or ""
+	header upstream.Header
+	editor *openai.BodyEditor
+}
+
+// New returns the Translator of an Azure deployment. The target's Model is the
+// name of the deployment in Azure.
+func New(t *upstream.Target) (*Translator, error) {
+	if t.BaseURL == "" {
+		return nil, fmt.Errorf("azure needs api_base (or AZURE_API_BASE): https://<resource>.openai.azure.com")
+	}
+	base, err := url.Parse(t.BaseURL)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	}
+	tr := &Translator{editor: openai.NewBodyEditor(t, true)}
+	tr.setPath(t, strings.TrimRight(base.EscapedPath(), "/"))
+	tr.header.Set("content-type", "application/json")
+	switch {
+	case !t.AzureADToken.IsZero():
+		tr.header.Set("authorization", "Bearer "+t.AzureADToken.Reveal())
+	case !t.APIKey.IsZero():
+		tr.header.Set("api-key", t.APIKey.Reveal())
+	}
+	for _, h := range t.Headers {
+		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
+	}
+	return tr, nil
+}
+
+func (tr *Translator) setPath(t *upstream.Target, base string) {
+	version := t.APIVersion
+	if v1 := strings.HasSuffix(base, "/openai/v1"); v1 || version == "v1" || version == "preview" && v1 {
+		if !v1 {
+			base = strings.TrimSuffix(base, "/openai") + "/openai/v1"
+		}
+		tr.prefix = base
+		return
+	}
+	if version == "" {
+		version = DefaultAPIVersion
+	}
+	base = strings.TrimSuffix(base, "/openai")
+	tr.prefix = base + "/openai/deployments/" + url.PathEscape(t.Model)
+	tr.query = "?api-version=" + url.QueryEscape(version)
+}
+
+// Supports reports true for every endpoint: what a deployment does not have the
+// service says itself.
+func (tr *Translator) Supports(chat.Endpoint) bool { return true }
+
+// Request edits the client's body for the deployment.
+func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
+	body, err := tr.editor.Edit(req)
+	if err != nil {
+		return nil, err
+	}
+	return &upstream.Call{
+		Method: "POST",
+		Path:   tr.prefix + "/" + string(req.Endpoint) + tr.query,
+		Header: openai.WithAccept(tr.header, req),
+		Body:   body,
+	}, nil
+}
+
+// Decoder relays the answer and reads its usage.
+func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
+	return openai.NewDecoder(req, head)
+}
+
+// Failure reads an error answer. Azure's type is often null and its code the
+// status as text; the API gateway in front of it has a shape of its own.
+func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
+	return upstream.ReadError(head, body)
+}

@@ -1,0 +1,72 @@
+package jsonedit
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MapArray rewrites the elements of a JSON array one by one and returns the
+// array; f returns its argument for an element that stays. When nothing changes
+// the result is array itself. A value that is no array comes back unchanged.
+func MapArray(array jsontext.Value, f func(jsontext.Value) (jsontext.Value, error)) (jsontext.Value, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(array))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '[' {
+		return array, err
+	}
+	var out []byte // nil until the first change
+	copied := 0    // array[:copied] is in out
+	for dec.PeekKind() != ']' {
+		element, err := dec.ReadValue()
+		if err != nil {
+			return array, err
+		}
+		end := int(dec.InputOffset())
+		changed, err := f(element)
+		if err != nil {
+			return array, err
+		}
+		if sameMemory(element, changed) {
+			continue
+		}
+		out = append(out, array[copied:end-len(element)]...)
+		out = append(out, changed...)
+		copied = end
+	}
+	if copied == 0 {
+		return array, nil
+	}
+	return append(out, array[copied:]...), nil
+}
+
+func sameMemory(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// Find returns the offset of the value of the first member with this name, at
+// any depth, or -1. It looks at bytes only: text must be valid JSON and the name
+// must not need escapes. A name inside a string never matches, for its quotes
+// are escaped there.
+func Find(text []byte, name string) int {
+	quoted := make([]byte, 0, 64)
+	quoted = append(append(append(quoted, '"'), name...), '"')
+	for at := 0; ; {
+		i := bytes.Index(text[at:], quoted)
+		if i < 0 {
+			return -1
+		}
+		i += at
+		at = i + len(quoted)
+		value := skipSpace(text, at)
+		if value < len(text) && text[value] == ':' && (i == 0 || text[i-1] != '\\') {
+			return skipSpace(text, value+1)
+		}
+	}
+}
+
+func skipSpace(text []byte, i int) int {
+	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {
+		i++
+	}
+	return i
+}

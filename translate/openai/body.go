@@ -1,0 +1,241 @@
+package openai
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// BodyEditor rewrites a client's body for one OpenAI-format deployment.
+type BodyEditor struct {
+	target    *upstream.Target
+	model     jsontext.Value
+	reasoning bool // the model takes max_completion_tokens only
+	genuine   bool // OpenAI's own servers or Azure's, not a compatible one
+}
+
+// NewBodyEditor returns the editor of a deployment. genuine says that the
+// server is OpenAI's own or Azure's: those refuse Anthropic's cache_control and
+// know the developer role; compatible servers are the other way round.
+func NewBodyEditor(t *upstream.Target, genuine bool) *BodyEditor {
+	model := t.Model
+	if t.BaseModel != "" {
+		model = t.BaseModel
+	}
+	return &BodyEditor{
+		target:    t,
+		model:     jsonedit.AppendString(nil, t.Model),
+		reasoning: reasoningModel(model),
+		genuine:   genuine,
+	}
+}
+
+// reasoningModel reports whether a model refuses max_tokens and wants
+// max_completion_tokens: the o-series and GPT-5 and later.
+// https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_tokens
+func reasoningModel(model string) bool {
+	name := model[strings.LastIndexByte(model, '/')+1:]
+	switch {
+	case len(name) >= 2 && name[0] == 'o' && name[1] >= '1' && name[1] <= '9':
+		return len(name) == 2 || name[2] == '-'
+	case strings.HasPrefix(name, "gpt-5"), strings.HasPrefix(name, "gpt-6"):
+		return true
+	}
+	return false
+}
+
+// Edit returns the body for the deployment. The client's text is kept except
+// for what must change; the error is an *upstream.Error.
+func (b *BodyEditor) Edit(req *chat.Request) ([]byte, error) {
+	var edits jsonedit.Edits
+	edits.Set("model", b.model)
+	for _, m := range req.Body.Members() {
+		if chat.IsSteering(m.Name) || slices.Contains(b.target.DropAlso, m.Name) {
+			edits.Delete(m.Name)
+		}
+	}
+	b.addDefaults(req, &edits)
+	if req.Stream && !req.WantsUsage && !b.target.HideStreamUsage {
+		if err := askForUsage(req, &edits); err != nil {
+			return nil, err
+		}
+	}
+	if req.Endpoint == chat.Completions {
+		b.editChat(req, &edits)
+	}
+	return req.Body.Apply(&edits), nil
+}
+
+func (b *BodyEditor) addDefaults(req *chat.Request, edits *jsonedit.Edits) {
+	for _, d := range b.target.Defaults {
+		if given(req, d.Name) {
+			continue
+		}
+		name := d.Name
+		if b.reasoning && name == "max_tokens" && req.Endpoint == chat.Completions {
+			name = "max_completion_tokens"
+		}
+		edits.Set(name, d.Value)
+	}
+}
+
+// given reports whether the client gave the parameter a value, under either of
+// its names. null is no value.
+func given(req *chat.Request, name string) bool {
+	if v, ok := req.Body.Get(name); ok && v.Kind() != 'n' {
+		return true
+	}
+	twin := chat.Twin(name)
+	if twin == "" {
+		return false
+	}
+	v, ok := req.Body.Get(twin)
+	return ok && v.Kind() != 'n'
+}
+
+// askForUsage sets stream_options.include_usage and keeps the other options.
+func askForUsage(req *chat.Request, edits *jsonedit.Edits) error {
+	if req.Endpoint != chat.Completions && req.Endpoint != chat.TextCompletions {
+		return nil
+	}
+	options, ok := req.Body.Get("stream_options")
+	if !ok || options.Kind() != '{' {
+		edits.Set("stream_options", jsontext.Value(`{"include_usage":true}`))
+		return nil
+	}
+	object, err := jsonedit.Parse(options)
+	if err != nil {
+		return upstream.BadRequest("stream_options", "'stream_options' must be an object")
+	}
+	var inner jsonedit.Edits
+	inner.Set("include_usage", jsontext.Value("true"))
+	edits.Set("stream_options", object.Apply(&inner))
+	return nil
+}
+
+// editChat makes the edits that only chat completions need.
+func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
+	if b.reasoning && req.Body.Has("max_tokens") {
+		if given(req, "max_completion_tokens") && req.Body.Has("max_completion_tokens") {
+			edits.Delete("max_tokens")
+		} else {
+			edits.Rename("max_tokens", "max_completion_tokens")
+		}
+	}
+	if !req.Body.Has("tools") && !edits.Touches("tools") && !req.Body.Has("functions") {
+		if req.Body.Has("tool_choice") {
+			edits.Delete("tool_choice")
+		}
+	}
+	if messages, ok := req.Body.Get("messages"); ok {
+		if changed := b.messages(messages); !chat.Untouched(messages, changed) {
+			edits.Set("messages", changed)
+		}
+	}
+	if tools, ok := req.Body.Get("tools"); ok && b.genuine && jsonedit.Find(tools, "cache_control") >= 0 {
+		edits.Set("tools", mapObjects(tools, withoutCacheControl))
+	}
+}
+
+// messages makes the edits inside messages. It looks at the bytes first: almost
+// always there is nothing to do and nothing is parsed again.
+func (b *BodyEditor) messages(messages jsontext.Value) jsontext.Value {
+	var rewrite []func(*jsonedit.Object, *jsonedit.Edits)
+	if b.genuine && jsonedit.Find(messages, "cache_control") >= 0 {
+		rewrite = append(rewrite, dropCacheControl)
+	}
+	if !b.genuine && bytes.Contains(messages, []byte(`"developer"`)) {
+		rewrite = append(rewrite, developerToSystem)
+	}
+	if i := jsonedit.Find(messages, "image_url"); i >= 0 {
+		rewrite = append(rewrite, imageParts)
+	}
+	if len(rewrite) == 0 {
+		return messages
+	}
+	return mapObjects(messages, func(o *jsonedit.Object, edits *jsonedit.Edits) {
+		for _, f := range rewrite {
+			f(o, edits)
+		}
+	})
+}
+
+// mapObjects edits each object of an array; other elements stay.
+func mapObjects(array jsontext.Value, f func(*jsonedit.Object, *jsonedit.Edits)) jsontext.Value {
+	out, err := jsonedit.MapArray(array, func(element jsontext.Value) (jsontext.Value, error) {
+		object, err := jsonedit.Parse(element)
+		if err != nil {
+			return element, nil //nolint:nilerr // no object: nothing of ours to edit
+		}
+		var edits jsonedit.Edits
+		f(object, &edits)
+		return object.Apply(&edits), nil
+	})
+	if err != nil {
+		return array // the body was validated; kept for safety
+	}
+	return out
+}
+
+func developerToSystem(o *jsonedit.Object, edits *jsonedit.Edits) {
+	if role, _ := o.Get("role"); string(role) == `"developer"` {
+		edits.SetString("role", "system")
+	}
+}
+
+// dropCacheControl removes Anthropic's cache_control from a message and its
+// content parts: OpenAI refuses members it does not know.
+func dropCacheControl(o *jsonedit.Object, edits *jsonedit.Edits) {
+	edits.Delete("cache_control")
+	editContent(o, edits, withoutCacheControl)
+}
+
+func withoutCacheControl(o *jsonedit.Object, edits *jsonedit.Edits) {
+	edits.Delete("cache_control")
+	if f, ok := o.Get("function"); ok && jsonedit.Find(f, "cache_control") >= 0 {
+		if object, err := jsonedit.Parse(f); err == nil {
+			var inner jsonedit.Edits
+			inner.Delete("cache_control")
+			edits.Set("function", object.Apply(&inner))
+		}
+	}
+}
+
+// editContent edits the parts of a message's content, on top of edits already
+// made to it.
+func editContent(o *jsonedit.Object, edits *jsonedit.Edits, f func(*jsonedit.Object, *jsonedit.Edits)) {
+	content, ok := edits.Value("content")
+	if !ok {
+		content, ok = o.Get("content")
+	}
+	if !ok || content.Kind() != '[' {
+		return
+	}
+	if changed := mapObjects(content, f); !chat.Untouched(content, changed) {
+		edits.Set("content", changed)
+	}
+}
+
+// imageParts gives image_url its object form and drops LiteLLM's format hint.
+func imageParts(o *jsonedit.Object, edits *jsonedit.Edits) {
+	editContent(o, edits, func(part *jsonedit.Object, edits *jsonedit.Edits) {
+		image, ok := part.Get("image_url")
+		switch {
+		case !ok:
+		case image.Kind() == '"':
+			edits.Set("image_url", slices.Concat(jsontext.Value(`{"url":`), image, jsontext.Value("}")))
+		case jsonedit.Find(image, "format") >= 0:
+			if object, err := jsonedit.Parse(image); err == nil {
+				var inner jsonedit.Edits
+				inner.Delete("format")
+				edits.Set("image_url", object.Apply(&inner))
+			}
+		}
+	})
+}

@@ -1,0 +1,46 @@
+package openai
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// NewDecoder returns the Decoder of an answer in OpenAI's format: it relays the
+// bytes and picks out the usage. The answer's content-type, not the request,
+// says whether it is a stream.
+func NewDecoder(req *chat.Request, head upstream.Head) chat.Decoder {
+	if strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
+		return newStreamDecoder(req)
+	}
+	return &relay{scan: jsonedit.NewScanner("id", "model", "usage")}
+}
+
+// relay passes a blocking answer on untouched.
+type relay struct{ scan *jsonedit.Scanner }
+
+func (d *relay) Feed(chunk []byte, _ bool) []byte {
+	d.scan.Feed(chunk)
+	return chunk
+}
+
+func (d *relay) Result() chat.Result {
+	var r chat.Result
+	r.ID, r.Model = text(d.scan, "id"), text(d.scan, "model")
+	if v, ok := d.scan.Get("usage"); ok {
+		r.Usage, r.HasUsage = chat.ParseUsage(v)
+	}
+	return r
+}
+
+func text(scan *jsonedit.Scanner, name string) string {
+	var s string
+	if v, ok := scan.Get(name); ok && v.Kind() == '"' {
+		_ = json.Unmarshal(v, &s) // invalid text is no text
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package openai
+
+import (
+	"bytes"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// streamDecoder relays a stream event by event. Events go out with the bytes
+// they came in, except for the few that must change.
+type streamDecoder struct {
+	reader    sse.Reader
+	hideUsage bool // the client did not ask for the usage chunk
+	chunks    bool // chat or legacy chunks, which end with a finish reason and [DONE]
+	first     bool // the first event has been read
+	finished  bool
+	done      bool // [DONE] was relayed
+	ended     bool // the client got its last byte
+	out       []byte
+	result    chat.Result
+}
+
+func newStreamDecoder(req *chat.Request) *streamDecoder {
+	chunks := req.Endpoint == chat.Completions || req.Endpoint == chat.TextCompletions
+	return &streamDecoder{hideUsage: chunks && !req.WantsUsage, chunks: chunks}
+}
+
+// Feed relays whole events. A chunk that is whole events and needs no change is
+// returned as it is.
+func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
+	if d.ended {
+		return nil
+	}
+	untouched := len(d.reader.Pending()) == 0
+	d.out = d.out[:0]
+	d.reader.Feed(chunk)
+	for event, ok := d.reader.Next(); ok && !d.ended; event, ok = d.reader.Next() {
+		untouched = d.relay(event) && untouched
+	}
+	if err := d.reader.Err(); err != nil {
+		d.fail(&upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Message: err.Error()})
+		return d.out
+	}
+	if last && !d.ended {
+		untouched = d.end() && untouched
+	}
+	if untouched && len(d.reader.Pending()) == 0 && len(d.out) == len(chunk) {
+		return chunk
+	}
+	return d.out
+}
+
+func (d *streamDecoder) Result() chat.Result { return d.result }
+
+// relay writes one event for the client and reports whether it went out as it
+// came.
+func (d *streamDecoder) relay(event sse.Event) bool {
+	if len(event.Data) == 0 {
+		d.out = append(d.out, event.Raw...)
+		return true
+	}
+	if string(event.Data) == "[DONE]" {
+		d.done = true
+		d.out = append(d.out, event.Raw...)
+		return true
+	}
+	keep, data := d.inspect(event)
+	switch {
+	case !keep:
+		return false
+	case data != nil:
+		d.out = sse.Append(d.out, data)
+		return false
+	}
+	d.out = append(d.out, event.Raw...)
+	return true
+}
+
+// inspect reads what the gateway wants to know of an event. keep false drops
+// it; non-nil data replaces it.
+func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
+	if !d.first {
+		d.first = true
+		d.readHead(event.Data)
+	}
+	if i := jsonedit.Find(event.Data, "finish_reason"); i >= 0 && i < len(event.Data) && event.Data[i] == '"' {
+		d.finished = true
+		d.result.FinishReason = stringAt(event.Data[i:])
+	}
+	if i := jsonedit.Find(event.Data, "error"); i >= 0 && i < len(event.Data) && event.Data[i] != 'n' {
+		if data := d.errorEvent(event.Data); data != nil {
+			return true, data
+		}
+	}
+	if d.blank(event.Data) {
+		return false, nil
+	}
+	if i := jsonedit.Find(event.Data, "usage"); i >= 0 && i < len(event.Data) && event.Data[i] == '{' {
+		return d.usageEvent(event.Data)
+	}
+	return true, nil
+}
+
+func (d *streamDecoder) readHead(data []byte) {
+	scan := jsonedit.NewScanner("id", "model")
+	scan.Feed(data)
+	d.result.ID, d.result.Model = text(scan, "id"), text(scan, "model")
+}
+
+// blank reports whether the event is Azure's first one, which has no id, no
+// model and no choice, only the filter results of the prompt: clients that read
+// choices[0] fail on it.
+func (d *streamDecoder) blank(data []byte) bool {
+	if !d.chunks || d.result.ID != "" || jsonedit.Find(data, "prompt_filter_results") < 0 {
+		return false
+	}
+	d.first = false // the next event has the id
+	return true
+}
+
+type chunkHead struct {
+	Choices  []jsontext.Value `json:"choices"`
+	Usage    jsontext.Value   `json:"usage"`
+	Response struct {
+		Usage jsontext.Value `json:"usage"`
+	} `json:"response"`
+	Error jsontext.Value `json:"error"`
+}
+
+// usageEvent reads the usage of an event and hides it from a client that did
+// not ask for it.
+func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
+	var head chunkHead
+	if err := json.Unmarshal(data, &head); err != nil {
+		return true, nil
+	}
+	value := head.Usage
+	if value == nil {
+		value = head.Response.Usage // the Responses API's response.completed
+	}
+	if u, ok := chat.ParseUsage(value); ok {
+		d.result.Usage, d.result.HasUsage = u, true
+	}
+	if !d.hideUsage || head.Usage == nil {
+		return true, nil
+	}
+	if len(head.Choices) == 0 {
+		return false, nil
+	}
+	object, err := jsonedit.Parse(data)
+	if err != nil {
+		return true, nil
+	}
+	var edits jsonedit.Edits
+	edits.Delete("usage")
+	return true, object.Apply(&edits)
+}
+
+// errorEvent reads an error inside a stream and gives it the members OpenAI's
+// clients expect; nil when the event is no error.
+func (d *streamDecoder) errorEvent(data []byte) []byte {
+	var head chunkHead
+	if json.Unmarshal(data, &head) != nil || head.Error == nil || head.Error.Kind() == 'n' {
+		return nil
+	}
+	e := upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
+	d.result.Failure = e
+	return e.JSON()
+}
+
+// end closes the stream towards the client and reports whether nothing had to
+// be added.
+func (d *streamDecoder) end() bool {
+	untouched := true
+	if event, ok := d.reader.End(); ok && (len(event.Data) == 0 || jsontext.Value(event.Data).IsValid() || string(event.Data) == "[DONE]") {
+		untouched = d.relay(event)
+		if len(event.Data) > 0 && !bytes.HasSuffix(event.Raw, []byte("\n\n")) {
+			untouched = false
+			d.out = append(bytes.TrimRight(d.out, "\r\n"), "\n\n"...)
+		}
+	} else if ok {
+		untouched = false
+	}
+	switch {
+	case d.done || !d.chunks || d.result.Failure != nil:
+	case d.finished:
+		d.out = append(d.out, "data: [DONE]\n\n"...)
+		untouched = false
+	default:
+		d.fail(chat.Incomplete())
+		untouched = false
+	}
+	d.ended = true
+	return untouched
+}
+
+func (d *streamDecoder) fail(e *upstream.Error) {
+	d.ended = true
+	d.result.Failure = e
+	d.out = sse.Append(d.out, e.JSON())
+}
+
+// stringAt returns the JSON string at the start of text.
+func stringAt(text []byte) string {
+	end := bytes.IndexByte(text[1:], '"')
+	if end < 0 {
+		return ""
+	}
+	return string(text[1 : 1+end])
+}

@@ -1,0 +1,86 @@
+package openai
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Translator speaks OpenAI's format for one deployment. It is safe for
+// concurrent use.
+type Translator struct {
+	target *upstream.Target
+	path   string // of the base URL, without a trailing slash
+	header upstream.Header
+	editor *BodyEditor
+}
+
+// New returns the Translator of an OpenAI-format deployment.
+func New(t *upstream.Target) (*Translator, error) {
+	base, err := url.Parse(t.BaseURL)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	}
+	tr := &Translator{
+		target: t,
+		path:   strings.TrimRight(base.EscapedPath(), "/"),
+		editor: NewBodyEditor(t, strings.HasSuffix(base.Hostname(), "openai.com")),
+	}
+	tr.header.Set("content-type", "application/json")
+	if !t.APIKey.IsZero() {
+		tr.header.Set("authorization", "Bearer "+t.APIKey.Reveal())
+	}
+	if t.Organization != "" {
+		tr.header.Set("openai-organization", t.Organization)
+	}
+	for _, h := range t.Headers {
+		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
+	}
+	return tr, nil
+}
+
+// Supports reports true for every endpoint: what a server does not have it
+// says itself.
+func (tr *Translator) Supports(chat.Endpoint) bool { return true }
+
+// Request edits the client's body for the deployment.
+func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
+	body, err := tr.editor.Edit(req)
+	if err != nil {
+		return nil, err
+	}
+	return &upstream.Call{
+		Method: "POST",
+		Path:   tr.path + "/" + string(req.Endpoint),
+		Header: WithAccept(tr.header, req),
+		Body:   body,
+	}, nil
+}
+
+// Decoder relays the answer and reads its usage.
+func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
+	return NewDecoder(req, head)
+}
+
+// Failure reads an error answer; OpenAI-format servers' members are kept.
+func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
+	return upstream.ReadError(head, body)
+}
+
+// WithAccept returns the header list with the accept field of the request.
+func WithAccept(header upstream.Header, req *chat.Request) upstream.Header {
+	accept := "application/json"
+	switch {
+	case req.Stream:
+		accept = "text/event-stream"
+	case req.Endpoint == chat.Speech:
+		accept = "*/*"
+	}
+	out := make(upstream.Header, len(header), len(header)+1)
+	copy(out, header)
+	out.Set("accept", accept)
+	return out
+}
