@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -32,8 +33,8 @@ type Completion struct {
 	Params []upstream.Param
 }
 
-// Tool is one entry of tools. Type "function" is decoded; any other kind is a
-// provider's own tool and stays in Raw.
+// Tool is one entry of tools. Type "function" is decoded; any other kind, or an
+// entry without a type, is a provider's own tool and stays in Raw.
 type Tool struct {
 	Type         string
 	Name         string
@@ -248,6 +249,9 @@ func toolsOf(p upstream.Param) ([]Tool, error) {
 	tools := make([]Tool, len(raw))
 	for i, v := range raw {
 		w := wireTool{Type: "function"}
+		if p.Name == "tools" && jsonedit.Find(v, "function") < 0 {
+			w.Type = "" // a provider's own tool without a type: {"googleSearch":{}}
+		}
 		var err error
 		if p.Name == "functions" {
 			err = json.Unmarshal(v, &w.Function)
