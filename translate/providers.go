@@ -6,16 +6,19 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// binder makes the Translator of a deployment.
-type binder func(*upstream.Target) (Translator, error)
+// entry is one line of the table of providers.
+type entry struct {
+	bind   func(*upstream.Target) (Translator, error)
+	relays bool // the provider answers in OpenAI's format
+}
 
 // provider is the table of providers: the one place that names them all.
-func provider(name string) (binder, bool) {
+func provider(name string) (entry, bool) {
 	switch name {
 	case "azure":
-		return func(t *upstream.Target) (Translator, error) { return azure.New(t) }, true
+		return entry{func(t *upstream.Target) (Translator, error) { return azure.New(t) }, true}, true
 	case "openai", "custom_openai":
-		return func(t *upstream.Target) (Translator, error) { return openai.New(t) }, true
+		return entry{func(t *upstream.Target) (Translator, error) { return openai.New(t) }, true}, true
 	}
-	return nil, false
+	return entry{}, false
 }

@@ -24,12 +24,24 @@ type Translator interface {
 // Decoder reads one provider answer as it arrives: see [chat.Decoder].
 type Decoder = chat.Decoder
 
+// Bound is the Translator of one deployment with what the façade knows of it.
+type Bound struct {
+	Translator
+	// Relays says that blocking answers go to the client as they come. Otherwise
+	// they are rewritten whole, and their status may still change at the end.
+	Relays bool
+}
+
 // Bind returns the Translator of a deployment. The error says what the
 // deployment lacks.
-func Bind(t *upstream.Target) (Translator, error) {
-	bind, ok := provider(t.Provider)
+func Bind(t *upstream.Target) (*Bound, error) {
+	entry, ok := provider(t.Provider)
 	if !ok {
 		return nil, fmt.Errorf("no translator for provider %q", t.Provider)
 	}
-	return bind(t)
+	translator, err := entry.bind(t)
+	if err != nil {
+		return nil, err
+	}
+	return &Bound{Translator: translator, Relays: entry.relays}, nil
 }

@@ -1,0 +1,136 @@
+package extproc
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// modelsCreated is the constant "created" of every model, as LiteLLM has it.
+const modelsCreated = 1677610602
+
+// answer ends the exchange with a JSON answer of ours.
+func (s *requestStream) answer(status int, body []byte) *extprocv3.ProcessingResponse {
+	s.exchange.answeredHere(status)
+	if s.header.Get(":method") == "HEAD" {
+		body = nil
+	}
+	return immediate(status, upstream.Header{{Name: "content-type", Value: "application/json"}}, body, "isthmus_answer")
+}
+
+// refuse ends the exchange with an error, before any attempt.
+func (s *requestStream) refuse(e *upstream.Error) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	x.refused(e)
+	header := errorHeaders(e)
+	for _, f := range x.publicHeaders(0, nil) {
+		header.Set(f.Name, f.Value)
+	}
+	answer := immediate(e.Status, header, e.JSON(), "isthmus_refused")
+	answer.DynamicMetadata = x.metadata()
+	return answer
+}
+
+func (s *requestStream) health(g *Gateway, r route) *extprocv3.ProcessingResponse {
+	s.exchange.quiet = true
+	if r.action == readiness && g.draining() {
+		return s.answer(http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
+	}
+	if r.action == readiness {
+		return s.answer(http.StatusOK, []byte(`{"status":"healthy"}`))
+	}
+	return s.answer(http.StatusOK, []byte(`"I'm alive!"`))
+}
+
+func (s *requestStream) showModel(g *Gateway, id string) *extprocv3.ProcessingResponse {
+	if !g.router.Has(id) {
+		return s.refuse(chat.ModelNotFound(id))
+	}
+	return s.answer(http.StatusOK, appendModel(nil, id))
+}
+
+// modelList is the body of /v1/models.
+func (g *Gateway) modelList() []byte {
+	out := []byte(`{"object":"list","data":[`)
+	for i, name := range g.router.Models() {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendModel(out, name)
+	}
+	return append(out, "]}"...)
+}
+
+func appendModel(dst []byte, id string) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = jsonedit.AppendString(dst, id)
+	dst = append(dst, `,"object":"model","created":`...)
+	dst = strconv.AppendInt(dst, modelsCreated, 10)
+	return append(dst, `,"owned_by":"isthmus"}`...)
+}
+
+// mock answers with a deployment's mock_response and calls nobody.
+func (s *requestStream) mock(text string) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	if e := x.request.Endpoint; e != chat.Completions && e != chat.TextCompletions {
+		return s.refuse(upstream.BadRequest("", "mock_response answers chat completions only"))
+	}
+	hop := x.plan.Hops[0]
+	w := chat.NewWriter(x.request)
+	w.Head("", hop.Model)
+	w.Text(0, text)
+	w.Finish(0, "stop")
+	words := int64(len(strings.Fields(text)))
+	w.Usage(chat.Usage{Prompt: words, Completion: words, Total: 2 * words})
+	w.Close()
+	x.answered(0, http.StatusOK, hop)
+	x.complete(w.Result())
+	header := upstream.Header{{Name: "content-type", Value: "application/json"}}
+	if x.request.Stream {
+		header.Set("content-type", "text/event-stream; charset=utf-8")
+		header.Set("cache-control", "no-cache")
+	}
+	for _, f := range x.publicHeaders(0, &hop) {
+		header.Set(f.Name, f.Value)
+	}
+	answer := immediate(http.StatusOK, header, w.Take(), "isthmus_mock")
+	answer.DynamicMetadata = x.metadata()
+	return answer
+}
+
+// publicHeaders are the headers that tell a client how it was served; never a
+// URL or a key. hop is nil for errors.
+func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	attempts := max(n, len(x.attempts))
+	header := upstream.Header{
+		{Name: "x-isthmus-request-id", Value: x.id},
+		{Name: "x-litellm-call-id", Value: x.id},
+		{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
+	}
+	fallbacks := 0
+	if hop != nil {
+		fallbacks = hop.Fallback
+		header = append(header,
+			upstream.Field{Name: "x-isthmus-deployment", Value: hop.Deployment.ID},
+			upstream.Field{Name: "x-litellm-model-id", Value: hop.Deployment.ID},
+			upstream.Field{Name: "x-isthmus-model-group", Value: hop.Group},
+			upstream.Field{Name: "x-litellm-model-group", Value: hop.Group},
+		)
+	} else if x.plan != nil && len(x.attempts) > 0 && len(x.attempts) <= len(x.plan.Hops) {
+		fallbacks = x.plan.Hops[len(x.attempts)-1].Fallback
+	}
+	return append(header,
+		upstream.Field{Name: "x-litellm-attempted-retries", Value: strconv.Itoa(max(attempts-1-fallbacks, 0))},
+		upstream.Field{Name: "x-isthmus-fallbacks", Value: strconv.Itoa(fallbacks)},
+		upstream.Field{Name: "x-litellm-attempted-fallbacks", Value: strconv.Itoa(fallbacks)},
+	)
+}

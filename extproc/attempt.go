@@ -1,0 +1,153 @@
+package extproc
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// retryStream serves the retry filter: one attempt that is not the first.
+type retryStream struct{ server *Server }
+
+func (s *retryStream) close() {}
+
+// handle translates the client's request afresh for the deployment of this
+// attempt. When the exchange is unknown the request passes as it is: its stream
+// 1 has ended, and nobody waits for the answer.
+func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+	if m.GetRequestHeaders() == nil {
+		return nil
+	}
+	x := s.server.exchanges.find(exchangeID(m))
+	if x == nil {
+		return passAttempt()
+	}
+	header := readHeader(m.GetRequestHeaders().GetHeaders())
+	n := max(attributes(m.GetAttributes()).number("upstream.request_attempt_count"), attemptOf(header))
+	now := time.Now()
+	x.lostBefore(n, now)
+	hop, ok := x.hop(n)
+	if !ok {
+		e := localFailure(0, "")
+		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
+	}
+	call, err := hop.Translator.Request(x.request)
+	if err != nil {
+		// This provider cannot do what the request asks. An answer from here is
+		// final; it is the client's to know.
+		e := asError(err)
+		x.remember(e)
+		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
+	}
+	x.begin(n, now)
+	return laterAttempt(providerHeaders(header, hop.Deployment, call), call.Body)
+}
+
+func attemptOf(header upstream.Header) int {
+	n, _ := strconv.Atoi(header.Get("x-envoy-attempt-count"))
+	return n
+}
+
+// exchangeID is the id that the request filter gave the exchange, forwarded as
+// metadata with every message of the upstream filters.
+func exchangeID(m *extprocv3.ProcessingRequest) string {
+	fields := m.GetMetadataContext().GetFilterMetadata()[metadataExchange].GetFields()
+	return fields["id"].GetStringValue()
+}
+
+// failureStream serves the failure filter: one answer whose status is not 2xx.
+type failureStream struct {
+	server   *Server
+	exchange *exchange
+	head     upstream.Head
+	number   int
+}
+
+func (s *failureStream) close() {}
+
+func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+	switch {
+	case m.GetResponseHeaders() != nil:
+		return s.headers(m)
+	case m.GetResponseBody() != nil:
+		edit, plan := s.judge(m.GetResponseBody().GetBody())
+		answer := responseChunk(nil, true, edit, nil)
+		if plan != nil {
+			answer.DynamicMetadata = carryGroups.replan(plan)
+		}
+		return answer
+	case m.GetResponseTrailers() != nil:
+		return passResponseTrailers()
+	}
+	return nil
+}
+
+// headers notes status and header; the body says the rest. An answer without a
+// body is judged here, for no other message comes.
+func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+	h := m.GetResponseHeaders()
+	s.exchange = s.server.exchanges.find(exchangeID(m))
+	header := readHeader(h.GetHeaders())
+	s.head = upstream.Head{Status: statusOf(header), Header: header}
+	s.number = attributes(m.GetAttributes()).number("upstream.request_attempt_count")
+	if !h.GetEndOfStream() || s.exchange == nil {
+		return passResponseHeaders(nil)
+	}
+	edit, plan := s.judge(nil)
+	answer := passResponseHeaders(edit)
+	if plan != nil {
+		answer.DynamicMetadata = carryGroups.replan(plan)
+	}
+	return answer
+}
+
+// maxJudged is how much of an error body is read, in bytes.
+const maxJudged = 64 << 10
+
+// judge records the failed attempt and decides whether another follows. It
+// returns the header edit that makes Envoy retry and the new plan, or nothing.
+func (s *failureStream) judge(body []byte) (*headerEdit, *routing.Plan) {
+	x := s.exchange
+	if x == nil {
+		return nil, nil
+	}
+	now := time.Now()
+	n := max(s.number, 1)
+	x.lostBefore(n, now)
+	hop, ok := x.hop(n)
+	if !ok {
+		return nil, nil
+	}
+	e := hop.Translator.Failure(s.head, body[:min(len(body), maxJudged)])
+	if e.Status < 400 {
+		e.Status = http.StatusBadGateway // a redirect: providers' APIs have none
+	}
+	return x.judge(n, hop, e, s.head, now)
+}
+
+// judge tells health and routing of the failure of attempt n.
+func (x *exchange) judge(n int, hop routing.Hop, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, *routing.Plan) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lastError = e
+	if x.finished || !x.endLocked(n, head.Status, e.Message, now) {
+		return nil, nil
+	}
+	x.gateway.router.Report(&hop, routing.Failure{
+		Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
+	})
+	if !x.gateway.router.Failed(x.plan, n, routing.Judge(e)) {
+		return nil, nil
+	}
+	edit := &headerEdit{}
+	edit.put("x-isthmus-retry", "1")
+	if wait := x.gateway.router.Backoff(x.plan, n, head.Header, now); wait > 0 {
+		edit.put("x-isthmus-backoff", strconv.Itoa(int(wait/time.Second)))
+	}
+	return edit, x.plan
+}

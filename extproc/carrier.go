@@ -1,0 +1,89 @@
+package extproc
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+)
+
+// carrier is how an Envoy is told the plan. Which one an Envoy takes depends on
+// its version; its configuration says so in the filter's gRPC metadata.
+type carrier int
+
+const (
+	// carryGroups: Envoy 1.40 and later read ordered clusters from metadata for
+	// each attempt anew, so that a plan can change while it runs.
+	carryGroups carrier = iota
+	// carryCluster: Envoy 1.36 to 1.39 are given one cluster per first choice by
+	// header; the order of the later attempts is that cluster's and fixed.
+	carryCluster
+)
+
+func carrierOf(name string) carrier {
+	switch name {
+	case "composite", "aggregate":
+		return carryCluster
+	}
+	return carryGroups
+}
+
+// endCluster is the name of the last group of every plan. No such cluster
+// exists: it stops the cascade, where Envoy would otherwise repeat the last
+// group until its retries are used up.
+const endCluster = "isthmus-end"
+
+// metadata is what goes back with the first attempt.
+func (c carrier) metadata(x *exchange, plan *routing.Plan) *structpb.Struct {
+	md := namespace(metadataExchange, map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)})
+	if c == carryGroups {
+		md.Fields[metadataPlan] = structpb.NewStructValue(groups(plan))
+	}
+	return md
+}
+
+// headers adds what Envoy must read from headers.
+func (c carrier) headers(edit *headerEdit, plan *routing.Plan) {
+	if c == carryCluster {
+		edit.put("x-isthmus-cluster", OrderName(plan.Hops[0].Group, plan.Hops[0].Deployment.Cluster))
+	}
+}
+
+// OrderName is the name of the cluster that begins a model group's plan with a
+// deployment's cluster, on Envoys that take the plan as one cluster.
+func OrderName(group, cluster string) string { return "isthmus-order/" + group + "/" + cluster }
+
+// replan is the metadata of a plan that changed at a failure, or nil when the
+// Envoy cannot take one.
+func (c carrier) replan(plan *routing.Plan) *structpb.Struct {
+	if c != carryGroups {
+		return nil
+	}
+	return &structpb.Struct{Fields: map[string]*structpb.Value{metadataPlan: structpb.NewStructValue(groups(plan))}}
+}
+
+// groups writes the plan as the priority_group specifier reads it: group i is
+// attempt i+1, past attempts included.
+func groups(plan *routing.Plan) *structpb.Struct {
+	list := make([]*structpb.Value, 0, len(plan.Hops)+1)
+	for i := range plan.Hops {
+		list = append(list, group(i, plan.Hops[i].Deployment.Cluster))
+	}
+	list = append(list, group(len(plan.Hops), endCluster))
+	return &structpb.Struct{Fields: map[string]*structpb.Value{
+		"priority_groups": structpb.NewListValue(&structpb.ListValue{Values: list}),
+	}}
+}
+
+func group(i int, cluster string) *structpb.Value {
+	return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
+		"name": structpb.NewStringValue("attempt-" + strconv.Itoa(i+1)),
+		"clusters": structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{
+			structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
+				"cluster_name": structpb.NewStringValue(cluster),
+				"weight":       structpb.NewNumberValue(1),
+			}}),
+		}}),
+	}})
+}

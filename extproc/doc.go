@@ -1,0 +1,43 @@
+// Package extproc is the service behind Envoy's external-processing filters: it
+// decides, for each request, who answers it and in which words, while Envoy
+// carries the bytes.
+//
+// # One request, step by step
+//
+// Envoy runs three filters against this service. Each names itself in its gRPC
+// metadata (x-isthmus-filter), and each of its streams is served by one
+// goroutine here (server.go).
+//
+//  1. The request filter opens stream 1 and sends the request headers
+//     (request.go). What needs no body is answered at once: model lists, health
+//     probes, unknown paths, a wrong key. For the rest an exchange with an id of
+//     our own is made (exchange.go); the id goes back as metadata, so that every
+//     later message and access-log entry of the request can name it.
+//  2. The body follows, whole. It is parsed once, strictly; routing makes a plan
+//     (ordered attempts, each one deployment); the deployment of attempt 1
+//     translates. The answer carries that body, the plan as metadata for Envoy's
+//     cluster specifier, and clear_route_cache. From here on Envoy walks the
+//     plan by itself.
+//  3. Only if an attempt is not the first, the retry filter asks for the request
+//     again (attempt.go): it is translated afresh from the client's text for the
+//     deployment of that attempt. Attempts that ended without an answer
+//     (refused, reset, timed out) are noticed here.
+//  4. Only if an attempt's status is not 2xx, the failure filter shows the
+//     answer (attempt.go): the deployment's health is told, and routing decides
+//     whether another attempt follows, on whom and when. The new plan goes back
+//     as metadata together with the header that makes Envoy retry.
+//  5. The final answer's headers come on stream 1 (response.go). An error
+//     becomes OpenAI's error shape. For a good answer the provider's decoder is
+//     made, and Envoy is told how to send the body: streamed where it can be
+//     relayed, whole where it must be rewritten, not at all where nobody reads it.
+//  6. Body chunks pass through the decoder; most go back untouched. The last one
+//     carries the token counts as metadata for access logs and rate limits.
+//  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
+//     back everything the request held and writes its record.
+//
+// # Failure
+//
+// A filter stream whose exchange is unknown gets neutral answers. A panic costs
+// its own request: Envoy answers 503 for it. Nothing here waits without a
+// deadline, and nothing prints a message, which would hold keys and prompts.
+package extproc

@@ -1,0 +1,68 @@
+package extproc
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
+)
+
+// Settings are what the request path needs besides routing. The zero value of
+// each field is usable.
+type Settings struct {
+	MasterKey      secret.Text   // zero: nobody is asked for a key
+	MaxBody        int64         // bytes; 0 = 100 MiB
+	RequestTimeout time.Duration // all attempts of a request together; 0 = none
+}
+
+// Gateway is one configuration in force. An exchange keeps the Gateway it began
+// under to its end.
+type Gateway struct {
+	router         *routing.Router
+	auth           authenticator
+	maxBody        int64
+	requestTimeout time.Duration
+	owner          *Gateways
+}
+
+// defaultMaxBody is the limit of a request body in bytes.
+const defaultMaxBody = 100 << 20
+
+// Gateways holds the configuration in force and what outlives it: metrics, the
+// log and the draining state. It is safe for concurrent use.
+type Gateways struct {
+	current atomic.Pointer[Gateway]
+	drain   atomic.Bool
+	open    atomic.Int64 // exchanges that have not ended
+	metrics *metrics.Metrics
+	log     *slog.Logger
+}
+
+// NewGateways returns an empty holder; Use must be called before requests come.
+func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
+	return &Gateways{metrics: m, log: log}
+}
+
+// Use puts a configuration in force for the requests that come from now on.
+func (gs *Gateways) Use(router *routing.Router, s Settings) {
+	if s.MaxBody <= 0 {
+		s.MaxBody = defaultMaxBody
+	}
+	gs.current.Store(&Gateway{
+		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, requestTimeout: s.RequestTimeout, owner: gs,
+	})
+}
+
+// Current returns the configuration in force.
+func (gs *Gateways) Current() *Gateway { return gs.current.Load() }
+
+// Drain refuses new requests from now on; those that run go on.
+func (gs *Gateways) Drain() { gs.drain.Store(true) }
+
+// Open is the number of requests that have not ended.
+func (gs *Gateways) Open() int64 { return gs.open.Load() }
+
+func (g *Gateway) draining() bool { return g.owner.drain.Load() }

@@ -1,0 +1,141 @@
+package extproc
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// record is what is told of an exchange when it has ended.
+type record struct {
+	id       string
+	endpoint chat.Endpoint
+	model    string // asked for
+	outcome  outcome
+	attempts []attemptRecord
+	took     time.Duration
+	quiet    bool // a probe: not worth a line
+}
+
+// attemptRecord is one attempt for logs.
+type attemptRecord struct {
+	deployment string
+	status     int
+	took       time.Duration
+	reason     string
+}
+
+// answered notes that the answer of attempt n is good and goes to the client.
+func (x *exchange) answered(n, status int, hop routing.Hop) {
+	now := time.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.outcome.status = status
+	x.outcome.firstByte = now.Sub(x.started)
+	x.outcome.served = &hop
+	if n > 0 {
+		x.gateway.router.Answered(&hop)
+	}
+}
+
+// complete notes that the answer was read to its end.
+func (x *exchange) complete(result chat.Result) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.outcome.complete = true
+	x.outcome.result = result
+	x.outcome.failure = result.Failure
+}
+
+// failed notes that attempt n failed without a failure filter having said so.
+func (x *exchange) failed(n, status int, reason string, now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.endLocked(n, status, reason, now) {
+		x.gateway.router.Report(&x.plan.Hops[n-1], routing.Failure{Status: status, Reason: reason})
+	}
+}
+
+// remember keeps an error as the one the client gets if nothing better follows.
+func (x *exchange) remember(e *upstream.Error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lastError = e
+}
+
+// refused notes that the client gets this error.
+func (x *exchange) refused(e *upstream.Error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.outcome.status = e.Status
+	x.outcome.failure = e
+	x.outcome.complete = true
+}
+
+// answeredHere notes an answer that no deployment was asked for.
+func (x *exchange) answeredHere(status int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.outcome.status = status
+	x.outcome.complete = true
+}
+
+func (x *exchange) recordLocked(now time.Time) record {
+	rec := record{id: x.id, endpoint: x.route.endpoint, outcome: x.outcome, took: now.Sub(x.started), quiet: x.quiet}
+	if x.request != nil {
+		rec.model = x.request.Model
+	}
+	for i, a := range x.attempts {
+		status := a.status
+		rec.attempts = append(rec.attempts, attemptRecord{
+			deployment: x.plan.Hops[i].Deployment.ID, status: status, took: a.took, reason: a.reason,
+		})
+	}
+	return rec
+}
+
+// done writes the record: one line and the counters.
+func (g *Gateway) done(rec record) {
+	if rec.quiet {
+		return
+	}
+	o := rec.outcome
+	sample := metrics.Request{
+		Endpoint: string(rec.endpoint), Status: o.status, Attempts: len(rec.attempts), Duration: rec.took, FirstByte: o.firstByte,
+		Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion, Aborted: !o.complete,
+	}
+	if o.served != nil {
+		sample.Deployment, sample.Provider, sample.Group = o.served.Deployment.ID, o.served.Deployment.Provider, o.served.Group
+	}
+	g.owner.metrics.Request(sample)
+	g.owner.log.LogAttrs(nil, slog.LevelInfo, "request", rec.attrs()...) //nolint:staticcheck // no context outlives the request
+	for i, a := range rec.attempts {
+		g.owner.log.Debug("attempt", "id", rec.id, "number", i+1, "deployment", a.deployment, "status", a.status, "ms", a.took.Milliseconds(), "reason", a.reason)
+	}
+}
+
+func (rec record) attrs() []slog.Attr {
+	o := rec.outcome
+	attrs := []slog.Attr{
+		slog.String("id", rec.id), slog.String("endpoint", string(rec.endpoint)), slog.String("model", rec.model),
+		slog.Int("status", o.status), slog.Int("attempts", len(rec.attempts)),
+		slog.Int64("ms_first_byte", o.firstByte.Milliseconds()), slog.Int64("ms", rec.took.Milliseconds()),
+	}
+	if o.served != nil {
+		attrs = append(attrs, slog.String("deployment", o.served.Deployment.ID))
+	}
+	if o.result.HasUsage {
+		attrs = append(attrs, slog.Int64("prompt_tokens", o.result.Usage.Prompt), slog.Int64("completion_tokens", o.result.Usage.Completion))
+	}
+	if !o.complete {
+		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	if o.failure != nil {
+		attrs = append(attrs, slog.String("error", o.failure.Type), slog.String("code", o.failure.Code))
+	}
+	return attrs
+}

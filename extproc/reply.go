@@ -1,0 +1,170 @@
+package extproc
+
+import (
+	"strconv"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// This file is the only one that builds ProcessingResponse values. They carry
+// keys and prompts: none of them is ever printed.
+
+// headerEdit is a set of header changes.
+type headerEdit struct {
+	set    []*corev3.HeaderValueOption
+	remove []string
+}
+
+// put sets a header, replacing what is there.
+func (e *headerEdit) put(name, value string) {
+	e.set = append(e.set, &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	})
+}
+
+// putAll sets each header of the list.
+func (e *headerEdit) putAll(header upstream.Header) {
+	for _, f := range header {
+		e.put(f.Name, f.Value)
+	}
+}
+
+func (e *headerEdit) mutation() *extprocv3.HeaderMutation {
+	if e == nil || len(e.set)+len(e.remove) == 0 {
+		return nil
+	}
+	return &extprocv3.HeaderMutation{SetHeaders: e.set, RemoveHeaders: e.remove}
+}
+
+// continueHeaders lets request headers pass; Envoy sends the body next.
+func continueHeaders(metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response:        &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{}},
+		DynamicMetadata: metadata,
+	}
+}
+
+// firstAttempt answers the request body: the body for attempt 1, its headers,
+// and the plan. The route is chosen again, now that the plan is there.
+func firstAttempt(edit *headerEdit, body []byte, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_RequestBody{RequestBody: &extprocv3.BodyResponse{
+			Response: &extprocv3.CommonResponse{
+				HeaderMutation:  edit.mutation(),
+				BodyMutation:    replaceBody(body),
+				ClearRouteCache: true,
+			},
+		}},
+		DynamicMetadata: metadata,
+	}
+}
+
+// laterAttempt answers the headers of a retried attempt with another request.
+// Envoy drops content-length here; the length goes as metadata to the
+// header_mutation filter behind us, which puts it back.
+func laterAttempt(edit *headerEdit, body []byte) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{
+			Response: &extprocv3.CommonResponse{
+				Status:         extprocv3.CommonResponse_CONTINUE_AND_REPLACE,
+				HeaderMutation: edit.mutation(),
+				BodyMutation:   replaceBody(body),
+			},
+		}},
+		DynamicMetadata: namespace(metadataAttempt, map[string]*structpb.Value{
+			"length": structpb.NewStringValue(strconv.Itoa(len(body))),
+		}),
+	}
+}
+
+// passAttempt lets a request through unchanged: the exchange is unknown.
+func passAttempt() *extprocv3.ProcessingResponse { return continueHeaders(nil) }
+
+// responseHeaders answers response headers and says how the body is to be read.
+func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
+			Response: &extprocv3.CommonResponse{HeaderMutation: edit.mutation()},
+		}},
+		// Trailers are asked for so that the stream stays open until the
+		// response ends: Envoy 1.37 and 1.38 close it early otherwise, and its
+		// closing is what frees the request's slot.
+		ModeOverride: &modev3.ProcessingMode{
+			RequestHeaderMode:   modev3.ProcessingMode_SEND,
+			RequestBodyMode:     modev3.ProcessingMode_BUFFERED,
+			ResponseHeaderMode:  modev3.ProcessingMode_SEND,
+			ResponseBodyMode:    mode,
+			ResponseTrailerMode: modev3.ProcessingMode_SEND,
+		},
+		DynamicMetadata: metadata,
+	}
+}
+
+// passResponseHeaders lets response headers through with these changes.
+func passResponseHeaders(edit *headerEdit) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
+			Response: &extprocv3.CommonResponse{HeaderMutation: edit.mutation()},
+		}},
+	}
+}
+
+// responseChunk answers a piece of a response body: out nil leaves it as it is,
+// an empty out swallows it.
+func responseChunk(out []byte, unchanged bool, edit *headerEdit, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+	common := &extprocv3.CommonResponse{HeaderMutation: edit.mutation()}
+	if !unchanged {
+		common.BodyMutation = replaceBody(out)
+	}
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: common}},
+
+		DynamicMetadata: metadata,
+	}
+}
+
+// passResponseTrailers lets trailers through.
+func passResponseTrailers() *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extprocv3.TrailersResponse{}},
+	}
+}
+
+// immediate ends the exchange with an answer of ours.
+func immediate(status int, header upstream.Header, body []byte, details string) *extprocv3.ProcessingResponse {
+	edit := &headerEdit{}
+	edit.putAll(header)
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extprocv3.ImmediateResponse{
+			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(status)},
+			Headers: edit.mutation(),
+			Body:    body,
+			Details: details,
+		}},
+	}
+}
+
+func replaceBody(body []byte) *extprocv3.BodyMutation {
+	return &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: body}}
+}
+
+// Metadata namespaces shared with the Envoy configuration (envoy/filter.go).
+const (
+	metadataExchange = "isthmus"         // id and outcome of the exchange, for access logs and rate limits
+	metadataPlan     = "isthmus.plan"    // ordered clusters, read by the priority_group specifier
+	metadataAttempt  = "isthmus.attempt" // what header_mutation needs for one attempt
+)
+
+// namespace wraps fields into one metadata namespace.
+func namespace(name string, fields map[string]*structpb.Value) *structpb.Struct {
+	return &structpb.Struct{Fields: map[string]*structpb.Value{
+		name: structpb.NewStructValue(&structpb.Struct{Fields: fields}),
+	}}
+}

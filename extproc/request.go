@@ -1,0 +1,198 @@
+package extproc
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// requestStream serves stream 1 of a request: the request filter, on the way in
+// and on the way back.
+type requestStream struct {
+	server   *Server
+	carrier  carrier
+	exchange *exchange       // nil until the headers came, and for what is answered without one
+	header   upstream.Header // the client's
+	response *responseReader // nil until the response headers came
+}
+
+func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+	switch {
+	case m.GetRequestHeaders() != nil:
+		return s.requestHeaders(m.GetRequestHeaders())
+	case m.GetRequestBody() != nil:
+		return s.requestBody(m.GetRequestBody().GetBody())
+	case m.GetResponseHeaders() != nil:
+		return s.responseHeaders(m.GetResponseHeaders(), m.GetAttributes())
+	case m.GetResponseBody() != nil:
+		return s.responseBody(m.GetResponseBody())
+	case m.GetResponseTrailers() != nil:
+		return s.responseTrailers()
+	}
+	return nil
+}
+
+func (s *requestStream) close() {
+	if x := s.exchange; x != nil {
+		s.server.exchanges.drop(x)
+		x.finish(time.Now())
+	}
+}
+
+// requestHeaders answers what needs no body and makes the exchange for the
+// rest. A request whose headers are all there is (end_of_stream) gets no body
+// message and would run on without a plan: it is always answered here.
+func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.ProcessingResponse {
+	g := s.server.gateways.Current()
+	s.header = readHeader(h.GetHeaders())
+	r := parsePath(s.header.Get(":path"))
+	x := newExchange(g, r, time.Now())
+	s.exchange = x
+	s.server.exchanges.put(x)
+	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
+		return answer
+	}
+	return continueHeaders(namespace(metadataExchange, map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)}))
+}
+
+// withoutBody returns the answer to a request that needs no body, or nil.
+func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *extprocv3.ProcessingResponse {
+	if r.action == unknownPath {
+		return s.refuse(unknownURL(s.header.Get(":method"), s.header.Get(":path")))
+	}
+	method := s.header.Get(":method")
+	if method != r.method() && (method != "HEAD" || r.method() != "GET") {
+		return s.refuse(wrongMethod(method, r.method()))
+	}
+	if r.action == liveness || r.action == readiness {
+		return s.health(g, r)
+	}
+	if e := g.auth.check(s.header); e != nil {
+		return s.refuse(e)
+	}
+	switch {
+	case r.action == listModels:
+		return s.answer(http.StatusOK, g.modelList())
+	case r.action == showModel:
+		return s.showModel(g, r.model)
+	case g.draining():
+		return s.refuse(drainingError())
+	case ended:
+		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))
+	case tooLong(s.header, g.maxBody):
+		return s.refuse(bodyTooLarge(g.maxBody))
+	}
+	return nil
+}
+
+func tooLong(header upstream.Header, limit int64) bool {
+	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
+	return err == nil && n > limit
+}
+
+// requestBody parses, plans and translates.
+func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	if x == nil {
+		return nil
+	}
+	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 {
+		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))
+	}
+	request, err := chat.Parse(x.route.endpoint, body, x.route.model)
+	if err != nil {
+		return s.refuse(asError(err))
+	}
+	x.request = request
+	call, err := readCall(request, s.header)
+	if err != nil {
+		return s.refuse(asError(err))
+	}
+	plan, err := x.gateway.router.Plan(call)
+	if err != nil {
+		return s.refuse(asError(err))
+	}
+	x.mu.Lock()
+	x.plan = plan
+	x.mu.Unlock()
+	if text := plan.Hops[0].Deployment.MockResponse; text != nil {
+		return s.mock(*text)
+	}
+	return s.firstAttempt(plan)
+}
+
+// firstAttempt translates for the first hop. When that provider cannot do what
+// the request asks, the hops after it are tried in its place before any byte
+// leaves.
+func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	var refused *upstream.Error
+	for len(plan.Hops) > 0 {
+		hop := plan.Hops[0]
+		call, err := hop.Translator.Request(x.request)
+		if err == nil {
+			x.begin(1, time.Now())
+			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(x, plan))
+		}
+		refused = asError(err)
+		plan.Hops = plan.Hops[1:]
+	}
+	return s.refuse(refused)
+}
+
+// attemptHeaders replaces the client's headers with those of the first attempt
+// and tells Envoy how often and how long it may try.
+func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *headerEdit {
+	edit := providerHeaders(s.header, hop.Deployment, call)
+	edit.put("content-length", strconv.Itoa(len(call.Body)))
+	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
+	if plan.Timeout > 0 {
+		edit.put("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
+		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
+	}
+	if total := s.exchange.gateway.requestTimeout; total > 0 && !s.exchange.request.Stream {
+		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(total))
+	}
+	s.carrier.headers(edit, plan)
+	return edit
+}
+
+// providerHeaders makes the headers of an attempt: all that the call says, and
+// nothing of what was there but the allow-list. What an earlier attempt set is
+// still there on a later one.
+func providerHeaders(present upstream.Header, d *routing.Deployment, call *upstream.Call) *headerEdit {
+	edit := &headerEdit{}
+	edit.put(":method", call.Method)
+	edit.put(":path", call.Path)
+	edit.put(":authority", d.Authority())
+	edit.put(":scheme", d.Scheme())
+	edit.put("accept-encoding", "identity") // neither we nor Envoy's usage filters read gzip
+	edit.put("user-agent", "isthmus")
+	edit.putAll(call.Header)
+	for _, f := range present {
+		if !keepRequestHeader(f.Name) && !edit.sets(f.Name) {
+			edit.remove = append(edit.remove, f.Name)
+		}
+	}
+	return edit
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
+
+// sets reports whether the edit puts a value to the header.
+func (e *headerEdit) sets(name string) bool {
+	for _, h := range e.set {
+		if h.GetHeader().GetKey() == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,239 @@
+package extproc
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// responseReader reads the body of the final answer.
+type responseReader struct {
+	decoder chat.Decoder
+	whole   bool // the body comes as one message and may still change the status
+	ended   bool
+}
+
+// responseHeaders decides what becomes of the final answer.
+func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attributes) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	header := readHeader(h.GetHeaders())
+	status, _ := strconv.Atoi(header.Get(":status"))
+	if x == nil || x.request == nil || s.response != nil {
+		return passResponseHeaders(nil) // our own immediate answer passes here too
+	}
+	now := time.Now()
+	n := attemptNumber(header, attrs)
+	x.lostBefore(n, now)
+	hop, ok := x.hop(n)
+	if ok && status >= 200 && status < 300 {
+		return s.goodAnswer(h, header, hop, n)
+	}
+	return s.errorAnswer(n, status, attrs.text("response.code_details"))
+}
+
+// attemptNumber is which attempt an answer belongs to.
+func attemptNumber(header upstream.Header, attrs attributes) int {
+	if n := attrs.number("upstream.request_attempt_count"); n > 0 {
+		return n
+	}
+	n, _ := strconv.Atoi(header.Get("x-envoy-attempt-count"))
+	return max(n, 1)
+}
+
+// goodAnswer lets a 2xx answer through the decoder of the deployment it is from.
+func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Header, hop routing.Hop, n int) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	head := upstream.Head{Status: statusOf(header), Header: header}
+	if impossible(x.request, header) {
+		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+			Message: "the provider's answer is not of this API (content-type " + header.Get("content-type") + ")"}
+		x.failed(n, e.Status, "answer is not of this API", time.Now())
+		return s.failure(e)
+	}
+	x.answered(n, head.Status, hop)
+	edit := s.clientHeaders(header, n, hop)
+	mode := modev3.ProcessingMode_NONE
+	switch {
+	case h.GetEndOfStream():
+		s.response = &responseReader{ended: true}
+	case x.request.Endpoint == chat.Speech:
+		s.response = &responseReader{} // sound: nobody reads it
+		x.complete(chat.Result{})
+	default:
+		s.response = &responseReader{decoder: hop.Translator.Decoder(x.request, head)}
+		mode = modev3.ProcessingMode_STREAMED
+		stream := x.request.Stream
+		if !hop.Translator.Relays {
+			s.response.whole = !stream
+			s.translatedHeaders(edit, stream)
+		} else if stream {
+			edit.remove = append(edit.remove, "content-length")
+		}
+		if s.response.whole {
+			mode = modev3.ProcessingMode_BUFFERED
+		}
+	}
+	return responseHeaders(edit, mode, nil)
+}
+
+func statusOf(header upstream.Header) int {
+	status, _ := strconv.Atoi(header.Get(":status"))
+	return status
+}
+
+// translatedHeaders sets what a rewritten body is.
+func (s *requestStream) translatedHeaders(edit *headerEdit, stream bool) {
+	edit.remove = append(edit.remove, "content-length")
+	if stream {
+		edit.put("content-type", "text/event-stream; charset=utf-8")
+		edit.put("cache-control", "no-cache")
+		return
+	}
+	edit.put("content-type", "application/json")
+}
+
+// impossible reports whether a 2xx answer cannot be the endpoint's: a captive
+// portal's or a proxy's HTML page. The content-type is enough to tell.
+func impossible(req *chat.Request, header upstream.Header) bool {
+	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
+	switch strings.TrimSpace(strings.ToLower(kind)) {
+	case "text/html", "application/xhtml+xml":
+		return req.Endpoint != chat.Speech
+	}
+	return false
+}
+
+// clientHeaders keeps the provider headers that the client may see and adds ours.
+func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing.Hop) *headerEdit {
+	edit := &headerEdit{}
+	for _, f := range header {
+		if !keepResponseHeader(f.Name) {
+			edit.remove = append(edit.remove, f.Name)
+		}
+	}
+	edit.putAll(s.exchange.publicHeaders(n, &hop))
+	return edit
+}
+
+// responseBody passes one piece of the body through the decoder.
+func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.ProcessingResponse {
+	r := s.response
+	if r == nil || r.decoder == nil {
+		return responseChunk(nil, true, nil, nil)
+	}
+	last := b.GetEndOfStream() || r.whole
+	out := r.decoder.Feed(b.GetBody(), last)
+	if !last {
+		return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, nil)
+	}
+	r.ended = true
+	result := r.decoder.Result()
+	s.exchange.complete(result)
+	metadata := s.exchange.metadata()
+	if !r.whole {
+		return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, metadata)
+	}
+	edit := &headerEdit{}
+	if e := result.Failure; e != nil {
+		out = e.JSON()
+		edit.put(":status", strconv.Itoa(e.Status))
+	}
+	edit.put("content-length", strconv.Itoa(len(out)))
+	return responseChunk(out, false, edit, metadata)
+}
+
+// responseTrailers ends a body that trailers follow.
+func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
+	answer := passResponseTrailers()
+	if r := s.response; r != nil && r.decoder != nil && !r.ended {
+		r.ended = true
+		r.decoder.Feed(nil, true)
+		s.exchange.complete(r.decoder.Result())
+		answer.DynamicMetadata = s.exchange.metadata()
+	}
+	return answer
+}
+
+// errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
+func (s *requestStream) errorAnswer(n, status int, details string) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	now := time.Now()
+	x.mu.Lock()
+	last := x.lastError
+	x.mu.Unlock()
+	local := localFailure(status, details)
+	x.failed(n, 0, details, now)
+	if last == nil {
+		last = local
+	}
+	return s.failure(last)
+}
+
+// localFailure is the error for an answer that Envoy made itself.
+func localFailure(status int, details string) *upstream.Error {
+	switch {
+	case status == http.StatusGatewayTimeout || strings.Contains(details, "timeout"):
+		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "upstream_timeout",
+			Message: "the provider did not answer in time"}
+	case status == http.StatusRequestEntityTooLarge:
+		return &upstream.Error{Status: status, Type: "invalid_request_error", Code: "request_too_large", Message: "the request is too large"}
+	}
+	return &upstream.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "upstream_unavailable",
+		Message: "no provider could be reached for this model"}
+}
+
+// failure replaces the answer by an error of ours.
+func (s *requestStream) failure(e *upstream.Error) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	x.refused(e)
+	header := errorHeaders(e)
+	for _, f := range x.publicHeaders(0, nil) {
+		header.Set(f.Name, f.Value)
+	}
+	answer := immediate(e.Status, header, e.JSON(), "isthmus_error")
+	answer.DynamicMetadata = x.metadata()
+	s.response = &responseReader{ended: true}
+	return answer
+}
+
+func errorHeaders(e *upstream.Error) upstream.Header {
+	header := upstream.Header{{Name: "content-type", Value: "application/json"}}
+	for _, f := range e.Header {
+		header.Set(f.Name, f.Value)
+	}
+	return header
+}
+
+// metadata is what Envoy's access log and rate limits may know of the exchange.
+func (x *exchange) metadata() *structpb.Struct {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	fields := map[string]*structpb.Value{
+		"id":       structpb.NewStringValue(x.id),
+		"attempts": structpb.NewNumberValue(float64(len(x.attempts))),
+	}
+	if x.request != nil {
+		fields["model"] = structpb.NewStringValue(x.request.Model)
+	}
+	if hop := x.outcome.served; hop != nil {
+		fields["deployment"] = structpb.NewStringValue(hop.Deployment.ID)
+		fields["provider"] = structpb.NewStringValue(hop.Deployment.Provider)
+		fields["model_group"] = structpb.NewStringValue(hop.Group)
+		fields["upstream_model"] = structpb.NewStringValue(hop.Model)
+	}
+	if r := x.outcome.result; r.HasUsage {
+		fields["prompt_tokens"] = structpb.NewNumberValue(float64(r.Usage.Prompt))
+		fields["completion_tokens"] = structpb.NewNumberValue(float64(r.Usage.Completion))
+		fields["total_tokens"] = structpb.NewNumberValue(float64(r.Usage.Total))
+	}
+	return namespace(metadataExchange, fields)
+}

@@ -1,0 +1,118 @@
+package extproc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// Names of the three filters, as each sends it in its gRPC metadata, and the
+// metadata keys they use. envoy/filter.go writes the same.
+const (
+	filterKey     = "x-isthmus-filter"
+	filterRequest = "request"
+	filterRetry   = "retry"
+	filterFailure = "failure"
+
+	planKey = "x-isthmus-plan" // how the Envoy carries the cascade
+)
+
+// Server is the ext_proc service. It is safe for concurrent use; all of its
+// state is in the exchanges and the Gateway.
+type Server struct {
+	extprocv3.UnimplementedExternalProcessorServer
+
+	gateways  *Gateways
+	exchanges registry
+	log       *slog.Logger
+}
+
+// NewServer returns the service over the current configuration in gateways.
+func NewServer(gateways *Gateways, log *slog.Logger) *Server {
+	return &Server{gateways: gateways, log: log}
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(g grpc.ServiceRegistrar) {
+	extprocv3.RegisterExternalProcessorServer(g, s)
+}
+
+// processor answers the messages of one stream, one at a time.
+type processor interface {
+	// handle returns the answer to a message, or nil when it gets none.
+	handle(*extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse
+	// close is called once, when the stream has ended for whatever reason.
+	close()
+}
+
+// Process serves one stream of one filter. A panic ends that stream with an
+// error, which Envoy turns into a 503 for its request, and nothing else.
+func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err error) {
+	p, name, err := s.processor(stream.Context())
+	if err != nil {
+		return err
+	}
+	s.gateways.metrics.Stream(name)
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.log.Error("panic while serving a request", "filter", name, "cause", panicText(cause), "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "internal error")
+		}
+		p.close()
+	}()
+	for {
+		message, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err // Envoy reset the stream: its request is over
+		}
+		answer := p.handle(message)
+		if answer == nil {
+			continue
+		}
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Server) processor(ctx context.Context) (processor, string, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	name := first(md, filterKey)
+	switch name {
+	case filterRequest:
+		return &requestStream{server: s, carrier: carrierOf(first(md, planKey))}, name, nil
+	case filterRetry:
+		return &retryStream{server: s}, name, nil
+	case filterFailure:
+		return &failureStream{server: s}, name, nil
+	}
+	return nil, "", status.Errorf(codes.InvalidArgument,
+		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; generate the configuration with `isthmus envoy`", filterKey)
+}
+
+func first(md metadata.MD, key string) string {
+	if v := md.Get(key); len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// panicText says what a panic was about without printing values: they could be
+// a message with a key in it.
+func panicText(cause any) string {
+	if err, ok := cause.(error); ok {
+		return err.Error() // runtime errors: index out of range, nil dereference
+	}
+	return "a value that is no error"
+}

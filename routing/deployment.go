@@ -1,0 +1,87 @@
+package routing
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Deployment is one entry of model_list: a model at a provider, with a key. Its
+// exported fields are fixed when the configuration is loaded; its load and
+// health change as requests run and are safe for concurrent use.
+type Deployment struct {
+	ID       string
+	Group    string // model_name: the model group it belongs to
+	Provider string
+	Model    string // the provider's name of the model; may hold "*"
+	Cluster  string // the Envoy upstream cluster that leads to it
+	BaseURL  string // scheme://host[:port]/path of the provider
+
+	Weight        float64 // share under simple-shuffle, never zero
+	Order         int     // lower is tried first; 0 is unset
+	Tags          []string
+	Timeout       time.Duration // one attempt to its response headers
+	StreamTimeout time.Duration // the same for streaming requests; 0 = Timeout
+	NumRetries    *int          // instead of the router's
+	MockResponse  *string       // answer with this text and call nobody
+
+	target     upstream.Target
+	translator *translate.Bound            // for Model; nil when it holds "*"
+	renamed    map[string]*translate.Bound // for the other model names the configuration gives it
+
+	allowedFails *int           // instead of the router's
+	cooldown     *time.Duration // instead of the router's
+
+	scheme, authority string
+
+	inFlight atomic.Int64
+	health   health
+}
+
+// Scheme is "http" or "https".
+func (d *Deployment) Scheme() string { return d.scheme }
+
+// Authority is the host, and the port unless it is the scheme's own, that the
+// provider is asked under.
+func (d *Deployment) Authority() string { return d.authority }
+
+// InFlight is the number of attempts running on the deployment.
+func (d *Deployment) InFlight() int64 { return d.inFlight.Load() }
+
+// Begin counts an attempt as running. Each Begin has one End.
+func (d *Deployment) Begin() { d.inFlight.Add(1) }
+
+// End gives back what Begin took.
+func (d *Deployment) End() { d.inFlight.Add(-1) }
+
+// wildcard reports whether the provider's model name depends on the request.
+func (d *Deployment) wildcard() bool { return strings.Contains(d.Model, "*") }
+
+// speaker returns the Translator for a model name: "" is the deployment's own.
+func (d *Deployment) speaker(model string) (*translate.Bound, error) {
+	if model == "" || model == d.Model {
+		return d.translator, nil
+	}
+	if t, ok := d.renamed[model]; ok {
+		return t, nil
+	}
+	return d.bind(model)
+}
+
+// bind makes a Translator that asks the provider for another model.
+func (d *Deployment) bind(model string) (*translate.Bound, error) {
+	target := d.target
+	target.Model = model
+	return translate.Bind(&target)
+}
+
+// attemptTimeout is the time one attempt has until its response headers.
+func (d *Deployment) attemptTimeout(stream bool) time.Duration {
+	if stream && d.StreamTimeout > 0 {
+		return d.StreamTimeout
+	}
+	return d.Timeout
+}
