@@ -1,0 +1,51 @@
+# isthmus: an LLM gateway that lives inside Envoy. `make help` lists the targets.
+
+BIN    := bin
+PORT   ?= 4000
+CONFIG ?= examples/quickstart/config.yaml
+TOOLS  := go tool -modfile=.ci/tools.mod
+GOTEST := go test -race -timeout 20m
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the binaries into bin/.
+	go build -o $(BIN)/ ./cmd/isthmus ./examples/fakeprovider
+
+.PHONY: run
+run: build ## Start the gateway with a local provider: no key needed. PORT and CONFIG change it.
+	@$(BIN)/fakeprovider --listen 127.0.0.1:0 -- $(BIN)/isthmus run --config $(CONFIG) --port $(PORT)
+
+.PHONY: test
+test: deps ## Run all tests, on real Envoys and a real Redis. Fetches what they need.
+	$(GOTEST) ./...
+
+.PHONY: deps
+deps: ## Fetch what the tests need: Envoy, Redis, the SDKs of the clients.
+	@.ci/deps
+
+.PHONY: lint
+lint: ## gofmt, go vet and staticcheck, as one gate.
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above are not formatted" >&2; exit 1; }
+	go vet ./...
+	$(TOOLS) staticcheck ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks of the hot functions.
+	go test -run '^$$' -bench . -benchmem ./translate/... ./routing/... ./extproc/...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s).
+	@.ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: golden
+golden: ## Rewrite the golden files from what the code does now; read the diff.
+	go test ./envoy/... ./cmd/... -run 'Golden|Script' -update
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf $(BIN)
