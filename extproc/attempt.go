@@ -77,9 +77,7 @@ func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 	case m.GetResponseBody() != nil:
 		edit, plan := s.judge(m.GetResponseBody().GetBody())
 		answer := responseChunk(nil, true, edit, nil)
-		if plan != nil {
-			answer.DynamicMetadata = carryGroups.replan(plan)
-		}
+		answer.DynamicMetadata = replan(plan)
 		return answer
 	case m.GetResponseTrailers() != nil:
 		return passResponseTrailers()
@@ -100,9 +98,7 @@ func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *extprocv3.Proce
 	}
 	edit, plan := s.judge(nil)
 	answer := passResponseHeaders(edit)
-	if plan != nil {
-		answer.DynamicMetadata = carryGroups.replan(plan)
-	}
+	answer.DynamicMetadata = replan(plan)
 	return answer
 }
 
@@ -110,7 +106,8 @@ func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *extprocv3.Proce
 const maxJudged = 64 << 10
 
 // judge records the failed attempt and decides whether another follows. It
-// returns the header edit that makes Envoy retry and the new plan, or nothing.
+// returns the header edit that makes Envoy retry and, where Envoy can take one,
+// the new plan; or nothing.
 func (s *failureStream) judge(body []byte) (*headerEdit, *routing.Plan) {
 	x := s.exchange
 	if x == nil {
@@ -148,6 +145,9 @@ func (x *exchange) judge(n int, hop routing.Hop, e *upstream.Error, head upstrea
 	edit.put("x-isthmus-retry", "1")
 	if wait := x.gateway.router.Backoff(x.plan, n, head.Header, now); wait > 0 {
 		edit.put("x-isthmus-backoff", strconv.Itoa(int(wait/time.Second)))
+	}
+	if x.plan.Fixed {
+		return edit, nil
 	}
 	return edit, x.plan
 }

@@ -34,6 +34,14 @@ func carrierOf(name string) carrier {
 // group until its retries are used up.
 const endCluster = "isthmus-end"
 
+// plan asks routing for a plan that this Envoy can be told.
+func (c carrier) plan(r *routing.Router, call *routing.Call) (*routing.Plan, error) {
+	if c == carryCluster {
+		return r.PlanFixed(call)
+	}
+	return r.Plan(call)
+}
+
 // metadata is what goes back with the first attempt.
 func (c carrier) metadata(x *exchange, plan *routing.Plan) *structpb.Struct {
 	md := namespace(metadataExchange, map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)})
@@ -46,18 +54,13 @@ func (c carrier) metadata(x *exchange, plan *routing.Plan) *structpb.Struct {
 // headers adds what Envoy must read from headers.
 func (c carrier) headers(edit *headerEdit, plan *routing.Plan) {
 	if c == carryCluster {
-		edit.put("x-isthmus-cluster", OrderName(plan.Hops[0].Group, plan.Hops[0].Deployment.Cluster))
+		edit.put("x-isthmus-cluster", routing.OrderName(plan.Name, plan.Hops[0].Deployment.Cluster))
 	}
 }
 
-// OrderName is the name of the cluster that begins a model group's plan with a
-// deployment's cluster, on Envoys that take the plan as one cluster.
-func OrderName(group, cluster string) string { return "isthmus-order/" + group + "/" + cluster }
-
-// replan is the metadata of a plan that changed at a failure, or nil when the
-// Envoy cannot take one.
-func (c carrier) replan(plan *routing.Plan) *structpb.Struct {
-	if c != carryGroups {
+// replan is the metadata of a plan that changed at a failure; nil for none.
+func replan(plan *routing.Plan) *structpb.Struct {
+	if plan == nil {
 		return nil
 	}
 	return &structpb.Struct{Fields: map[string]*structpb.Value{metadataPlan: structpb.NewStructValue(groups(plan))}}

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -112,7 +113,7 @@ func (g *Gateway) done(rec record) {
 		sample.Deployment, sample.Provider, sample.Group = o.served.Deployment.ID, o.served.Deployment.Provider, o.served.Group
 	}
 	g.owner.metrics.Request(sample)
-	g.owner.log.LogAttrs(nil, slog.LevelInfo, "request", rec.attrs()...) //nolint:staticcheck // no context outlives the request
+	g.owner.log.LogAttrs(context.Background(), slog.LevelInfo, "request", rec.attrs()...)
 	for i, a := range rec.attempts {
 		g.owner.log.Debug("attempt", "id", rec.id, "number", i+1, "deployment", a.deployment, "status", a.status, "ms", a.took.Milliseconds(), "reason", a.reason)
 	}

@@ -107,6 +107,22 @@ func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, 
 	}
 }
 
+// replaceResponse answers response headers with another status, header and body;
+// what the provider still sends is dropped. (An immediate response would close
+// the client's connection here.)
+func replaceResponse(edit *headerEdit, body []byte, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
+			Response: &extprocv3.CommonResponse{
+				Status:         extprocv3.CommonResponse_CONTINUE_AND_REPLACE,
+				HeaderMutation: edit.mutation(),
+				BodyMutation:   replaceBody(body),
+			},
+		}},
+		DynamicMetadata: metadata,
+	}
+}
+
 // passResponseHeaders lets response headers through with these changes.
 func passResponseHeaders(edit *headerEdit) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{

@@ -116,7 +116,7 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 	if err != nil {
 		return s.refuse(asError(err))
 	}
-	plan, err := x.gateway.router.Plan(call)
+	plan, err := s.carrier.plan(x.gateway.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
 	}
@@ -143,6 +143,9 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(x, plan))
 		}
 		refused = asError(err)
+		if plan.Fixed {
+			break
+		}
 		plan.Hops = plan.Hops[1:]
 	}
 	return s.refuse(refused)

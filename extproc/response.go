@@ -37,7 +37,7 @@ func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attribut
 	if ok && status >= 200 && status < 300 {
 		return s.goodAnswer(h, header, hop, n)
 	}
-	return s.errorAnswer(n, status, attrs.text("response.code_details"))
+	return s.errorAnswer(header, n, attrs.text("response.code_details"))
 }
 
 // attemptNumber is which attempt an answer belongs to.
@@ -57,7 +57,7 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
 			Message: "the provider's answer is not of this API (content-type " + header.Get("content-type") + ")"}
 		x.failed(n, e.Status, "answer is not of this API", time.Now())
-		return s.failure(e)
+		return s.failure(header, e)
 	}
 	x.answered(n, head.Status, hop)
 	edit := s.clientHeaders(header, n, hop)
@@ -164,18 +164,18 @@ func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
 }
 
 // errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
-func (s *requestStream) errorAnswer(n, status int, details string) *extprocv3.ProcessingResponse {
+func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *extprocv3.ProcessingResponse {
 	x := s.exchange
 	now := time.Now()
 	x.mu.Lock()
 	last := x.lastError
 	x.mu.Unlock()
-	local := localFailure(status, details)
+	local := localFailure(statusOf(header), details)
 	x.failed(n, 0, details, now)
 	if last == nil {
 		last = local
 	}
-	return s.failure(last)
+	return s.failure(header, last)
 }
 
 // localFailure is the error for an answer that Envoy made itself.
@@ -192,17 +192,22 @@ func localFailure(status int, details string) *upstream.Error {
 }
 
 // failure replaces the answer by an error of ours.
-func (s *requestStream) failure(e *upstream.Error) *extprocv3.ProcessingResponse {
+func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *extprocv3.ProcessingResponse {
 	x := s.exchange
 	x.refused(e)
-	header := errorHeaders(e)
-	for _, f := range x.publicHeaders(0, nil) {
-		header.Set(f.Name, f.Value)
+	body := e.JSON()
+	edit := &headerEdit{}
+	edit.put(":status", strconv.Itoa(e.Status))
+	edit.putAll(errorHeaders(e))
+	edit.putAll(x.publicHeaders(0, nil))
+	edit.put("content-length", strconv.Itoa(len(body)))
+	for _, f := range present {
+		if !edit.sets(f.Name) {
+			edit.remove = append(edit.remove, f.Name)
+		}
 	}
-	answer := immediate(e.Status, header, e.JSON(), "isthmus_error")
-	answer.DynamicMetadata = x.metadata()
 	s.response = &responseReader{ended: true}
-	return answer
+	return replaceResponse(edit, body, x.metadata())
 }
 
 func errorHeaders(e *upstream.Error) upstream.Header {

@@ -39,6 +39,10 @@ type Plan struct {
 	Attempts int           // cap on all attempts, fixed at the start: Envoy reads it once
 	Timeout  time.Duration // one attempt to its response headers: the largest of the plan
 
+	Name string // the name asked for, as the configuration spells it (an alias, a group, a wildcard)
+
+	Fixed bool // the order cannot change any more: see PlanFixed
+
 	call    *Call
 	targets []target // the cascade
 	barred  []*Deployment
@@ -168,6 +172,9 @@ func (r *Router) retries(call *Call, t target) int {
 func (r *Router) Failed(p *Plan, n int, verdict Verdict) bool {
 	if n < 1 || n > len(p.Hops) {
 		return false
+	}
+	if p.Fixed {
+		return p.fixedNext(n, verdict)
 	}
 	hop := p.Hops[n-1]
 	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, n)}

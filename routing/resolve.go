@@ -90,3 +90,20 @@ func (r *Router) resolveGroup(name string) []target {
 	}
 	return nil
 }
+
+// spelt is a requested name as the configuration has it: a name that only a
+// wildcard covers is that wildcard.
+func (r *Router) spelt(name string) string {
+	if _, ok := r.aliases[name]; ok {
+		return name
+	}
+	if _, ok := r.groups[name]; ok {
+		return name
+	}
+	for _, p := range r.patterns {
+		if p.match(name) != nil {
+			return p.name
+		}
+	}
+	return name
+}

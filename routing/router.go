@@ -61,11 +61,12 @@ func (r *Router) Health(d *Deployment) Health { return d.health.snapshot(r.now()
 // Plan orders the attempts of a request. The error is an *upstream.Error for
 // the client: there is no such model, or nobody can serve it now.
 func (r *Router) Plan(call *Call) (*Plan, error) {
-	targets := r.cascade(call)
-	if len(targets) == 0 {
+	asked := r.resolve(call.Request.Model)
+	if len(asked) == 0 {
 		return nil, chat.ModelNotFound(call.Request.Model)
 	}
-	p := &Plan{call: call, targets: targets, Attempts: r.attemptCap(call, targets)}
+	targets := r.cascade(call, asked)
+	p := &Plan{call: call, Name: r.spelt(call.Request.Model), targets: targets, Attempts: r.attemptCap(call, targets)}
 	if err := r.extend(p, 0, stage{}); err != nil {
 		return nil, err
 	}
@@ -79,9 +80,8 @@ func (r *Router) Plan(call *Call) (*Plan, error) {
 
 // cascade is the stages of a request: what it asked for, then its own
 // fallbacks, then the configured ones. A stage is not repeated.
-func (r *Router) cascade(call *Call) []target {
-	asked := r.resolve(call.Request.Model)
-	if len(asked) == 0 || call.DisableFallbacks {
+func (r *Router) cascade(call *Call, asked []target) []target {
+	if call.DisableFallbacks {
 		return asked
 	}
 	targets := slices.Clone(asked)

@@ -1,0 +1,86 @@
+package extproc
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Admin serves the admin port: probes and metrics for everybody who reaches it,
+// the state of the deployments for who has the master key.
+func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	alive := func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(`"I'm alive!"`)) }
+	mux.HandleFunc("GET /health/liveliness", alive)
+	mux.HandleFunc("GET /health/liveness", alive)
+	mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) {
+		if gateways.drain.Load() {
+			writeJSON(w, http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
+			return
+		}
+		writeJSON(w, http.StatusOK, []byte(`{"status":"healthy"}`))
+	})
+	mux.Handle("GET /metrics", metrics)
+	guarded := func(pattern string, handle func(*Gateway) []byte) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			g := gateways.Current()
+			if e := g.auth.check(plainHeader(r)); e != nil {
+				writeJSON(w, e.Status, e.JSON())
+				return
+			}
+			writeJSON(w, http.StatusOK, handle(g))
+		})
+	}
+	guarded("GET /models", (*Gateway).modelList)
+	guarded("GET /v1/models", (*Gateway).modelList)
+	guarded("GET /health", (*Gateway).deploymentStates)
+	return mux
+}
+
+// plainHeader takes the fields that may carry a key.
+func plainHeader(r *http.Request) upstream.Header {
+	var header upstream.Header
+	for _, name := range []string{"authorization", "x-litellm-api-key", "api-key", "x-api-key"} {
+		if v := r.Header.Get(name); v != "" {
+			header.Set(name, v)
+		}
+	}
+	return header
+}
+
+// deploymentState is one line of GET /health.
+type deploymentState struct {
+	ID       string `json:"id"`
+	Group    string `json:"model_group"`
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	State    string `json:"state"` // healthy or cooling
+	InFlight int64  `json:"in_flight"`
+	Until    string `json:"cooldown_until,omitempty"` // RFC 3339
+	Cause    string `json:"cooldown_cause,omitempty"`
+}
+
+func (g *Gateway) deploymentStates() []byte {
+	states := []deploymentState{}
+	for _, d := range g.router.Deployments() {
+		s := deploymentState{ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: "healthy", InFlight: d.InFlight()}
+		if h := g.router.Health(d); h.Cooling {
+			s.State, s.Until, s.Cause = "cooling", h.Until.UTC().Format("2006-01-02T15:04:05Z07:00"), h.Cause
+		}
+		states = append(states, s)
+	}
+	body, err := json.Marshal(struct {
+		Deployments []deploymentState `json:"deployments"`
+	}{states})
+	if err != nil { // strings and numbers only
+		return []byte(`{}`)
+	}
+	return body
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,116 @@
+package routing
+
+import "slices"
+
+// Order is a plan whose order is fixed when the configuration is loaded, for
+// Envoys before 1.40: they are given one cluster per requested name and first
+// choice, whose sub-clusters are walked attempt by attempt.
+type Order struct {
+	Name     string // of the cluster
+	Clusters []string
+}
+
+// OrderName is the name of the cluster that begins the plan of a requested name
+// with a deployment's cluster.
+func OrderName(name, cluster string) string { return "isthmus-order/" + name + "/" + cluster }
+
+// Orders returns all fixed plans of the configuration, in a stable order.
+func (r *Router) Orders() []Order {
+	var orders []Order
+	for _, name := range r.models {
+		stages := r.cascade(&Call{}, r.resolve(name))
+		for _, first := range stages[0].group {
+			order := Order{Name: OrderName(name, first.Cluster)}
+			for _, d := range r.fixedOrder(&Call{}, stages, first) {
+				order.Clusters = append(order.Clusters, d.deployment.Cluster)
+			}
+			orders = append(orders, order)
+		}
+	}
+	return orders
+}
+
+// fixedHop is one place of a fixed order.
+type fixedHop struct {
+	deployment *Deployment
+	stage      int
+}
+
+// fixedOrder lists the attempts of a cascade that begins with first: each
+// stage's deployments by their order, again from the front for each retry that
+// is left.
+func (r *Router) fixedOrder(call *Call, stages []target, first *Deployment) []fixedHop {
+	var hops []fixedHop
+	for i, t := range stages {
+		group := slices.Clone(t.group)
+		slices.SortStableFunc(group, byOrder)
+		if i == 0 {
+			group = slices.DeleteFunc(group, func(d *Deployment) bool { return d == first })
+			group = slices.Insert(group, 0, first)
+		}
+		for n := range 1 + r.retries(call, t) {
+			if len(hops) < maxAttempts {
+				hops = append(hops, fixedHop{group[n%len(group)], i})
+			}
+		}
+	}
+	return hops
+}
+
+// byOrder sorts deployments without an order last.
+func byOrder(a, b *Deployment) int {
+	rank := func(d *Deployment) int {
+		if d.Order > 0 {
+			return d.Order
+		}
+		return int(^uint(0) >> 1)
+	}
+	switch x, y := rank(a), rank(b); {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+// PlanFixed is Plan for an Envoy that takes fixed orders: the first deployment
+// is chosen as ever, those after it are the order's, whatever their health.
+func (r *Router) PlanFixed(call *Call) (*Plan, error) {
+	p, err := r.Plan(call)
+	if err != nil {
+		return nil, err
+	}
+	first := p.Hops[0]
+	name := call.Request.Model
+	if first.Fallback > 0 {
+		name = first.Group // everything before it is cooling: its own order serves
+	}
+	// The order's cluster was made from the configuration alone, so what a
+	// single request says about its cascade cannot be followed here.
+	p.Name = r.spelt(name)
+	stages := r.cascade(&Call{}, r.resolve(name))
+	p.Fixed, p.targets, p.Hops = true, stages, nil
+	for _, h := range r.fixedOrder(&Call{}, stages, first.Deployment) {
+		if err := p.add(h.deployment, stages[h.stage], h.stage, p.tried(h.deployment, h.stage)); err != nil {
+			return nil, err
+		}
+	}
+	p.Attempts = len(p.Hops)
+	return p, nil
+}
+
+// fixedNext reports whether Envoy may go on to the next hop of a fixed order
+// after attempt n failed in this way: it cannot be told to skip one.
+func (p *Plan) fixedNext(n int, verdict Verdict) bool {
+	if n >= len(p.Hops) {
+		return false
+	}
+	switch verdict {
+	case RetryAny:
+		return true
+	case RetryOther:
+		return p.Hops[n].Deployment != p.Hops[n-1].Deployment
+	}
+	return false
+}
