@@ -1,0 +1,73 @@
+package envoy
+
+import (
+	"fmt"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
+	downstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// maxConnections bounds the clients' connections; Envoy asks for a bound.
+const maxConnections = 100_000
+
+// Bootstrap returns a whole Envoy configuration.
+func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
+	in = in.withDefaults()
+	clusters, err := Clusters(in)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{in: in}
+	boot := &bootstrapv3.Bootstrap{
+		Node: &corev3.Node{Id: "isthmus", Cluster: "isthmus"},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
+			Listeners: []*listenerv3.Listener{b.listener()},
+			Clusters:  clusters,
+		},
+		OverloadManager: &overloadv3.OverloadManager{
+			ResourceMonitors: []*overloadv3.ResourceMonitor{{
+				Name: "envoy.resource_monitors.global_downstream_max_connections",
+				ConfigType: &overloadv3.ResourceMonitor_TypedConfig{TypedConfig: b.any(&downstreamv3.DownstreamConnectionsConfig{
+					MaxActiveDownstreamConnections: maxConnections,
+				})},
+			}},
+		},
+	}
+	if in.Admin != (Address{}) {
+		boot.Admin = &bootstrapv3.Admin{Address: in.Admin.proto()}
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	return boot, boot.ValidateAll()
+}
+
+// builder makes the parts of one configuration and keeps the first error.
+type builder struct {
+	in  Input
+	err error
+}
+
+// any wraps a message; its errors are collected in b.err.
+func (b *builder) any(m proto.Message) *anypb.Any {
+	out := &anypb.Any{}
+	// Deterministic, so that the same input always gives the same text.
+	if err := anypb.MarshalFrom(out, m, proto.MarshalOptions{Deterministic: true}); err != nil && b.err == nil {
+		b.err = fmt.Errorf("encode %T: %w", m, err)
+	}
+	return out
+}
+
+func (a Address) proto() *corev3.Address {
+	if a.Path != "" {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: a.Path}}}
+	}
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: a.Host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: a.Port},
+	}}}
+}

@@ -1,0 +1,188 @@
+package envoy
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/composite/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// ProcessorCluster is the cluster of the isthmus service.
+const ProcessorCluster = "isthmus"
+
+const (
+	connectTimeout   = 5 * time.Second
+	httpOptionsKey   = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	processorStream  = 16 << 20 // bytes in flight of one ext_proc stream
+	processorSession = 64 << 20 // and of one connection
+)
+
+// Clusters returns the service's cluster, one per deployment, and before 1.40
+// one per fixed order.
+func Clusters(in Input) ([]*clusterv3.Cluster, error) {
+	in = in.withDefaults()
+	b := &builder{in: in}
+	clusters := []*clusterv3.Cluster{b.processor()}
+	seen := map[string]bool{ProcessorCluster: true}
+	for _, u := range in.Upstreams {
+		if seen[u.Cluster] {
+			return nil, fmt.Errorf("two deployments have the cluster name %q", u.Cluster)
+		}
+		seen[u.Cluster] = true
+		c, err := b.upstream(u)
+		if err != nil {
+			return nil, err
+		}
+		clusters = append(clusters, c)
+	}
+	if !in.Version.choosesPerAttempt() {
+		for _, o := range in.Orders {
+			clusters = append(clusters, b.order(o))
+		}
+	}
+	return clusters, b.err
+}
+
+// processor is the cluster of the ext_proc service: HTTP/2 with windows for
+// whole bodies, and breakers that long streams cannot trip (the default of 1024
+// open streams is that many running answers).
+func (b *builder) processor() *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 ProcessorCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       durationpb.New(connectTimeout),
+		LoadAssignment:       assignment(ProcessorCluster, b.in.Processor.proto(), nil),
+		CircuitBreakers:      openBreakers(),
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
+			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+					InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
+					InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
+				}},
+			}},
+		})},
+	}
+}
+
+// upstream is the cluster of one deployment.
+func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
+	e, err := u.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	metadata := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+		"isthmus": {Fields: map[string]*structpb.Value{"deployment": structpb.NewStringValue(u.Deployment)}},
+	}}
+	address := Address{Host: e.host, Port: e.port}
+	c := &clusterv3.Cluster{
+		Name:            u.Cluster,
+		ConnectTimeout:  durationpb.New(connectTimeout),
+		LoadAssignment:  assignment(u.Cluster, address.proto(), metadata),
+		CircuitBreakers: openBreakers(),
+		Metadata:        metadata,
+		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+			KeepaliveTime: wrapperspb.UInt32(60), KeepaliveInterval: wrapperspb.UInt32(15), KeepaliveProbes: wrapperspb.UInt32(4),
+		}},
+		// A dead api_base must not delay the start.
+		WaitForWarmOnInit: wrapperspb.Bool(false),
+	}
+	if _, err := netip.ParseAddr(e.host); err == nil {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	} else {
+		// LOGICAL_DNS keeps all addresses of a name as one host and tries them
+		// one after another, so that a name with a dead address still works.
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
+		c.DnsLookupFamily = clusterv3.Cluster_ALL
+	}
+	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+		IdleTimeout: durationpb.New(5 * time.Minute), // of an unused connection
+	}}
+	if e.tls {
+		options.UpstreamProtocolOptions = negotiated()
+		if c.TransportSocket, err = b.tls(u, e); err != nil {
+			return nil, err
+		}
+	} else {
+		options.UpstreamProtocolOptions = plainHTTP1()
+	}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: b.any(options)}
+	return c, nil
+}
+
+// negotiated is HTTP/2 where the provider offers it by ALPN, else HTTP/1.1.
+func negotiated() *httpv3.HttpProtocolOptions_AutoConfig {
+	return &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{
+		HttpProtocolOptions: &corev3.Http1ProtocolOptions{}, Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+	}}
+}
+
+func plainHTTP1() *httpv3.HttpProtocolOptions_ExplicitHttpConfig_ {
+	return &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
+	}}
+}
+
+// order is the cluster of a fixed plan: attempt n goes to its n-th cluster.
+func (b *builder) order(o Order) *clusterv3.Cluster {
+	kind := &clusterv3.Cluster_CustomClusterType{Name: "envoy.clusters.composite"}
+	if b.in.Version.matchesUpstream() {
+		config := &compositev3.ClusterConfig{}
+		for _, name := range o.Clusters {
+			config.Clusters = append(config.Clusters, &compositev3.ClusterConfig_ClusterEntry{Name: name})
+		}
+		kind.TypedConfig = b.any(config)
+	} else {
+		kind.Name = "envoy.clusters.aggregate"
+		kind.TypedConfig = b.any(&aggregatev3.ClusterConfig{Clusters: distinct(o.Clusters)})
+	}
+	return &clusterv3.Cluster{
+		Name:                 o.Name,
+		ConnectTimeout:       durationpb.New(connectTimeout),
+		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+		ClusterDiscoveryType: &clusterv3.Cluster_ClusterType{ClusterType: kind},
+		CircuitBreakers:      openBreakers(),
+	}
+}
+
+func distinct(names []string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, n := range names {
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// openBreakers lifts Envoy's default limits (1024 requests, 3 retries at once):
+// limits are isthmus's own work, and the failed attempt's cluster counts its
+// retries.
+func openBreakers() *clusterv3.CircuitBreakers {
+	most := wrapperspb.UInt32(math.MaxInt32)
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+		MaxConnections: most, MaxPendingRequests: most, MaxRequests: most, MaxRetries: most,
+	}}}
+}
+
+func assignment(cluster string, address *corev3.Address, metadata *corev3.Metadata) *endpointv3.ClusterLoadAssignment {
+	return &endpointv3.ClusterLoadAssignment{
+		ClusterName: cluster,
+		Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
+			Metadata:       metadata,
+			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address}},
+		}}}},
+	}
+}

@@ -1,0 +1,12 @@
+// Package envoy writes the Envoy configuration that puts isthmus into an Envoy's
+// data path: the listener with its three ext_proc filters, the route whose
+// cluster is chosen anew for each attempt, and one upstream cluster per
+// deployment.
+//
+// It takes typed input ([Input]) and returns Envoy's own protobuf messages; it
+// reads no file and opens no socket. Each file is about one thing of Envoy's.
+// What an Envoy can do depends on its version ([Version]); version.go says what
+// changes when, and docs/decisions why.
+//
+// Package envoy/process finds, fetches and runs an Envoy.
+package envoy

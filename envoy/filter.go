@@ -1,0 +1,194 @@
+package envoy
+
+import (
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// Names that the service (package extproc) and the filters must agree on.
+const (
+	filterKey = "x-isthmus-filter"
+	planKey   = "x-isthmus-plan"
+
+	namespaceExchange = "isthmus"
+	namespacePlan     = "isthmus.plan"
+	namespaceAttempt  = "isthmus.attempt"
+
+	headerRetry   = "x-isthmus-retry"
+	headerBackoff = "x-isthmus-backoff"
+	headerIdle    = "x-isthmus-idle-ms"
+	headerCluster = "x-isthmus-cluster"
+
+	// EndCluster closes every plan and does not exist.
+	EndCluster = "isthmus-end"
+)
+
+// HTTPFilters are the filters of the listener, in order.
+func (b *builder) httpFilters() []*hcmv3.HttpFilter {
+	return []*hcmv3.HttpFilter{
+		b.httpFilter("isthmus", b.requestFilter()),
+		b.httpFilter("envoy.filters.http.router", &routerv3.Router{UpstreamHttpFilters: b.upstreamFilters()}),
+	}
+}
+
+func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(config)}}
+}
+
+// processor is what the three ext_proc filters have in common. It fails closed:
+// without the service no request reaches a provider with the client's own key.
+func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
+	return &extprocv3.ExternalProcessor{
+		GrpcService: &corev3.GrpcService{
+			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ProcessorCluster}},
+			InitialMetadata: []*corev3.HeaderValue{{Key: filterKey, Value: filter}, {Key: planKey, Value: b.in.Version.PlanName()}},
+		},
+		ProcessingMode:    mode,
+		AllowModeOverride: true,
+		MessageTimeout:    durationpb.New(b.in.MessageTimeout),
+		MaxMessageTimeout: durationpb.New(b.in.QueueTimeout + b.in.MessageTimeout),
+		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		MutationRules: &mutationv3.HeaderMutationRules{
+			AllowAllRouting: wrapperspb.Bool(true), // :path, :authority
+			AllowEnvoy:      wrapperspb.Bool(true), // x-envoy-max-retries and the timeouts
+		},
+	}
+}
+
+// requestFilter is the downstream filter: the request with its whole body, and
+// the final answer.
+func (b *builder) requestFilter() *extprocv3.ExternalProcessor {
+	p := b.externalProcessor("request", &extprocv3.ProcessingMode{
+		RequestHeaderMode: extprocv3.ProcessingMode_SEND, RequestBodyMode: extprocv3.ProcessingMode_BUFFERED,
+		ResponseHeaderMode: extprocv3.ProcessingMode_SEND, ResponseBodyMode: extprocv3.ProcessingMode_NONE,
+	})
+	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code_details", "xds.cluster_name"}
+	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(namespaceExchange, namespacePlan, namespaceAttempt)}
+	return p
+}
+
+// retryFilter is entered by attempts that are not the first.
+func (b *builder) retryFilter() *extprocv3.ExternalProcessor {
+	p := b.externalProcessor("retry", &extprocv3.ProcessingMode{
+		RequestHeaderMode: extprocv3.ProcessingMode_SEND, ResponseHeaderMode: extprocv3.ProcessingMode_SKIP,
+	})
+	p.RequestAttributes = []string{"upstream.request_attempt_count", "xds.cluster_name"}
+	p.MetadataOptions = &extprocv3.MetadataOptions{
+		ForwardingNamespaces: untyped(namespaceExchange), ReceivingNamespaces: untyped(namespaceAttempt),
+	}
+	return p
+}
+
+// failureFilter is entered by answers that are not 2xx.
+func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
+	mode := &extprocv3.ProcessingMode{
+		RequestHeaderMode: extprocv3.ProcessingMode_SKIP, ResponseHeaderMode: extprocv3.ProcessingMode_SEND,
+		ResponseBodyMode: extprocv3.ProcessingMode_BUFFERED,
+	}
+	if !b.in.Version.matchesUpstream() {
+		// Every answer enters here: its body must flow on unread.
+		mode.ResponseBodyMode = extprocv3.ProcessingMode_NONE
+	}
+	p := b.externalProcessor("failure", mode)
+	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code", "xds.cluster_name"}
+	p.MetadataOptions = &extprocv3.MetadataOptions{
+		ForwardingNamespaces: untyped(namespaceExchange), ReceivingNamespaces: untyped(namespacePlan),
+	}
+	return p
+}
+
+func untyped(namespaces ...string) *extprocv3.MetadataOptions_MetadataNamespaces {
+	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: namespaces}
+}
+
+// upstreamFilters run for each attempt, in this order towards the provider and
+// the other way back.
+func (b *builder) upstreamFilters() []*hcmv3.HttpFilter {
+	retry := b.httpFilter("isthmus.retry", b.retryFilter())
+	failure := b.httpFilter("isthmus.failure", b.failureFilter())
+	if b.in.Version.matchesUpstream() {
+		retry = b.unless("isthmus.retry", b.retryFilter(), b.requestInput("x-envoy-attempt-count"),
+			&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "1"}})
+		failure = b.unless("isthmus.failure", b.failureFilter(), b.responseInput(":status"),
+			&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: "2"}})
+	}
+	return []*hcmv3.HttpFilter{
+		retry, failure,
+		b.httpFilter("envoy.filters.http.header_mutation", b.guard()),
+		b.httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}),
+	}
+}
+
+func (b *builder) requestInput(header string) *xdscorev3.TypedExtensionConfig {
+	return &xdscorev3.TypedExtensionConfig{Name: "request-header", TypedConfig: b.any(&envoymatcherv3.HttpRequestHeaderMatchInput{HeaderName: header})}
+}
+
+func (b *builder) responseInput(header string) *xdscorev3.TypedExtensionConfig {
+	return &xdscorev3.TypedExtensionConfig{Name: "response-header", TypedConfig: b.any(&envoymatcherv3.HttpResponseHeaderMatchInput{HeaderName: header})}
+}
+
+// unless wraps a filter so that it runs only where the input does not match: it
+// costs nothing where it does.
+func (b *builder) unless(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
+	single := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+			Input:   input,
+			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: value},
+		},
+	}}
+	action := b.any(&compositev3.ExecuteFilterAction{TypedConfig: &corev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(config)}})
+	matcher := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
+		Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
+			Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: single}},
+			OnMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+				Action: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: action},
+			}},
+		}},
+	}}}
+	return b.httpFilter(name, &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: &corev3.TypedExtensionConfig{Name: "envoy.filters.http.composite", TypedConfig: b.any(&compositev3.Composite{})},
+		XdsMatcher:      matcher,
+	})
+}
+
+// guard stands between the provider and our upstream filters. Towards the
+// provider it takes away what is internal and gives retried attempts the
+// content-length that ext_proc dropped; on the way back it takes away what only
+// our own filters may say: a provider that sent x-isthmus-retry on a good answer
+// would make Envoy throw the answer away.
+func (b *builder) guard() *headerv3.HeaderMutation {
+	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{
+		RequestMutations: []*mutationv3.HeaderMutation{
+			removeHeader("x-envoy-attempt-count"),
+			removeHeader("x-envoy-expected-rq-timeout-ms"),
+			removeHeader("x-envoy-original-path"),
+			removeHeader("x-request-id"),
+			removeHeader("x-forwarded-proto"),
+			removeHeader(headerIdle),
+			removeHeader(headerCluster),
+			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+				Header:       &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + namespaceAttempt + ":length)%"},
+				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			}}},
+		},
+		ResponseMutations: []*mutationv3.HeaderMutation{removeHeader(headerRetry), removeHeader(headerBackoff)},
+	}}
+}
+
+func removeHeader(name string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}}
+}

@@ -1,0 +1,68 @@
+package envoy
+
+import (
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// connectionBuffer is how much Envoy buffers of one connection, in bytes. Whole
+// request bodies have the virtual host's limit instead.
+const connectionBuffer = 256 << 10
+
+// listener is where the clients come in.
+func (b *builder) listener() *listenerv3.Listener {
+	return &listenerv3.Listener{
+		Name:                          "isthmus",
+		Address:                       b.in.Listen.proto(),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(connectionBuffer),
+		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(b.connectionManager())},
+		}}}},
+	}
+}
+
+func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
+	return &hcmv3.HttpConnectionManager{
+		StatPrefix:     "isthmus",
+		CodecType:      hcmv3.HttpConnectionManager_AUTO,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: b.routes()},
+		HttpFilters:    b.httpFilters(),
+		AccessLog:      b.accessLogs(),
+		// Five minutes of silence are normal for a model that thinks, and the
+		// timer runs while a request waits in the queue too.
+		StreamIdleTimeout: durationpb.New(0),
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:                  durationpb.New(time.Hour),
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+		},
+		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+			MaxConcurrentStreams:        wrapperspb.UInt32(1000),
+			InitialStreamWindowSize:     wrapperspb.UInt32(1 << 20),
+			InitialConnectionWindowSize: wrapperspb.UInt32(16 << 20),
+		},
+		RequestHeadersTimeout:        durationpb.New(30 * time.Second),
+		UseRemoteAddress:             wrapperspb.Bool(true), // an edge: x-envoy-* of clients mean nothing
+		NormalizePath:                wrapperspb.Bool(true),
+		MergeSlashes:                 true,
+		GenerateRequestId:            wrapperspb.Bool(true),
+		ServerName:                   "isthmus",
+		LocalReplyConfig:             b.localReplies(),
+		DelayedCloseTimeout:          durationpb.New(5 * time.Second),
+		DrainTimeout:                 durationpb.New(5 * time.Second),
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
+	}
+}
+
+func (b *builder) accessLogs() []*accesslogv3.AccessLog {
+	if b.in.AccessLog == "" {
+		return nil
+	}
+	return []*accesslogv3.AccessLog{b.fileLog(b.in.AccessLog)}
+}

@@ -1,0 +1,45 @@
+package envoy
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// localReplies gives the answers that Envoy makes without isthmus OpenAI's error
+// shape. They are told by their details, never by their status alone: that would
+// rewrite answers of isthmus and of providers too.
+func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
+	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{
+		b.localReply("response.code_details.startsWith('ext_proc_error')",
+			"the gateway's service did not answer; try again", "server_error", "gateway_unavailable"),
+		b.localReply("response.code_details == 'request_payload_too_large'",
+			"the request body exceeds the gateway's limit (general_settings.max_request_body_bytes)", "invalid_request_error", "request_too_large"),
+		b.localReply("response.code_details == 'request_headers_too_large' || response.code_details.startsWith('http1.') || response.code_details.startsWith('http2.')"+
+			" || response.code_details in ['missing_host_header', 'missing_path_rejected', 'absolute_path_rejected', 'path_normalization_failed', 'low_version', 'request_header_timeout']",
+			"the request is not valid HTTP for this gateway", "invalid_request_error", "bad_http_request"),
+		b.localReply("response.code_details == 'overload'",
+			"the gateway is overloaded; try again", "server_error", "gateway_overloaded"),
+	}}
+}
+
+func (b *builder) localReply(condition, message, kind, code string) *hcmv3.ResponseMapper {
+	text := func(s string) *structpb.Value { return structpb.NewStringValue(s) }
+	body := &structpb.Struct{Fields: map[string]*structpb.Value{
+		"error": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
+			"message": text(message), "type": text(kind), "param": structpb.NewNullValue(), "code": text(code),
+		}}),
+	}}
+	return &hcmv3.ResponseMapper{
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslogv3.ExtensionFilter{
+			Name:       "envoy.access_loggers.extension_filters.cel",
+			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: b.any(&celv3.ExpressionFilter{Expression: condition})},
+		}}},
+		BodyFormatOverride: &corev3.SubstitutionFormatString{
+			Format:      &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
+			ContentType: "application/json",
+		},
+	}
+}

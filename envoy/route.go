@@ -1,0 +1,119 @@
+package envoy
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
+	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// maxBackoff bounds the pause that the failure filter may ask for.
+const maxBackoff = 300 * time.Second
+
+// routes is the whole route table: every path, to whatever cluster the plan
+// says.
+func (b *builder) routes() *routev3.RouteConfiguration {
+	host := &routev3.VirtualHost{
+		Name:                          "isthmus",
+		Domains:                       []string{"*"},
+		IncludeRequestAttemptCount:    true,
+		IncludeAttemptCountInResponse: true,
+		// The limit of a request body. The listener's own buffer stays small.
+		RequestBodyBufferLimit: wrapperspb.UInt64(b.in.MaxBody),
+	}
+	// per_try_idle_timeout cannot be set per request: one route per value, the
+	// request filter picks it by header before the route is chosen again.
+	idle := slices.Clone(b.in.IdleTimeouts)
+	slices.Sort(idle)
+	for _, d := range idle {
+		host.Routes = append(host.Routes, b.route(d, true))
+	}
+	host.Routes = append(host.Routes, b.route(idle[len(idle)-1], false))
+	return &routev3.RouteConfiguration{
+		Name: "isthmus", VirtualHosts: []*routev3.VirtualHost{host},
+		// Deployments may come by CDS later than the routes.
+		ValidateClusters: wrapperspb.Bool(false),
+	}
+}
+
+// route is one route; picked by the idle header, or the one for all others.
+func (b *builder) route(idle time.Duration, picked bool) *routev3.Route {
+	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
+	if picked {
+		match.Headers = []*routev3.HeaderMatcher{{
+			Name: headerIdle,
+			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: strconv.FormatInt(idle.Milliseconds(), 10)},
+			}},
+		}}
+	}
+	action := &routev3.RouteAction{
+		Timeout:     durationpb.New(0), // Envoy's 15 s would cut running answers
+		RetryPolicy: b.retryPolicy(idle),
+	}
+	b.choose(action)
+	return &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: action}}
+}
+
+// choose says where the cluster of an attempt comes from.
+func (b *builder) choose(action *routev3.RouteAction) {
+	if !b.in.Version.choosesPerAttempt() {
+		action.ClusterSpecifier = &routev3.RouteAction_ClusterHeader{ClusterHeader: headerCluster}
+		return
+	}
+	// The default group is a cluster that does not exist: a request without a
+	// plan goes nowhere.
+	specifier := &groupv3.PriorityGroupClusterSpecifier{
+		PriorityGroups: []*groupv3.PriorityGroup{{
+			Name:     "end",
+			Clusters: []*groupv3.ClusterWeight{{ClusterName: EndCluster, Weight: wrapperspb.UInt32(1)}},
+		}},
+		OverrideMetadataNamespace: namespacePlan,
+	}
+	action.ClusterSpecifier = &routev3.RouteAction_InlineClusterSpecifierPlugin{InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{
+		Extension: &corev3.TypedExtensionConfig{
+			Name:        "envoy.router.cluster_specifier_plugin.priority_group",
+			TypedConfig: b.any(specifier),
+		},
+	}}
+}
+
+// retryPolicy lets Envoy retry what never got an answer, and what the failure
+// filter marks. Status codes are not Envoy's to judge. num_retries is raised per
+// request by x-envoy-max-retries.
+func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
+	p := &routev3.RetryPolicy{
+		RetryOn:           "connect-failure,refused-stream,reset,retriable-headers",
+		NumRetries:        wrapperspb.UInt32(0),
+		PerTryIdleTimeout: durationpb.New(idle),
+		RetriableHeaders: []*routev3.HeaderMatcher{{
+			Name: headerRetry, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+		}},
+		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
+			BaseInterval: durationpb.New(time.Millisecond), MaxInterval: durationpb.New(10 * time.Millisecond),
+		},
+		RateLimitedRetryBackOff: &routev3.RetryPolicy_RateLimitedRetryBackOff{
+			ResetHeaders: []*routev3.RetryPolicy_ResetHeader{{Name: headerBackoff, Format: routev3.RetryPolicy_SECONDS}},
+			MaxInterval:  durationpb.New(maxBackoff),
+		},
+	}
+	switch {
+	case b.in.Version.choosesPerAttempt():
+		p.RefreshClusterOnRetry = true
+	case !b.in.Version.matchesUpstream():
+		p.RetryPriority = &routev3.RetryPolicy_RetryPriority{
+			Name: "envoy.retry_priorities.previous_priorities",
+			ConfigType: &routev3.RetryPolicy_RetryPriority_TypedConfig{
+				TypedConfig: b.any(&previousv3.PreviousPrioritiesConfig{UpdateFrequency: 1}),
+			},
+		}
+	}
+	return p
+}
