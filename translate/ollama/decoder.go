@@ -1,0 +1,174 @@
+package ollama
+
+import (
+	"bytes"
+	"cmp"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/ndjson"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// Decoder reads the answer to a call of Request.
+func (tr *Translator) Decoder(req *chat.Request, _ upstream.Head) chat.Decoder {
+	if req.Endpoint == chat.Embeddings {
+		return &embeddingDecoder{model: tr.target.Model, base64: tr.wantsBase64(req)}
+	}
+	return &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream}
+}
+
+// decoder reads an /api/chat answer: one object, or a line of them per chunk, the
+// last of which is done.
+type decoder struct {
+	w      *chat.Writer
+	model  string // where the answer does not name it
+	stream bool
+	reader ndjson.Reader
+	body   []byte // of a blocking answer
+}
+
+// Feed reads the next bytes of the answer.
+func (d *decoder) Feed(chunk []byte, last bool) []byte {
+	if d.w.Closed() {
+		return nil
+	}
+	if d.stream {
+		d.feedLines(chunk, last)
+	} else {
+		d.feedBody(chunk, last)
+	}
+	return d.w.Take()
+}
+
+func (d *decoder) feedLines(chunk []byte, last bool) {
+	d.reader.Feed(chunk)
+	for line, ok := d.reader.Next(); ok && !d.w.Closed(); line, ok = d.reader.Next() {
+		d.read(line)
+	}
+	if err := d.reader.Err(); err != nil {
+		d.w.Fail(&upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer", Message: err.Error()})
+	}
+	if !last || d.w.Closed() {
+		return
+	}
+	if line, ok := d.reader.End(); ok {
+		d.read(line)
+	}
+	d.w.Close()
+}
+
+func (d *decoder) feedBody(chunk []byte, last bool) {
+	if len(d.body)+len(chunk) > ndjson.MaxLine {
+		d.body = nil
+		d.w.Fail(unreadable())
+		return
+	}
+	d.body = append(d.body, chunk...)
+	if last {
+		d.read(d.body)
+		d.w.Close()
+	}
+}
+
+// Result is what is known of the answer so far.
+func (d *decoder) Result() chat.Result { return d.w.Result() }
+
+// response is one object of /api/chat.
+// https://docs.ollama.com/api/chat
+type response struct {
+	Model   string `json:"model"`
+	Message struct {
+		Content  string     `json:"content"`
+		Thinking string     `json:"thinking"`
+		Calls    []toolCall `json:"tool_calls"`
+	} `json:"message"`
+	Logprobs   jsontext.Value `json:"logprobs"`
+	Done       bool           `json:"done"`
+	DoneReason string         `json:"done_reason"`
+	Prompt     int64          `json:"prompt_eval_count"` // left out when the prompt was cached
+	Eval       int64          `json:"eval_count"`        // thinking included
+	Error      jsontext.Value `json:"error"`
+}
+
+type toolCall struct {
+	ID       string `json:"id"` // newer servers
+	Function struct {
+		Name      string         `json:"name"`
+		Arguments jsontext.Value `json:"arguments"`
+	} `json:"function"`
+}
+
+// read takes in one object.
+func (d *decoder) read(data []byte) {
+	var r response
+	if err := json.Unmarshal(data, &r, lenient); err != nil || jsontext.Value(data).Kind() != '{' {
+		d.w.Fail(unreadable())
+		return
+	}
+	if kind := r.Error.Kind(); kind == '"' || kind == '{' {
+		d.w.Fail(failure(upstream.Head{Status: http.StatusInternalServerError}, data))
+		return
+	}
+	d.w.Head("", cmp.Or(r.Model, d.model))
+	d.w.Reasoning(0, r.Message.Thinking)
+	d.w.Text(0, r.Message.Content)
+	for i := range r.Message.Calls {
+		c := &r.Message.Calls[i]
+		d.w.ToolCall(0, chat.Call{ID: c.ID, Name: c.Function.Name, Arguments: c.arguments()})
+	}
+	d.w.Logprobs(0, items(r.Logprobs))
+	if !r.Done && d.stream {
+		return
+	}
+	d.w.Finish(0, finishReason(r.DoneReason))
+	d.w.Usage(chat.Usage{Prompt: r.Prompt, Completion: r.Eval, Total: r.Prompt + r.Eval})
+	d.w.Close()
+}
+
+// finishReason says Ollama's reasons in OpenAI's words: stop, load, unload and
+// whatever comes are "stop". Tool calls are the Writer's to see.
+func finishReason(reason string) string {
+	if reason == "length" {
+		return reason
+	}
+	return "stop"
+}
+
+// arguments returns the arguments as one line of JSON; a call without any has
+// the empty object.
+func (c *toolCall) arguments() string {
+	args := c.Function.Arguments
+	if args.Kind() == '"' { // some servers in between
+		var text string
+		if json.Unmarshal(args, &text, lenient) == nil && text != "" {
+			return text
+		}
+		return "{}"
+	}
+	if args.Kind() != '{' || args.Compact() != nil {
+		return "{}"
+	}
+	return string(args)
+}
+
+// items returns the inside of the logprobs array, whose elements are OpenAI's.
+func items(list jsontext.Value) []byte {
+	if list.Kind() != '[' || !list.IsValid() || list.Compact() != nil {
+		return nil
+	}
+	return bytes.TrimSpace(list[1 : len(list)-1])
+}
+
+// unreadable is the failure of a 2xx answer that is not what it should be.
+func unreadable() *upstream.Error {
+	return &upstream.Error{
+		Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+		Message: "the provider's answer could not be read",
+	}
+}

@@ -1,0 +1,168 @@
+package ollama
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// params are the parameters of one request, sorted by the place they have in
+// Ollama's body.
+type params struct {
+	options []upstream.Param
+	top     []upstream.Param // members of the body itself
+	lacking []string         // what Ollama does not have
+}
+
+// set adds a member; the first of a name holds.
+func set(list *[]upstream.Param, name string, value jsontext.Value) {
+	if value.Kind() == 'n' || slices.ContainsFunc(*list, func(p upstream.Param) bool { return p.Name == name }) {
+		return
+	}
+	*list = append(*list, upstream.Param{Name: name, Value: value})
+}
+
+// sort reads all parameters of a completion.
+func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params, error) {
+	p := &params{}
+	for i := range c.Params {
+		if endpoint == chat.TextCompletions && c.Params[i].Name == "logprobs" {
+			p.lacking = append(p.lacking, "logprobs") // a number, with an answer of another form
+			continue
+		}
+		if err := tr.take(p, c.Params[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := tr.takeDecoded(p, c); err != nil {
+		return nil, err
+	}
+	return p, tr.target.Refuse(p.lacking)
+}
+
+// takeDecoded reads the parameters that package chat has decoded.
+func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
+	if c.MaxTokens != 0 {
+		set(&p.options, "num_predict", number(c.MaxTokens))
+	}
+	if len(c.Stop) > 0 {
+		list := []byte{'['}
+		for _, stop := range c.Stop {
+			list = jsonedit.AppendString(jsonedit.AppendComma(list), stop)
+		}
+		set(&p.options, "stop", append(list, ']'))
+	}
+	if c.N > 1 {
+		p.lacking = append(p.lacking, "n")
+	}
+	switch c.ResponseFormat.Type {
+	case "json_object":
+		set(&p.top, "format", jsontext.Value(`"json"`))
+	case "json_schema":
+		set(&p.top, "format", c.ResponseFormat.Schema)
+	}
+	if c.ReasoningEffort == "" {
+		return nil
+	}
+	think, err := tr.think(c.ReasoningEffort)
+	set(&p.top, "think", think)
+	return err
+}
+
+func number(n int) jsontext.Value { return strconv.AppendInt(nil, int64(n), 10) }
+
+// think returns the think member for a reasoning_effort: on or off, but for
+// gpt-oss, which thinks at one of three levels.
+// https://docs.ollama.com/capabilities/thinking
+func (tr *Translator) think(effort string) (jsontext.Value, error) {
+	switch effort {
+	case "none", "disable":
+		return jsontext.Value("false"), nil
+	case "minimal":
+		if tr.levels {
+			return jsontext.Value(`"low"`), nil
+		}
+		return jsontext.Value("false"), nil
+	case "low", "medium", "high":
+		if tr.levels {
+			return jsontext.Value(`"` + effort + `"`), nil
+		}
+		return jsontext.Value("true"), nil
+	case "xhigh", "max":
+		if tr.levels {
+			return jsontext.Value(`"high"`), nil
+		}
+		return jsontext.Value("true"), nil
+	}
+	return nil, upstream.BadRequest("reasoning_effort", "'reasoning_effort' must be none, minimal, low, medium, high or xhigh")
+}
+
+// take reads one parameter. What is neither OpenAI's nor a member of the body is
+// an option: Ollama overlooks those it does not know.
+func (tr *Translator) take(p *params, param upstream.Param) error {
+	if param.Value.Kind() == 'n' {
+		return nil
+	}
+	switch param.Name {
+	case "user", "metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention":
+		return nil // nobody misses them
+	case "keep_alive", "think", "format", "truncate", "shift", "logprobs", "top_logprobs":
+		set(&p.top, param.Name, param.Value)
+	case "options":
+		return takeOptions(p, param.Value)
+	case "thinking":
+		return takeThinking(p, param.Value)
+	case "modalities":
+		if string(param.Value) != `["text"]` {
+			tr.takeLacking(p, param)
+		}
+	case "logit_bias", "audio", "prediction", "verbosity", "web_search_options", "suffix", "echo", "best_of":
+		tr.takeLacking(p, param)
+	default:
+		if tr.target.Allows(param.Name) {
+			set(&p.top, param.Name, param.Value)
+			return nil
+		}
+		set(&p.options, param.Name, param.Value)
+	}
+	return nil
+}
+
+func (tr *Translator) takeLacking(p *params, param upstream.Param) {
+	if tr.target.Allows(param.Name) {
+		set(&p.top, param.Name, param.Value)
+		return
+	}
+	p.lacking = append(p.lacking, param.Name)
+}
+
+// takeOptions reads Ollama's own options object.
+func takeOptions(p *params, value jsontext.Value) error {
+	object, err := jsonedit.Parse(value)
+	if err != nil {
+		return upstream.BadRequest("options", "'options' must be an object")
+	}
+	for _, m := range object.Members() {
+		set(&p.options, m.Name, object.Value(m))
+	}
+	return nil
+}
+
+// takeThinking reads Anthropic's thinking parameter, which LiteLLM's clients use
+// for every provider.
+func takeThinking(p *params, value jsontext.Value) error {
+	var w struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(value, &w); err != nil {
+		return upstream.BadRequest("thinking", "'thinking' must be an object with a 'type'")
+	}
+	set(&p.top, "think", strconv.AppendBool(nil, w.Type != "disabled"))
+	return nil
+}
