@@ -2,11 +2,175 @@ package routing
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/translate"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
+
+// Options are what a Router takes from outside, so that tests own time and
+// chance. The zero value is usable.
+type Options struct {
+	Now   func() time.Time // nil = time.Now
+	Float func() float64   // uniform in [0, 1), safe for concurrent use; nil = math/rand/v2
+}
+
+// maxCooldown bounds a pause that a provider asks for.
+const maxCooldown = 5 * time.Minute
+
+// New builds the Router of a configuration. The error names the deployment that
+// cannot be spoken to.
+func New(c *config.Config, o Options) (*Router, error) {
+	r := &Router{
+		now: o.Now, float: o.Float,
+		numRetries: c.Router.NumRetries, maxFallbacks: c.Router.MaxFallbacks, retryAfter: c.Router.RetryAfter,
+		health: HealthPolicy{
+			AllowedFails: c.Router.AllowedFails, Window: c.Router.FailureWindow, Cooldown: c.Router.CooldownTime, MaxCooldown: maxCooldown,
+		},
+		contextWindow: c.Router.ContextWindowFallback, contentPolicy: c.Router.ContentPolicyFallback,
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.float == nil {
+		r.float = rand.Float64
+	}
+	deployments := make([]*Deployment, len(c.Deployments))
+	for i := range c.Deployments {
+		d := newDeployment(c, &c.Deployments[i])
+		if err := d.link(); err != nil {
+			return nil, fmt.Errorf("model_list entry %s (line %d): %w", d.Group, c.Deployments[i].Line, err)
+		}
+		deployments[i] = d
+	}
+	r.index(deployments)
+	r.strategy = r.newStrategy(c.Router.Strategy)
+	if err := r.linkNames(c); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// newStrategy is the table of strategies.
+func (r *Router) newStrategy(name string) Strategy {
+	switch name {
+	case "least-busy":
+		return leastBusy{r.float}
+	}
+	return shuffle{r.float}
+}
+
+func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
+	out := &Deployment{
+		ID: d.ID, Group: d.ModelName, Provider: d.Provider, Model: d.Model, Cluster: "deployment/" + d.ID,
+		Weight: weight(d), Order: d.Order, Tags: d.Tags, Timeout: c.Router.Timeout, StreamTimeout: c.Router.StreamTimeout,
+		NumRetries: d.NumRetries, MockResponse: d.MockResponse, allowedFails: d.AllowedFails, cooldown: d.CooldownTime,
+		target: upstream.Target{
+			Provider: d.Provider, Model: d.Model, BaseURL: d.APIBase, CustomBase: d.CustomBase, APIKey: d.APIKey, AzureADToken: d.AzureADToken,
+			APIVersion: d.APIVersion, BaseModel: d.BaseModel, Organization: d.Organization, Headers: d.Headers, Defaults: d.Defaults,
+			DropParams: c.DropParams, DropAlso: d.AdditionalDropParams, AllowAlso: d.AllowedOpenAIParams, HideStreamUsage: !c.StreamUsage,
+		},
+	}
+	if d.DropParams != nil {
+		out.target.DropParams = *d.DropParams
+	}
+	if d.Timeout != nil {
+		out.Timeout = *d.Timeout
+		out.StreamTimeout = 0 // the entry's own timeout holds for its streams too
+	}
+	if d.StreamTimeout != nil {
+		out.StreamTimeout = *d.StreamTimeout
+	}
+	return out
+}
+
+// weight is the share of a deployment: weight, else rpm, else tpm.
+func weight(d *config.Deployment) float64 {
+	switch {
+	case d.Weight > 0:
+		return d.Weight
+	case d.RPM > 0:
+		return float64(d.RPM)
+	}
+	return float64(d.TPM)
+}
+
+// linkNames resolves aliases and fallbacks to stages, and binds the other model
+// names that they give deployments.
+func (r *Router) linkNames(c *config.Config) error {
+	r.aliases = make(map[string][]target, len(c.Router.Aliases))
+	for _, a := range c.Router.Aliases {
+		stages, err := r.stages(a.Targets)
+		if err != nil {
+			return err
+		}
+		r.aliases[a.Name] = stages
+		if _, group := r.groups[a.Name]; !a.Hidden && !group {
+			r.models = append(r.models, a.Name)
+		}
+	}
+	r.fallbacks = make(map[string][]target, len(c.Router.Fallbacks))
+	for group, targets := range c.Router.Fallbacks {
+		stages, err := r.stages(targets)
+		if err != nil {
+			return err
+		}
+		r.fallbacks[group] = stages
+	}
+	for _, t := range c.Router.DefaultFallbacks {
+		r.defaults = append(r.defaults, fallback{group: t.Group, model: t.Model})
+		if t.Model == "" {
+			continue
+		}
+		for _, d := range r.deployments {
+			if err := d.rename(t.Model); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stages resolves the targets of an alias or of fallbacks.
+func (r *Router) stages(targets []config.Target) ([]target, error) {
+	var out []target
+	for _, t := range targets {
+		found := r.resolveGroup(t.Group)
+		if t.Model == "" {
+			if len(found) == 0 {
+				found = r.resolve(t.Group) // an alias
+			}
+			out = append(out, found...)
+			continue
+		}
+		for _, stage := range found {
+			for _, d := range stage.group {
+				if err := d.rename(t.Model); err != nil {
+					return nil, err
+				}
+			}
+			out = append(out, target{group: stage.group, name: stage.name, model: t.Model})
+		}
+	}
+	return out, nil
+}
+
+// rename prepares the deployment to be asked for another model.
+func (d *Deployment) rename(model string) error {
+	if d.renamed == nil {
+		d.renamed = make(map[string]*translate.Bound)
+	}
+	speaker, err := d.bind(model)
+	if err != nil {
+		return err
+	}
+	d.renamed[model] = speaker
+	return nil
+}
 
 // link finishes a deployment: its address and its Translator.
 func (d *Deployment) link() error {

@@ -57,10 +57,10 @@ func TestFailureDecidesWhatFollows(t *testing.T) {
 		verdict Verdict
 		want    []string
 	}{
-		"a failure that may pass goes on with the plan":             {RetryAny, []string{"a", "b", "a", "f", "f", "f"}},
-		"a deployment that will say the same again is left out":     {RetryOther, []string{"a", "b", "b", "f", "f", "f"}},
-		"the client's own error ends the plan":                      {Stop, []string{"a"}},
-		"a full context goes to its own fallbacks at once":          {ContextWindow, []string{"a", "big", "big", "big"}},
+		"a failure that may pass goes on with the plan":            {RetryAny, []string{"a", "b", "a", "f", "f", "f"}},
+		"a deployment that will say the same again is left out":    {RetryOther, []string{"a", "b", "b", "f", "f", "f"}},
+		"the client's own error ends the plan":                     {Stop, []string{"a"}},
+		"a full context goes to its own fallbacks at once":         {ContextWindow, []string{"a", "big", "big", "big"}},
 		"a content-policy failure without fallbacks ends the plan": {ContentPolicy, []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {

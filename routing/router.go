@@ -25,7 +25,6 @@ type Router struct {
 	numRetries    int
 	maxFallbacks  int
 	retryAfter    time.Duration
-	timeout       time.Duration
 	fallbacks     map[string][]target
 	defaults      []fallback
 	contextWindow map[string][]string

@@ -2,6 +2,8 @@ package translate
 
 import (
 	"github.com/isthmus-proxy/isthmus/translate/azure"
+	"github.com/isthmus-proxy/isthmus/translate/gemini"
+	"github.com/isthmus-proxy/isthmus/translate/ollama"
 	"github.com/isthmus-proxy/isthmus/translate/openai"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -17,7 +19,12 @@ func provider(name string) (entry, bool) {
 	switch name {
 	case "azure":
 		return entry{func(t *upstream.Target) (Translator, error) { return azure.New(t) }, true}, true
-	case "openai", "custom_openai":
+	case "gemini":
+		return entry{func(t *upstream.Target) (Translator, error) { return gemini.New(t) }, false}, true
+	case "ollama":
+		return entry{func(t *upstream.Target) (Translator, error) { return ollama.New(t) }, false}, true
+	case "openai", "custom_openai", "hosted_vllm", "lm_studio", "llamafile", "mistral", "groq", "deepseek", "xai", "openrouter",
+		"together_ai", "fireworks_ai", "perplexity", "nvidia_nim", "cerebras", "sambanova", "deepinfra", "github", "moonshot", "dashscope":
 		return entry{func(t *upstream.Target) (Translator, error) { return openai.New(t) }, true}, true
 	}
 	return entry{}, false

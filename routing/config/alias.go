@@ -1,0 +1,208 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// finish does what needs the whole configuration: aliases and fallbacks, whose
+// targets must exist, and settings that depend on each other.
+func (r *reader) finish(c *Config) {
+	// Aliases first: fallbacks may name them.
+	for _, v := range c.aliases {
+		if v.name == "model_group_alias" {
+			r.groupAliases(c, v)
+		}
+	}
+	for _, v := range c.aliases {
+		switch v.name {
+		case "fallbacks":
+			r.fallbacks(c, v)
+		case "default_fallbacks", "fallback_models":
+			c.Router.DefaultFallbacks = append(c.Router.DefaultFallbacks, r.defaultFallbacks(c, v)...)
+		case "context_window_fallbacks":
+			r.special(c, v, c.Router.ContextWindowFallback)
+		case "content_policy_fallbacks":
+			r.special(c, v, c.Router.ContentPolicyFallback)
+		}
+	}
+	c.aliases = nil
+	c.finishCache()
+	r.finishCallbacks(c)
+	for _, d := range c.envProblems {
+		r.diagnostics = append(r.diagnostics, d)
+	}
+	c.envProblems = nil
+}
+
+// hasGroup reports whether a model_name, or a wildcard, serves the name; names
+// of entries left out count, so that a missing key is not also a wrong name.
+func (c *Config) hasGroup(name string) bool {
+	match := func(group string) bool {
+		if before, after, ok := strings.Cut(group, "*"); ok {
+			return strings.HasPrefix(name, before) && strings.HasSuffix(name, strings.TrimLeft(after, "*"))
+		}
+		return group == name
+	}
+	return slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return match(d.ModelName) }) ||
+		slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return match(l.ModelName) })
+}
+
+func (c *Config) hasAlias(name string) bool {
+	return slices.ContainsFunc(c.Router.Aliases, func(a Alias) bool { return a.Name == name })
+}
+
+// serves reports whether the name can be served now.
+func (c *Config) leftOutOnly(name string) bool {
+	served := slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return d.ModelName == name })
+	return !served && slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return l.ModelName == name })
+}
+
+func (r *reader) groupAliases(c *Config, v value) {
+	for _, f := range v.fields() {
+		a := Alias{Name: f.name}
+		var names []value
+		switch {
+		case f.node.Kind == yaml.MappingNode:
+			for _, m := range f.fields() {
+				switch m.name {
+				case "model":
+					names = m.items()
+				case "hidden":
+					m.boolean(&a.Hidden)
+				default:
+					m.unknown([]string{"model", "hidden"})
+				}
+			}
+		default:
+			names = f.items()
+		}
+		if len(names) == 0 {
+			f.fail("an alias needs a model group, or a list of them to try in order")
+			continue
+		}
+		for _, n := range names {
+			r.aliasTarget(c, &a, n)
+		}
+		c.Router.Aliases = slices.DeleteFunc(c.Router.Aliases, func(old Alias) bool { return old.Name == a.Name })
+		if len(a.Targets) > 0 {
+			c.Router.Aliases = append(c.Router.Aliases, a)
+		}
+	}
+}
+
+// aliasTarget reads one entry of an alias. An entry that is no model_name, under
+// an alias that is one, means that group's deployments asked for that model.
+func (r *reader) aliasTarget(c *Config, a *Alias, n value) {
+	name, ok := n.scalar("the name of a model group")
+	switch {
+	case !ok:
+	case c.leftOutOnly(name):
+		n.say(Warning, "%s has no deployment that can be used: the alias goes on without it", name)
+	case c.hasGroup(name):
+		a.Targets = append(a.Targets, Target{Group: name})
+	case c.leftOutOnly(a.Name):
+		n.say(Warning, "%s has no deployment that can be used", a.Name)
+	case c.hasGroup(a.Name):
+		a.Targets = append(a.Targets, Target{Group: a.Name, Model: name})
+		n.say(Notice, "%q is no model_name: the deployments of %s are asked for the model %q", name, a.Name, name)
+	default:
+		n.fail("%s", c.noSuch(name))
+	}
+}
+
+func (c *Config) noSuch(name string) string {
+	var names []string
+	for _, d := range c.Deployments {
+		names = append(names, d.ModelName)
+	}
+	names = compact(names)
+	hint := ""
+	if like := nearest(name, names); like != "" {
+		hint = "; did you mean " + like + "?"
+	}
+	return fmt.Sprintf("there is no model group %q%s (there are: %s)", name, hint, strings.Join(names, ", "))
+}
+
+// groupMap reads [{group: [a, b]}, …] or {group: [a, b]}.
+func groupMap(v value) []value {
+	if v.present() && v.node.Kind == yaml.MappingNode {
+		return v.fields()
+	}
+	var out []value
+	for _, item := range v.list("a list of {model group: [fallbacks]}") {
+		out = append(out, item.fields()...)
+	}
+	return out
+}
+
+func (r *reader) fallbacks(c *Config, v value) {
+	for _, f := range groupMap(v) {
+		if f.name == "*" {
+			c.Router.DefaultFallbacks = append(c.Router.DefaultFallbacks, r.defaultFallbacks(c, f)...)
+			continue
+		}
+		if !c.hasGroup(f.name) && !c.hasAlias(f.name) {
+			f.fail("%s", c.noSuch(f.name))
+			continue
+		}
+		for _, n := range f.items() {
+			if name, ok := r.existing(c, n); ok {
+				c.Router.Fallbacks[f.name] = append(c.Router.Fallbacks[f.name], Target{Group: name})
+			}
+		}
+	}
+}
+
+// existing reads the name of a model group or alias that there is.
+func (r *reader) existing(c *Config, n value) (string, bool) {
+	name, ok := n.scalar("the name of a model group")
+	switch {
+	case !ok:
+		return "", false
+	case c.leftOutOnly(name):
+		n.say(Warning, "%s has no deployment that can be used: the fallback goes on without it", name)
+		return "", false
+	case !c.hasGroup(name) && !c.hasAlias(name):
+		n.fail("%s", c.noSuch(name))
+		return "", false
+	}
+	return name, true
+}
+
+// defaultFallbacks reads the cascade of every group. An entry that is no
+// model_name is served by the failing group's own deployments.
+func (r *reader) defaultFallbacks(c *Config, v value) []Target {
+	var out []Target
+	for _, n := range v.items() {
+		name, ok := n.scalar("the name of a model group")
+		switch {
+		case !ok:
+		case c.leftOutOnly(name):
+			n.say(Warning, "%s has no deployment that can be used: the fallback goes on without it", name)
+		case c.hasGroup(name) || c.hasAlias(name):
+			out = append(out, Target{Group: name})
+		default:
+			out = append(out, Target{Model: name})
+			n.say(Notice, "%q is no model_name: the failing group's own deployments are asked for the model %q", name, name)
+		}
+	}
+	return out
+}
+
+func (r *reader) special(c *Config, v value, into map[string][]string) {
+	for _, f := range groupMap(v) {
+		if f.name != "*" && !c.hasGroup(f.name) && !c.hasAlias(f.name) {
+			f.fail("%s", c.noSuch(f.name))
+			continue
+		}
+		for _, n := range f.items() {
+			if name, ok := r.existing(c, n); ok {
+				into[f.name] = append(into[f.name], name)
+			}
+		}
+	}
+}

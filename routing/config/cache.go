@@ -1,0 +1,203 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// cacheTable is the settings of the cache and of Redis.
+func cacheTable() map[string]setter {
+	return map[string]setter{
+		"cache":          func(c *Config, v value) { v.boolean(&c.Cache.Enabled) },
+		"cache_params":   func(c *Config, v value) { v.cacheParams(c) },
+		"redis_url":      func(c *Config, v value) { v.redisURL(&c.Redis) },
+		"redis_host":     func(c *Config, v value) { v.str(&c.Redis.Host) },
+		"redis_port":     func(c *Config, v value) { v.port(&c.Redis.Port) },
+		"redis_password": func(c *Config, v value) { v.secret(&c.Redis.Password) },
+	}
+}
+
+func (v value) port(into *int) {
+	if f, ok := v.number(1, true); ok {
+		if f > 65535 {
+			v.fail("want a port from 1 to 65535, got %s", v.shown())
+			return
+		}
+		*into = int(f)
+	}
+}
+
+// redisURL checks the scheme; the URL may hold a password and is never shown.
+func (v value) redisURL(into *Redis) {
+	s, ok := v.scalar("a URL")
+	if !ok {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" && u.Path == "" || u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix" {
+		v.fail("want a URL that begins with redis://, rediss:// or unix://")
+		return
+	}
+	into.URL = s
+}
+
+// cacheParams reads cache_params. Its Redis is the shared store for limits too.
+func (v value) cacheParams(c *Config) {
+	known := []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types", "max_entry_size", "max_size",
+		"host", "port", "password", "username", "url", "ssl", "db", "redis_startup_nodes", "sentinel_nodes", "service_name", "max_messages", "redis_flush_size"}
+	var ttl, byType time.Duration
+	for _, f := range v.fields() {
+		switch f.name {
+		case "type":
+			f.cacheType(&c.Cache.Type)
+		case "ttl":
+			f.seconds(&ttl, 0)
+		case "default_in_redis_ttl", "default_in_memory_ttl":
+			f.seconds(&byType, 0)
+		case "namespace":
+			f.str(&c.Cache.Namespace)
+		case "mode":
+			f.cacheMode(&c.Cache.OptIn)
+		case "supported_call_types":
+			f.strings(&c.Cache.CallTypes)
+		case "max_entry_size":
+			f.integer64(&c.Cache.MaxEntrySize, 1)
+		case "max_size":
+			f.integer64(&c.Cache.MaxSize, 1)
+		case "max_messages", "redis_flush_size":
+			f.say(Notice, "isthmus has no such limit: ignored")
+		default:
+			if !f.redisParam(&c.Redis) {
+				f.unknown(known)
+			}
+		}
+	}
+	switch {
+	case ttl > 0:
+		c.Cache.TTL = ttl
+	case byType > 0:
+		c.Cache.TTL = byType
+	}
+}
+
+// redisParam reads one member of cache_params that says where Redis is.
+func (v value) redisParam(r *Redis) bool {
+	switch v.name {
+	case "host":
+		v.str(&r.Host)
+	case "port":
+		v.port(&r.Port)
+	case "password":
+		v.secret(&r.Password)
+	case "username":
+		v.str(&r.Username)
+	case "url":
+		v.redisURL(r)
+	case "ssl":
+		v.boolean(&r.TLS)
+	case "db":
+		v.integer(&r.DB, 0)
+	case "redis_startup_nodes":
+		r.ClusterNodes = v.nodes()
+	case "sentinel_nodes":
+		r.SentinelNodes = v.nodes()
+	case "service_name":
+		v.str(&r.SentinelName)
+	default:
+		return false
+	}
+	return true
+}
+
+// nodes reads [{host, port}], [[host, port]] or ["host:port"].
+func (v value) nodes() []string {
+	var out []string
+	for _, item := range v.items() {
+		switch item.node.Kind {
+		case yaml.MappingNode:
+			var host, port string
+			for _, f := range item.fields() {
+				switch f.name {
+				case "host":
+					f.str(&host)
+				case "port":
+					f.str(&port)
+				}
+			}
+			out = append(out, host+":"+port)
+		case yaml.SequenceNode:
+			var pair []string
+			item.strings(&pair)
+			out = append(out, strings.Join(pair, ":"))
+		default:
+			if s, ok := item.scalar("host:port"); ok {
+				out = append(out, s)
+			}
+		}
+	}
+	for _, node := range out {
+		if host, port, ok := strings.Cut(node, ":"); !ok || host == "" || port == "" {
+			v.fail("want a list of nodes with host and port, got %q", node)
+		}
+	}
+	return out
+}
+
+func (v value) cacheType(into *string) {
+	s, ok := v.scalar("local or redis")
+	if !ok {
+		return
+	}
+	switch s {
+	case "local", "redis":
+		*into = s
+	case "in-memory", "in_memory", "memory":
+		*into = "local"
+	case "redis-semantic", "valkey-semantic", "qdrant-semantic", "s3", "gcs", "azure-blob", "disk":
+		v.fail("isthmus has no cache of type %s: use local or redis", s)
+	default:
+		v.fail("want local or redis, got %s", v.shown())
+	}
+}
+
+func (v value) cacheMode(optIn *bool) {
+	switch s, ok := v.scalar("default_on or default_off"); {
+	case !ok:
+	case s == "default_on":
+		*optIn = false
+	case s == "default_off":
+		*optIn = true
+	default:
+		v.fail("want default_on or default_off, got %s", v.shown())
+	}
+}
+
+// finishCache fills what depends on several settings.
+func (c *Config) finishCache() {
+	if c.Cache.TTL == 0 {
+		c.Cache.TTL = 600 * time.Second
+		if c.Cache.Type == "redis" {
+			c.Cache.TTL = 60 * time.Second
+		}
+	}
+	if c.Cache.Enabled && c.Cache.Type == "redis" && !c.Redis.Configured() {
+		password := c.Redis.Password
+		c.Redis = c.envRedis
+		if !password.IsZero() {
+			c.Redis.Password = password
+		}
+		if !c.Redis.Configured() {
+			c.Redis.Host = "localhost"
+		}
+	}
+	if c.Redis.Host != "" && c.Redis.Port == 0 {
+		c.Redis.Port = 6379
+	}
+}
+
+func scalarNode(text string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+}

@@ -1,0 +1,202 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Options say what to read and from where variables come.
+type Options struct {
+	Path    string                      // the model config
+	EnvFile string                      // "" = the .env beside the config, when there is one
+	Lookup  func(string) (string, bool) // the environment; nil = os.LookupEnv
+	Strict  bool                        // an unset variable is an error; else its deployment is left out
+}
+
+// Load reads the file of o.Path. The error lists everything that must be mended,
+// one line each; the Diagnostics are what is worth saying besides.
+func Load(o Options) (*Config, Diagnostics, error) {
+	src, err := os.ReadFile(o.Path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the model config: %w", err)
+	}
+	return Parse(o.Path, src, o)
+}
+
+// Parse is Load for a text; name stands for the file in messages.
+func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
+	env, err := newEnvironment(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &reader{env: env, strict: o.Strict}
+	tops := r.file(name, src, []string{absolute(name)})
+	c := r.build(tops)
+	rest, err := r.diagnostics.split()
+	if err != nil {
+		return nil, rest, err
+	}
+	return c, rest, nil
+}
+
+func absolute(path string) string {
+	if a, err := filepath.Abs(path); err == nil {
+		return a
+	}
+	return path
+}
+
+// file parses one file and those it includes; the included come first, so that
+// the including file's settings win. chain is the files being included.
+func (r *reader) file(name string, src []byte, chain []string) []value {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(src, &doc); err != nil {
+		r.diagnostics = append(r.diagnostics, yamlError(name, err))
+		return nil
+	}
+	top := value{r: r, file: name}
+	if len(doc.Content) > 0 {
+		top.node = doc.Content[0]
+		top = top.resolved()
+	}
+	if !top.present() {
+		top.fail("the file is empty: it needs a model_list")
+		return nil
+	}
+	if top.node.Kind != yaml.MappingNode {
+		top.fail("want a mapping with model_list at the top, got %s", kindName(top.node))
+		return nil
+	}
+	var tops []value
+	for _, f := range top.fields() {
+		if f.name == "include" {
+			for _, item := range f.items() {
+				tops = append(tops, r.include(item, chain)...)
+			}
+		}
+	}
+	return append(tops, top)
+}
+
+func (r *reader) include(item value, chain []string) []value {
+	path, ok := item.scalar("a file name")
+	if !ok {
+		return nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(item.file), path)
+	}
+	if slices.Contains(chain, absolute(path)) {
+		item.fail("%s includes itself", path)
+		return nil
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		item.fail("cannot include: %v", err)
+		return nil
+	}
+	return r.file(path, src, append(slices.Clone(chain), absolute(path)))
+}
+
+// yamlError words yaml.v3's error, whose text has the line in it.
+func yamlError(name string, err error) Diagnostic {
+	d := Diagnostic{File: name, Line: 1, Severity: Error, Message: "not valid YAML: " + err.Error()}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	var typeError *yaml.TypeError
+	if errors.As(err, &typeError) && len(typeError.Errors) > 0 {
+		text = typeError.Errors[0]
+	}
+	var line int
+	if _, scan := fmt.Sscanf(text, "line %d:", &line); scan == nil {
+		_, text, _ = strings.Cut(text, ": ")
+		d.Line, d.Message = line, "not valid YAML: "+text
+	}
+	return d
+}
+
+// unsupportedTop lists LiteLLM's top-level sections that isthmus has no use for.
+func unsupportedTop(name string) bool {
+	switch name {
+	case "callback_settings", "credential_list", "guardrails", "prompts", "assistant_settings", "files_settings",
+		"finetune_settings", "default_vertex_config", "mcp_servers", "search_tools", "vector_store_registry", "litellm_jwtauth":
+		return true
+	}
+	return false
+}
+
+// sections are the settings sections, from the weakest to the strongest.
+func sections() []string { return []string{"general_settings", "litellm_settings", "router_settings"} }
+
+// build makes the Config of all files read.
+func (r *reader) build(tops []value) *Config {
+	if len(tops) == 0 {
+		return nil
+	}
+	for _, top := range tops {
+		for _, f := range top.fields() {
+			if f.name == "environment_variables" {
+				r.variables(f)
+			}
+		}
+	}
+	c := defaults()
+	c.fromEnvironment(r.env)
+	entries := []value{}
+	listed := false
+	bySection := map[string][]value{}
+	for _, top := range tops {
+		for _, f := range top.fields() {
+			switch {
+			case f.name == "model_list":
+				listed = true
+				entries = append(entries, f.list("a list of models")...)
+			case slices.Contains(sections(), f.name):
+				bySection[f.name] = append(bySection[f.name], f)
+			case f.name == "include", f.name == "environment_variables":
+			case unsupportedTop(f.name):
+				f.say(Warning, "not supported by isthmus: ignored")
+			default:
+				f.unknown(append(sections(), "model_list", "include", "environment_variables"))
+			}
+		}
+	}
+	if !listed {
+		tops[len(tops)-1].fail("there is no model_list: name at least one model, see examples/quickstart/config.yaml")
+		return nil
+	}
+	r.settings(c, bySection)
+	r.deployments(c, entries)
+	r.finish(c)
+	return c
+}
+
+// list wants a list and returns its elements.
+func (v value) list(want string) []value {
+	if v.present() && v.node.Kind != yaml.SequenceNode {
+		v.fail("want %s, got %s", want, kindName(v.node))
+		return nil
+	}
+	return v.items()
+}
+
+func (v value) unknown(known []string) {
+	if like := nearest(v.name, known); like != "" {
+		v.say(Warning, "unknown key: ignored; did you mean %q?", like)
+		return
+	}
+	v.say(Warning, "unknown key: ignored")
+}
+
+func (r *reader) variables(section value) {
+	for _, f := range section.fields() {
+		if s, ok := f.scalar("text"); ok {
+			r.env.file[f.name] = s
+		}
+	}
+}

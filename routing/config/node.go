@@ -1,0 +1,265 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/translate/secret"
+)
+
+// reader reads one configuration and gathers what is to be said about it.
+type reader struct {
+	env         *environment
+	strict      bool
+	diagnostics Diagnostics
+}
+
+// value is one YAML node and where it stands.
+type value struct {
+	r    *reader
+	file string
+	key  string // the whole path, for messages
+	name string // its last part
+	node *yaml.Node
+}
+
+func (v value) say(s Severity, format string, args ...any) {
+	line := 0
+	if v.node != nil {
+		line = v.node.Line
+	}
+	v.r.diagnostics = append(v.r.diagnostics, Diagnostic{File: v.file, Line: line, Key: v.key, Severity: s, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v value) fail(format string, args ...any) { v.say(Error, format, args...) }
+
+// resolved follows YAML aliases.
+func (v value) resolved() value {
+	for v.node != nil && v.node.Kind == yaml.AliasNode {
+		v.node = v.node.Alias
+	}
+	return v
+}
+
+func (v value) present() bool {
+	return v.node != nil && (v.node.Kind != yaml.ScalarNode || v.node.Tag != "!!null")
+}
+
+// envName returns the variable that the value refers to.
+func (v value) envName() (string, bool) {
+	if v.node == nil || v.node.Kind != yaml.ScalarNode {
+		return "", false
+	}
+	return strings.CutPrefix(v.node.Value, "os.environ/")
+}
+
+// scalar returns the text of a scalar, with os.environ/ resolved. ok is false
+// when it is absent, not a scalar (an error is noted) or an unset variable.
+func (v value) scalar(want string) (string, bool) {
+	if !v.present() {
+		return "", false
+	}
+	if v.node.Kind != yaml.ScalarNode {
+		v.fail("want %s, got %s", want, kindName(v.node))
+		return "", false
+	}
+	if name, ok := v.envName(); ok {
+		return v.r.env.get(name)
+	}
+	return v.node.Value, true
+}
+
+func kindName(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return strconv.Quote(n.Value)
+}
+
+// shown is the value for an error message; a variable's value is not shown.
+func (v value) shown() string {
+	if name, ok := v.envName(); ok {
+		return "the value of $" + name
+	}
+	return strconv.Quote(v.node.Value)
+}
+
+func (v value) str(into *string) {
+	if s, ok := v.scalar("text"); ok {
+		*into = s
+	}
+}
+
+func (v value) secret(into *secret.Text) {
+	if s, ok := v.scalar("text"); ok {
+		*into = secret.New(s)
+	}
+}
+
+func (v value) boolean(into *bool) {
+	s, ok := v.scalar("true or false")
+	if !ok {
+		return
+	}
+	switch strings.ToLower(s) {
+	case "true", "yes", "on", "1":
+		*into = true
+	case "false", "no", "off", "0":
+		*into = false
+	default:
+		v.fail("want true or false, got %s", v.shown())
+	}
+}
+
+// number reads a number of at least least; whole says that it has no fraction.
+func (v value) number(least float64, whole bool) (float64, bool) {
+	want := "a number"
+	if whole {
+		want = "a whole number"
+	}
+	if least >= 0 {
+		want += " of at least " + strconv.FormatFloat(least, 'g', -1, 64)
+	}
+	s, ok := v.scalar(want)
+	if !ok {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || f < least || whole && f != math.Trunc(f) {
+		v.fail("want %s, got %s", want, v.shown())
+		return 0, false
+	}
+	return f, true
+}
+
+func (v value) integer(into *int, least int) {
+	if f, ok := v.number(float64(least), true); ok {
+		*into = int(f)
+	}
+}
+
+func (v value) integer64(into *int64, least int) {
+	if f, ok := v.number(float64(least), true); ok {
+		*into = int64(f)
+	}
+}
+
+func (v value) optionalInt(into **int, least int) {
+	if f, ok := v.number(float64(least), true); ok {
+		n := int(f)
+		*into = &n
+	}
+}
+
+func (v value) float(into *float64, least float64) {
+	if f, ok := v.number(least, false); ok {
+		*into = f
+	}
+}
+
+// seconds reads a number of seconds.
+func (v value) seconds(into *time.Duration, least float64) {
+	if f, ok := v.number(least, false); ok {
+		*into = time.Duration(f * float64(time.Second))
+	}
+}
+
+func (v value) optionalSeconds(into **time.Duration, least float64) {
+	var d time.Duration
+	if f, ok := v.number(least, false); ok {
+		d = time.Duration(f * float64(time.Second))
+		*into = &d
+	}
+}
+
+// items returns the elements of a list; a single scalar is a list of one.
+func (v value) items() []value {
+	if !v.present() {
+		return nil
+	}
+	switch v.node.Kind {
+	case yaml.SequenceNode:
+		out := make([]value, len(v.node.Content))
+		for i, n := range v.node.Content {
+			out[i] = value{v.r, v.file, fmt.Sprintf("%s[%d]", v.key, i), v.name, n}.resolved()
+		}
+		return out
+	case yaml.ScalarNode:
+		return []value{v}
+	}
+	v.fail("want a list, got %s", kindName(v.node))
+	return nil
+}
+
+// strings reads a list of texts.
+func (v value) strings(into *[]string) {
+	if !v.present() {
+		return
+	}
+	var out []string
+	for _, item := range v.items() {
+		if s, ok := item.scalar("text"); ok {
+			out = append(out, s)
+		}
+	}
+	*into = out
+}
+
+// fields returns the members of a mapping in order, with merge keys (<<)
+// followed. A duplicate key is an error.
+func (v value) fields() []value {
+	if !v.present() {
+		return nil
+	}
+	if v.node.Kind != yaml.MappingNode {
+		v.fail("want a mapping of keys and values, got %s", kindName(v.node))
+		return nil
+	}
+	return v.members(map[string]int{}, 0)
+}
+
+// maxMerges bounds nested merge keys.
+const maxMerges = 32
+
+func (v value) members(seen map[string]int, depth int) []value {
+	var out, merged []value
+	own := map[string]bool{}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		name, n := v.node.Content[i], v.node.Content[i+1]
+		if name.Tag == "!!merge" {
+			merged = append(merged, value{v.r, v.file, v.key, v.name, n}.resolved())
+			continue
+		}
+		field := value{v.r, v.file, join(v.key, name.Value), name.Value, n}.resolved()
+		if own[name.Value] {
+			value{v.r, v.file, field.key, field.name, name}.fail("the key is there twice; the first is in line %d", seen[name.Value])
+			continue
+		}
+		own[name.Value] = true
+		if _, ok := seen[name.Value]; !ok {
+			seen[name.Value] = name.Line
+			out = append(out, field)
+		}
+	}
+	for _, m := range merged {
+		if depth < maxMerges && m.node.Kind == yaml.MappingNode {
+			out = append(out, value{v.r, v.file, v.key, v.name, m.node}.members(seen, depth+1)...)
+		}
+	}
+	return out
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

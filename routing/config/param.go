@@ -1,0 +1,248 @@
+package config
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
+)
+
+// needed reads a text that the deployment cannot do without once it is named.
+func (e *entry) needed(f value, into *string) {
+	if s, ok := f.scalar("text"); ok {
+		*into = s
+		return
+	}
+	if name, ok := f.envName(); ok {
+		e.missing = append(e.missing, name)
+	}
+}
+
+func (e *entry) neededSecret(f value, into *secret.Text) {
+	var s string
+	e.needed(f, &s)
+	*into = secret.New(s)
+}
+
+// param reads one member of litellm_params.
+func (e *entry) param(f value) {
+	switch f.name {
+	case "model":
+		e.model = f
+		f.str(&e.full)
+	case "custom_llm_provider":
+		f.str(&e.prefix)
+	case "api_key":
+		e.neededSecret(f, &e.APIKey)
+	case "azure_ad_token":
+		e.neededSecret(f, &e.AzureADToken)
+	case "api_base", "base_url":
+		e.needed(f, &e.APIBase)
+	case "api_version":
+		e.needed(f, &e.APIVersion)
+	case "deployment_id":
+		e.needed(f, &e.azureID)
+	case "organization":
+		f.str(&e.Organization)
+	case "headers", "extra_headers":
+		e.Headers = append(e.Headers, f.headers()...)
+	case "base_model":
+		f.str(&e.BaseModel)
+	case "mock_response":
+		if s, ok := f.scalar("text"); ok {
+			e.MockResponse = &s
+		}
+	default:
+		if !e.steering(f) && !e.limit(f) && !e.ignored(f) {
+			e.addDefault(f)
+		}
+	}
+}
+
+// steering reads the members that say how the deployment is used.
+func (e *entry) steering(f value) bool {
+	switch f.name {
+	case "timeout", "request_timeout":
+		f.optionalSeconds(&e.Timeout, 0.001)
+	case "stream_timeout":
+		f.optionalSeconds(&e.StreamTimeout, 0.001)
+	case "num_retries", "max_retries":
+		f.optionalInt(&e.NumRetries, 0)
+	case "weight":
+		f.float(&e.Weight, 0)
+	case "order":
+		f.integer(&e.Order, 1)
+	case "tags":
+		f.strings(&e.Tags)
+	case "max_parallel_requests":
+		f.integer(&e.MaxParallel, 0)
+	case "cooldown_time":
+		f.optionalSeconds(&e.CooldownTime, 0)
+	case "allowed_fails":
+		f.optionalInt(&e.AllowedFails, 0)
+	case "drop_params":
+		e.DropParams = new(bool)
+		f.boolean(e.DropParams)
+	case "additional_drop_params":
+		f.strings(&e.AdditionalDropParams)
+	case "allowed_openai_params":
+		f.strings(&e.AllowedOpenAIParams)
+	case "input_cost_per_token":
+		f.float(&e.InputCost, 0)
+	case "output_cost_per_token":
+		f.float(&e.OutputCost, 0)
+	default:
+		return false
+	}
+	return true
+}
+
+// limit reads rpm and its like, which may stand in three places.
+func (e *entry) limit(f value) bool {
+	switch f.name {
+	case "rpm":
+		f.integer64(&e.RPM, 0)
+	case "tpm":
+		f.integer64(&e.TPM, 0)
+	case "itpm":
+		f.integer64(&e.ITPM, 0)
+	case "otpm":
+		f.integer64(&e.OTPM, 0)
+	default:
+		return false
+	}
+	return true
+}
+
+// ignored lists LiteLLM's members that mean nothing here and must not reach a
+// provider either.
+func (e *entry) ignored(f value) bool {
+	switch f.name {
+	case "use_in_pass_through", "litellm_credential_name", "silent_model", "configurable_clientside_auth_params", "keepalive_seconds", "tag_regex",
+		"timeout_by_service_tier", "region_name", "max_budget", "budget_duration", "litellm_trace_id", "merge_reasoning_content_in_choices":
+		f.say(Warning, "not supported by isthmus: ignored")
+		return true
+	}
+	// A typo of a steering key would go to the provider as a parameter.
+	keys := []string{"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params"}
+	if like := nearest(f.name, keys); like != "" && !slices.Contains(keys, f.name) && editDistance(f.name, like) <= 1+len(like)/8 {
+		f.say(Warning, "unknown key: ignored; did you mean %q?", like)
+		return true
+	}
+	return false
+}
+
+// info reads one member of model_info; those isthmus does not know are LiteLLM's
+// or the user's own and harmless.
+func (e *entry) info(f value) {
+	switch f.name {
+	case "id":
+		f.str(&e.ID)
+	case "base_model":
+		f.str(&e.BaseModel)
+	case "mode":
+		f.str(&e.Mode)
+	case "max_input_tokens":
+		f.integer(&e.MaxInputTokens, 0)
+	case "order":
+		f.integer(&e.Order, 1)
+	case "cooldown_time":
+		f.optionalSeconds(&e.CooldownTime, 0)
+	case "allowed_fails":
+		f.optionalInt(&e.AllowedFails, 0)
+	case "input_cost_per_token":
+		f.float(&e.InputCost, 0)
+	case "output_cost_per_token":
+		f.float(&e.OutputCost, 0)
+	default:
+		e.limit(f)
+	}
+}
+
+// maxNesting bounds the depth of a parameter.
+const maxNesting = 64
+
+// json writes the value as JSON: order and number text are kept, variables are
+// resolved. ok is false for an unset variable.
+func (v value) json() (jsontext.Value, bool) {
+	out, ok := v.appendJSON(nil, 0)
+	return out, ok
+}
+
+func (v value) appendJSON(dst []byte, depth int) ([]byte, bool) {
+	if v.node == nil {
+		return append(dst, "null"...), true
+	}
+	if depth > maxNesting {
+		v.fail("nested too deeply")
+		return dst, false
+	}
+	switch v.node.Kind {
+	case yaml.MappingNode:
+		dst = append(dst, '{')
+		for i, f := range v.fields() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(jsonedit.AppendString(dst, f.name), ':')
+			var ok bool
+			if dst, ok = f.appendJSON(dst, depth+1); !ok {
+				return dst, false
+			}
+		}
+		return append(dst, '}'), true
+	case yaml.SequenceNode:
+		dst = append(dst, '[')
+		for i, item := range v.items() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			var ok bool
+			if dst, ok = item.appendJSON(dst, depth+1); !ok {
+				return dst, false
+			}
+		}
+		return append(dst, ']'), true
+	}
+	return v.appendScalar(dst)
+}
+
+func (v value) appendScalar(dst []byte) ([]byte, bool) {
+	text := v.node.Value
+	if name, ok := v.envName(); ok {
+		set, ok := v.r.env.get(name)
+		if !ok {
+			v.say(Warning, "$%s is not set: the parameter is left out", name)
+			return dst, false
+		}
+		return jsonedit.AppendString(dst, set), true
+	}
+	switch v.node.ShortTag() {
+	case "!!null":
+		return append(dst, "null"...), true
+	case "!!bool":
+		var b bool
+		if err := v.node.Decode(&b); err == nil && b {
+			return append(dst, "true"...), true
+		}
+		return append(dst, "false"...), true
+	case "!!int", "!!float":
+		if jsontext.Value(text).IsValid() {
+			return append(dst, text...), true
+		}
+		var f any
+		if err := v.node.Decode(&f); err == nil {
+			if number, err := json.Marshal(f); err == nil {
+				return append(dst, number...), true
+			}
+		}
+		v.fail("%s is no number that JSON can say", strings.TrimSpace(text))
+		return dst, false
+	}
+	return jsonedit.AppendString(dst, text), true
+}

@@ -1,0 +1,126 @@
+package config
+
+import "strings"
+
+// routerTable is the settings of routing and reliability.
+func routerTable() map[string]setter {
+	later := func(c *Config, v value) { c.aliases = append(c.aliases, v) }
+	return map[string]setter{
+		"routing_strategy":            func(c *Config, v value) { v.strategy(&c.Router.Strategy) },
+		"routing_strategy_args":       func(c *Config, v value) { v.numbers(c.Router.StrategyArguments) },
+		"num_retries":                 func(c *Config, v value) { v.integer(&c.Router.NumRetries, 0) },
+		"retry_after":                 func(c *Config, v value) { v.seconds(&c.Router.RetryAfter, 0) },
+		"timeout":                     func(c *Config, v value) { v.seconds(&c.Router.Timeout, 0.001) },
+		"stream_timeout":              func(c *Config, v value) { v.seconds(&c.Router.StreamTimeout, 0.001) },
+		"request_timeout":             func(c *Config, v value) { v.seconds(&c.Router.RequestTimeout, 0) },
+		"allowed_fails":               func(c *Config, v value) { v.integer(&c.Router.AllowedFails, 0) },
+		"allowed_fails_window":        func(c *Config, v value) { v.seconds(&c.Router.FailureWindow, 1) },
+		"cooldown_time":               func(c *Config, v value) { v.seconds(&c.Router.CooldownTime, 0) },
+		"disable_cooldowns":           func(c *Config, v value) { v.disableCooldowns(c) },
+		"max_fallbacks":               func(c *Config, v value) { v.integer(&c.Router.MaxFallbacks, 0) },
+		"enable_pre_call_checks":      func(c *Config, v value) { v.boolean(&c.Router.PreCallChecks) },
+		"enable_tag_filtering":        func(c *Config, v value) { v.boolean(&c.Router.TagFiltering) },
+		"tag_filtering_match_any":     func(c *Config, v value) { v.boolean(&c.Router.TagFilteringAny) },
+		"retry_policy":                func(c *Config, v value) { v.retryPolicy(c.Router.RetryPolicy) },
+		"model_group_retry_policy":    func(c *Config, v value) { v.groupRetryPolicy(c.Router.GroupRetryPolicy) },
+		"retry_budget_percent":        func(c *Config, v value) { v.percent(&c.Router.RetryBudgetShare) },
+		"retry_budget_min_per_second": func(c *Config, v value) { v.integer(&c.Router.RetryBudgetFloor, 0) },
+		"model_group_limits":          func(c *Config, v value) { v.groupLimits(c.Router.GroupLimits) },
+		"model_group_alias":           later,
+		"fallbacks":                   later,
+		"default_fallbacks":           later,
+		"fallback_models":             later,
+		"context_window_fallbacks":    later,
+		"content_policy_fallbacks":    later,
+	}
+}
+
+// strategy reads a routing strategy under any of its names.
+func (v value) strategy(into *string) {
+	s, ok := v.scalar("the name of a strategy")
+	if !ok {
+		return
+	}
+	switch s {
+	case "simple-shuffle", "least-busy", "latency-based", "usage-based", "cost-based":
+		*into = s
+	case "latency-based-routing":
+		*into = "latency-based"
+	case "usage-based-routing", "usage-based-routing-v2":
+		*into = "usage-based"
+	case "cost-based-routing":
+		*into = "cost-based"
+	default:
+		names := []string{"simple-shuffle", "least-busy", "latency-based", "usage-based", "cost-based"}
+		hint := ""
+		if like := nearest(s, names); like != "" {
+			hint = "; did you mean " + like + "?"
+		}
+		v.fail("%s is no strategy: want %s%s", v.shown(), strings.Join(names, ", "), hint)
+	}
+}
+
+func (v value) disableCooldowns(c *Config) {
+	var off bool
+	if v.boolean(&off); off {
+		c.Router.CooldownTime = 0
+	}
+}
+
+func (v value) percent(into *float64) {
+	if f, ok := v.number(0, false); ok {
+		*into = f / 100
+	}
+}
+
+func (v value) numbers(into map[string]float64) {
+	for _, f := range v.fields() {
+		if n, ok := f.number(-1e18, false); ok {
+			into[f.name] = n
+		}
+	}
+}
+
+// retryPolicy reads LiteLLM's retry_policy: retries per class of error.
+func (v value) retryPolicy(into map[string]int) {
+	classes := []string{"BadRequestErrorRetries", "AuthenticationErrorRetries", "TimeoutErrorRetries", "RateLimitErrorRetries",
+		"ContentPolicyViolationErrorRetries", "InternalServerErrorRetries", "ServiceUnavailableErrorRetries", "NotFoundErrorRetries", "DefaultRetries"}
+	for _, f := range v.fields() {
+		known := false
+		for _, c := range classes {
+			known = known || c == f.name
+		}
+		if !known {
+			f.unknown(classes)
+			continue
+		}
+		var n int
+		f.integer(&n, 0)
+		into[strings.TrimSuffix(strings.TrimSuffix(f.name, "Retries"), "Error")] = n
+	}
+}
+
+func (v value) groupRetryPolicy(into map[string]map[string]int) {
+	for _, f := range v.fields() {
+		policy := map[string]int{}
+		f.retryPolicy(policy)
+		into[f.name] = policy
+	}
+}
+
+func (v value) groupLimits(into map[string]GroupLimit) {
+	for _, group := range v.fields() {
+		var limit GroupLimit
+		for _, f := range group.fields() {
+			switch f.name {
+			case "rpm":
+				f.integer64(&limit.RPM, 0)
+			case "tpm":
+				f.integer64(&limit.TPM, 0)
+			default:
+				f.unknown([]string{"rpm", "tpm"})
+			}
+		}
+		into[group.name] = limit
+	}
+}

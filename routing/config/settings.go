@@ -1,0 +1,130 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+func defaults() *Config {
+	return &Config{
+		MaxRequestBody: 100 << 20,
+		StreamUsage:    true,
+		Router: Router{
+			Strategy: "simple-shuffle", NumRetries: 2, Timeout: 600 * time.Second, AllowedFails: 3, FailureWindow: 60 * time.Second,
+			CooldownTime: 5 * time.Second, MaxFallbacks: 5, RetryBudgetShare: 0.2, RetryBudgetFloor: 20, TagFilteringAny: true,
+			Fallbacks: map[string][]Target{}, ContextWindowFallback: map[string][]string{}, ContentPolicyFallback: map[string][]string{},
+			RetryPolicy: map[string]int{}, GroupRetryPolicy: map[string]map[string]int{}, GroupLimits: map[string]GroupLimit{},
+			StrategyArguments: map[string]float64{},
+		},
+		Limits:    Limits{QueueMaxSize: 1000, QueueTimeout: 30 * time.Second},
+		Cache:     Cache{Type: "local", MaxEntrySize: 1 << 20, MaxSize: 256 << 20},
+		Callbacks: Callbacks{Langfuse: Langfuse{Host: "https://cloud.langfuse.com"}, Webhook: Webhook{Format: "json_array"}},
+	}
+}
+
+// setter reads one setting into the Config.
+type setter func(*Config, value)
+
+// settingTable is every setting, whichever section it stands in.
+func settingTable() map[string]setter {
+	table := map[string]setter{
+		"master_key":             func(c *Config, v value) { v.secret(&c.MasterKey) },
+		"max_request_body_bytes": func(c *Config, v value) { v.integer64(&c.MaxRequestBody, 1) },
+		"max_request_size_mb": func(c *Config, v value) {
+			if f, ok := v.number(0, false); ok {
+				c.MaxRequestBody = int64(f * (1 << 20))
+			}
+		},
+		"drop_params":           func(c *Config, v value) { v.boolean(&c.DropParams) },
+		"stream_usage":          func(c *Config, v value) { v.boolean(&c.StreamUsage) },
+		"set_verbose":           func(c *Config, v value) { v.boolean(&c.Verbose) },
+		"json_logs":             func(c *Config, v value) { v.boolean(&c.JSONLogs) },
+		"max_parallel_requests": func(c *Config, v value) { v.integer(&c.Limits.MaxParallelRequests, 0) },
+		"enable_request_queue":  func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
+		"queue_max_size":        func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
+		"queue_timeout":         func(c *Config, v value) { v.seconds(&c.Limits.QueueTimeout, 0) },
+	}
+	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable()} {
+		for name, set := range part {
+			table[name] = set
+		}
+	}
+	return table
+}
+
+// unsupportedSetting lists LiteLLM's settings that isthmus does not have.
+func unsupportedSetting(name string) bool {
+	switch name {
+	case "database_url", "store_model_in_db", "alerting", "alerting_threshold", "alert_types", "proxy_batch_write_at", "database_connection_pool_limit",
+		"store_prompts_in_spend_logs", "disable_spend_logs", "enable_jwt_auth", "custom_auth", "key_management_system", "key_management_settings",
+		"background_health_checks", "health_check_interval", "ui_access_mode", "public_routes", "admin_only_routes", "allowed_routes",
+		"use_client_credentials_pass_through_routes", "pass_through_endpoints", "service_callback", "audit_log_callbacks", "assistant_callbacks",
+		"default_team_settings", "default_internal_user_params", "max_budget", "budget_duration", "provider_budget_config", "modify_params",
+		"cache_responses", "forward_client_headers_to_llm_api", "infer_model_from_keys", "completion_model", "optional_pre_call_checks",
+		"enable_weighted_failover", "assistants_config", "salt_key", "global_max_parallel_requests", "litellm_key_header_name",
+		"enable_health_check_routing", "redact_user_api_key_info", "langfuse_default_tags", "num_workers", "telemetry", "suppress_debug_info",
+		"dangerously_permit_weak_or_unset_master_key", "cancel_on_disconnect", "include_call_id_in_error_body", "log_raw_request_response":
+		return true
+	}
+	return false
+}
+
+// settings applies the sections, the strongest last.
+func (r *reader) settings(c *Config, bySection map[string][]value) {
+	table := settingTable()
+	names := make([]string, 0, len(table))
+	for name := range table {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	set := map[string]value{}
+	for _, section := range sections() {
+		for _, s := range bySection[section] {
+			for _, f := range s.fields() {
+				apply, ok := table[f.name]
+				switch {
+				case ok:
+					if earlier, twice := set[f.name]; twice && !strings.HasPrefix(earlier.key, section+".") {
+						earlier.say(Notice, "%s in line %d wins over this one", f.key, f.node.Line)
+					}
+					set[f.name] = f
+					apply(c, f)
+				case unsupportedSetting(f.name):
+					f.say(Warning, "not supported by isthmus: ignored")
+				default:
+					f.unknown(names)
+				}
+			}
+		}
+	}
+}
+
+// fromEnvironment reads the variables that stand for settings; the file wins.
+func (c *Config) fromEnvironment(env *environment) {
+	r := &reader{env: env}
+	table := settingTable()
+	for _, pair := range [][2]string{
+		{"LITELLM_MASTER_KEY", "master_key"}, {"LITELLM_NUM_RETRIES", "num_retries"}, {"LITELLM_REQUEST_TIMEOUT", "request_timeout"},
+		{"LITELLM_VERBOSE", "set_verbose"}, {"JSON_LOGS", "json_logs"},
+		{"LANGFUSE_PUBLIC_KEY", "langfuse_public_key"}, {"LANGFUSE_SECRET_KEY", "langfuse_secret_key"},
+		{"LANGFUSE_BASE_URL", "langfuse_host"}, {"LANGFUSE_HOST", "langfuse_host"},
+		{"MLFLOW_TRACKING_URI", "mlflow_tracking_uri"}, {"MLFLOW_EXPERIMENT_NAME", "mlflow_experiment_name"},
+		{"GENERIC_LOGGER_ENDPOINT", "webhook_url"}, {"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
+		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"},
+	} {
+		if text, ok := env.get(pair[0]); ok {
+			table[pair[1]](c, value{r: r, key: "$" + pair[0], name: pair[1], node: scalarNode(text)})
+		}
+	}
+	if level, _ := env.get("LITELLM_LOG"); strings.EqualFold(level, "debug") {
+		c.Verbose = true
+	}
+	if text, ok := env.get("GENERIC_LOGGER_HEADERS"); ok {
+		c.Callbacks.Webhook.Headers = headerPairs(text)
+	}
+	// A Redis that only the environment names is used when the file asks for
+	// one: REDIS_HOST is set on many machines for other programs.
+	c.envRedis, c.Redis = c.Redis, Redis{}
+	c.envProblems = r.diagnostics
+}
