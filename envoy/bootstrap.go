@@ -71,3 +71,13 @@ func (a Address) proto() *corev3.Address {
 		Address: a.Host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: a.Port},
 	}}}
 }
+
+// Parts returns what an Envoy that somebody else runs needs: a listener with the
+// filters and routes, and the clusters, without node, admin and overload manager.
+func Parts(in Input) (*bootstrapv3.Bootstrap_StaticResources, error) {
+	boot, err := Bootstrap(in)
+	if err != nil {
+		return nil, err
+	}
+	return boot.GetStaticResources(), nil
+}
