@@ -1,0 +1,296 @@
+package anthropic
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// Decoder reads the answer to a call of Request.
+func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
+	whole := !req.Stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")
+	return &decoder{tr: tr, req: req, w: chat.NewWriter(req), events: !whole}
+}
+
+// decoder reads one answer: a message as JSON, or the events it is built by.
+type decoder struct {
+	tr     *Translator
+	req    *chat.Request
+	w      *chat.Writer
+	events bool // from the provider; towards the client the writer knows
+	reader sse.Reader
+	event  event
+	body   []byte // of an answer that is no event stream
+	open   []block
+	usage  usage
+	reply  *reply // what the request says about tools; read when one is called
+	wrote  bool   // the answer came through jsonTool
+}
+
+// reply is what a request tells about the tool calls of its answer.
+type reply struct {
+	names names
+	json  bool
+}
+
+// Feed reads the next bytes of the answer.
+func (d *decoder) Feed(chunk []byte, last bool) []byte {
+	if d.w.Closed() {
+		return nil
+	}
+	if d.events {
+		d.feedEvents(chunk, last)
+	} else {
+		d.feedBody(chunk, last)
+	}
+	return d.w.Take()
+}
+
+// Result is what is known of the answer so far.
+func (d *decoder) Result() chat.Result { return d.w.Result() }
+
+func (d *decoder) feedEvents(chunk []byte, last bool) {
+	d.reader.Feed(chunk)
+	for e, ok := d.reader.Next(); ok && !d.w.Closed(); e, ok = d.reader.Next() {
+		d.read(e.Data)
+	}
+	if err := d.reader.Err(); err != nil {
+		d.w.Fail(unreadable())
+	}
+	if !last {
+		return
+	}
+	if e, ok := d.reader.End(); ok && !d.w.Closed() {
+		d.read(e.Data)
+	}
+	d.w.Close()
+}
+
+func (d *decoder) feedBody(chunk []byte, last bool) {
+	if len(d.body)+len(chunk) > sse.MaxEvent {
+		d.body = nil
+		d.w.Fail(unreadable())
+		return
+	}
+	if !last {
+		d.body = append(d.body, chunk...)
+		return
+	}
+	if len(d.body) > 0 {
+		chunk = append(d.body, chunk...)
+	}
+	d.message(chunk)
+	d.w.Close()
+}
+
+// message is a Message, whole or as message_start shows it.
+// https://platform.claude.com/docs/en/api/messages/create#response
+type message struct {
+	Type       string         `json:"type"`
+	ID         string         `json:"id"`
+	Model      string         `json:"model"`
+	Content    []block        `json:"content"`
+	StopReason string         `json:"stop_reason"`
+	Usage      usage          `json:"usage"`
+	Error      jsontext.Value `json:"error"`
+}
+
+// block is one content block.
+type block struct {
+	Type      string         `json:"type"`
+	Text      string         `json:"text"`
+	Citations jsontext.Value `json:"citations"`
+	Thinking  string         `json:"thinking"`
+	Signature string         `json:"signature"`
+	Data      string         `json:"data"` // redacted_thinking
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Input     jsontext.Value `json:"input"`
+	Content   jsontext.Value `json:"content"`     // of the results of Anthropic's own tools
+	ToolUseID string         `json:"tool_use_id"` // of those too
+
+	index    int    // in a stream: Anthropic's number of the block
+	call     int    // the writer's number of the call
+	answer   bool   // it is jsonTool: its input is the answer's text
+	thought  []byte // in a stream: Thinking so far
+	argument bool   // in a stream: some of Input has come
+}
+
+// message reads a whole answer.
+func (d *decoder) message(data []byte) {
+	var m message
+	if err := json.Unmarshal(data, &m, lenient); err != nil {
+		d.w.Fail(unreadable())
+		return
+	}
+	switch {
+	case m.Type == "error" || isFailure(m.Error):
+		d.w.Fail(streamed(data))
+		return
+	case m.Type != "message" && m.Content == nil:
+		d.w.Fail(unreadable())
+		return
+	}
+	d.head(&m)
+	extra := extras{}
+	for i := range m.Content {
+		d.block(&m.Content[i], &extra)
+	}
+	if value := extra.value(); value != nil {
+		d.w.Extra(0, "provider_specific_fields", value)
+	}
+	d.finish(m.StopReason)
+}
+
+func (d *decoder) head(m *message) {
+	d.w.Head(m.ID, cmp.Or(m.Model, d.tr.target.Model))
+	d.count(&m.Usage)
+}
+
+// block reports one whole content block.
+func (d *decoder) block(b *block, extra *extras) {
+	switch b.Type {
+	case "text":
+		d.w.Text(0, b.Text)
+		extra.cite(b.Citations)
+	case "thinking":
+		d.w.Reasoning(0, b.Thinking)
+		d.keep(b)
+	case "redacted_thinking":
+		d.keep(b)
+	case "tool_use":
+		d.call(b)
+		d.argue(b, argumentsOf(b.Input))
+	default:
+		extra.add(b)
+	}
+}
+
+// keep reports a block of thinking that can be given back: what is not signed
+// cannot.
+func (d *decoder) keep(b *block) {
+	if b.Signature != "" || b.Data != "" {
+		d.w.Thinking(0, chat.ThinkingBlock{Type: b.Type, Thinking: b.Thinking, Signature: b.Signature, Data: b.Data})
+	}
+}
+
+// call reports the start of a tool call, unless it carries the answer itself.
+func (d *decoder) call(b *block) {
+	r := d.request()
+	if b.answer = r.json && b.Name == jsonTool; b.answer {
+		d.wrote = true
+		return
+	}
+	b.call = d.w.ToolCall(0, chat.Call{ID: b.ID, Name: r.names.original(b.Name)})
+}
+
+// argue reports a piece of the input of a call.
+func (d *decoder) argue(b *block, text string) {
+	if b.answer {
+		d.w.Text(0, text)
+		return
+	}
+	d.w.Arguments(0, b.call, text)
+}
+
+// argumentsOf returns the input of a call as OpenAI's clients parse it: never
+// empty.
+func argumentsOf(input jsontext.Value) string {
+	if len(input) == 0 || input.Kind() == 'n' {
+		return "{}"
+	}
+	return string(input)
+}
+
+// request reads once what the request says about tools. It was accepted when the
+// call was written, so it cannot fail now.
+func (d *decoder) request() *reply {
+	if d.reply == nil {
+		d.reply = &reply{}
+		if c, err := d.tr.completion(d.req); err == nil {
+			d.reply.json = d.tr.writesByTool(c)
+			d.reply.names = namesOf(c.Tools, d.reply.json)
+		}
+	}
+	return d.reply
+}
+
+// finish reports why the answer ended.
+func (d *decoder) finish(reason string) {
+	reason = finishReason(reason)
+	if d.wrote && reason == "tool_calls" {
+		reason = "stop" // the writer makes it tool_calls again if there are any
+	}
+	d.w.Finish(0, reason)
+}
+
+// finishReason maps a stop_reason.
+// https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
+func finishReason(reason string) string {
+	switch reason {
+	case "max_tokens", "model_context_window_exceeded":
+		return "length"
+	case "tool_use":
+		return "tool_calls"
+	case "refusal":
+		return "content_filter"
+	}
+	return "stop" // end_turn, stop_sequence, pause_turn and what is yet to come
+}
+
+// usage counts tokens. A stream tells its counts again and again, each time from
+// the beginning of the answer.
+type usage struct {
+	Input         *int64 `json:"input_tokens"` // without those of the cache
+	Output        *int64 `json:"output_tokens"`
+	CacheCreation *int64 `json:"cache_creation_input_tokens"`
+	CacheRead     *int64 `json:"cache_read_input_tokens"`
+	Details       struct {
+		Thinking *int64 `json:"thinking_tokens"`
+	} `json:"output_tokens_details"`
+}
+
+// count takes in the counts that u has. Of the prompt's a zero is no news: some
+// servers leave them out of the end of the stream that way.
+func (d *decoder) count(u *usage) {
+	if u.Input == nil && u.Output == nil {
+		return
+	}
+	prompt := func(total **int64, n *int64) {
+		if n != nil && (*total == nil || *n != 0) {
+			*total = n
+		}
+	}
+	prompt(&d.usage.Input, u.Input)
+	prompt(&d.usage.CacheCreation, u.CacheCreation)
+	prompt(&d.usage.CacheRead, u.CacheRead)
+	d.usage.Output = cmp.Or(u.Output, d.usage.Output)
+	d.usage.Details.Thinking = cmp.Or(u.Details.Thinking, d.usage.Details.Thinking)
+	d.w.Usage(d.usage.tokens())
+}
+
+func (u *usage) tokens() chat.Usage {
+	value := func(n *int64) int64 {
+		if n == nil {
+			return 0
+		}
+		return *n
+	}
+	out := chat.Usage{
+		Prompt:     value(u.Input) + value(u.CacheCreation) + value(u.CacheRead),
+		Completion: value(u.Output),
+		Cached:     value(u.CacheRead),
+		CacheWrite: value(u.CacheCreation),
+		Reasoning:  value(u.Details.Thinking),
+	}
+	out.Total = out.Prompt + out.Completion
+	return out
+}

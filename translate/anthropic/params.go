@@ -1,0 +1,173 @@
+package anthropic
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// params are the parameters of one request, sorted by what becomes of them.
+type params struct {
+	members   []upstream.Param // of Anthropic's body, as they are
+	thinking  jsontext.Value   // Anthropic's own, wins over reasoning_effort
+	output    jsontext.Value   // output_config
+	webSearch jsontext.Value   // web_search_options
+	userID    string
+	lacking   []string // what Anthropic does not have
+}
+
+// sort reads all parameters of a completion.
+func (tr *Translator) sort(c *chat.Completion) (*params, error) {
+	p := &params{}
+	if c.User != "" && !personal(c.User) {
+		p.userID = c.User
+	}
+	for i := range c.Params {
+		tr.take(p, c.Params[i])
+	}
+	if p.output != nil && p.output.Kind() != '{' {
+		return nil, upstream.BadRequest("output_config", "'output_config' must be an object")
+	}
+	if c.N > 1 {
+		p.lacking = append(p.lacking, "n")
+	}
+	if !tr.model.thinks() && c.ReasoningEffort != "" && c.ReasoningEffort != "none" {
+		p.lacking = append(p.lacking, "reasoning_effort")
+	}
+	if err := tr.target.Refuse(p.lacking); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (tr *Translator) take(p *params, param upstream.Param) {
+	if param.Value.Kind() == 'n' { // out of extra_body
+		return
+	}
+	switch param.Name {
+	case "temperature", "top_p", "top_k":
+		if tr.model.fixedSampling() && !(param.Name == "temperature" && isOne(param.Value)) {
+			p.lacking = append(p.lacking, param.Name)
+			return
+		}
+		p.set(param)
+	case "cache_control", "service_tier", "mcp_servers", "context_management", "container", "inference_geo", "speed",
+		"stop_sequences":
+		p.set(standardTier(param))
+	case "thinking":
+		p.thinking = param.Value
+	case "output_config":
+		p.output = param.Value
+	case "web_search_options":
+		p.webSearch = param.Value
+	case "metadata":
+		p.takeMetadata(param.Value)
+	default:
+		switch {
+		case harmless(param.Name) || idle(param):
+		case tr.target.Allows(param.Name):
+			p.set(param)
+		default:
+			p.lacking = append(p.lacking, param.Name)
+		}
+	}
+}
+
+// set adds a member of the body, unless this package writes it itself; the first
+// of a name holds.
+func (p *params) set(param upstream.Param) {
+	switch param.Name {
+	case "model", "messages", "max_tokens", "system", "tools", "tool_choice", "stream", "metadata", "thinking", "output_config":
+		return
+	}
+	if !slices.ContainsFunc(p.members, func(m upstream.Param) bool { return m.Name == param.Name }) {
+		p.members = append(p.members, param)
+	}
+}
+
+// takeMetadata reads Anthropic's only member of metadata. OpenAI's metadata is
+// for OpenAI's dashboard.
+func (p *params) takeMetadata(value jsontext.Value) {
+	var w struct {
+		UserID string `json:"user_id"`
+	}
+	if p.userID == "" && json.Unmarshal(value, &w) == nil && !personal(w.UserID) {
+		p.userID = w.UserID
+	}
+}
+
+// standardTier renames OpenAI's default tier; "auto" is the same for both.
+func standardTier(param upstream.Param) upstream.Param {
+	if param.Name == "service_tier" && string(param.Value) == `"default"` {
+		param.Value = jsontext.Value(`"standard_only"`)
+	}
+	return param
+}
+
+var (
+	mailAddress = regexp.MustCompile(`^[a-zA-Z0-9_.+-]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+$`)
+	phoneNumber = regexp.MustCompile(`^\+?[\d\s()-]{7,}$`)
+)
+
+// personal reports whether a user id looks like a mail address or a telephone
+// number, which Anthropic refuses in metadata.user_id.
+func personal(id string) bool { return mailAddress.MatchString(id) || phoneNumber.MatchString(id) }
+
+// harmless lists OpenAI's parameters that Anthropic lacks and nobody misses.
+func harmless(name string) bool {
+	switch name {
+	case "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention":
+		return true
+	}
+	return false
+}
+
+// idle reports whether a parameter that Anthropic lacks asks for nothing: many
+// clients send OpenAI's defaults.
+func idle(p upstream.Param) bool {
+	value := string(p.Value)
+	switch p.Name {
+	case "frequency_penalty", "presence_penalty", "top_logprobs":
+		return strings.Trim(value, "-0.") == ""
+	case "logprobs", "echo":
+		return value == "false"
+	case "logit_bias":
+		return value == "{}"
+	case "best_of":
+		return isOne(p.Value)
+	case "modalities":
+		return value == `["text"]`
+	}
+	return false
+}
+
+func isOne(v jsontext.Value) bool {
+	text, zeros, _ := strings.Cut(string(v), ".")
+	return text == "1" && strings.Trim(zeros, "0") == ""
+}
+
+// appendStop appends stop_sequences; Anthropic refuses those of white space only.
+func appendStop(dst []byte, stop []string) []byte {
+	begun := false
+	for _, s := range stop {
+		if strings.TrimSpace(s) == "" {
+			continue
+		}
+		if !begun {
+			begun = true
+			dst = append(jsonedit.AppendName(dst, "stop_sequences"), '[')
+		}
+		dst = jsonedit.AppendString(jsonedit.AppendComma(dst), s)
+	}
+	if begun {
+		dst = append(dst, ']')
+	}
+	return dst
+}

@@ -1,0 +1,119 @@
+package anthropic
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// apiVersion is the one version the API has had since its first year.
+// https://platform.claude.com/docs/en/api/versioning
+const apiVersion = "2023-06-01"
+
+const betaHeader = "anthropic-beta"
+
+// Translator speaks the Messages API for one deployment. It is safe for
+// concurrent use.
+type Translator struct {
+	target *upstream.Target
+	model  traits
+	path   string
+	header upstream.Header
+}
+
+// New returns the Translator of an Anthropic deployment. The base URL may end
+// before, in or after "/v1/messages".
+func New(t *upstream.Target) (*Translator, error) {
+	base, err := url.Parse(t.BaseURL)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	}
+	if t.Model == "" {
+		return nil, fmt.Errorf("anthropic needs a model: anthropic/<model>")
+	}
+	tr := &Translator{target: t, model: traitsOf(t.Model), path: pathOf(base)}
+	if t.BaseModel != "" {
+		tr.model = traitsOf(t.BaseModel)
+	}
+	tr.header.Set("content-type", "application/json")
+	tr.header.Set("anthropic-version", apiVersion)
+	tr.authenticate()
+	for _, h := range t.Headers {
+		name, value := strings.ToLower(h.Name), h.Value.Reveal()
+		if name == betaHeader {
+			addBetas(&tr.header, strings.Split(value, ",")...)
+			continue
+		}
+		tr.header.Set(name, value)
+	}
+	return tr, nil
+}
+
+func pathOf(base *url.URL) string {
+	path := strings.TrimRight(base.EscapedPath(), "/")
+	switch {
+	case strings.HasSuffix(path, "/v1/messages"):
+		return path
+	case strings.HasSuffix(path, "/v1"):
+		return path + "/messages"
+	}
+	return path + "/v1/messages"
+}
+
+// authenticate sets the header of the key. The token of a Claude subscription is
+// no API key and goes as a bearer token.
+func (tr *Translator) authenticate() {
+	key := tr.target.APIKey
+	switch {
+	case key.IsZero():
+	case strings.HasPrefix(key.Reveal(), "sk-ant-oat"):
+		tr.header.Set("authorization", "Bearer "+key.Reveal())
+		addBetas(&tr.header, "oauth-2025-04-20")
+	default:
+		tr.header.Set("x-api-key", key.Reveal())
+	}
+}
+
+// addBetas adds to the comma-separated list of beta features.
+// https://platform.claude.com/docs/en/api/beta-headers
+func addBetas(h *upstream.Header, betas ...string) {
+	var list []string
+	if value := h.Get(betaHeader); value != "" {
+		list = strings.Split(value, ",")
+	}
+	for _, beta := range betas {
+		if beta = strings.TrimSpace(beta); beta != "" && !slices.Contains(list, beta) {
+			list = append(list, beta)
+		}
+	}
+	if len(list) > 0 {
+		h.Set(betaHeader, strings.Join(list, ","))
+	}
+}
+
+// Supports reports whether the API has the endpoint. Legacy completions are
+// answered by the chat model.
+func (tr *Translator) Supports(e chat.Endpoint) bool {
+	return e == chat.Completions || e == chat.TextCompletions
+}
+
+// Request writes the call for one attempt; the error is an *upstream.Error.
+func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
+	if !tr.Supports(req.Endpoint) {
+		return nil, upstream.BadRequest("model", tr.target.Provider+" has no "+string(req.Endpoint)+" endpoint")
+	}
+	b := &body{tr: tr, out: make([]byte, 0, len(req.Body.Source())+512)}
+	if err := b.write(req); err != nil {
+		return nil, err
+	}
+	call := &upstream.Call{Method: http.MethodPost, Path: tr.path, Header: slices.Clone(tr.header), Body: b.out}
+	if len(b.betas) > 0 {
+		addBetas(&call.Header, b.betas...)
+	}
+	return call, nil
+}
