@@ -93,15 +93,20 @@ func (x *exchange) lostBefore(n int, now time.Time) {
 	if x.plan == nil {
 		return
 	}
-	for len(x.attempts) < n-1 && len(x.attempts) < len(x.plan.Hops) {
-		// Envoy made it and it failed before any filter heard of it.
-		x.attempts = append(x.attempts, attempt{began: now, running: true})
-		x.plan.Hops[len(x.attempts)-1].Deployment.Begin()
-	}
+	x.madeLocked(n-1, now)
 	for i := 1; i < n; i++ {
 		if x.endLocked(i, 0, "no answer", now) {
 			x.gateway.router.Report(&x.plan.Hops[i-1], routing.Failure{Reason: "no answer (refused, reset or timed out)"})
 		}
+	}
+}
+
+// madeLocked counts the attempts up to n that no filter has heard of: Envoy made
+// them, and they were refused before anything reached us.
+func (x *exchange) madeLocked(n int, now time.Time) {
+	for len(x.attempts) < min(n, len(x.plan.Hops)) {
+		x.attempts = append(x.attempts, attempt{began: now, running: true})
+		x.plan.Hops[len(x.attempts)-1].Deployment.Begin()
 	}
 }
 

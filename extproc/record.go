@@ -56,6 +56,10 @@ func (x *exchange) complete(result chat.Result) {
 func (x *exchange) failed(n, status int, reason string, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.plan == nil {
+		return
+	}
+	x.madeLocked(n, now)
 	if x.endLocked(n, status, reason, now) {
 		x.gateway.router.Report(&x.plan.Hops[n-1], routing.Failure{Status: status, Reason: reason})
 	}
