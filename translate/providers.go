@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"github.com/isthmus-proxy/isthmus/translate/anthropic"
 	"github.com/isthmus-proxy/isthmus/translate/azure"
 	"github.com/isthmus-proxy/isthmus/translate/gemini"
 	"github.com/isthmus-proxy/isthmus/translate/ollama"
@@ -17,6 +18,8 @@ type entry struct {
 // provider is the table of providers: the one place that names them all.
 func provider(name string) (entry, bool) {
 	switch name {
+	case "anthropic":
+		return entry{func(t *upstream.Target) (Translator, error) { return anthropic.New(t) }, false}, true
 	case "azure":
 		return entry{func(t *upstream.Target) (Translator, error) { return azure.New(t) }, true}, true
 	case "gemini":

@@ -147,6 +147,7 @@ func (r *runner) start(ctx context.Context) (*process.Process, error) {
 		p.Stop(stopped)
 		return nil, err
 	}
+	r.log.Debug("Envoy is ready", "pid", p.Pid(), "version", r.binary.Version)
 	return p, nil
 }
 

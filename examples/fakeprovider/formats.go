@@ -111,7 +111,9 @@ func openAIChat(w http.ResponseWriter, r *http.Request, q request, pause time.Du
 		}
 		return o
 	}
-	delta := func(d object, finish any) []object { return []object{{"index": 0, "delta": d, "finish_reason": finish}} }
+	delta := func(d object, finish any) []object {
+		return []object{{"index": 0, "delta": d, "finish_reason": finish}}
+	}
 	s.event("", chunk(delta(object{"role": "assistant", "content": ""}, nil), nil))
 	for _, token := range a.tokens {
 		if !s.wait() {
