@@ -31,7 +31,7 @@ type value struct {
 func (v value) say(s Severity, format string, args ...any) {
 	line := 0
 	if v.node != nil {
-		line = v.node.Line
+		line = max(v.node.Line, 1) // an empty document stands nowhere
 	}
 	v.r.diagnostics = append(v.r.diagnostics, Diagnostic{File: v.file, Line: line, Key: v.key, Severity: s, Message: fmt.Sprintf(format, args...)})
 }

@@ -1,0 +1,168 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/config"
+)
+
+const oneModel = "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n"
+
+// TestWhatIsWrongIsNamedWithItsPlaceAndARemedy lists configs that must be
+// refused, and the whole first line a user reads.
+func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"an empty file":                       {"", "c.yaml:1: the file is empty: it needs a model_list"},
+		"a list at the top":                   {"- a\n", "c.yaml:1: want a mapping with model_list at the top, got a list"},
+		"no model_list":                       {"router_settings: {}\n", "c.yaml:1: there is no model_list: name at least one model, see examples/quickstart/config.yaml"},
+		"an empty model_list":                 {"model_list: []\n", "model_list: the list is empty: name at least one model"},
+		"a tab":                               {"model_list:\n\t- a\n", "c.yaml:2: not valid YAML: found character that cannot start any token"},
+		"an entry without a name":             {"model_list:\n- litellm_params: {model: openai/a}\n", "c.yaml:2: model_list[0]: model_name is missing: the name that clients will ask for"},
+		"an entry without a model":            {"model_list:\n- model_name: m\n  litellm_params: {api_key: k}\n", "c.yaml:3: model_list[0].litellm_params: model is missing: say it as provider/model, for example openai/gpt-4o"},
+		"a provider that is misspelt":         {"model_list:\n- model_name: m\n  litellm_params: {model: opnai/gpt-4o}\n", `provider "opnai" is not known: did you mean openai?; for any OpenAI-compatible server give its api_base`},
+		"a model without its provider":        {"model_list:\n- model_name: m\n  litellm_params: {model: mixtral}\n", `"mixtral" does not say its provider: write provider/model, for example openai/mixtral`},
+		"an api_base with a password":         {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_base: 'https://u:canary@h/v1'}\n", "api_base holds a user name or password: give it as api_key or in headers"},
+		"an api_base without a scheme":        {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_base: 'host:8000/v1'}\n", "c.yaml:2: model_list[0]: api_base"},
+		"an api_base with a query":            {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_base: 'https://h/v1?key=canary'}\n", "api_base holds a query or fragment: want only https://host/path"},
+		"Azure without an address":            {"model_list:\n- model_name: m\n  litellm_params: {model: azure/a, api_key: k}\n", "azure needs an api_base (or $AZURE_API_BASE)"},
+		"a strategy that does not exist":      {oneModel + "router_settings:\n  routing_strategy: fastest\n", "c.yaml:5: router_settings.routing_strategy: "},
+		"text where a number belongs":         {oneModel + "router_settings:\n  num_retries: many\n", `c.yaml:5: router_settings.num_retries: want a whole number of at least 0, got "many"`},
+		"a negative number of seconds":        {oneModel + "router_settings:\n  timeout: -1\n", "c.yaml:5: router_settings.timeout: "},
+		"a boolean that is none":              {oneModel + "general_settings:\n  cache: perhaps\n", "c.yaml:5: general_settings.cache: want true or false"},
+		"a cache of another kind":             {oneModel + "general_settings:\n  cache_params: {type: disk}\n", "isthmus has no cache of type disk: use local or redis"},
+		"a port that is none":                 {oneModel + "general_settings:\n  cache_params: {type: redis, port: 70000}\n", "want a port from 1 to 65535"},
+		"a callback that does not exist":      {oneModel + "general_settings:\n  success_callback: [langfuze]\n", `no callback is called "langfuze": want langfuse, mlflow, webhook, prometheus, otel, or exec:COMMAND for your own`},
+		"a Python class as callback":          {oneModel + "general_settings:\n  callbacks: [my.module.logger]\n", "run it as a program of its own with exec:COMMAND, see examples/custom-callback"},
+		"an alias of a group that is not":     {oneModel + "router_settings:\n  model_group_alias: {fast: n}\n", `there is no model group "n"`},
+		"a fallback to a group that is not":   {oneModel + "router_settings:\n  fallbacks: [{m: [mm]}]\n", `there is no model group "mm"; did you mean m? (there are: m)`},
+		"a fallback from a group that is not": {oneModel + "router_settings:\n  fallbacks: [{x: [m]}]\n", `there is no model group "x"`},
+		"a header that smuggles another":      {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, headers: {X-A: \"a\\r\\nX-B: b\"}}\n", "not a valid HTTP header name and value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := config.Parse("c.yaml", []byte(tc.text), config.Options{Lookup: environ(nil), Strict: true})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error:\n%v\nwant …%s…", err, tc.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("the error shows what may be secret: %v", err)
+			}
+		})
+	}
+}
+
+// TestWhatIsOddIsSaidAndTheRestGoesOn lists configs that load with a word.
+func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"a misspelt setting":              {oneModel + "router_settings:\n  num_retrys: 2\n", `c.yaml:5: router_settings.num_retrys: unknown key: ignored; did you mean "num_retries"?`},
+		"a misspelt section":              {oneModel + "router_setings: {}\n", `unknown key: ignored; did you mean "router_settings"?`},
+		"a misspelt key of an entry":      {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, api_bse: 'http://h'}\n", `unknown key: ignored; did you mean "api_base"?`},
+		"a setting that only LiteLLM has": {oneModel + "general_settings:\n  database_url: x\n", "not supported by isthmus: ignored"},
+		"a section that only LiteLLM has": {oneModel + "guardrails: []\n", "not supported by isthmus: ignored"},
+		"a callback that only LiteLLM has": {oneModel + "litellm_settings:\n  callbacks: [datadog]\n",
+			`isthmus has no callback "datadog": ignored`},
+		"the same setting in two sections": {oneModel + "general_settings:\n  num_retries: 1\nrouter_settings:\n  num_retries: 4\n",
+			"c.yaml:5: general_settings.num_retries: router_settings.num_retries in line 7 wins over this one"},
+		"a provider that is an address": {"model_list:\n- model_name: m\n  litellm_params: {model: mine/big, api_base: 'http://h/v1'}\n",
+			`"mine" is no provider isthmus knows: its api_base is taken for an OpenAI-compatible server that serves "big"`},
+		"a key that is not set": {oneModel + "- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n",
+			"c.yaml:4: model_list[1]: n: $NO_SUCH is not set: this deployment is left out"},
+		"a sink without its address": {oneModel + "general_settings:\n  success_callback: [webhook]\n", "webhook is on, but webhook_url (GENERIC_LOGGER_ENDPOINT) is not set: it stays off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, notes, err := config.Parse("c.yaml", []byte(tc.text), config.Options{Lookup: environ(nil)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, n := range notes {
+				all = append(all, n.String())
+			}
+			if text := strings.Join(all, "\n"); !strings.Contains(text, tc.want) {
+				t.Errorf("notes:\n%s\nwant …%s…", text, tc.want)
+			}
+			if len(c.Deployments) != 1 {
+				t.Errorf("%d deployments, want 1", len(c.Deployments))
+			}
+		})
+	}
+}
+
+func TestAStrictLoadRefusesWhatAPlainOneLeavesOut(t *testing.T) {
+	text := oneModel + "- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n"
+	_, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil), Strict: true})
+	if err == nil || !strings.Contains(err.Error(), "$NO_SUCH is not set: set it, or remove the entry") {
+		t.Errorf("error = %v", err)
+	}
+	only := "model_list:\n- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n"
+	_, _, err = config.Parse("c.yaml", []byte(only), config.Options{Lookup: environ(nil)})
+	if err == nil || !strings.Contains(err.Error(), "no deployment is left: each needs a variable that is not set: n ($NO_SUCH)") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestKeysOfTheEnvironmentGoOnlyToTheirProvider(t *testing.T) {
+	vars := map[string]string{"OPENAI_API_KEY": "sk-env", "AZURE_API_KEY": "az-env", "AZURE_API_BASE": "https://r.openai.azure.com", "ANTHROPIC_API_KEY": "ant-env"}
+	text := `model_list:
+- {model_name: own, litellm_params: {model: openai/a}}
+- {model_name: else, litellm_params: {model: openai/a, api_base: "http://elsewhere/v1"}}
+- {model_name: az, litellm_params: {model: azure/a}}
+- {model_name: az-file, litellm_params: {model: azure/a, api_base: "https://mine.openai.azure.com"}}
+- {model_name: bare, litellm_params: {model: claude-3-opus-20240229}}
+`
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(vars), Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"sk-env", "", "az-env", "az-env", "ant-env"} {
+		if d := c.Deployments[i]; d.APIKey.Reveal() != want {
+			t.Errorf("%s has the key %q, want %q", d.ModelName, d.APIKey.Reveal(), want)
+		}
+	}
+}
+
+func TestVariablesStandAnywhereAndAnEmptyOneIsAbsent(t *testing.T) {
+	vars := map[string]string{"K": "sk", "N": "7", "CB": "langfuse", "PK": "pk", "SK": "sk-lf", "EMPTY": "", "STOP": "END"}
+	text := `model_list:
+- model_name: m
+  litellm_params: {model: openai/a, api_key: os.environ/K, rpm: os.environ/N, stop: [os.environ/STOP, x]}
+general_settings:
+  success_callback: [os.environ/CB]
+  langfuse_public_key: os.environ/PK
+  langfuse_secret_key: os.environ/SK
+  cache_params: {type: redis, host: h, password: os.environ/EMPTY}
+router_settings: {num_retries: os.environ/N, timeout: 1.5}
+`
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(vars), Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := c.Deployments[0]
+	if d.APIKey.Reveal() != "sk" || d.RPM != 7 || c.Router.NumRetries != 7 || c.Callbacks.Success[0] != "langfuse" || !c.Redis.Password.IsZero() {
+		t.Errorf("deployment %+v, retries %d, callbacks %v", d, c.Router.NumRetries, c.Callbacks.Success)
+	}
+	if p := d.Defaults; len(p) != 1 || string(p[0].Value) != `["END","x"]` {
+		t.Errorf("stop = %v", p)
+	}
+	if c.Router.Timeout != 1500*time.Millisecond {
+		t.Errorf("timeout = %v", c.Router.Timeout)
+	}
+}
+
+// FuzzParse: any text gives a config or an error with a place, and never a panic.
+func FuzzParse(f *testing.F) {
+	f.Add(oneModel)
+	f.Add(oneModel + "router_settings: {model_group_alias: {a: [m, m]}, fallbacks: [{m: [m]}], timeout: 1e3}\n")
+	f.Add("model_list: &a\n- model_name: m\n  litellm_params: *a\n")
+	f.Add("include: [c.yaml]\nmodel_list: [{model_name: 'a*b', litellm_params: {model: 'openai/*', api_key: os.environ/X}}]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(map[string]string{"X": "1"})})
+		if err == nil && (c == nil || len(c.Deployments) == 0) {
+			t.Error("no error and no deployment")
+		}
+		if err != nil && err.Error() == "" {
+			t.Error("an error without words")
+		}
+	})
+}
