@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -290,8 +291,24 @@ func failWith(status int, header ...string) func(http.ResponseWriter, *http.Requ
 // hang answers nothing until the request is over.
 func hang(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() }
 
-// refused is the address of nobody.
-func refused(t *testing.T) string { return "http://127.0.0.1:" + freePort(t) + "/v1" }
+// refused is the address of nobody: a port that is bound, so that no other test
+// gets it, but never listened at.
+func refused(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d/v1", name.(*syscall.SockaddrInet4).Port)
+}
 
 // entry is a model_list entry of an OpenAI-format deployment.
 func entry(model, base, more string) string {

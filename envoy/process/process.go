@@ -133,7 +133,7 @@ func (p *Process) Ready(ctx context.Context) error {
 // Refuse makes Envoy close its listeners: running requests go on, new
 // connections find nobody.
 func (p *Process) Refuse(ctx context.Context) error {
-	return p.ask(ctx, http.MethodPost, "/drain_listeners?inboundonly")
+	return p.ask(ctx, http.MethodPost, "/drain_listeners")
 }
 
 // ask makes one request to the admin interface and wants a 200.

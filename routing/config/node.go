@@ -29,9 +29,9 @@ type value struct {
 }
 
 func (v value) say(s Severity, format string, args ...any) {
-	line := 0
+	line := 1 // an empty file has no node
 	if v.node != nil {
-		line = max(v.node.Line, 1) // an empty document stands nowhere
+		line = v.node.Line
 	}
 	v.r.diagnostics = append(v.r.diagnostics, Diagnostic{File: v.file, Line: line, Key: v.key, Severity: s, Message: fmt.Sprintf(format, args...)})
 }
