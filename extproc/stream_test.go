@@ -1,0 +1,266 @@
+package extproc
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/config"
+)
+
+// house is a Server over a model config, without an Envoy: the tests speak
+// Envoy's part.
+type house struct {
+	*Server
+	t      *testing.T
+	router *routing.Router
+	log    *lines
+}
+
+// lines is a log that the test may read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func newHouse(t *testing.T, text string) *house {
+	t.Helper()
+	c, _, err := config.Parse("test.yaml", []byte(text), config.Options{Lookup: func(string) (string, bool) { return "", false }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := routing.New(c, routing.Options{Float: func() float64 { return 0 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &lines{}
+	log := slog.New(slog.NewTextHandler(out, nil))
+	gateways := NewGateways(metrics.New(prometheus.NewRegistry()), log)
+	gateways.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
+	return &house{Server: NewServer(gateways, log), t: t, router: router, log: out}
+}
+
+// filterStream is one gRPC stream of one filter.
+type filterStream struct {
+	grpc.ServerStream
+	t   *testing.T
+	ctx context.Context
+	end context.CancelFunc // Envoy resets the stream
+	in  chan *extprocv3.ProcessingRequest
+	out chan *extprocv3.ProcessingResponse
+	err chan error // what Process returned
+}
+
+func (f *filterStream) Context() context.Context { return f.ctx }
+
+func (f *filterStream) Send(m *extprocv3.ProcessingResponse) error {
+	f.out <- m
+	return nil
+}
+
+func (f *filterStream) Recv() (*extprocv3.ProcessingRequest, error) {
+	select {
+	case m, ok := <-f.in:
+		if !ok {
+			return nil, io.EOF
+		}
+		return m, nil
+	case <-f.ctx.Done():
+		return nil, f.ctx.Err()
+	}
+}
+
+// open opens a stream as the named filter of an Envoy that carries plans so.
+func (h *house) open(filter string) *filterStream { return h.openWith(filter, "priority_group") }
+
+func (h *house) openWith(filter, plan string) *filterStream {
+	md := metadata.Pairs(filterKey, filter, planKey, plan)
+	ctx, cancel := context.WithCancel(metadata.NewIncomingContext(h.t.Context(), md))
+	f := &filterStream{
+		t: h.t, ctx: ctx, end: cancel, in: make(chan *extprocv3.ProcessingRequest),
+		out: make(chan *extprocv3.ProcessingResponse, 4), err: make(chan error, 1),
+	}
+	go func() { f.err <- h.Process(f) }()
+	h.t.Cleanup(cancel)
+	return f
+}
+
+// ask sends a message and returns its answer.
+func (f *filterStream) ask(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+	f.t.Helper()
+	select {
+	case f.in <- m:
+	case err := <-f.err:
+		f.t.Fatalf("the stream ended before the message: %v", err)
+	}
+	return f.answer()
+}
+
+func (f *filterStream) answer() *extprocv3.ProcessingResponse {
+	f.t.Helper()
+	select {
+	case a := <-f.out:
+		return a
+	case err := <-f.err:
+		f.t.Fatalf("the stream ended without an answer: %v", err)
+	case <-time.After(10 * time.Second):
+		f.t.Fatal("no answer within 10 s")
+	}
+	return nil
+}
+
+// close half-closes the stream, as Envoy does at a request's end, and waits.
+func (f *filterStream) close() error {
+	f.t.Helper()
+	close(f.in)
+	select {
+	case err := <-f.err:
+		return err
+	case <-time.After(10 * time.Second):
+		f.t.Fatal("the stream did not end within 10 s")
+		return nil
+	}
+}
+
+// headerMap makes Envoy's header list of name, value, name, value …
+func headerMap(fields ...string) *corev3.HeaderMap {
+	m := &corev3.HeaderMap{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		m.Headers = append(m.Headers, &corev3.HeaderValue{Key: fields[i], RawValue: []byte(fields[i+1])})
+	}
+	return m
+}
+
+// attrs makes the attributes of a message, as one of Envoy's filters sends them.
+func attrs(attempt int, more ...string) map[string]*structpb.Struct {
+	fields := map[string]*structpb.Value{"upstream.request_attempt_count": structpb.NewNumberValue(float64(attempt))}
+	for i := 0; i+1 < len(more); i += 2 {
+		fields[more[i]] = structpb.NewStringValue(more[i+1])
+	}
+	return map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {Fields: fields}}
+}
+
+// named is the metadata that Envoy forwards with a message of an upstream filter.
+func named(id string) *corev3.Metadata {
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+		metadataExchange: {Fields: map[string]*structpb.Value{"id": structpb.NewStringValue(id)}},
+	}}
+}
+
+func requestHeaders(ended bool, fields ...string) *extprocv3.ProcessingRequest {
+	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestHeaders{
+		RequestHeaders: &extprocv3.HttpHeaders{Headers: headerMap(fields...), EndOfStream: ended},
+	}}
+}
+
+func requestBody(text string) *extprocv3.ProcessingRequest {
+	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestBody{
+		RequestBody: &extprocv3.HttpBody{Body: []byte(text), EndOfStream: true},
+	}}
+}
+
+func responseHead(attempt int, ended bool, fields ...string) *extprocv3.ProcessingRequest {
+	return &extprocv3.ProcessingRequest{
+		Request: &extprocv3.ProcessingRequest_ResponseHeaders{
+			ResponseHeaders: &extprocv3.HttpHeaders{Headers: headerMap(fields...), EndOfStream: ended},
+		},
+		Attributes: attrs(attempt),
+	}
+}
+
+func responsePiece(text string, last bool) *extprocv3.ProcessingRequest {
+	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseBody{
+		ResponseBody: &extprocv3.HttpBody{Body: []byte(text), EndOfStream: last},
+	}}
+}
+
+// begin sends a chat request up to its body and returns the answer to that and
+// the exchange's id.
+func (h *house) begin(f *filterStream, body string, fields ...string) (*extprocv3.ProcessingResponse, string) {
+	h.t.Helper()
+	head := append([]string{":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http"}, fields...)
+	first := f.ask(requestHeaders(false, head...))
+	id := first.GetDynamicMetadata().GetFields()[metadataExchange].GetStructValue().GetFields()["id"].GetStringValue()
+	if id == "" {
+		h.t.Fatalf("the answer to the headers names no exchange: %T", first.GetResponse())
+	}
+	return f.ask(requestBody(body)), id
+}
+
+// fail opens a failure filter's stream for an attempt that was answered so.
+func (h *house) fail(id string, attempt, status int, body string) *extprocv3.ProcessingResponse {
+	h.t.Helper()
+	f := h.open(filterFailure)
+	head := responseHead(attempt, body == "", ":status", strconv.Itoa(status), "content-type", "application/json")
+	head.MetadataContext = named(id)
+	answer := f.ask(head)
+	if body != "" {
+		answer = f.ask(responsePiece(body, true))
+	}
+	if err := f.close(); err != nil {
+		h.t.Errorf("the failure filter's stream ended with %v", err)
+	}
+	return answer
+}
+
+// retry opens a retry filter's stream for an attempt.
+func (h *house) retry(id string, attempt int, fields ...string) *extprocv3.ProcessingResponse {
+	h.t.Helper()
+	f := h.open(filterRetry)
+	m := requestHeaders(false, append([]string{":method", "POST", "x-envoy-attempt-count", strconv.Itoa(attempt)}, fields...)...)
+	m.Attributes, m.MetadataContext = attrs(attempt), named(id)
+	answer := f.ask(m)
+	if err := f.close(); err != nil {
+		h.t.Errorf("the retry filter's stream ended with %v", err)
+	}
+	return answer
+}
+
+// planOf lists the clusters of a plan that an answer carries.
+func planOf(m *extprocv3.ProcessingResponse) []string {
+	var out []string
+	groups := m.GetDynamicMetadata().GetFields()[metadataPlan].GetStructValue().GetFields()["priority_groups"].GetListValue().GetValues()
+	for _, g := range groups {
+		cluster := g.GetStructValue().GetFields()["clusters"].GetListValue().GetValues()[0]
+		out = append(out, cluster.GetStructValue().GetFields()["cluster_name"].GetStringValue())
+	}
+	return out
+}
+
+// changes is what a header mutation sets and removes.
+func changes(m *extprocv3.HeaderMutation) (set map[string]string, removed map[string]bool) {
+	set, removed = map[string]string{}, map[string]bool{}
+	for _, h := range m.GetSetHeaders() {
+		set[h.GetHeader().GetKey()] = string(h.GetHeader().GetRawValue())
+	}
+	for _, name := range m.GetRemoveHeaders() {
+		removed[name] = true
+	}
+	return set, removed
+}
