@@ -17,15 +17,16 @@ type retryStream struct{ server *Server }
 func (s *retryStream) close() {}
 
 // handle translates the client's request afresh for the deployment of this
-// attempt. When the exchange is unknown the request passes as it is: its stream
-// 1 has ended, and nobody waits for the answer.
+// attempt. When the exchange is unknown the attempt is stopped: the request that
+// Envoy holds was written for another provider, with that one's key.
 func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
 	if m.GetRequestHeaders() == nil {
 		return nil
 	}
 	x := s.server.exchanges.find(exchangeID(m))
 	if x == nil {
-		return passAttempt()
+		e := localFailure(0, "")
+		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unknown_exchange")
 	}
 	header := readHeader(m.GetRequestHeaders().GetHeaders())
 	n := max(attributes(m.GetAttributes()).number("upstream.request_attempt_count"), attemptOf(header))
@@ -55,9 +56,11 @@ func attemptOf(header upstream.Header) int {
 
 // exchangeID is the id that the request filter gave the exchange, forwarded as
 // metadata with every message of the upstream filters.
-func exchangeID(m *extprocv3.ProcessingRequest) string {
-	fields := m.GetMetadataContext().GetFilterMetadata()[metadataExchange].GetFields()
-	return fields["id"].GetStringValue()
+func exchangeID(m *extprocv3.ProcessingRequest) string { return metadataOf(m, "id") }
+
+// metadataOf returns a text of the exchange's metadata.
+func metadataOf(m *extprocv3.ProcessingRequest, name string) string {
+	return m.GetMetadataContext().GetFilterMetadata()[metadataExchange].GetFields()[name].GetStringValue()
 }
 
 // failureStream serves the failure filter: one answer whose status is not 2xx.

@@ -42,9 +42,10 @@ func (c carrier) plan(r *routing.Router, call *routing.Call) (*routing.Plan, err
 	return r.Plan(call)
 }
 
-// metadata is what goes back with the first attempt.
-func (c carrier) metadata(x *exchange, plan *routing.Plan) *structpb.Struct {
-	md := namespace(metadataExchange, map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)})
+// metadata is what goes back with the first attempt: the exchange's names and
+// the plan.
+func (c carrier) metadata(names map[string]*structpb.Value, plan *routing.Plan) *structpb.Struct {
+	md := namespace(metadataExchange, names)
 	if c == carryGroups {
 		md.Fields[metadataPlan] = structpb.NewStructValue(groups(plan))
 	}

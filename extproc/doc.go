@@ -37,7 +37,12 @@
 //
 // # Failure
 //
-// A filter stream whose exchange is unknown gets neutral answers. A panic costs
-// its own request: Envoy answers 503 for it. Nothing here waits without a
-// deadline, and nothing prints a message, which would hold keys and prompts.
+// Envoy may send the streams of one request to several replicas: what belongs to
+// another one's exchange is handed on to it (relay.go). When nobody has the
+// exchange, a failure is passed on as it is and a retry is stopped: the request
+// that Envoy would send was written for another provider, with that one's key.
+//
+// A panic costs its own request: Envoy answers 503 for it. Nothing here waits
+// without a deadline, and nothing prints a message, which would hold keys and
+// prompts.
 package extproc

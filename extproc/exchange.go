@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -136,6 +138,15 @@ func (x *exchange) finish(now time.Time) {
 	x.mu.Unlock()
 	x.gateway.owner.open.Add(-1)
 	x.gateway.done(rec)
+}
+
+// names is the metadata by which the other filters find the exchange.
+func (s *Server) names(x *exchange) map[string]*structpb.Value {
+	names := map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)}
+	if s.replica != "" {
+		names["replica"] = structpb.NewStringValue(s.replica)
+	}
+	return names
 }
 
 // registry finds running exchanges by id. It is safe for concurrent use.

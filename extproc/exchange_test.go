@@ -152,9 +152,9 @@ func TestAttemptsThatNobodySawAreCountedByTheirNumber(t *testing.T) {
 	}
 }
 
-func TestUpstreamFiltersOfAnUnknownExchangeAreNeutral(t *testing.T) {
+func TestAnUnknownExchangeIsNotRetriedAndNothingOfItGoesOut(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	if a := h.retry("gone", 2); a.GetRequestHeaders() == nil || a.GetRequestHeaders().GetResponse().GetBodyMutation() != nil {
+	if a := h.retry("gone", 2, "authorization", "Bearer of-another-provider"); a.GetImmediateResponse().GetStatus().GetCode() != 503 {
 		t.Errorf("retry filter: %T", a.GetResponse())
 	}
 	if a := h.fail("gone", 1, 500, "{}"); a.GetResponseBody() == nil || a.GetResponseBody().GetResponse().GetHeaderMutation() != nil {

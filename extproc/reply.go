@@ -84,9 +84,6 @@ func laterAttempt(edit *headerEdit, body []byte) *extprocv3.ProcessingResponse {
 	}
 }
 
-// passAttempt lets a request through unchanged: the exchange is unknown.
-func passAttempt() *extprocv3.ProcessingResponse { return continueHeaders(nil) }
-
 // responseHeaders answers response headers and says how the body is to be read.
 func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{

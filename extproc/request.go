@@ -7,7 +7,6 @@ import (
 	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -60,7 +59,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.Proc
 	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
 		return answer
 	}
-	return continueHeaders(namespace(metadataExchange, map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)}))
+	return continueHeaders(namespace(metadataExchange, s.server.names(x)))
 }
 
 // withoutBody returns the answer to a request that needs no body, or nil.
@@ -140,7 +139,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 		call, err := hop.Translator.Request(x.request)
 		if err == nil {
 			x.begin(1, time.Now())
-			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(x, plan))
+			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(s.server.names(x), plan))
 		}
 		refused = asError(err)
 		if plan.Fixed {

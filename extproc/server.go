@@ -32,13 +32,20 @@ type Server struct {
 
 	gateways  *Gateways
 	exchanges registry
+	replica   string // where other replicas reach this one; "" when there are none
+	peers     peers
 	log       *slog.Logger
 }
 
 // NewServer returns the service over the current configuration in gateways.
-func NewServer(gateways *Gateways, log *slog.Logger) *Server {
-	return &Server{gateways: gateways, log: log}
+// replica is the address (host:port) at which other replicas of the service
+// reach this one, or "" when Envoy knows only this one.
+func NewServer(gateways *Gateways, replica string, log *slog.Logger) *Server {
+	return &Server{gateways: gateways, replica: replica, log: log}
 }
+
+// Close ends the connections to other replicas.
+func (s *Server) Close() { s.peers.close() }
 
 // Register adds the service to a gRPC server.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
@@ -75,6 +82,11 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 		}
 		if err != nil {
 			return err // Envoy reset the stream: its request is over
+		}
+		if owner := s.owner(stream.Context(), name, message); owner != "" {
+			if err := s.relay(stream, name, owner, message); !errors.Is(err, errNoRelay) {
+				return err
+			}
 		}
 		answer := p.handle(message)
 		if answer == nil {

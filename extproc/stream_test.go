@@ -63,7 +63,7 @@ func newHouse(t *testing.T, text string) *house {
 	log := slog.New(slog.NewTextHandler(out, nil))
 	gateways := NewGateways(metrics.New(prometheus.NewRegistry()), log)
 	gateways.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
-	return &house{Server: NewServer(gateways, log), t: t, router: router, log: out}
+	return &house{Server: NewServer(gateways, "", log), t: t, router: router, log: out}
 }
 
 // filterStream is one gRPC stream of one filter.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
@@ -21,6 +23,7 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	f.add(flags)
 	listen := flags.String("listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
 	admin := flags.String("admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
+	advertise := flags.String("advertise", "", "`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -34,7 +37,11 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	}
 	log := newLogger(stderr, g.config)
 	g.tell(log)
-	s, err := startService(g, address, *admin, log)
+	at := places{Envoy: address, Admin: *admin, Replica: *advertise}
+	if at.Replica == "" {
+		at.Replica = reachable(address)
+	}
+	s, err := startService(g, at, log)
 	if err != nil {
 		return err
 	}
@@ -50,4 +57,27 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	defer cancel()
 	s.drain(limit)
 	return nil
+}
+
+// reachable is the address at which other machines reach a listener: its own, or
+// this machine's first one when it listens on all. "": only this machine does.
+func reachable(a envoy.Address) string {
+	ip := net.ParseIP(a.Host)
+	if a.Path != "" || ip == nil || ip.IsLoopback() {
+		return ""
+	}
+	if ip.IsUnspecified() {
+		ip = nil
+		addresses, _ := net.InterfaceAddrs()
+		for _, each := range addresses {
+			if n, ok := each.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+				ip = n.IP
+				break
+			}
+		}
+		if ip == nil {
+			return ""
+		}
+	}
+	return net.JoinHostPort(ip.String(), strconv.Itoa(int(a.Port)))
 }

@@ -29,15 +29,23 @@ type service struct {
 	admin    *http.Server
 	adminAt  net.Addr
 	failed   chan error // a listener that broke
+	closers  []func()
 }
 
 // messageRoom is what a gRPC message may be larger than a request body: headers
 // and framing.
 const messageRoom = 4 << 20
 
-// startService serves a gateway at these addresses. listen and admin are bound
-// when it returns.
-func startService(g *gateway, listen envoy.Address, admin string, log *slog.Logger) (*service, error) {
+// places are the addresses of a service.
+type places struct {
+	Envoy   envoy.Address // where Envoy's filters come in
+	Admin   string        // HTTP; "" for none
+	Replica string        // where other replicas reach this one; "" when there are none
+}
+
+// startService serves a gateway at these places, which are bound when it
+// returns.
+func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gateways := extproc.NewGateways(metrics.New(registry), log)
@@ -45,9 +53,9 @@ func startService(g *gateway, listen envoy.Address, admin string, log *slog.Logg
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, RequestTimeout: g.config.Router.RequestTimeout,
 	})
 	s := &service{gateways: gateways, failed: make(chan error, 2)}
-	l, err := bind(listen)
+	l, err := bind(at.Envoy)
 	if err != nil {
-		return nil, fmt.Errorf("listen for Envoy at %s: %w", listen, err)
+		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
 	}
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(int(g.config.MaxRequestBody)+messageRoom),
@@ -55,16 +63,18 @@ func startService(g *gateway, listen envoy.Address, admin string, log *slog.Logg
 		grpc.InitialWindowSize(16<<20), grpc.InitialConnWindowSize(64<<20),
 		grpc.MaxConcurrentStreams(1<<31-1),
 	)
-	extproc.NewServer(gateways, log).Register(s.grpc)
+	processor := extproc.NewServer(gateways, at.Replica, log)
+	processor.Register(s.grpc)
+	s.closers = append(s.closers, processor.Close)
 	healthpb.RegisterHealthServer(s.grpc, health.NewServer())
 	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(l) })
-	if admin == "" {
+	if at.Admin == "" {
 		return s, nil
 	}
-	al, err := net.Listen("tcp", admin)
+	al, err := net.Listen("tcp", at.Admin)
 	if err != nil {
 		s.grpc.Stop()
-		return nil, fmt.Errorf("listen for the admin port at %s: %w", admin, err)
+		return nil, fmt.Errorf("listen for the admin port at %s: %w", at.Admin, err)
 	}
 	s.adminAt = al.Addr()
 	s.admin = &http.Server{
@@ -117,5 +127,8 @@ func (s *service) stop() {
 	s.grpc.Stop()
 	if s.admin != nil {
 		_ = s.admin.Close()
+	}
+	for _, f := range s.closers {
+		f()
 	}
 }
