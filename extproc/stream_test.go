@@ -26,7 +26,7 @@ import (
 // Envoy's part.
 type house struct {
 	*Server
-	t      *testing.T
+	t      testing.TB
 	router *routing.Router
 	log    *lines
 }
@@ -49,7 +49,7 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-func newHouse(t *testing.T, text string) *house {
+func newHouse(t testing.TB, text string) *house {
 	t.Helper()
 	c, _, err := config.Parse("test.yaml", []byte(text), config.Options{Lookup: func(string) (string, bool) { return "", false }})
 	if err != nil {
@@ -69,7 +69,7 @@ func newHouse(t *testing.T, text string) *house {
 // filterStream is one gRPC stream of one filter.
 type filterStream struct {
 	grpc.ServerStream
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 	end context.CancelFunc // Envoy resets the stream
 	in  chan *extprocv3.ProcessingRequest

@@ -18,10 +18,16 @@ import (
 )
 
 // TestMain lets the test binary stand for isthmus itself, for the tests that
-// must kill a process.
+// must kill a process, and for the floor of the benchmarks.
 func TestMain(m *testing.M) {
 	if os.Getenv("ISTHMUS_TEST_MAIN") == "1" {
 		main()
+		return
+	}
+	if socket := os.Getenv("ISTHMUS_TEST_FLOOR"); socket != "" {
+		if err := serveFloor(socket); err != nil {
+			os.Exit(1)
+		}
 		return
 	}
 	os.Exit(m.Run())

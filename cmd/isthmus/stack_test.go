@@ -101,7 +101,7 @@ func (s *stack) stop() int {
 }
 
 // await polls a condition that another goroutine or process brings about.
-func await(t *testing.T, limit time.Duration, what string, condition func() bool) {
+func await(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -116,7 +116,7 @@ func await(t *testing.T, limit time.Duration, what string, condition func() bool
 	}
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -224,7 +224,7 @@ type call struct {
 }
 
 // newProvider serves with f; each call is recorded before.
-func newProvider(t *testing.T, f func(w http.ResponseWriter, r *http.Request, body string)) *provider {
+func newProvider(t testing.TB, f func(w http.ResponseWriter, r *http.Request, body string)) *provider {
 	t.Helper()
 	p := &provider{}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

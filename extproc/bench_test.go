@@ -1,0 +1,70 @@
+package extproc
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+)
+
+// script is a stream that plays its messages and encodes the answers, as gRPC
+// would.
+type script struct {
+	grpc.ServerStream
+	ctx      context.Context
+	messages []*extprocv3.ProcessingRequest
+	buffer   []byte
+}
+
+func (s *script) Context() context.Context { return s.ctx }
+
+func (s *script) Recv() (*extprocv3.ProcessingRequest, error) {
+	if len(s.messages) == 0 {
+		return nil, io.EOF
+	}
+	m := s.messages[0]
+	s.messages = s.messages[1:]
+	return m, nil
+}
+
+func (s *script) Send(m *extprocv3.ProcessingResponse) (err error) {
+	s.buffer, err = proto.MarshalOptions{}.MarshalAppend(s.buffer[:0], m)
+	return err
+}
+
+// BenchmarkExchange is all of the service's own work for one clean request: four
+// messages, without gRPC and without Envoy.
+func BenchmarkExchange(b *testing.B) {
+	kilobyte := strings.Repeat("All the world is a stage. ", 35)
+	answer := `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"` + kilobyte +
+		`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+	for name, size := range map[string]int{"1 KB": 1, "32 KB": 32, "1 MB": 1024} {
+		b.Run(name, func(b *testing.B) {
+			h := newHouse(b, `model_list: [{model_name: m, litellm_params: {model: openai/up, api_base: "http://a.test/v1", api_key: sk-a}}]`)
+			body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(kilobyte, size) + `"}],"temperature":0.5}`
+			messages := []*extprocv3.ProcessingRequest{
+				requestHeaders(false, ":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http",
+					"content-type", "application/json", "content-length", "1000", "user-agent", "bench", "accept", "*/*", "accept-encoding", "gzip",
+					"authorization", "Bearer client", "x-forwarded-for", "10.0.0.1", "x-forwarded-proto", "http", "x-request-id", "1", "x-envoy-internal", "true"),
+				requestBody(body),
+				responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "900", "date", "today", "x-envoy-upstream-service-time", "1"),
+				responsePiece(answer, true),
+			}
+			ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs(filterKey, filterRequest, planKey, "priority_group"))
+			s := &script{ctx: ctx}
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				s.messages = messages
+				if err := h.Process(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
