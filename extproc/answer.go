@@ -34,7 +34,7 @@ func (s *requestStream) refuse(e *upstream.Error) *extprocv3.ProcessingResponse 
 		header.Set(f.Name, f.Value)
 	}
 	answer := immediate(e.Status, header, e.JSON(), "isthmus_refused")
-	answer.DynamicMetadata = x.metadata()
+	answer.DynamicMetadata = x.metadata().proto()
 	return answer
 }
 
@@ -101,7 +101,7 @@ func (s *requestStream) mock(text string) *extprocv3.ProcessingResponse {
 		header.Set(f.Name, f.Value)
 	}
 	answer := immediate(http.StatusOK, header, w.Take(), "isthmus_mock")
-	answer.DynamicMetadata = x.metadata()
+	answer.DynamicMetadata = x.metadata().proto()
 	return answer
 }
 

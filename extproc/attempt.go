@@ -80,7 +80,7 @@ func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 	case m.GetResponseBody() != nil:
 		edit, plan := s.judge(m.GetResponseBody().GetBody())
 		answer := responseChunk(nil, true, edit, nil)
-		answer.DynamicMetadata = replan(plan)
+		answer.DynamicMetadata = replan(plan).proto()
 		return answer
 	case m.GetResponseTrailers() != nil:
 		return passResponseTrailers()
@@ -101,7 +101,7 @@ func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *extprocv3.Proce
 	}
 	edit, plan := s.judge(nil)
 	answer := passResponseHeaders(edit)
-	answer.DynamicMetadata = replan(plan)
+	answer.DynamicMetadata = replan(plan).proto()
 	return answer
 }
 

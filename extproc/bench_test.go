@@ -8,7 +8,7 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
+	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -55,7 +55,7 @@ func BenchmarkExchange(b *testing.B) {
 				responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "900", "date", "today", "x-envoy-upstream-service-time", "1"),
 				responsePiece(answer, true),
 			}
-			ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs(filterKey, filterRequest, planKey, "priority_group"))
+			ctx := grpcmetadata.NewIncomingContext(context.Background(), grpcmetadata.Pairs(filterKey, filterRequest, planKey, "priority_group"))
 			s := &script{ctx: ctx}
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

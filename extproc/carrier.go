@@ -1,12 +1,6 @@
 package extproc
 
-import (
-	"strconv"
-
-	"google.golang.org/protobuf/types/known/structpb"
-
-	"github.com/isthmus-proxy/isthmus/routing"
-)
+import "github.com/isthmus-proxy/isthmus/routing"
 
 // carrier is how an Envoy is told the plan. Which one an Envoy takes depends on
 // its version; its configuration says so in the filter's gRPC metadata.
@@ -44,12 +38,11 @@ func (c carrier) plan(r *routing.Router, call *routing.Call) (*routing.Plan, err
 
 // metadata is what goes back with the first attempt: the exchange's names and
 // the plan.
-func (c carrier) metadata(names map[string]*structpb.Value, plan *routing.Plan) *structpb.Struct {
-	md := namespace(metadataExchange, names)
+func (c carrier) metadata(names metadata, plan *routing.Plan) metadata {
 	if c == carryGroups {
-		md.Fields[metadataPlan] = structpb.NewStructValue(groups(plan))
+		return names.object(metadataPlan, planMetadata(plan))
 	}
-	return md
+	return names
 }
 
 // headers adds what Envoy must read from headers.
@@ -60,34 +53,9 @@ func (c carrier) headers(edit *headerEdit, plan *routing.Plan) {
 }
 
 // replan is the metadata of a plan that changed at a failure; nil for none.
-func replan(plan *routing.Plan) *structpb.Struct {
+func replan(plan *routing.Plan) metadata {
 	if plan == nil {
 		return nil
 	}
-	return &structpb.Struct{Fields: map[string]*structpb.Value{metadataPlan: structpb.NewStructValue(groups(plan))}}
-}
-
-// groups writes the plan as the priority_group specifier reads it: group i is
-// attempt i+1, past attempts included.
-func groups(plan *routing.Plan) *structpb.Struct {
-	list := make([]*structpb.Value, 0, len(plan.Hops)+1)
-	for i := range plan.Hops {
-		list = append(list, group(i, plan.Hops[i].Deployment.Cluster))
-	}
-	list = append(list, group(len(plan.Hops), endCluster))
-	return &structpb.Struct{Fields: map[string]*structpb.Value{
-		"priority_groups": structpb.NewListValue(&structpb.ListValue{Values: list}),
-	}}
-}
-
-func group(i int, cluster string) *structpb.Value {
-	return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
-		"name": structpb.NewStringValue("attempt-" + strconv.Itoa(i+1)),
-		"clusters": structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{
-			structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
-				"cluster_name": structpb.NewStringValue(cluster),
-				"weight":       structpb.NewNumberValue(1),
-			}}),
-		}}),
-	}})
+	return metadata(nil).object(metadataPlan, planMetadata(plan))
 }

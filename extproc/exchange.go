@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -141,12 +139,12 @@ func (x *exchange) finish(now time.Time) {
 }
 
 // names is the metadata by which the other filters find the exchange.
-func (s *Server) names(x *exchange) map[string]*structpb.Value {
-	names := map[string]*structpb.Value{"id": structpb.NewStringValue(x.id)}
+func (s *Server) names(x *exchange) metadata {
+	fields := make(metadata, 0, 96).text("id", x.id)
 	if s.replica != "" {
-		names["replica"] = structpb.NewStringValue(s.replica)
+		fields = fields.text("replica", s.replica)
 	}
-	return names
+	return make(metadata, 0, 512).object(metadataExchange, fields)
 }
 
 // registry finds running exchanges by id. It is safe for concurrent use.

@@ -12,11 +12,20 @@ import (
 // readHeader copies Envoy's header list; names are in lower case already.
 func readHeader(m *corev3.HeaderMap) upstream.Header {
 	fields := m.GetHeaders()
+	size := 0
+	for _, f := range fields {
+		size += len(f.GetRawValue())
+	}
+	values := make([]byte, 0, size)
+	for _, f := range fields {
+		values = append(values, f.GetRawValue()...)
+	}
+	text := string(values) // one string for all: the values are parts of it
 	header := make(upstream.Header, len(fields))
 	for i, f := range fields {
 		value := f.GetValue()
-		if raw := f.GetRawValue(); len(raw) > 0 {
-			value = string(raw)
+		if n := len(f.GetRawValue()); n > 0 {
+			value, text = text[:n], text[n:]
 		}
 		header[i] = upstream.Field{Name: f.GetKey(), Value: value}
 	}

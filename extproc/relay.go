@@ -10,7 +10,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
+	grpcmetadata "google.golang.org/grpc/metadata"
 )
 
 // Envoy balances its streams over the replicas of this service, so the retry and
@@ -66,7 +66,7 @@ func (s *Server) owner(ctx context.Context, name string, m *extprocv3.Processing
 	if name == filterRequest || s.exchanges.find(exchangeID(m)) != nil {
 		return ""
 	}
-	if md, _ := metadata.FromIncomingContext(ctx); first(md, relayedKey) != "" {
+	if md, _ := grpcmetadata.FromIncomingContext(ctx); first(md, relayedKey) != "" {
 		return ""
 	}
 	replica := metadataOf(m, "replica")
@@ -87,7 +87,7 @@ func (s *Server) relay(stream extprocv3.ExternalProcessor_ProcessServer, name, a
 	if err != nil {
 		return errNoRelay
 	}
-	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(stream.Context(), metadata.Pairs(filterKey, name, relayedKey, "1")))
+	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(filterKey, name, relayedKey, "1")))
 	defer cancel()
 	remote, err := client.Process(ctx)
 	if err != nil || remote.Send(message) != nil {

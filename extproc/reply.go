@@ -3,11 +3,9 @@ package extproc
 import (
 	"strconv"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -15,45 +13,17 @@ import (
 // This file is the only one that builds ProcessingResponse values. They carry
 // keys and prompts: none of them is ever printed.
 
-// headerEdit is a set of header changes.
-type headerEdit struct {
-	set    []*corev3.HeaderValueOption
-	remove []string
-}
-
-// put sets a header, replacing what is there.
-func (e *headerEdit) put(name, value string) {
-	e.set = append(e.set, &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	})
-}
-
-// putAll sets each header of the list.
-func (e *headerEdit) putAll(header upstream.Header) {
-	for _, f := range header {
-		e.put(f.Name, f.Value)
-	}
-}
-
-func (e *headerEdit) mutation() *extprocv3.HeaderMutation {
-	if e == nil || len(e.set)+len(e.remove) == 0 {
-		return nil
-	}
-	return &extprocv3.HeaderMutation{SetHeaders: e.set, RemoveHeaders: e.remove}
-}
-
 // continueHeaders lets request headers pass; Envoy sends the body next.
-func continueHeaders(metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+func continueHeaders(md metadata) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response:        &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{}},
-		DynamicMetadata: metadata,
+		DynamicMetadata: md.proto(),
 	}
 }
 
 // firstAttempt answers the request body: the body for attempt 1, its headers,
 // and the plan. The route is chosen again, now that the plan is there.
-func firstAttempt(edit *headerEdit, body []byte, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+func firstAttempt(edit *headerEdit, body []byte, md metadata) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_RequestBody{RequestBody: &extprocv3.BodyResponse{
 			Response: &extprocv3.CommonResponse{
@@ -62,7 +32,7 @@ func firstAttempt(edit *headerEdit, body []byte, metadata *structpb.Struct) *ext
 				ClearRouteCache: true,
 			},
 		}},
-		DynamicMetadata: metadata,
+		DynamicMetadata: md.proto(),
 	}
 }
 
@@ -78,14 +48,12 @@ func laterAttempt(edit *headerEdit, body []byte) *extprocv3.ProcessingResponse {
 				BodyMutation:   replaceBody(body),
 			},
 		}},
-		DynamicMetadata: namespace(metadataAttempt, map[string]*structpb.Value{
-			"length": structpb.NewStringValue(strconv.Itoa(len(body))),
-		}),
+		DynamicMetadata: metadata(nil).object(metadataAttempt, metadata(nil).text("length", strconv.Itoa(len(body)))).proto(),
 	}
 }
 
 // responseHeaders answers response headers and says how the body is to be read.
-func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, md metadata) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
 			Response: &extprocv3.CommonResponse{HeaderMutation: edit.mutation()},
@@ -100,14 +68,14 @@ func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, 
 			ResponseBodyMode:    mode,
 			ResponseTrailerMode: modev3.ProcessingMode_SEND,
 		},
-		DynamicMetadata: metadata,
+		DynamicMetadata: md.proto(),
 	}
 }
 
 // replaceResponse answers response headers with another status, header and body;
 // what the provider still sends is dropped. (An immediate response would close
 // the client's connection here.)
-func replaceResponse(edit *headerEdit, body []byte, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+func replaceResponse(edit *headerEdit, body []byte, md metadata) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
 			Response: &extprocv3.CommonResponse{
@@ -116,7 +84,7 @@ func replaceResponse(edit *headerEdit, body []byte, metadata *structpb.Struct) *
 				BodyMutation:   replaceBody(body),
 			},
 		}},
-		DynamicMetadata: metadata,
+		DynamicMetadata: md.proto(),
 	}
 }
 
@@ -131,7 +99,7 @@ func passResponseHeaders(edit *headerEdit) *extprocv3.ProcessingResponse {
 
 // responseChunk answers a piece of a response body: out nil leaves it as it is,
 // an empty out swallows it.
-func responseChunk(out []byte, unchanged bool, edit *headerEdit, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+func responseChunk(out []byte, unchanged bool, edit *headerEdit, md metadata) *extprocv3.ProcessingResponse {
 	common := &extprocv3.CommonResponse{HeaderMutation: edit.mutation()}
 	if !unchanged {
 		common.BodyMutation = replaceBody(out)
@@ -139,7 +107,7 @@ func responseChunk(out []byte, unchanged bool, edit *headerEdit, metadata *struc
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: common}},
 
-		DynamicMetadata: metadata,
+		DynamicMetadata: md.proto(),
 	}
 }
 
@@ -166,18 +134,4 @@ func immediate(status int, header upstream.Header, body []byte, details string) 
 
 func replaceBody(body []byte) *extprocv3.BodyMutation {
 	return &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: body}}
-}
-
-// Metadata namespaces shared with the Envoy configuration (envoy/filter.go).
-const (
-	metadataExchange = "isthmus"         // id and outcome of the exchange, for access logs and rate limits
-	metadataPlan     = "isthmus.plan"    // ordered clusters, read by the priority_group specifier
-	metadataAttempt  = "isthmus.attempt" // what header_mutation needs for one attempt
-)
-
-// namespace wraps fields into one metadata namespace.
-func namespace(name string, fields map[string]*structpb.Value) *structpb.Struct {
-	return &structpb.Struct{Fields: map[string]*structpb.Value{
-		name: structpb.NewStructValue(&structpb.Struct{Fields: fields}),
-	}}
 }

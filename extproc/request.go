@@ -59,7 +59,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.Proc
 	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
 		return answer
 	}
-	return continueHeaders(namespace(metadataExchange, s.server.names(x)))
+	return continueHeaders(s.server.names(x))
 }
 
 // withoutBody returns the answer to a request that needs no body, or nil.
@@ -181,20 +181,10 @@ func providerHeaders(present upstream.Header, d *routing.Deployment, call *upstr
 	edit.putAll(call.Header)
 	for _, f := range present {
 		if !keepRequestHeader(f.Name) && !edit.sets(f.Name) {
-			edit.remove = append(edit.remove, f.Name)
+			edit.drop(f.Name)
 		}
 	}
 	return edit
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
-
-// sets reports whether the edit puts a value to the header.
-func (e *headerEdit) sets(name string) bool {
-	for _, h := range e.set {
-		if h.GetHeader().GetKey() == name {
-			return true
-		}
-	}
-	return false
-}

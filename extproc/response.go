@@ -8,7 +8,6 @@ import (
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -76,7 +75,7 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 			s.response.whole = !stream
 			s.translatedHeaders(edit, stream)
 		} else if stream {
-			edit.remove = append(edit.remove, "content-length")
+			edit.drop("content-length")
 		}
 		if s.response.whole {
 			mode = modev3.ProcessingMode_BUFFERED
@@ -92,7 +91,7 @@ func statusOf(header upstream.Header) int {
 
 // translatedHeaders sets what a rewritten body is.
 func (s *requestStream) translatedHeaders(edit *headerEdit, stream bool) {
-	edit.remove = append(edit.remove, "content-length")
+	edit.drop("content-length")
 	if stream {
 		edit.put("content-type", "text/event-stream; charset=utf-8")
 		edit.put("cache-control", "no-cache")
@@ -117,7 +116,7 @@ func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing
 	edit := &headerEdit{}
 	for _, f := range header {
 		if !keepResponseHeader(f.Name) {
-			edit.remove = append(edit.remove, f.Name)
+			edit.drop(f.Name)
 		}
 	}
 	edit.putAll(s.exchange.publicHeaders(n, &hop))
@@ -158,7 +157,7 @@ func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
 		r.ended = true
 		r.decoder.Feed(nil, true)
 		s.exchange.complete(r.decoder.Result())
-		answer.DynamicMetadata = s.exchange.metadata()
+		answer.DynamicMetadata = s.exchange.metadata().proto()
 	}
 	return answer
 }
@@ -203,7 +202,7 @@ func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *ext
 	edit.put("content-length", strconv.Itoa(len(body)))
 	for _, f := range present {
 		if !edit.sets(f.Name) {
-			edit.remove = append(edit.remove, f.Name)
+			edit.drop(f.Name)
 		}
 	}
 	s.response = &responseReader{ended: true}
@@ -219,26 +218,20 @@ func errorHeaders(e *upstream.Error) upstream.Header {
 }
 
 // metadata is what Envoy's access log and rate limits may know of the exchange.
-func (x *exchange) metadata() *structpb.Struct {
+func (x *exchange) metadata() metadata {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	fields := map[string]*structpb.Value{
-		"id":       structpb.NewStringValue(x.id),
-		"attempts": structpb.NewNumberValue(float64(len(x.attempts))),
-	}
+	fields := make(metadata, 0, 384).text("id", x.id).number("attempts", float64(len(x.attempts)))
 	if x.request != nil {
-		fields["model"] = structpb.NewStringValue(x.request.Model)
+		fields = fields.text("model", x.request.Model)
 	}
 	if hop := x.outcome.served; hop != nil {
-		fields["deployment"] = structpb.NewStringValue(hop.Deployment.ID)
-		fields["provider"] = structpb.NewStringValue(hop.Deployment.Provider)
-		fields["model_group"] = structpb.NewStringValue(hop.Group)
-		fields["upstream_model"] = structpb.NewStringValue(hop.Model)
+		fields = fields.text("deployment", hop.Deployment.ID).text("provider", hop.Deployment.Provider).
+			text("model_group", hop.Group).text("upstream_model", hop.Model)
 	}
 	if r := x.outcome.result; r.HasUsage {
-		fields["prompt_tokens"] = structpb.NewNumberValue(float64(r.Usage.Prompt))
-		fields["completion_tokens"] = structpb.NewNumberValue(float64(r.Usage.Completion))
-		fields["total_tokens"] = structpb.NewNumberValue(float64(r.Usage.Total))
+		fields = fields.number("prompt_tokens", float64(r.Usage.Prompt)).number("completion_tokens", float64(r.Usage.Completion)).
+			number("total_tokens", float64(r.Usage.Total))
 	}
-	return namespace(metadataExchange, fields)
+	return make(metadata, 0, len(fields)+24).object(metadataExchange, fields)
 }

@@ -10,7 +10,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
+	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -99,7 +99,7 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 }
 
 func (s *Server) processor(ctx context.Context) (processor, string, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
+	md, _ := grpcmetadata.FromIncomingContext(ctx)
 	name := first(md, filterKey)
 	switch name {
 	case filterRequest:
@@ -113,7 +113,7 @@ func (s *Server) processor(ctx context.Context) (processor, string, error) {
 		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; generate the configuration with `isthmus envoy`", filterKey)
 }
 
-func first(md metadata.MD, key string) string {
+func first(md grpcmetadata.MD, key string) string {
 	if v := md.Get(key); len(v) > 0 {
 		return v[0]
 	}

@@ -14,7 +14,8 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
+	grpcmetadata "google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
@@ -79,8 +80,17 @@ type filterStream struct {
 
 func (f *filterStream) Context() context.Context { return f.ctx }
 
+// Send gives the test what Envoy would get: the message after the wire.
 func (f *filterStream) Send(m *extprocv3.ProcessingResponse) error {
-	f.out <- m
+	text, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	got := &extprocv3.ProcessingResponse{}
+	if err := proto.Unmarshal(text, got); err != nil {
+		return err
+	}
+	f.out <- got
 	return nil
 }
 
@@ -100,8 +110,8 @@ func (f *filterStream) Recv() (*extprocv3.ProcessingRequest, error) {
 func (h *house) open(filter string) *filterStream { return h.openWith(filter, "priority_group") }
 
 func (h *house) openWith(filter, plan string) *filterStream {
-	md := metadata.Pairs(filterKey, filter, planKey, plan)
-	ctx, cancel := context.WithCancel(metadata.NewIncomingContext(h.t.Context(), md))
+	md := grpcmetadata.Pairs(filterKey, filter, planKey, plan)
+	ctx, cancel := context.WithCancel(grpcmetadata.NewIncomingContext(h.t.Context(), md))
 	f := &filterStream{
 		t: h.t, ctx: ctx, end: cancel, in: make(chan *extprocv3.ProcessingRequest),
 		out: make(chan *extprocv3.ProcessingResponse, 4), err: make(chan error, 1),

@@ -32,6 +32,9 @@ type service struct {
 	closers  []func()
 }
 
+// streamWorkers is how many goroutines serve streams again and again.
+const streamWorkers = 64
+
 // messageRoom is what a gRPC message may be larger than a request body: headers
 // and framing.
 const messageRoom = 4 << 20
@@ -62,6 +65,9 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 		grpc.MaxSendMsgSize(int(g.config.MaxRequestBody)+messageRoom),
 		grpc.InitialWindowSize(16<<20), grpc.InitialConnWindowSize(64<<20),
 		grpc.MaxConcurrentStreams(1<<31-1),
+		// Goroutines that are kept: a new one would grow its stack anew for each
+		// request. More streams than these get goroutines of their own.
+		grpc.NumStreamWorkers(streamWorkers),
 	)
 	processor := extproc.NewServer(gateways, at.Replica, log)
 	processor.Register(s.grpc)

@@ -1,0 +1,78 @@
+package extproc
+
+import (
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// headerEdit is a set of header changes, kept as the wire form of a
+// HeaderMutation: each request has two with some fifteen headers each, and as
+// messages they would be most of what a request allocates. The zero value is
+// empty and usable.
+type headerEdit struct {
+	wire  []byte
+	names []string // those that are set
+}
+
+// Field numbers of envoy/service/ext_proc/v3 and envoy/config/core/v3.
+const (
+	mutationSet    = 1 // HeaderMutation.set_headers: HeaderValueOption
+	mutationRemove = 2 // HeaderMutation.remove_headers
+	optionHeader   = 1 // HeaderValueOption.header: HeaderValue
+	optionAction   = 3 // HeaderValueOption.append_action
+	headerKey      = 1 // HeaderValue.key
+	headerRaw      = 3 // HeaderValue.raw_value
+)
+
+// put sets a header, replacing what is there.
+func (e *headerEdit) put(name, value string) {
+	if e.wire == nil {
+		e.wire, e.names = make([]byte, 0, 1024), make([]string, 0, 16)
+	}
+	const action = uint64(corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
+	header := protowire.SizeTag(headerKey) + protowire.SizeBytes(len(name)) + protowire.SizeTag(headerRaw) + protowire.SizeBytes(len(value))
+	option := protowire.SizeTag(optionHeader) + protowire.SizeBytes(header) + protowire.SizeTag(optionAction) + protowire.SizeVarint(action)
+	w := protowire.AppendTag(e.wire, mutationSet, protowire.BytesType)
+	w = protowire.AppendVarint(w, uint64(option))
+	w = protowire.AppendTag(w, optionHeader, protowire.BytesType)
+	w = protowire.AppendVarint(w, uint64(header))
+	w = protowire.AppendTag(w, headerKey, protowire.BytesType)
+	w = protowire.AppendString(w, name)
+	w = protowire.AppendTag(w, headerRaw, protowire.BytesType)
+	w = protowire.AppendString(w, value)
+	w = protowire.AppendTag(w, optionAction, protowire.VarintType)
+	e.wire = protowire.AppendVarint(w, action)
+	e.names = append(e.names, name)
+}
+
+// putAll sets each header of the list.
+func (e *headerEdit) putAll(header upstream.Header) {
+	for _, f := range header {
+		e.put(f.Name, f.Value)
+	}
+}
+
+// drop removes a header.
+func (e *headerEdit) drop(name string) {
+	e.wire = protowire.AppendTag(e.wire, mutationRemove, protowire.BytesType)
+	e.wire = protowire.AppendString(e.wire, name)
+}
+
+// sets reports whether the edit puts a value to the header.
+func (e *headerEdit) sets(name string) bool { return slices.Contains(e.names, name) }
+
+// mutation is the message that carries the edit; nil for none.
+func (e *headerEdit) mutation() *extprocv3.HeaderMutation {
+	if e == nil || len(e.wire) == 0 {
+		return nil
+	}
+	m := &extprocv3.HeaderMutation{}
+	m.ProtoReflect().SetUnknown(protoreflect.RawFields(e.wire)) // encoded as it stands
+	return m
+}
