@@ -30,6 +30,7 @@ type service struct {
 	adminAt  net.Addr
 	failed   chan error // a listener that broke
 	closers  []func()
+	ballast  []byte // see newBallast
 }
 
 // streamWorkers is how many goroutines serve streams again and again.
@@ -55,7 +56,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	gateways.Use(g.router, extproc.Settings{
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, RequestTimeout: g.config.Router.RequestTimeout,
 	})
-	s := &service{gateways: gateways, failed: make(chan error, 2)}
+	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast()}
 	l, err := bind(at.Envoy)
 	if err != nil {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
