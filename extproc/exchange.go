@@ -136,6 +136,9 @@ func (x *exchange) finish(now time.Time) {
 	x.mu.Unlock()
 	x.gateway.owner.open.Add(-1)
 	x.gateway.done(rec)
+	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
+		x.gateway.owner.giveBack()
+	}
 }
 
 // names is the metadata by which the other filters find the exchange.

@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ type Gateways struct {
 	current atomic.Pointer[Gateway]
 	drain   atomic.Bool
 	open    atomic.Int64 // exchanges that have not ended
+	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
 	log     *slog.Logger
 }
@@ -66,3 +68,18 @@ func (gs *Gateways) Drain() { gs.drain.Store(true) }
 func (gs *Gateways) Open() int64 { return gs.open.Load() }
 
 func (g *Gateway) draining() bool { return g.owner.drain.Load() }
+
+// hugeBody is from which size on a request's memory is given back to the system
+// when it ends, in bytes: the collector would keep it for minutes.
+const hugeBody = 4 << 20
+
+// giveBack returns unused memory to the system soon, once for all that ends until
+// then.
+func (gs *Gateways) giveBack() {
+	if gs.giving.CompareAndSwap(false, true) {
+		time.AfterFunc(time.Second, func() {
+			gs.giving.Store(false)
+			debug.FreeOSMemory()
+		})
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -106,22 +105,6 @@ func onlyChild(b *testing.B, pid int) int {
 	}
 	b.Fatalf("process %d has no child", pid)
 	return 0
-}
-
-// child runs the test binary as another program until the benchmark ends.
-func child(b *testing.B, out io.Writer, env string, args ...string) *exec.Cmd {
-	b.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), env)
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-	})
-	return cmd
 }
 
 // startFloor runs an Envoy whose configuration is isthmus's own but for a fixed

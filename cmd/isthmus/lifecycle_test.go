@@ -33,6 +33,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// child runs the test binary as another program until the test ends.
+func child(t testing.TB, out io.Writer, env string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), env)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
 func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
 	release := make(chan struct{})
 	p := newProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
@@ -139,16 +155,7 @@ func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
 	}
 	port := freePort(t)
 	out := &output{}
-	cmd := exec.Command(os.Args[0], "run", "--config", path, "--port", port)
-	cmd.Env = append(os.Environ(), "ISTHMUS_TEST_MAIN=1")
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	cmd := child(t, out, "ISTHMUS_TEST_MAIN=1", "run", "--config", path, "--port", port)
 	await(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	answers := func() bool {
 		resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json", strings.NewReader(ask))

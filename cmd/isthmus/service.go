@@ -62,6 +62,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
 	}
 	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(extproc.Codec()),
 		grpc.MaxRecvMsgSize(int(g.config.MaxRequestBody)+messageRoom),
 		grpc.MaxSendMsgSize(int(g.config.MaxRequestBody)+messageRoom),
 		grpc.InitialWindowSize(16<<20), grpc.InitialConnWindowSize(64<<20),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +31,44 @@ func TestBigBodiesArriveWhole(t *testing.T) {
 			t.Errorf("%d MB, at the second attempt: %d %s, want %s", megabytes, got.status, got.body, want)
 		}
 	}
+}
+
+func TestTheMemoryOfABigBodyIsGivenBack(t *testing.T) {
+	const megabyte = 1 << 10 // in /proc's kB
+	p := newProvider(t, openAI)
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("model_list:\n"+entry("m", p.base(), "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := &output{}
+	port := freePort(t)
+	cmd := child(t, out, "ISTHMUS_TEST_MAIN=1", "run", "--config", path, "--port", port)
+	await(t, 60*time.Second, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	memory := func(field string) (kB int) {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(status), field+":")
+		_, _ = fmt.Sscan(rest, &kB)
+		return kB
+	}
+	before := memory("VmRSS")
+	body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("x", 50<<20) + `"}]}`
+	resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	peak := memory("VmHWM") - before
+	t.Logf("50 MB cost %d MB at most", peak/megabyte)
+	if peak > 4*50*megabyte {
+		t.Errorf("50 MB cost %d MB", peak/megabyte)
+	}
+	await(t, 20*time.Second, "the memory is given back", func() bool { return memory("VmRSS") < before+40*megabyte })
 }
 
 func TestABigAnswerArrivesWhole(t *testing.T) {

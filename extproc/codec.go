@@ -1,0 +1,174 @@
+package extproc
+
+import (
+	"fmt"
+	"slices"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // the codec for everything else
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// Codec is gRPC's protobuf codec without the copies of large bodies: a request's
+// body is a part of the message that gRPC received, and an answer's body is sent
+// from where it is. A body of 50 MB costs its own size twice here (the client's
+// text, which a retry may need, and the provider's), instead of five times.
+// Give it to the server with grpc.ForceServerCodecV2.
+func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
+
+type codec struct{ encoding.CodecV2 }
+
+// largeBody is from which size on a copy is worth avoiding, in bytes.
+const largeBody = 64 << 10
+
+// Field numbers of envoy/service/ext_proc/v3/external_processor.proto.
+const (
+	inRequestBody  = 4 // ProcessingRequest.request_body: HttpBody
+	inResponseBody = 5 // ProcessingRequest.response_body: HttpBody
+	httpBodyBody   = 1 // HttpBody.body
+
+	outRequestHeaders = 1 // ProcessingResponse.request_headers: HeadersResponse
+	outRequestBody    = 3 // ProcessingResponse.request_body: BodyResponse
+	outResponseBody   = 4 // ProcessingResponse.response_body: BodyResponse
+	answerCommon      = 1 // BodyResponse.response, HeadersResponse.response: CommonResponse
+	commonMutation    = 3 // CommonResponse.body_mutation: BodyMutation
+	mutationBody      = 1 // BodyMutation.body
+)
+
+// Unmarshal reads a message. A large ProcessingRequest keeps the memory it is
+// read from.
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	request, ok := v.(*extprocv3.ProcessingRequest)
+	if !ok || data.Len() < largeBody {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	return unmarshalLarge(data.Materialize(), request)
+}
+
+// unmarshalLarge parts the body from the rest, which is read as ever.
+func unmarshalLarge(text []byte, into *extprocv3.ProcessingRequest) error {
+	parts, err := split(text, inRequestBody, inResponseBody)
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(parts.rest, into); err != nil || parts.number == 0 {
+		return err
+	}
+	body, err := readBody(parts.content)
+	if err != nil {
+		return err
+	}
+	if parts.number == inRequestBody {
+		into.Request = &extprocv3.ProcessingRequest_RequestBody{RequestBody: body}
+	} else {
+		into.Request = &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: body}
+	}
+	return nil
+}
+
+func readBody(text []byte) (*extprocv3.HttpBody, error) {
+	parts, err := split(text, httpBodyBody)
+	if err != nil {
+		return nil, err
+	}
+	body := &extprocv3.HttpBody{}
+	if err := proto.Unmarshal(parts.rest, body); err != nil {
+		return nil, err
+	}
+	body.Body = parts.content
+	return body, nil
+}
+
+// message is a message in wire form with one field taken out.
+type message struct {
+	rest    []byte
+	number  protowire.Number // of that field; 0 when it is absent
+	content []byte           // its bytes, part of the message's memory
+}
+
+// split takes the last of these fields, which hold bytes, out of a message.
+func split(text []byte, numbers ...protowire.Number) (m message, err error) {
+	for len(text) > 0 {
+		number, kind, tag := protowire.ConsumeTag(text)
+		if tag < 0 {
+			return m, fmt.Errorf("read a message of Envoy's: %w", protowire.ParseError(tag))
+		}
+		size := protowire.ConsumeFieldValue(number, kind, text[tag:])
+		if size < 0 {
+			return m, fmt.Errorf("read a message of Envoy's: %w", protowire.ParseError(size))
+		}
+		if kind == protowire.BytesType && slices.Contains(numbers, number) {
+			m.number = number
+			m.content, _ = protowire.ConsumeBytes(text[tag:])
+		} else {
+			m.rest = append(m.rest, text[:tag+size]...)
+		}
+		text = text[tag+size:]
+	}
+	return m, nil
+}
+
+// Marshal writes a message. A large body is not copied into it: it must not be
+// changed any more.
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	answer, ok := v.(*extprocv3.ProcessingResponse)
+	if !ok {
+		return c.CodecV2.Marshal(v)
+	}
+	switch r := answer.GetResponse().(type) {
+	case *extprocv3.ProcessingResponse_RequestBody:
+		if common := r.RequestBody.GetResponse(); isLarge(common) {
+			return marshalLarge(answer, outRequestBody, common)
+		}
+	case *extprocv3.ProcessingResponse_ResponseBody:
+		if common := r.ResponseBody.GetResponse(); isLarge(common) {
+			return marshalLarge(answer, outResponseBody, common)
+		}
+	case *extprocv3.ProcessingResponse_RequestHeaders:
+		if common := r.RequestHeaders.GetResponse(); isLarge(common) {
+			return marshalLarge(answer, outRequestHeaders, common)
+		}
+	}
+	return c.CodecV2.Marshal(v)
+}
+
+func isLarge(common *extprocv3.CommonResponse) bool {
+	return len(common.GetBodyMutation().GetBody()) >= largeBody
+}
+
+// marshalLarge writes everything but the body, ending with the lengths that
+// announce it, and lets the body follow as it stands. number is the answer's own
+// field, whose only content is common.
+func marshalLarge(answer *extprocv3.ProcessingResponse, number protowire.Number, common *extprocv3.CommonResponse) (mem.BufferSlice, error) {
+	body := common.GetBodyMutation().GetBody()
+	head, err := proto.Marshal(&extprocv3.CommonResponse{
+		Status: common.GetStatus(), HeaderMutation: common.GetHeaderMutation(), Trailers: common.GetTrailers(), ClearRouteCache: common.GetClearRouteCache(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	rest, err := proto.Marshal(&extprocv3.ProcessingResponse{
+		DynamicMetadata: answer.GetDynamicMetadata(), ModeOverride: answer.GetModeOverride(), OverrideMessageTimeout: answer.GetOverrideMessageTimeout(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	mutation := protowire.SizeTag(mutationBody) + protowire.SizeBytes(len(body))
+	whole := len(head) + protowire.SizeTag(commonMutation) + protowire.SizeBytes(mutation)
+	out := make([]byte, 0, len(rest)+len(head)+64)
+	out = append(out, rest...)
+	out = appendLength(out, number, protowire.SizeTag(answerCommon)+protowire.SizeBytes(whole))
+	out = appendLength(out, answerCommon, whole)
+	out = append(out, head...)
+	out = appendLength(out, commonMutation, mutation)
+	out = appendLength(out, mutationBody, len(body))
+	return mem.BufferSlice{mem.SliceBuffer(out), mem.SliceBuffer(body)}, nil
+}
+
+// appendLength begins a field of n bytes.
+func appendLength(dst []byte, number protowire.Number, n int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.BytesType), uint64(n))
+}
