@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ func (gs *Gateways) giveBack() {
 	if gs.giving.CompareAndSwap(false, true) {
 		time.AfterFunc(time.Second, func() {
 			gs.giving.Store(false)
+			runtime.GC() // pools let go of their memory at the second collection
 			debug.FreeOSMemory()
 		})
 	}
