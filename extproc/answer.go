@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
@@ -115,6 +116,7 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 		{Name: "x-isthmus-request-id", Value: x.id},
 		{Name: "x-litellm-call-id", Value: x.id},
 		{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
+		{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
 	}
 	fallbacks := 0
 	if hop != nil {

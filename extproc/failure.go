@@ -41,6 +41,14 @@ func bodyTooLarge(limit int64) *upstream.Error {
 	}
 }
 
+func compressedBody(coding string) *upstream.Error {
+	return &upstream.Error{
+		Status: http.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_content_encoding",
+		Message: fmt.Sprintf("the request body is compressed (content-encoding: %s): send it plain, or let Envoy's decompressor filter stand before isthmus", coding),
+		Header:  upstream.Header{{Name: "accept-encoding", Value: "identity"}},
+	}
+}
+
 func drainingError() *upstream.Error {
 	return &upstream.Error{
 		Status: http.StatusServiceUnavailable, Type: "server_error", Code: "draining",

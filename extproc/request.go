@@ -88,6 +88,8 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *extprocv3.
 		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))
 	case tooLong(s.header, g.maxBody):
 		return s.refuse(bodyTooLarge(g.maxBody))
+	case compressed(s.header):
+		return s.refuse(compressedBody(s.header.Get("content-encoding")))
 	}
 	return nil
 }
@@ -95,6 +97,11 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *extprocv3.
 func tooLong(header upstream.Header, limit int64) bool {
 	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
 	return err == nil && n > limit
+}
+
+func compressed(header upstream.Header) bool {
+	coding := header.Get("content-encoding")
+	return coding != "" && !strings.EqualFold(coding, "identity")
 }
 
 // requestBody parses, plans and translates.

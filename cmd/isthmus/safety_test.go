@@ -67,6 +67,9 @@ func TestErrorsHaveOpenAIsShape(t *testing.T) {
 			}
 		})
 	}
+	if got := s.post("/v1/chat/completions", ask, "Authorization", key, "Content-Encoding", "gzip"); got.status != 415 {
+		t.Errorf("a compressed body: %d %s", got.status, got.body)
+	}
 	if n := len(p.calls()); n != 0 {
 		t.Errorf("the provider was asked %d times", n)
 	}
