@@ -141,7 +141,8 @@ func (w *Writer) Arguments(index, n int, fragment string) {
 }
 
 // Thinking adds a whole reasoning block, which the client must give back
-// unchanged in the next turn.
+// unchanged in the next turn. In a stream each has its index: OpenAI's own
+// clients refuse to gather a list without.
 func (w *Writer) Thinking(index int, block ThinkingBlock) {
 	c := w.choice(index)
 	if c == nil || w.legacy {
@@ -151,7 +152,9 @@ func (w *Writer) Thinking(index int, block ThinkingBlock) {
 		c.thinking = append(c.thinking, block)
 		return
 	}
-	w.delta(index, "thinking_blocks", appendThinking(nil, []ThinkingBlock{block}))
+	n := len(c.thinking)
+	c.thinking = append(c.thinking, ThinkingBlock{}) // only the count matters from here on
+	w.delta(index, "thinking_blocks", appendThinkingDelta(nil, n, block))
 }
 
 // Logprobs adds items to logprobs.content of a choice; items is the inside of a
