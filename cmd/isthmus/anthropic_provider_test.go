@@ -281,8 +281,9 @@ func anthropicDeltas(block object, r reply) (start object, deltas []object) {
 		deltas = append(deltas, object{"type": "signature_delta", "signature": block["signature"]})
 		return object{"type": "thinking", "thinking": "", "signature": ""}, deltas
 	case "text":
-		for _, piece := range r.text {
-			deltas = append(deltas, object{"type": "text_delta", "text": piece})
+		for _, piece := range r.text { // each from a source of its own
+			citation := object{"type": "char_location", "cited_text": piece, "document_index": 0, "document_title": nil, "start_char_index": 0, "end_char_index": 9}
+			deltas = append(deltas, object{"type": "text_delta", "text": piece}, object{"type": "citations_delta", "citation": citation})
 		}
 		return object{"type": "text", "text": ""}, deltas
 	case "tool_use":

@@ -116,8 +116,8 @@ func TestStreams(t *testing.T) {
 				`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"t"}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"u"}}`,
 				`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s"}}`, `{"type":"content_block_stop","index":0}`,
 				`{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"d"}}`, `{"type":"content_block_stop","index":1}`, end, over},
-			want: []string{`"role":"assistant","reasoning_content":"t"`, `"reasoning_content":"u"`, `"thinking_blocks":[{"type":"thinking","thinking":"tu","signature":"s"}]`,
-				`"thinking_blocks":[{"type":"redacted_thinking","data":"d"}]`, "stop"},
+			want: []string{`"role":"assistant","reasoning_content":"t"`, `"reasoning_content":"u"`, `"thinking_blocks":[{"index":0,"type":"thinking","thinking":"tu","signature":"s"}]`,
+				`"thinking_blocks":[{"index":1,"type":"redacted_thinking","data":"d"}]`, "stop"},
 		},
 		"calls that grow side by side": {
 			request: renamed + `,"stream":true}`, events: []string{begin, `{"type":"content_block_start","index":4,"content_block":{"type":"tool_use","id":"t1","name":"a_b","input":{}}}`,
@@ -142,8 +142,8 @@ func TestStreams(t *testing.T) {
 		"citations and the tools at Anthropic's": {
 			request: streaming, events: []string{begin, `{"type":"content_block_start","index":0,"content_block":{"type":"web_search_tool_result","tool_use_id":"s1","content":[]}}`, `{"type":"content_block_stop","index":0}`,
 				`{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}`, `{"type":"content_block_delta","index":1,"delta":{"type":"citations_delta","citation":{"url":"u"}}}`, end, over},
-			want: []string{`"role":"assistant","provider_specific_fields":{"blocks":[{"type":"web_search_tool_result","tool_use_id":"s1","content":[]}]}`,
-				`"provider_specific_fields":{"citations":[{"url":"u"}]}`, "stop"},
+			want: []string{`"role":"assistant","provider_specific_fields":{"blocks":[{"type":"web_search_tool_result","tool_use_id":"s1","content":[],"index":0}]}`,
+				`"provider_specific_fields":{"citations":[{"url":"u","index":0}]}`, "stop"},
 		},
 		"deltas of no block are nothing": {
 			request: streaming, events: []string{begin, `{"type":"content_block_delta","index":9,"delta":{"type":"text_delta","text":"b"}}`, `{"type":"content_block_stop","index":9}`, end, over},

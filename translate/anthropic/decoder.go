@@ -33,6 +33,8 @@ type decoder struct {
 	usage  usage
 	reply  *reply // what the request says about tools; read when one is called
 	wrote  bool   // the answer came through jsonTool
+
+	citations, blocks int // in a stream: how many were sent
 }
 
 // reply is what a request tells about the tool calls of its answer.

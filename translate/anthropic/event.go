@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 	"slices"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -153,10 +154,25 @@ func (d *decoder) stop(index int) {
 	d.open = slices.DeleteFunc(d.open, func(o block) bool { return o.index == index })
 }
 
+// extra reports one citation or block of a stream.
 func (d *decoder) extra(x *extras) {
+	x.citations = numbered(x.citations, &d.citations)
+	x.blocks = numbered(x.blocks, &d.blocks)
 	if value := x.value(); value != nil {
 		d.w.Extra(0, "provider_specific_fields", value)
 	}
+}
+
+// numbered gives an object its index, as in OpenAI's own lists: clients gather
+// them by it.
+func numbered(item []byte, n *int) []byte {
+	if len(item) == 0 || item[0] != '{' {
+		return item
+	}
+	out := jsonedit.AppendName(append([]byte(nil), item[:len(item)-1]...), "index")
+	out = append(strconv.AppendInt(out, int64(*n), 10), '}')
+	*n++
+	return out
 }
 
 // extras gathers what OpenAI has no place for: citations, and the calls and

@@ -77,6 +77,9 @@ def stream_helper(model):
     assert "content.delta" in kinds and "content.done" in kinds, kinds
     equal(final.choices[0].message.content, GREETING)
     equal(final.choices[0].finish_reason, "stop")
+    if model == "anthropic":
+        citations = final.choices[0].message.provider_specific_fields["citations"]
+        equal("".join(x["cited_text"] for x in citations), GREETING)
 
 
 @check("shows its reasoning", ["anthropic", "gemini", "gemini-2.5", "ollama"])
