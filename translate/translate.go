@@ -2,8 +2,11 @@ package translate
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -29,7 +32,8 @@ type Bound struct {
 	Translator
 	// Relays says that blocking answers go to the client as they come. Otherwise
 	// they are rewritten whole, and their status may still change at the end.
-	Relays bool
+	Relays  bool
+	secrets []secret.Text // that the deployment sends
 }
 
 // Bind returns the Translator of a deployment. The error says what the
@@ -43,5 +47,25 @@ func Bind(t *upstream.Target) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{Translator: translator, Relays: entry.relays}, nil
+	b := &Bound{Translator: translator, Relays: entry.relays, secrets: []secret.Text{t.APIKey, t.AzureADToken}}
+	for _, h := range t.Headers {
+		b.secrets = append(b.secrets, h.Value)
+	}
+	b.secrets = slices.DeleteFunc(b.secrets, func(s secret.Text) bool { return len(s.Reveal()) < minSecret })
+	return b, nil
+}
+
+// minSecret is the length from which a header's value may be a secret, in bytes:
+// what is shorter would be cut out of words.
+const minSecret = 8
+
+// Failure reads the answer when its status is not 2xx. Some servers quote the
+// request that they refuse: the deployment's secrets go no further than here,
+// neither to the client nor into a log.
+func (b *Bound) Failure(head upstream.Head, body []byte) *upstream.Error {
+	e := b.Translator.Failure(head, body)
+	for _, s := range b.secrets {
+		e.Message = strings.ReplaceAll(e.Message, s.Reveal(), s.String())
+	}
+	return e
 }

@@ -194,6 +194,9 @@ func wrapped(response json.RawMessage) string {
 func (f geminiFormat) remember(out *conversation, third bool) {
 	full := keepsAll(out)
 	out.memory = func(m said, was reply) error {
+		if third && full && was.signature != "" && (len(m.thoughts) != 1 || m.thoughts[0].signature != was.signature) {
+			return fmt.Errorf("I signed my text with %q, not %v", was.signature, m.thoughts)
+		}
 		for i, call := range m.calls {
 			want := was.calls[i].signature
 			if third && !full && i == 0 {

@@ -110,7 +110,7 @@ func (f ollamaFormat) messages(out *conversation, q *ollamaRequest) error {
 	}
 	full := keepsAll(out)
 	out.memory = func(m said, was reply) error {
-		if full && (len(m.thoughts) != 1 || m.thoughts[0].text != was.thoughts[0].text) {
+		if full && len(was.thoughts) > 0 && (len(m.thoughts) != 1 || m.thoughts[0].text != was.thoughts[0].text) {
 			return fmt.Errorf("I thought %q, not %q", was.thoughts, m.thoughts)
 		}
 		return nil

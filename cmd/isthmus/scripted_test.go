@@ -17,6 +17,7 @@ import (
 type scripted struct {
 	*provider
 	format format
+	down   int // the status of every answer, though the request is good; 0: it is up
 	mu     sync.Mutex
 	faults []string
 }
@@ -108,7 +109,7 @@ func newScripted(t *testing.T, f format) *scripted {
 func (s *scripted) serve(w http.ResponseWriter, r *http.Request, body string) {
 	c, err := s.format.read(call{path: r.URL.RequestURI(), header: r.Header, body: body})
 	var answer reply
-	if err == nil {
+	if err == nil && s.down == 0 {
 		answer, err = play(c)
 	}
 	if err != nil {
@@ -120,6 +121,11 @@ func (s *scripted) serve(w http.ResponseWriter, r *http.Request, body string) {
 			status = http.StatusUnauthorized
 		}
 		s.format.fail(w, status, err.Error())
+		return
+	}
+	if s.down != 0 {
+		// Some servers quote what they were sent.
+		s.format.fail(w, s.down, fmt.Sprintf("scripted %d, the request had %q", s.down, r.Header))
 		return
 	}
 	if answer.status != 0 {
