@@ -173,7 +173,7 @@ func (f anthropicFormat) remember(out *conversation) error {
 				return fmt.Errorf("my call %s has become %s", toolu(was.calls[i].id), m.calls[i].id)
 			}
 		}
-		if full && fmt.Sprint(m.thoughts) != fmt.Sprint(was.thoughts) {
+		if (full || len(m.thoughts) > 0) && fmt.Sprint(m.thoughts) != fmt.Sprint(was.thoughts) {
 			return fmt.Errorf("I thought %q, not %q", was.thoughts, m.thoughts)
 		}
 		return nil

@@ -116,8 +116,7 @@ func TestStreams(t *testing.T) {
 				`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"t"}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"u"}}`,
 				`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s"}}`, `{"type":"content_block_stop","index":0}`,
 				`{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"d"}}`, `{"type":"content_block_stop","index":1}`, end, over},
-			want: []string{`"role":"assistant","reasoning_content":"t"`, `"reasoning_content":"u"`, `"thinking_blocks":[{"index":0,"type":"thinking","thinking":"tu","signature":"s"}]`,
-				`"thinking_blocks":[{"index":1,"type":"redacted_thinking","data":"d"}]`, "stop"},
+			want: []string{`"role":"assistant","reasoning_content":"t"`, `"reasoning_content":"u"`, `"thinking_blocks":[{"type":"thinking","thinking":"tu","signature":"s"},{"type":"redacted_thinking","data":"d"}]`, "stop"},
 		},
 		"calls that grow side by side": {
 			request: renamed + `,"stream":true}`, events: []string{begin, `{"type":"content_block_start","index":4,"content_block":{"type":"tool_use","id":"t1","name":"a_b","input":{}}}`,

@@ -220,16 +220,3 @@ func appendThinking(dst []byte, blocks []ThinkingBlock) []byte {
 	}
 	return append(dst, text...)
 }
-
-// appendThinkingDelta writes block n as the only one of a delta.
-func appendThinkingDelta(dst []byte, n int, block ThinkingBlock) []byte {
-	text, err := json.Marshal(block)
-	if err != nil { // as in appendThinking
-		return append(dst, "[]"...)
-	}
-	dst = append(dst, `[{"index":`...)
-	dst = strconv.AppendInt(dst, int64(n), 10)
-	dst = append(dst, ',')
-	dst = append(dst, text[1:]...) // it has a type at least
-	return append(dst, ']')
-}

@@ -141,20 +141,13 @@ func (w *Writer) Arguments(index, n int, fragment string) {
 }
 
 // Thinking adds a whole reasoning block, which the client must give back
-// unchanged in the next turn. In a stream each has its index: OpenAI's own
-// clients refuse to gather a list without.
+// unchanged in the next turn. A stream carries all blocks of a choice together,
+// before its finish reason: of a member they do not know, the clients in use keep
+// the last value (Node) or refuse a second one (Python).
 func (w *Writer) Thinking(index int, block ThinkingBlock) {
-	c := w.choice(index)
-	if c == nil || w.legacy {
-		return
-	}
-	if !w.stream {
+	if c := w.choice(index); c != nil && !w.legacy {
 		c.thinking = append(c.thinking, block)
-		return
 	}
-	n := len(c.thinking)
-	c.thinking = append(c.thinking, ThinkingBlock{}) // only the count matters from here on
-	w.delta(index, "thinking_blocks", appendThinkingDelta(nil, n, block))
 }
 
 // Logprobs adds items to logprobs.content of a choice; items is the inside of a
@@ -245,6 +238,9 @@ func (w *Writer) Close() {
 		return
 	}
 	for i := range w.choices {
+		if blocks := w.choices[i].thinking; len(blocks) > 0 {
+			w.delta(i, "thinking_blocks", appendThinking(nil, blocks))
+		}
 		w.out = w.appendFinishChunk(w.out, i)
 	}
 	if w.sendUsage && w.result.HasUsage {
