@@ -3,8 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // cascade is three deployments at three providers, the first two of which are
@@ -84,16 +88,36 @@ func TestSDKACascadeOverThreeProvidersAnswersInOpenAIsFormat(t *testing.T) {
 					t.Errorf("the stream lacks %s:\n%s", part, stream.body)
 				}
 			}
-			for _, p := range c.providers() {
-				if n := len(p.calls()); n != 2 {
-					t.Errorf("%T was asked %d times, want 2", p.format, n)
-				}
-			}
+			c.checkHeaders(t)
 			if streams := s.streams("request"); streams != 2 {
 				t.Errorf("%d streams of the request filter, want one for each request", streams)
 			}
 			s.idle()
 		})
+	}
+}
+
+// checkHeaders checks that each provider was asked twice, with its own headers
+// and nothing that an earlier attempt left.
+func (c *cascade) checkHeaders(t *testing.T) {
+	t.Helper()
+	own := [][]string{
+		{"Accept", "Authorization", "X-Tenant-0"},
+		{"Anthropic-Version", "X-Api-Key", "X-Tenant-1"},
+		{"Authorization", "X-Tenant-2"},
+	}
+	for i, p := range c.providers() {
+		want := append([]string{"Accept-Encoding", "Content-Length", "Content-Type", "User-Agent"}, own[i]...)
+		slices.Sort(want)
+		calls := p.calls()
+		if len(calls) != 2 {
+			t.Errorf("%T was asked %d times, want 2", p.format, len(calls))
+		}
+		for _, call := range calls {
+			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(call.header))); diff != "" {
+				t.Errorf("headers at %T (-want +got):\n%s", p.format, diff)
+			}
+		}
 	}
 }
 

@@ -138,7 +138,7 @@ def image(model):
     equal(answer.choices[0].message.content, "I see one pixel.")
 
 
-@check("completes a text", ["azure"])
+@check("completes a text", ["openai", "azure"])
 def completion(model):
     answer = c.completions.create(model=model, prompt="Once upon a time")
     equal((answer.object, answer.choices[0].text, answer.choices[0].finish_reason), ("text_completion", "…and so on", "stop"))
