@@ -71,7 +71,8 @@ def context_length(model):
 
 @check("403 is PermissionDeniedError", CHAT)
 def status_403(model):
-    raises(openai.PermissionDeniedError, failing(model, 403))
+    e = raises(openai.PermissionDeniedError, failing(model, 403))
+    assert e.type in ("permission_error", "invalid_request_error"), e.type
 
 
 @check("404 is NotFoundError", CHAT)
@@ -88,6 +89,7 @@ def status_422(model):
 def status_429(model):
     e = raises(openai.RateLimitError, failing(model, 429))
     assert "scripted words" in e.message, e
+    equal(e.type, "tokens" if model == "openai" else "rate_limit_error")  # OpenAI's own type stays
     if model not in ("azure", "ollama"):  # these said nothing
         equal(e.response.headers["retry-after"], "7")
 
@@ -96,6 +98,7 @@ def status_429(model):
 def status_500(model):
     e = raises(openai.InternalServerError, failing(model, 500))
     assert "scripted words" in e.message, e
+    equal(e.type, "server_error")
 
 
 @check("529 is InternalServerError too", ["anthropic"])
