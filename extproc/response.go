@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,7 +133,11 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.Processin
 	last := b.GetEndOfStream() || r.whole
 	out := r.decoder.Feed(b.GetBody(), last)
 	if !last {
-		return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, nil)
+		untouched := chat.Untouched(b.GetBody(), out)
+		if len(out) >= largeBody && !untouched {
+			out = slices.Clone(out) // the codec sends it later; it is the decoder's until the next Feed
+		}
+		return responseChunk(out, untouched, nil, nil)
 	}
 	r.ended = true
 	result := r.decoder.Result()
