@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"fmt"
-
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -27,21 +25,10 @@ type Decoder = chat.Decoder
 // Bound is the Translator of one deployment with what the façade knows of it.
 type Bound struct {
 	Translator
-	// Relays says that blocking answers go to the client as they come. Otherwise
-	// they are rewritten whole, and their status may still change at the end.
-	Relays bool
+	relays func(chat.Endpoint) bool
 }
 
-// Bind returns the Translator of a deployment. The error says what the
-// deployment lacks.
-func Bind(t *upstream.Target) (*Bound, error) {
-	entry, ok := provider(t.Provider)
-	if !ok {
-		return nil, fmt.Errorf("no translator for provider %q", t.Provider)
-	}
-	translator, err := entry.bind(t)
-	if err != nil {
-		return nil, err
-	}
-	return &Bound{Translator: translator, Relays: entry.relays}, nil
-}
+// Relays reports whether blocking answers of an endpoint go to the client as they
+// come. Otherwise they are rewritten whole, and their status may still change at
+// the end.
+func (b *Bound) Relays(e chat.Endpoint) bool { return b.relays(e) }

@@ -73,6 +73,9 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	if u.Total == 0 {
 		u.Total = u.Prompt + u.Completion
 	}
+	if u.Reasoning > 0 && u.Total == u.Prompt+u.Completion+u.Reasoning {
+		u.Completion += u.Reasoning // xAI counts them beside each other
+	}
 	return u, ok
 }
 

@@ -14,11 +14,25 @@ import (
 // bytes and picks out the usage. The answer's content-type, not the request,
 // says whether it is a stream.
 func NewDecoder(req *chat.Request, head upstream.Head) chat.Decoder {
-	if strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
-		return newStreamDecoder(req)
-	}
-	return &relay{scan: jsonedit.NewScanner("id", "model", "usage")}
+	return newDecoder(req, head, &Quirks{})
 }
+
+func newDecoder(req *chat.Request, head upstream.Head, quirks *Quirks) chat.Decoder {
+	rewrites := req.Endpoint == chat.Completions && quirks.rewritesAnswers()
+	if strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
+		d := newStreamDecoder(req)
+		if rewrites {
+			d.quirks = quirks
+		}
+		return d
+	}
+	if rewrites {
+		return &rewriter{quirks: quirks}
+	}
+	return newRelay()
+}
+
+func newRelay() *relay { return &relay{scan: jsonedit.NewScanner("id", "model", "usage")} }
 
 // relay passes a blocking answer on untouched.
 type relay struct{ scan *jsonedit.Scanner }

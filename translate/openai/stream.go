@@ -23,6 +23,7 @@ type streamDecoder struct {
 	finished  bool
 	done      bool // [DONE] was relayed
 	ended     bool // the client got its last byte
+	quirks    *Quirks // nil: events need no rewriting
 	out       []byte
 	result    chat.Result
 }
@@ -71,7 +72,16 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 		d.out = append(d.out, event.Raw...)
 		return true
 	}
+	var renamed []byte
+	if d.quirks != nil {
+		if data := d.quirks.rewrite(event.Data); !chat.Untouched(event.Data, data) {
+			event.Data, renamed = data, data
+		}
+	}
 	keep, data := d.inspect(event)
+	if data == nil {
+		data = renamed
+	}
 	switch {
 	case !keep:
 		return false
@@ -91,8 +101,9 @@ func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
 		d.readHead(event.Data)
 	}
 	if i := jsonedit.Find(event.Data, "finish_reason"); i >= 0 && i < len(event.Data) && event.Data[i] == '"' {
-		d.finished = true
-		d.result.FinishReason = stringAt(event.Data[i:])
+		if reason := stringAt(event.Data[i:]); reason != "" {
+			d.finished, d.result.FinishReason = true, reason
+		}
 	}
 	if i := jsonedit.Find(event.Data, "error"); i >= 0 && i < len(event.Data) && event.Data[i] != 'n' {
 		if data := d.errorEvent(event.Data); data != nil {
@@ -131,6 +142,9 @@ type chunkHead struct {
 	Response struct {
 		Usage jsontext.Value `json:"usage"`
 	} `json:"response"`
+	Groq struct {
+		Usage jsontext.Value `json:"usage"`
+	} `json:"x_groq"`
 	Error jsontext.Value `json:"error"`
 }
 
@@ -144,6 +158,9 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	value := head.Usage
 	if value == nil {
 		value = head.Response.Usage // the Responses API's response.completed
+	}
+	if value == nil {
+		value = head.Groq.Usage
 	}
 	if u, ok := chat.ParseUsage(value); ok {
 		d.result.Usage, d.result.HasUsage = u, true

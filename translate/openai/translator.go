@@ -60,9 +60,15 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	}, nil
 }
 
+// Relays reports whether blocking answers of an endpoint go to the client as
+// they come.
+func (tr *Translator) Relays(e chat.Endpoint) bool {
+	return e != chat.Completions || !tr.editor.quirks.rewritesAnswers()
+}
+
 // Decoder relays the answer and reads its usage.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
-	return NewDecoder(req, head)
+	return newDecoder(req, head, tr.editor.quirks)
 }
 
 // Failure reads an error answer; OpenAI-format servers' members are kept.
