@@ -27,6 +27,7 @@ type Result struct {
 	Usage        Usage
 	HasUsage     bool
 	Estimated    bool            // the provider reported no usage; it was counted here
+	Output       Output          // the text that was seen, when the provider reported no usage
 	Failure      *upstream.Error // the answer failed after its status line
 }
 

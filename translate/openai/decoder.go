@@ -35,10 +35,14 @@ func newDecoder(req *chat.Request, head upstream.Head, quirks *Quirks) chat.Deco
 func newRelay() *relay { return &relay{scan: jsonedit.NewScanner("id", "model", "usage")} }
 
 // relay passes a blocking answer on untouched.
-type relay struct{ scan *jsonedit.Scanner }
+type relay struct {
+	scan  *jsonedit.Scanner
+	bytes int64 // of the body
+}
 
 func (d *relay) Feed(chunk []byte, _ bool) []byte {
 	d.scan.Feed(chunk)
+	d.bytes += int64(len(chunk))
 	return chunk
 }
 
@@ -47,6 +51,9 @@ func (d *relay) Result() chat.Result {
 	r.ID, r.Model = text(d.scan, "id"), text(d.scan, "model")
 	if v, ok := d.scan.Get("usage"); ok {
 		r.Usage, r.HasUsage = chat.ParseUsage(v)
+	}
+	if !r.HasUsage {
+		r.Output.Bytes = d.bytes // with what surrounds the text: servers that do not count are few
 	}
 	return r
 }

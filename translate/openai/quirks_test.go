@@ -306,3 +306,21 @@ func TestTheFamilysTableIsSound(t *testing.T) {
 		}
 	}
 }
+
+func translator(t testing.TB, provider string) *openai.Translator {
+	t.Helper()
+	tr, err := openai.New(target(provider, "m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+func request(t testing.TB, body string) *chat.Request {
+	t.Helper()
+	req, err := chat.Parse(chat.Completions, []byte(body), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}

@@ -24,6 +24,7 @@ type streamDecoder struct {
 	done      bool // [DONE] was relayed
 	ended     bool // the client got its last byte
 	quirks    *Quirks // nil: events need no rewriting
+	meter     chat.Meter
 	out       []byte
 	result    chat.Result
 }
@@ -58,7 +59,13 @@ func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
 	return d.out
 }
 
-func (d *streamDecoder) Result() chat.Result { return d.result }
+func (d *streamDecoder) Result() chat.Result {
+	r := d.result
+	if !r.HasUsage {
+		r.Output = d.meter.Output()
+	}
+	return r
+}
 
 // relay writes one event for the client and reports whether it went out as it
 // came.
@@ -113,6 +120,7 @@ func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
 	if d.blank(event.Data) {
 		return false, nil
 	}
+	measure(&d.meter, event.Data)
 	if i := jsonedit.Find(event.Data, "usage"); i >= 0 && i < len(event.Data) && event.Data[i] == '{' {
 		return d.usageEvent(event.Data)
 	}
