@@ -57,7 +57,7 @@ var (
 	// https://docs.mistral.ai/api/#tag/chat
 	mistral = Quirks{
 		Renames:         append([]Rename{{From: "seed", To: "random_seed"}}, maxTokens...),
-		Lacks:           list(bookkeeping[:1], bookkeeping[2:], logprobs, legacyTools, media, []string{"verbosity", "web_search_options", "service_tier"}),
+		Lacks:           list(bookkeeping[:1], bookkeeping[2:], logprobs, legacyTools, media, []string{"verbosity", "web_search_options", "service_tier", "top_k", "thinking"}),
 		Values:          []Value{{"tool_choice", "required", "any"}},
 		NoStreamOptions: true,
 		NoNamedTool:     true,
