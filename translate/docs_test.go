@@ -170,7 +170,7 @@ func featureTable(t *testing.T) string {
 			switch {
 			case !b.Supports(e):
 				return no
-			case b.Relays(e):
+			case b.Relays(&chat.Request{Endpoint: e}):
 				return passed
 			}
 			return yes

@@ -59,13 +59,13 @@ func rewriting[T Translator](tr T, err error) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{Translator: tr, relays: func(chat.Endpoint) bool { return false }}, nil
+	return &Bound{Translator: tr, relays: func(*chat.Request) bool { return false }}, nil
 }
 
 // relayer is a Translator whose provider answers in OpenAI's format.
 type relayer interface {
 	Translator
-	Relays(chat.Endpoint) bool
+	Relays(*chat.Request) bool
 }
 
 func relaying[T relayer](tr T, err error) (*Bound, error) {

@@ -51,7 +51,7 @@ func TestAnUnknownProviderIsAnError(t *testing.T) {
 
 func TestOnlyOpenAIsFormatIsRelayed(t *testing.T) {
 	for _, p := range translate.Providers() {
-		relays := bind(t, &p, "m", false).Relays(chat.Embeddings)
+		relays := bind(t, &p, "m", false).Relays(&chat.Request{Endpoint: chat.Embeddings})
 		own := p.Name == "anthropic" || p.Name == "gemini" || p.Name == "ollama"
 		if relays == own {
 			t.Errorf("%s relays embeddings: %v", p.Name, relays)

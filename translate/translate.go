@@ -25,10 +25,11 @@ type Decoder = chat.Decoder
 // Bound is the Translator of one deployment with what the façade knows of it.
 type Bound struct {
 	Translator
-	relays func(chat.Endpoint) bool
+	relays func(*chat.Request) bool
 }
 
-// Relays reports whether blocking answers of an endpoint go to the client as they
-// come. Otherwise they are rewritten whole, and their status may still change at
-// the end.
-func (b *Bound) Relays(e chat.Endpoint) bool { return b.relays(e) }
+// Relays reports whether the provider answers a request in OpenAI's format, so
+// that its answer keeps its headers and goes to the client as it comes. Otherwise
+// a blocking answer is rewritten whole, and its status may still change at the
+// end.
+func (b *Bound) Relays(req *chat.Request) bool { return b.relays(req) }

@@ -83,8 +83,8 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	}, nil
 }
 
-// Relays reports true: blocking answers go to the client as they come.
-func (tr *Translator) Relays(chat.Endpoint) bool { return true }
+// Relays reports true: answers go to the client as they come.
+func (tr *Translator) Relays(*chat.Request) bool { return true }
 
 // Decoder relays the answer and reads its usage.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {

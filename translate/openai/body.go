@@ -154,7 +154,7 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 	if !tools && !functions {
 		edits.Delete("tool_choice")
 	}
-	if messages, ok := req.Body.Get("messages"); ok {
+	if messages, ok := current(req, edits, "messages"); ok {
 		if changed := b.messages(messages); !chat.Untouched(messages, changed) {
 			edits.Set("messages", changed)
 		}

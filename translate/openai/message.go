@@ -152,6 +152,16 @@ func cacheControlInParts(o *jsonedit.Object, edits *jsonedit.Edits) {
 	}
 }
 
+// fillReasoning gives an assistant message the reasoning_content that DeepSeek
+// insists on when it thinks, if the client did not keep it: a space is the least
+// it takes.
+// https://api-docs.deepseek.com/guides/thinking_mode
+func fillReasoning(o *jsonedit.Object, edits *jsonedit.Edits) {
+	if reasoning, _ := o.Get("reasoning_content"); roleOf(o) == "assistant" && plain(reasoning) == "" {
+		edits.SetString("reasoning_content", " ")
+	}
+}
+
 // shortCallIDs gives tool calls and their answers ids that Mistral takes. An id
 // always becomes the same one, so calls and answers keep together over turns.
 func shortCallIDs(o *jsonedit.Object, edits *jsonedit.Edits) {

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -44,6 +45,9 @@ func (b *BodyEditor) editParams(req *chat.Request, edits *jsonedit.Edits) error 
 	}
 	if b.quirks.Thinking {
 		switchThinking(req, edits)
+		if messages, ok := req.Body.Get("messages"); ok && thinks(req, edits) {
+			edits.Set("messages", mapObjects(messages, fillReasoning))
+		}
 	}
 	return nil
 }
@@ -145,6 +149,13 @@ func switchThinking(req *chat.Request, edits *jsonedit.Edits) {
 		return
 	}
 	edits.Set("thinking", jsontext.Value(`{"type":"enabled"}`))
+}
+
+// thinks reports whether a request asks DeepSeek to think.
+func thinks(req *chat.Request, edits *jsonedit.Edits) bool {
+	thinking, _ := current(req, edits, "thinking")
+	i := jsonedit.Find(thinking, "type")
+	return i >= 0 && bytes.HasPrefix(thinking[i:], []byte(`"enabled"`))
 }
 
 // isString reports whether a JSON value is this string, which needs no escapes.

@@ -141,6 +141,10 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			`{"model":"a","messages":[{"role":"assistant","content":"ho","reasoning_content":"hm"}]}`,
 			`{"model":"m","messages":[{"role":"assistant","content":"ho","reasoning_content":"hm"}]}`,
 		}, {
+			"DeepSeek gets a space for reasoning that the client did not keep", "deepseek", "m",
+			`{"model":"a","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"ho"}]},{"role":"assistant","content":"ho","reasoning_content":"hm"}],"thinking":{"type": "enabled"}}`,
+			`{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho","reasoning_content":" "},{"role":"assistant","content":"ho","reasoning_content":"hm"}],"thinking":{"type": "enabled"}}`,
+		}, {
 			"xAI gets tools without strict and messages without names", "xai", "m",
 			`{"model":"a","messages":[{"role":"user","name":"Ann","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"additionalProperties":false}}}]}`,
 			`{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"additionalProperties":false}}}]}`,

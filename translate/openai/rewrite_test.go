@@ -132,18 +132,22 @@ func TestUsageIsReadWhereServersPutIt(t *testing.T) {
 }
 
 func TestOnlyRewrittenAnswersAreHeldBack(t *testing.T) {
-	relays := func(provider string, e chat.Endpoint) bool {
-		tr, err := openai.New(target(provider, "m"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return tr.Relays(e)
+	tests := []struct {
+		name, provider string
+		req            chat.Request
+		want           bool
+	}{
+		{"a server in OpenAI's words", "openai", chat.Request{Endpoint: chat.Completions}, true},
+		{"a server with words of its own", "groq", chat.Request{Endpoint: chat.Completions}, false},
+		{"its streams are rewritten event by event", "groq", chat.Request{Endpoint: chat.Completions, Stream: true}, true},
+		{"its other endpoints need nothing", "groq", chat.Request{Endpoint: chat.Embeddings}, true},
 	}
-	if !relays("openai", chat.Completions) || !relays("groq", chat.Embeddings) {
-		t.Error("an answer that needs no rewriting is held back")
-	}
-	if relays("groq", chat.Completions) {
-		t.Error("an answer that is rewritten is relayed")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := translator(t, tt.provider).Relays(&tt.req); got != tt.want {
+				t.Errorf("relays: %v", got)
+			}
+		})
 	}
 }
 

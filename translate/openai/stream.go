@@ -21,8 +21,8 @@ type streamDecoder struct {
 	chunks    bool // chat or legacy chunks, which end with a finish reason and [DONE]
 	first     bool // the first event has been read
 	finished  bool
-	done      bool // [DONE] was relayed
-	ended     bool // the client got its last byte
+	done      bool    // [DONE] was relayed
+	ended     bool    // the client got its last byte
 	quirks    *Quirks // nil: events need no rewriting
 	meter     chat.Meter
 	out       []byte

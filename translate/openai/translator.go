@@ -60,10 +60,10 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	}, nil
 }
 
-// Relays reports whether blocking answers of an endpoint go to the client as
-// they come.
-func (tr *Translator) Relays(e chat.Endpoint) bool {
-	return e != chat.Completions || !tr.editor.quirks.rewritesAnswers()
+// Relays reports whether the answer to a request goes to the client as it comes:
+// not when the server's words for a blocking answer are not OpenAI's.
+func (tr *Translator) Relays(req *chat.Request) bool {
+	return req.Stream || req.Endpoint != chat.Completions || !tr.editor.quirks.rewritesAnswers()
 }
 
 // Decoder relays the answer and reads its usage.
