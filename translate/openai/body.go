@@ -33,6 +33,11 @@ func NewBodyEditor(t *upstream.Target, genuine bool) *BodyEditor {
 		model = t.BaseModel
 	}
 	quirks := quirksOf(t.Provider)
+	if quirks.NoStreamOptions {
+		silent := *t
+		silent.HideStreamUsage = true
+		t = &silent
+	}
 	b := &BodyEditor{
 		target:    t,
 		model:     jsonedit.AppendString(nil, t.Model),
@@ -77,9 +82,7 @@ func (b *BodyEditor) Edit(req *chat.Request) ([]byte, error) {
 		}
 	}
 	b.addDefaults(req, &edits)
-	if b.quirks.NoStreamOptions {
-		edits.Delete("stream_options")
-	} else if req.Stream && !req.WantsUsage && !b.target.HideStreamUsage {
+	if req.Stream && !req.WantsUsage && !b.target.HideStreamUsage {
 		if err := askForUsage(req, &edits); err != nil {
 			return nil, err
 		}

@@ -27,6 +27,9 @@ func (b *BodyEditor) editParams(req *chat.Request, edits *jsonedit.Edits) error 
 	if err := b.dropLacking(req, edits); err != nil {
 		return err
 	}
+	if b.quirks.NoStreamOptions {
+		edits.Delete("stream_options")
+	}
 	for _, r := range b.quirks.Renames {
 		b.renameParam(req, edits, r)
 	}
