@@ -157,7 +157,7 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 	if !tools && !functions {
 		edits.Delete("tool_choice")
 	}
-	if messages, ok := current(req, edits, "messages"); ok {
+	if messages, ok := req.Body.Get("messages"); ok {
 		if changed := b.messages(messages); !chat.Untouched(messages, changed) {
 			edits.Set("messages", changed)
 		}
@@ -165,6 +165,11 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 	if tools, ok := current(req, edits, "tools"); ok && tools.Kind() == '[' {
 		if changed := b.tools(tools); !chat.Untouched(tools, changed) {
 			edits.Set("tools", changed)
+		}
+	}
+	if b.quirks.Thinking && thinks(req, edits) {
+		if messages, ok := current(req, edits, "messages"); ok {
+			edits.Set("messages", mapObjects(messages, fillReasoning))
 		}
 	}
 }

@@ -48,9 +48,6 @@ func (b *BodyEditor) editParams(req *chat.Request, edits *jsonedit.Edits) error 
 	}
 	if b.quirks.Thinking {
 		switchThinking(req, edits)
-		if messages, ok := req.Body.Get("messages"); ok && thinks(req, edits) {
-			edits.Set("messages", mapObjects(messages, fillReasoning))
-		}
 	}
 	return nil
 }
