@@ -72,7 +72,7 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		s.response = &responseReader{decoder: hop.Translator.Decoder(x.request, head)}
 		mode = modev3.ProcessingMode_STREAMED
 		stream := x.request.Stream
-		if !hop.Translator.Relays {
+		if !hop.Translator.Relays(x.request) {
 			s.response.whole = !stream
 			s.translatedHeaders(edit, stream)
 		} else if stream {

@@ -1,34 +1,75 @@
 package translate
 
 import (
+	"fmt"
+
 	"github.com/isthmus-proxy/isthmus/translate/anthropic"
 	"github.com/isthmus-proxy/isthmus/translate/azure"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/gemini"
 	"github.com/isthmus-proxy/isthmus/translate/ollama"
 	"github.com/isthmus-proxy/isthmus/translate/openai"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// entry is one line of the table of providers.
-type entry struct {
-	bind   func(*upstream.Target) (Translator, error)
-	relays bool // the provider answers in OpenAI's format
+// Providers lists every provider: those with a format or an address of their own,
+// which have a folder each, and the family that speaks OpenAI's format, which is
+// the table of translate/openai/family.go. A name stands in one of the two only.
+func Providers() []upstream.Provider {
+	out := own()
+	for _, server := range openai.Family() {
+		out = append(out, server.Provider)
+	}
+	return out
 }
 
-// provider is the table of providers: the one place that names them all.
-func provider(name string) (entry, bool) {
-	switch name {
-	case "anthropic":
-		return entry{func(t *upstream.Target) (Translator, error) { return anthropic.New(t) }, false}, true
-	case "azure":
-		return entry{func(t *upstream.Target) (Translator, error) { return azure.New(t) }, true}, true
-	case "gemini":
-		return entry{func(t *upstream.Target) (Translator, error) { return gemini.New(t) }, false}, true
-	case "ollama":
-		return entry{func(t *upstream.Target) (Translator, error) { return ollama.New(t) }, false}, true
-	case "openai", "custom_openai", "hosted_vllm", "lm_studio", "llamafile", "mistral", "groq", "deepseek", "xai", "openrouter",
-		"together_ai", "fireworks_ai", "perplexity", "nvidia_nim", "cerebras", "sambanova", "deepinfra", "github", "moonshot", "dashscope":
-		return entry{func(t *upstream.Target) (Translator, error) { return openai.New(t) }, true}, true
+// own lists the providers that have a folder.
+func own() []upstream.Provider {
+	return []upstream.Provider{
+		{Name: "anthropic", Base: "https://api.anthropic.com", KeyVars: []string{"ANTHROPIC_API_KEY"}, BaseVars: []string{"ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"}},
+		{Name: "azure", KeyVars: []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"}, BaseVars: []string{"AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"}, OwnAddress: true},
+		{Name: "gemini", Base: "https://generativelanguage.googleapis.com/v1beta", KeyVars: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}, BaseVars: []string{"GEMINI_API_BASE"}},
+		{Name: "ollama", Base: "http://localhost:11434", KeyVars: []string{"OLLAMA_API_KEY"}, BaseVars: []string{"OLLAMA_API_BASE_URL", "OLLAMA_API_BASE"}, Keyless: true},
 	}
-	return entry{}, false
+}
+
+// bind is the one place that names every Translator.
+func bind(t *upstream.Target) (*Bound, error) {
+	switch t.Provider {
+	case "anthropic":
+		return rewriting(anthropic.New(t))
+	case "azure":
+		return relaying(azure.New(t))
+	case "gemini":
+		return rewriting(gemini.New(t))
+	case "ollama":
+		return rewriting(ollama.New(t))
+	}
+	for _, server := range openai.Family() {
+		if server.Name == t.Provider {
+			return relaying(openai.New(t))
+		}
+	}
+	return nil, fmt.Errorf("no translator for provider %q", t.Provider)
+}
+
+// rewriting binds a Translator that writes every answer anew.
+func rewriting[T Translator](tr T, err error) (*Bound, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Bound{Translator: tr, relays: func(*chat.Request) bool { return false }}, nil
+}
+
+// relayer is a Translator whose provider answers in OpenAI's format.
+type relayer interface {
+	Translator
+	Relays(*chat.Request) bool
+}
+
+func relaying[T relayer](tr T, err error) (*Bound, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Bound{Translator: tr, relays: tr.Relays}, nil
 }

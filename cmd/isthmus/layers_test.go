@@ -34,6 +34,7 @@ func layers() map[string][]string {
 		"translate/anthropic": pivot(),
 		"translate/gemini":    pivot(),
 		"translate/ollama":    pivot(),
+		"translate/tokens":    pivot(),
 	}
 }
 

@@ -128,7 +128,7 @@ func (e *entry) complete(params value) bool {
 
 // provider parts the prefix from the model.
 func (e *entry) provider() bool {
-	table := Providers()
+	table := providers()
 	prefix, rest, ok := strings.Cut(e.full, "/")
 	switch known := canonicalProvider(prefix); {
 	case e.prefix != "":
@@ -140,7 +140,7 @@ func (e *entry) provider() bool {
 			e.model.fail("custom_llm_provider %q is not known", e.prefix)
 			return false
 		}
-	case ok && table[known].known():
+	case ok && table[known].Name != "":
 		e.Provider, e.Model = known, rest
 	case !ok && guessProvider(e.full) != "":
 		e.Provider, e.Model = guessProvider(e.full), e.full
@@ -164,9 +164,7 @@ func (e *entry) provider() bool {
 	return true
 }
 
-func (p Provider) known() bool { return p.Base != "" || p.KeyVars != nil || p.Keyless }
-
-func (e *entry) unknownProvider(prefix string, slash bool, table map[string]Provider) {
+func (e *entry) unknownProvider(prefix string, slash bool, table map[string]upstream.Provider) {
 	names := make([]string, 0, len(table))
 	for n := range table {
 		names = append(names, n)
@@ -185,7 +183,7 @@ func (e *entry) unknownProvider(prefix string, slash bool, table map[string]Prov
 
 // address fills api_base and api_key from the provider's table.
 func (e *entry) address() bool {
-	p, env := Providers()[e.Provider], e.at.r.env
+	p, env := providers()[e.Provider], e.at.r.env
 	fromFile := e.APIBase != ""
 	if !fromFile {
 		if base, ok := env.first(p.BaseVars...); ok {

@@ -83,6 +83,9 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	}, nil
 }
 
+// Relays reports true: answers go to the client as they come.
+func (tr *Translator) Relays(*chat.Request) bool { return true }
+
 // Decoder relays the answer and reads its usage.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
 	return openai.NewDecoder(req, head)

@@ -27,6 +27,7 @@ type Result struct {
 	Usage        Usage
 	HasUsage     bool
 	Estimated    bool            // the provider reported no usage; it was counted here
+	Output       Output          // the text that was seen, when the provider reported no usage
 	Failure      *upstream.Error // the answer failed after its status line
 }
 
@@ -72,6 +73,9 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	u.Reasoning = max(w.CompletionD.Reasoning, w.OutputD.Reasoning)
 	if u.Total == 0 {
 		u.Total = u.Prompt + u.Completion
+	}
+	if u.Reasoning > 0 && u.Total == u.Prompt+u.Completion+u.Reasoning {
+		u.Completion += u.Reasoning // xAI counts them beside each other
 	}
 	return u, ok
 }

@@ -24,6 +24,7 @@ type Writer struct {
 	choices   []choice
 	closed    bool
 	result    Result
+	meter     Meter
 }
 
 // choice is the state of one choice, and its whole content when blocking.
@@ -70,6 +71,7 @@ func (w *Writer) Text(index int, text string) {
 	if c == nil || text == "" {
 		return
 	}
+	w.meter.Add(text)
 	if !w.stream {
 		c.text = append(c.text, text...)
 		return
@@ -87,6 +89,7 @@ func (w *Writer) Reasoning(index int, text string) {
 	if c == nil || text == "" || w.legacy {
 		return
 	}
+	w.meter.Add(text)
 	if !w.stream {
 		c.reasoning = append(c.reasoning, text...)
 		return
@@ -100,6 +103,7 @@ func (w *Writer) Refusal(index int, text string) {
 	if c == nil || text == "" || w.legacy {
 		return
 	}
+	w.meter.Add(text)
 	if !w.stream {
 		c.refusal = append(c.refusal, text...)
 		return
@@ -118,6 +122,8 @@ func (w *Writer) ToolCall(index int, call Call) int {
 	if call.ID == "" {
 		call.ID = "call_" + rand.Text()
 	}
+	w.meter.Add(call.Name)
+	w.meter.Add(call.Arguments)
 	n := len(c.calls)
 	c.calls = append(c.calls, call)
 	if w.stream {
@@ -133,6 +139,7 @@ func (w *Writer) Arguments(index, n int, fragment string) {
 	if c == nil || n >= len(c.calls) || fragment == "" {
 		return
 	}
+	w.meter.Add(fragment)
 	if !w.stream {
 		c.calls[n].Arguments += fragment
 		return
@@ -277,7 +284,13 @@ func (w *Writer) Take() []byte {
 func (w *Writer) Closed() bool { return w.closed }
 
 // Result returns what is known of the answer so far.
-func (w *Writer) Result() Result { return w.result }
+func (w *Writer) Result() Result {
+	r := w.result
+	if !r.HasUsage {
+		r.Output = w.meter.Output()
+	}
+	return r
+}
 
 // choice returns the state of a choice, or nil when nothing may be added to it.
 func (w *Writer) choice(index int) *choice {

@@ -70,3 +70,34 @@ func skipSpace(text []byte, i int) int {
 	}
 	return i
 }
+
+// FilterArray removes the elements of a JSON array that keep refuses. When all
+// stay, the result is array itself. A value that is no array comes back
+// unchanged.
+func FilterArray(array jsontext.Value, keep func(jsontext.Value) bool) (jsontext.Value, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(array))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '[' {
+		return array, err
+	}
+	out := make([]byte, 0, len(array))
+	out = append(out, '[')
+	all := true
+	for dec.PeekKind() != ']' {
+		element, err := dec.ReadValue()
+		if err != nil {
+			return array, err
+		}
+		if !keep(element) {
+			all = false
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, element...)
+	}
+	if all {
+		return array, nil
+	}
+	return append(out, ']'), nil
+}

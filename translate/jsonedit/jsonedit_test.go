@@ -229,3 +229,22 @@ func TestFindSeesNamesAndNotText(t *testing.T) {
 		}
 	}
 }
+
+func TestFilterArrayRemovesElements(t *testing.T) {
+	tests := []struct{ name, array, want string }{
+		{"all stay, in their own text", `[ 1 , "x", {} ]`, `[ 1 , "x", {} ]`},
+		{"the first goes", `[null, 1]`, `[1]`},
+		{"the last goes", `[1, null ]`, `[1]`},
+		{"all go", `[null,null]`, `[]`},
+		{"an empty array stays", `[ ]`, `[ ]`},
+		{"what is no array stays", `{"a":null}`, `{"a":null}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := jsonedit.FilterArray([]byte(tt.array), func(v jsontext.Value) bool { return v.Kind() != 'n' })
+			if err != nil || string(got) != tt.want {
+				t.Errorf("got %s, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}

@@ -18,6 +18,10 @@ type BodyEditor struct {
 	model     jsontext.Value
 	reasoning bool // the model takes max_completion_tokens only
 	genuine   bool // OpenAI's own servers or Azure's, not a compatible one
+	quirks    *Quirks
+	lacks     []string         // parameters the model lacks
+	caches    bool             // the model takes cache_control in content parts
+	defaults  []upstream.Param // of the target, without those that are never sent
 }
 
 // NewBodyEditor returns the editor of a deployment. genuine says that the
@@ -28,12 +32,29 @@ func NewBodyEditor(t *upstream.Target, genuine bool) *BodyEditor {
 	if t.BaseModel != "" {
 		model = t.BaseModel
 	}
-	return &BodyEditor{
+	quirks := quirksOf(t.Provider)
+	if quirks.NoStreamOptions {
+		silent := *t
+		silent.HideStreamUsage = true
+		t = &silent
+	}
+	b := &BodyEditor{
 		target:    t,
 		model:     jsonedit.AppendString(nil, t.Model),
-		reasoning: reasoningModel(model),
+		reasoning: reasoningModel(model) && quirks.rename("max_completion_tokens") == "max_completion_tokens",
 		genuine:   genuine,
+		quirks:    quirks,
+		defaults:  defaults(t),
 	}
+	if prefix := b.quirks.ModelPrefix; prefix != "" && !strings.HasPrefix(t.Model, "accounts/") {
+		b.model = jsonedit.AppendString(nil, prefix+t.Model)
+	}
+	b.caches = b.quirks.cacheControl(model)
+	b.lacks = b.quirks.lacks(model)
+	if genuine {
+		b.lacks = ownLacks(model)
+	}
+	return b
 }
 
 // reasoningModel reports whether a model refuses max_tokens and wants
@@ -67,14 +88,17 @@ func (b *BodyEditor) Edit(req *chat.Request) ([]byte, error) {
 		}
 	}
 	if req.Endpoint == chat.Completions {
+		if err := b.editParams(req, &edits); err != nil {
+			return nil, err
+		}
 		b.editChat(req, &edits)
 	}
 	return req.Body.Apply(&edits), nil
 }
 
 func (b *BodyEditor) addDefaults(req *chat.Request, edits *jsonedit.Edits) {
-	for _, d := range b.target.Defaults {
-		if given(req, d.Name) {
+	for _, d := range b.defaults {
+		if given(req, d.Name) || given(req, b.quirks.rename(d.Name)) {
 			continue
 		}
 		name := d.Name
@@ -128,18 +152,25 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 			edits.Rename("max_tokens", "max_completion_tokens")
 		}
 	}
-	if !req.Body.Has("tools") && !edits.Touches("tools") && !req.Body.Has("functions") {
-		if req.Body.Has("tool_choice") {
-			edits.Delete("tool_choice")
-		}
+	_, tools := current(req, edits, "tools")
+	_, functions := current(req, edits, "functions")
+	if !tools && !functions {
+		edits.Delete("tool_choice")
 	}
 	if messages, ok := req.Body.Get("messages"); ok {
 		if changed := b.messages(messages); !chat.Untouched(messages, changed) {
 			edits.Set("messages", changed)
 		}
 	}
-	if tools, ok := req.Body.Get("tools"); ok && b.genuine && jsonedit.Find(tools, "cache_control") >= 0 {
-		edits.Set("tools", mapObjects(tools, withoutCacheControl))
+	if tools, ok := current(req, edits, "tools"); ok && tools.Kind() == '[' {
+		if changed := b.tools(tools); !chat.Untouched(tools, changed) {
+			edits.Set("tools", changed)
+		}
+	}
+	if b.quirks.Thinking && thinks(req, edits) {
+		if messages, ok := current(req, edits, "messages"); ok {
+			edits.Set("messages", mapObjects(messages, fillReasoning))
+		}
 	}
 }
 
@@ -155,6 +186,12 @@ func (b *BodyEditor) messages(messages jsontext.Value) jsontext.Value {
 	}
 	if i := jsonedit.Find(messages, "image_url"); i >= 0 {
 		rewrite = append(rewrite, imageParts)
+	}
+	for _, edit := range b.quirkEdits(messages) {
+		rewrite = append(rewrite, edit)
+	}
+	if b.quirks.NoEmptyTurns {
+		messages = withoutEmptyTurns(messages)
 	}
 	if len(rewrite) == 0 {
 		return messages

@@ -14,17 +14,35 @@ import (
 // bytes and picks out the usage. The answer's content-type, not the request,
 // says whether it is a stream.
 func NewDecoder(req *chat.Request, head upstream.Head) chat.Decoder {
-	if strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
-		return newStreamDecoder(req)
-	}
-	return &relay{scan: jsonedit.NewScanner("id", "model", "usage")}
+	return newDecoder(req, head, &Quirks{})
 }
 
+func newDecoder(req *chat.Request, head upstream.Head, quirks *Quirks) chat.Decoder {
+	rewrites := req.Endpoint == chat.Completions && quirks.rewritesAnswers()
+	if strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
+		d := newStreamDecoder(req)
+		if rewrites {
+			d.quirks = quirks
+		}
+		return d
+	}
+	if rewrites {
+		return &rewriter{quirks: quirks}
+	}
+	return newRelay()
+}
+
+func newRelay() *relay { return &relay{scan: jsonedit.NewScanner("id", "model", "usage")} }
+
 // relay passes a blocking answer on untouched.
-type relay struct{ scan *jsonedit.Scanner }
+type relay struct {
+	scan  *jsonedit.Scanner
+	bytes int64 // of the body
+}
 
 func (d *relay) Feed(chunk []byte, _ bool) []byte {
 	d.scan.Feed(chunk)
+	d.bytes += int64(len(chunk))
 	return chunk
 }
 
@@ -33,6 +51,9 @@ func (d *relay) Result() chat.Result {
 	r.ID, r.Model = text(d.scan, "id"), text(d.scan, "model")
 	if v, ok := d.scan.Get("usage"); ok {
 		r.Usage, r.HasUsage = chat.ParseUsage(v)
+	}
+	if !r.HasUsage {
+		r.Output.Bytes = d.bytes // with what surrounds the text: servers that do not count are few
 	}
 	return r
 }

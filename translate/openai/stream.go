@@ -21,8 +21,10 @@ type streamDecoder struct {
 	chunks    bool // chat or legacy chunks, which end with a finish reason and [DONE]
 	first     bool // the first event has been read
 	finished  bool
-	done      bool // [DONE] was relayed
-	ended     bool // the client got its last byte
+	done      bool    // [DONE] was relayed
+	ended     bool    // the client got its last byte
+	quirks    *Quirks // nil: events need no rewriting
+	meter     chat.Meter
 	out       []byte
 	result    chat.Result
 }
@@ -57,7 +59,13 @@ func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
 	return d.out
 }
 
-func (d *streamDecoder) Result() chat.Result { return d.result }
+func (d *streamDecoder) Result() chat.Result {
+	r := d.result
+	if !r.HasUsage {
+		r.Output = d.meter.Output()
+	}
+	return r
+}
 
 // relay writes one event for the client and reports whether it went out as it
 // came.
@@ -71,7 +79,16 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 		d.out = append(d.out, event.Raw...)
 		return true
 	}
+	var renamed []byte
+	if d.quirks != nil {
+		if data := d.quirks.rewrite(event.Data); !chat.Untouched(event.Data, data) {
+			event.Data, renamed = data, data
+		}
+	}
 	keep, data := d.inspect(event)
+	if data == nil {
+		data = renamed
+	}
 	switch {
 	case !keep:
 		return false
@@ -91,8 +108,9 @@ func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
 		d.readHead(event.Data)
 	}
 	if i := jsonedit.Find(event.Data, "finish_reason"); i >= 0 && i < len(event.Data) && event.Data[i] == '"' {
-		d.finished = true
-		d.result.FinishReason = stringAt(event.Data[i:])
+		if reason := stringAt(event.Data[i:]); reason != "" {
+			d.finished, d.result.FinishReason = true, reason
+		}
 	}
 	if i := jsonedit.Find(event.Data, "error"); i >= 0 && i < len(event.Data) && event.Data[i] != 'n' {
 		if data := d.errorEvent(event.Data); data != nil {
@@ -102,6 +120,7 @@ func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
 	if d.blank(event.Data) {
 		return false, nil
 	}
+	measure(&d.meter, event.Data)
 	if i := jsonedit.Find(event.Data, "usage"); i >= 0 && i < len(event.Data) && event.Data[i] == '{' {
 		return d.usageEvent(event.Data)
 	}
@@ -131,6 +150,9 @@ type chunkHead struct {
 	Response struct {
 		Usage jsontext.Value `json:"usage"`
 	} `json:"response"`
+	Groq struct {
+		Usage jsontext.Value `json:"usage"`
+	} `json:"x_groq"`
 	Error jsontext.Value `json:"error"`
 }
 
@@ -144,6 +166,9 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	value := head.Usage
 	if value == nil {
 		value = head.Response.Usage // the Responses API's response.completed
+	}
+	if value == nil {
+		value = head.Groq.Usage
 	}
 	if u, ok := chat.ParseUsage(value); ok {
 		d.result.Usage, d.result.HasUsage = u, true

@@ -60,9 +60,15 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	}, nil
 }
 
+// Relays reports whether the answer to a request goes to the client as it comes:
+// not when the server's words for a blocking answer are not OpenAI's.
+func (tr *Translator) Relays(req *chat.Request) bool {
+	return req.Stream || req.Endpoint != chat.Completions || !tr.editor.quirks.rewritesAnswers()
+}
+
 // Decoder relays the answer and reads its usage.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
-	return NewDecoder(req, head)
+	return newDecoder(req, head, tr.editor.quirks)
 }
 
 // Failure reads an error answer; OpenAI-format servers' members are kept.
