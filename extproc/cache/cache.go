@@ -28,7 +28,9 @@ type Flusher interface {
 }
 
 // Pinger is a store that can be asked whether it is there.
-type Pinger interface{ Ping(ctx context.Context) error }
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
 
 // Config says how a Cache works. Only Blobs must be given.
 type Config struct {

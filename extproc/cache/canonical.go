@@ -17,10 +17,10 @@ import (
 //	s len bytes    a string, its length as uvarint
 //	[ … ]  { … }   arrays and objects (name, value, name, value …)
 //	S sum  C sum   a long string, a long array or object: its SHA-256
+//	K sum          the first elements of a very long array
 //
 // The sums keep the work linear in the text, however deep it is nested and
-// however its members must be moved, and long strings (images) out of the
-// buffer. Not safe for concurrent use; reset makes it usable again.
+// however its members must be moved, and the buffer small. Not safe for concurrent use; reset makes it usable again.
 type canonical struct {
 	buf     []byte
 	scratch []byte
@@ -32,6 +32,10 @@ type span struct{ start, value, end int }
 
 // longest is the most bytes a value may have before its sum takes its place.
 const longest = 1024
+
+// rolling is the most bytes of an array that are held before their sum takes
+// their place.
+const rolling = 32 << 10
 
 func (c *canonical) reset() { c.buf, c.members = c.buf[:0], c.members[:0] }
 
@@ -57,6 +61,10 @@ func (c *canonical) array(s *scanner) {
 	c.buf = append(c.buf, '[')
 	for s.open(); s.more(); {
 		c.value(s)
+		if len(c.buf)-start > rolling {
+			sum := sha256.Sum256(c.buf[start:])
+			c.buf = append(append(c.buf[:start], '[', 'K'), sum[:]...)
+		}
 	}
 	c.buf = append(c.buf, ']')
 	c.shorten(start)

@@ -142,7 +142,9 @@ func (b *Batch) blobs(ctx context.Context) [][]byte {
 
 // Partial reports whether some items are stored and some must be asked for: then
 // the provider's answer is not the client's, see Merge.
-func (b *Batch) Partial() bool { return slices.ContainsFunc(b.found, func(e *Entry) bool { return e != nil }) }
+func (b *Batch) Partial() bool {
+	return slices.ContainsFunc(b.found, func(e *Entry) bool { return e != nil })
+}
 
 // Request is what to ask a provider of the group for: the client's request with
 // the missing items only. A fallback's vectors are of another model and cannot

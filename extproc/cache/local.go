@@ -12,7 +12,9 @@ import (
 
 // Local keeps entries in this process, bounded by bytes. It is safe for
 // concurrent use.
-type Local struct{ cache *otter.Cache[string, localValue] }
+type Local struct {
+	cache *otter.Cache[string, localValue]
+}
 
 type localValue struct {
 	blob []byte
