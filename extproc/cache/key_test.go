@@ -172,9 +172,11 @@ func TestTheConfigDigestSaysWhatCanAnswer(t *testing.T) {
 		t.Error("another order, key and spelling of a default must not change the digest")
 	}
 	for name, change := range map[string]func(*upstream.Target){
-		"the model":           func(t *upstream.Target) { t.Model = "gpt-2" },
-		"the address":         func(t *upstream.Target) { t.BaseURL = "https://c/v1" },
-		"a default":           func(t *upstream.Target) { t.Defaults = []upstream.Param{{Name: "temperature", Value: jsontext.Value("0")}} },
+		"the model":   func(t *upstream.Target) { t.Model = "gpt-2" },
+		"the address": func(t *upstream.Target) { t.BaseURL = "https://c/v1" },
+		"a default": func(t *upstream.Target) {
+			t.Defaults = []upstream.Param{{Name: "temperature", Value: jsontext.Value("0")}}
+		},
 		"dropped parameters":  func(t *upstream.Target) { t.DropAlso = []string{"seed"} },
 		"a configured header": func(t *upstream.Target) { t.Headers = []upstream.ExtraHeader{{Name: "x-b", Value: secret.New("y")}} },
 	} {
