@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -385,9 +384,8 @@ func BenchmarkHit(b *testing.B) {
 	defer l.Close()
 	c := cache.New(cache.Config{Blobs: l})
 	defer func() { _ = c.Close(context.Background()) }()
-	rng := rand.New(rand.NewPCG(1, 1))
-	text := words(rng, 300)
-	body := answer{ID: "chatcmpl-1", Model: "gpt", Created: 1, Choices: []said{{Role: "assistant", Content: text, Finish: "stop"}}}.blocking(rng)
+	body := []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt","choices":[{"index":0,"message":{"role":"assistant","content":"` +
+		strings.Repeat(`A cache keeps what was expensive to get.\n`, 50) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":450,"total_tokens":459}}`)
 	for name, extra := range map[string]string{"json": "", "stream": `,"stream":true,"stream_options":{"include_usage":true}`} {
 		req := chatRequest(b, strings.TrimSuffix(sized(2048, false), "}")+extra+"}")
 		e, err := record(req, false, body, nil)

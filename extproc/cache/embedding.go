@@ -94,13 +94,15 @@ func (b *Batch) lookup(ctx context.Context, _ Key, controls Controls) (*Entry, e
 	c := b.cache
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LookupTimeout)
 	defer cancel()
-	blobs := b.blobs(ctx)
-	missing := 0
-	for i, key := range b.keys {
+	for i, key := range b.keys { // before the store: what leaves the queue is there
 		if e := c.queue.get(key); e != nil && c.fresh(e, controls) {
 			b.found[i] = e
-		} else if i < len(blobs) && blobs[i] != nil {
-			b.found[i], _ = c.decode(key, blobs[i], controls)
+		}
+	}
+	missing := 0
+	for i, blob := range b.blobs(ctx) {
+		if b.found[i] == nil && blob != nil {
+			b.found[i], _ = c.decode(b.keys[i], blob, controls)
 		}
 		if b.found[i] == nil {
 			missing++
@@ -114,24 +116,27 @@ func (b *Batch) lookup(ctx context.Context, _ Key, controls Controls) (*Entry, e
 	return b.entry(), nil
 }
 
-// blobs reads the values of all keys, as far as the time reaches.
+// blobs reads the values of all keys as far as the time reaches; nil is none.
 func (b *Batch) blobs(ctx context.Context) [][]byte {
 	c := b.cache
+	blobs := make([][]byte, len(b.keys))
 	if many, ok := c.cfg.Blobs.(ManyGetter); ok {
 		names := make([]string, len(b.keys))
 		for i, key := range b.keys {
 			names[i] = key.String()
 		}
-		blobs, err := many.GetMany(ctx, names)
+		got, err := many.GetMany(ctx, names)
 		if err != nil {
 			c.stats.lookupErrors.Add(1)
 		}
+		copy(blobs, got)
 		return blobs
 	}
-	blobs := make([][]byte, 0, len(b.keys))
-	for _, key := range b.keys {
-		blob, _ := c.cfg.Blobs.Get(ctx, key.String()) // not there and not reached in time are one
-		blobs = append(blobs, blob)
+	for i, key := range b.keys {
+		if b.found[i] != nil {
+			continue
+		}
+		blobs[i], _ = c.cfg.Blobs.Get(ctx, key.String()) // not there and not reached in time are one
 		if ctx.Err() != nil {
 			c.stats.lookupErrors.Add(1)
 			break

@@ -28,10 +28,12 @@ type folder struct {
 }
 
 // alike is a chunk whose only news was the end of one text. The next chunk with
-// the same bytes around its text (most of a stream) needs no parsing.
+// the same bytes around its text (most of a stream) needs no parsing. OpenAI
+// pads each chunk with a member of random length, obfuscation: its value stands
+// between after and padded, which is nil when there is none.
 type alike struct {
-	before, after []byte
-	to            *text
+	before, after, padded []byte
+	to                    *text
 }
 
 // member is one member of an object; name and value are JSON, the name without
@@ -100,14 +102,21 @@ func (f *folder) event(data []byte) {
 // again folds a chunk that is like the one before it.
 func (f *folder) again(data []byte) bool {
 	a := &f.like
-	if a.to == nil || len(data) < len(a.before)+len(a.after) ||
-		!bytes.HasPrefix(data, a.before) || !bytes.HasSuffix(data, a.after) {
+	if a.to == nil || !bytes.HasPrefix(data, a.before) {
 		return false
 	}
-	piece := data[len(a.before) : len(data)-len(a.after)]
 	s := scanner{src: data, at: len(a.before) - 1}
-	if got, _ := s.text(); len(got) != len(piece) || s.at != len(a.before)+len(piece)+1 {
-		return false // the text ends elsewhere: the likeness is an accident
+	piece, _ := s.text()
+	rest := data[len(a.before)+len(piece):]
+	if !bytes.HasPrefix(rest, a.after) {
+		return false
+	}
+	rest = rest[len(a.after):]
+	if a.padded != nil {
+		rest = rest[max(bytes.IndexAny(rest, "\"\\"), 0):]
+	}
+	if !bytes.Equal(rest, a.padded) {
+		return false
 	}
 	a.to.escaped = append(a.to.escaped, piece...)
 	f.size += int64(len(piece))
@@ -122,9 +131,21 @@ func (f *folder) remember(data []byte) {
 	}
 	// The piece is a part of data: what their capacities differ by is its place.
 	from := cap(data) - cap(f.piece)
-	to := from + len(f.piece)
-	f.like = alike{before: append(f.like.before[:0], data[:from]...), after: append(f.like.after[:0], data[to:]...), to: f.last}
+	after := data[from+len(f.piece):]
+	a := &f.like
+	a.to, a.before, a.padded = f.last, append(a.before[:0], data[:from]...), nil
+	if i := bytes.Index(after, []byte(padding)); i >= 0 {
+		i += len(padding)
+		if end := bytes.IndexAny(after[i:], "\"\\"); end >= 0 && after[i+end] == '"' {
+			a.padded = bytes.Clone(after[i+end:])
+			after = after[:i]
+		}
+	}
+	a.after = append(a.after[:0], after...)
 }
+
+// padding begins the member that OpenAI pads chunks with.
+const padding = `,"obfuscation":"`
 
 func (f *folder) chunk(data []byte) {
 	s := scanner{src: data}

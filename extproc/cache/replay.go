@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -9,26 +10,33 @@ import (
 
 // replay tells a stored chat or text completion as an event stream: for each
 // choice the role, then its content, then its finish reason; usage when asked
-// for; [DONE]. The stored JSON is valid.
+// for; [DONE]. The stored JSON was valid when it was stored.
 func replay(e *Entry, wantsUsage bool) []byte {
-	object, err := jsonedit.Parse(e.JSON)
-	if err != nil {
-		return nil
+	p := &player{dst: make([]byte, 0, 2*len(e.JSON)+2048), legacy: e.Endpoint == chat.TextCompletions}
+	var choices, usage []byte
+	p.head = append(p.head, `data: {"object":"chat.completion.chunk"`...)
+	if p.legacy {
+		p.head = append(p.head[:0], `data: {"object":"text_completion"`...)
 	}
-	p := &player{dst: make([]byte, 0, len(e.JSON)+2048), legacy: e.Endpoint == chat.TextCompletions}
-	p.readHead(object)
-	choices, _ := object.Get("choices")
-	s := scanner{src: choices}
-	if s.kind() == '[' {
-		index := 0
-		for s.open(); s.more(); index++ {
-			p.choice(index, s.value())
+	for name, value := range members(e.JSON) {
+		switch string(name) {
+		case "object":
+		case "choices":
+			choices = value
+		case "usage":
+			usage = value
+		case "id", "created", "model", "system_fingerprint", "service_tier":
+			p.head = appendLine(p.head, name, value)
+		default:
+			p.once = appendLine(p.once, name, value)
 		}
 	}
-	if usage, ok := object.Get("usage"); ok && wantsUsage && usage.Kind() == '{' {
+	for i, choice := range elements(choices) {
+		p.choice(i, choice)
+	}
+	if wantsUsage && len(usage) > 0 && usage[0] == '{' {
 		p.begin()
-		p.dst = append(p.dst, `],"usage":`...)
-		p.dst = append(appendRaw(p.dst, usage), "}\n\n"...)
+		p.dst = append(appendRaw(append(p.dst, `],"usage":`...), usage), "}\n\n"...)
 	}
 	return append(p.dst, "data: [DONE]\n\n"...)
 }
@@ -44,50 +52,38 @@ type player struct {
 	role   []byte
 }
 
-func (p *player) readHead(object *jsonedit.Object) {
-	kind := `{"object":"chat.completion.chunk"`
-	if p.legacy {
-		kind = `{"object":"text_completion"`
-	}
-	p.head = append(append(p.head, "data: "...), kind...)
-	for _, m := range object.Members() {
-		v := object.Value(m)
-		switch m.Name {
-		case "object", "choices", "usage":
-		case "id", "created", "model", "system_fingerprint", "service_tier":
-			p.head = appendRaw(jsonedit.AppendName(p.head, m.Name), v)
-		default:
-			p.once = appendRaw(append(jsonedit.AppendString(append(p.once, ','), m.Name), ':'), v)
-		}
-	}
-}
-
 // begin opens a chunk up to its choices.
 func (p *player) begin() {
-	p.dst = append(append(p.dst, p.head...), p.once...)
+	p.dst = append(p.dst, p.head...)
+	if len(p.once) > 0 {
+		p.dst = append(append(p.dst, ','), p.once...)
+	}
 	p.dst = append(p.dst, `,"choices":[`...)
 	p.once = nil
 }
 
 // choice writes all chunks of one choice.
-func (p *player) choice(position int, value []byte) {
-	choice, err := jsonedit.Parse(value)
-	if err != nil {
-		return
-	}
+func (p *player) choice(position int, choice []byte) {
 	p.index, p.begun = appendInt(nil, position), false
-	if v, ok := choice.Get("index"); ok && v.Kind() == '0' {
-		p.index = v
+	var logprobs, text, message []byte
+	for name, v := range members(choice) {
+		switch string(name) {
+		case "index":
+			if len(v) > 0 && v[0] >= '0' && v[0] <= '9' {
+				p.index = v
+			}
+		case "logprobs":
+			logprobs = v
+		case "text":
+			text = v
+		case "message":
+			message = v
+		}
 	}
-	logprobs, _ := choice.Get("logprobs")
 	if p.legacy {
-		text, _ := choice.Get("text")
 		p.text(text, logprobs)
 	} else {
-		v, _ := choice.Get("message")
-		if message, err := jsonedit.Parse(v); err == nil {
-			p.message(message, logprobs)
-		}
+		p.message(message, logprobs)
 	}
 	p.finish(choice)
 }
@@ -102,37 +98,45 @@ func (p *player) text(text, logprobs []byte) {
 
 // message writes the deltas of a message: first the role, then reasoning before
 // what it led to, then the tool calls.
-func (p *player) message(message *jsonedit.Object, logprobs []byte) {
-	p.role, _ = message.Get("role")
-	content, _ := message.Get("content")
-	if content.Kind() == '"' {
-		p.delta("content", []byte(`""`), nil)
-	} else {
-		p.delta("content", []byte("null"), nil)
-	}
-	for _, m := range message.Members() {
-		v := message.Value(m)
-		switch m.Name {
-		case "role", "content", "tool_calls", "function_call":
+func (p *player) message(message, logprobs []byte) {
+	var content, function, calls []byte
+	var others []member
+	p.role = nil
+	for name, v := range members(message) {
+		switch string(name) {
+		case "role":
+			p.role = v
+		case "content":
+			content = v
+		case "function_call":
+			function = v
+		case "tool_calls":
+			calls = v
 		default:
 			if !isNull(v) && string(v) != "[]" {
-				p.delta(m.Name, v, nil)
+				others = append(others, member{string(name), v})
 			}
 		}
 	}
-	if !isNull(content) && string(content) != `""` || !isNull(logprobs) {
+	if isNull(content) {
+		content = []byte("null")
+	}
+	opening := content
+	if content[0] == '"' {
+		opening = []byte(`""`)
+	}
+	p.delta("content", opening, nil)
+	for _, m := range others {
+		p.delta(m.name, m.value, nil)
+	}
+	if len(content) != len(opening) || !isNull(logprobs) {
 		p.delta("content", content, logprobs)
 	}
-	if call, _ := message.Get("function_call"); !isNull(call) {
-		p.call("function_call", call, nil)
+	if !isNull(function) {
+		p.call("function_call", function, nil, nil)
 	}
-	calls, _ := message.Get("tool_calls")
-	s := scanner{src: calls}
-	if s.kind() == '[' {
-		n := 0
-		for s.open(); s.more(); n++ {
-			p.toolCall(n, s.value())
-		}
+	for n, call := range elements(calls) {
+		p.toolCall(n, call)
 	}
 }
 
@@ -140,7 +144,7 @@ func (p *player) message(message *jsonedit.Object, logprobs []byte) {
 // the role.
 func (p *player) delta(name string, value, logprobs []byte) {
 	p.open()
-	p.dst = appendRaw(jsonedit.AppendName(p.dst, name), value)
+	p.dst = appendRaw(appendRawName(p.dst, name), value)
 	p.dst = append(p.dst, '}')
 	p.end(logprobs)
 }
@@ -170,65 +174,50 @@ func (p *player) end(logprobs []byte) {
 
 // toolCall writes a call as OpenAI does: id, type and name first, then the
 // arguments.
-func (p *player) toolCall(n int, value []byte) {
-	call, err := jsonedit.Parse(value)
-	if err != nil {
-		return
-	}
-	first := appendMember([]byte{'{'}, "index", appendInt(nil, n))
-	kind := "function"
-	var inner []byte
-	for _, m := range call.Members() {
-		switch v := call.Value(m); m.Name {
+func (p *player) toolCall(n int, call []byte) {
+	kind, function := "function", []byte(nil)
+	item := appendMember([]byte{'{'}, "index", appendInt(nil, n))
+	bare := len(item)
+	for name, v := range members(call) {
+		switch string(name) {
 		case "index":
 		case "function", "custom":
-			kind, inner = m.Name, v
+			kind, function = string(name), v
 		default:
-			first = appendRaw(jsonedit.AppendName(first, m.Name), v)
+			item = appendLine(item, name, v)
 		}
 	}
-	p.call(kind, inner, first)
+	p.call(kind, function, item, item[:bare])
 }
 
-// call writes the name and then the arguments of a function. item is the tool
-// call it belongs to, without its end; nil for the legacy function_call.
-func (p *player) call(kind string, function, item []byte) {
-	object, err := jsonedit.Parse(function)
-	if err != nil {
-		return
+// call writes the name and then the arguments of a function, each in a chunk.
+// item and again are what stands before it in its tool call, in the first chunk
+// and in the second; nil for the legacy function_call.
+func (p *player) call(kind string, function, item, again []byte) {
+	input, arguments := []byte("arguments"), []byte(nil)
+	first := []byte{'{'}
+	for name, v := range members(function) {
+		if string(name) == "arguments" || string(name) == "input" {
+			input, arguments = name, v
+			continue
+		}
+		first = appendLine(first, name, v)
 	}
-	input := "arguments"
-	if kind == "custom" {
-		input = "input"
+	p.part(kind, append(appendLine(first, input, []byte(`""`)), '}'), item)
+	if !isNull(arguments) && string(arguments) != `""` {
+		p.part(kind, append(appendLine([]byte{'{'}, input, arguments), '}'), again)
 	}
-	arguments, _ := object.Get(input)
-	if isNull(arguments) {
-		arguments = []byte(`""`)
-	}
-	var empty jsonedit.Edits
-	empty.Set(input, []byte(`""`))
-	p.part(kind, object.Apply(&empty), item)
-	if string(arguments) == `""` {
-		return
-	}
-	var again []byte
-	if item != nil {
-		s := scanner{src: item}
-		s.open()
-		s.name()
-		again = appendMember([]byte{'{'}, "index", s.value())
-	}
-	p.part(kind, append(appendRaw(jsonedit.AppendName([]byte{'{'}, input), arguments), '}'), again)
 }
 
+// part writes one chunk of a call.
 func (p *player) part(kind string, function, item []byte) {
 	p.open()
 	if item == nil {
-		p.dst = appendRaw(jsonedit.AppendName(p.dst, kind), function)
+		p.dst = append(jsonedit.AppendName(p.dst, kind), function...)
 	} else {
 		p.dst = append(jsonedit.AppendName(p.dst, "tool_calls"), '[')
 		p.dst = append(p.dst, item...)
-		p.dst = appendRaw(jsonedit.AppendName(p.dst, kind), function)
+		p.dst = append(jsonedit.AppendName(p.dst, kind), function...)
 		p.dst = append(p.dst, '}', ']')
 	}
 	p.dst = append(p.dst, '}')
@@ -236,7 +225,7 @@ func (p *player) part(kind string, function, item []byte) {
 }
 
 // finish writes the chunk with the finish reason and the choice's other members.
-func (p *player) finish(choice *jsonedit.Object) {
+func (p *player) finish(choice []byte) {
 	p.begin()
 	p.dst = appendMember(append(p.dst, '{'), "index", p.index)
 	if p.legacy {
@@ -245,14 +234,21 @@ func (p *player) finish(choice *jsonedit.Object) {
 		p.dst = append(p.dst, `,"delta":{}`...)
 	}
 	p.dst = append(p.dst, `,"logprobs":null`...)
-	for _, m := range choice.Members() {
-		switch m.Name {
+	for name, v := range members(choice) {
+		switch string(name) {
 		case "index", "message", "text", "logprobs":
 		default:
-			p.dst = appendRaw(jsonedit.AppendName(p.dst, m.Name), choice.Value(m))
+			p.dst = appendLine(p.dst, name, v)
 		}
 	}
 	p.dst = append(p.dst, "}]}\n\n"...)
+}
+
+// appendLine appends a member whose name is JSON already, in one line.
+func appendLine(dst, name, value []byte) []byte {
+	dst = append(jsonedit.AppendComma(dst), '"')
+	dst = append(append(dst, name...), '"', ':')
+	return appendRaw(dst, value)
 }
 
 // appendRaw appends JSON to an event's data, which must be one line: between
@@ -260,6 +256,9 @@ func (p *player) finish(choice *jsonedit.Object) {
 func appendRaw(dst, value []byte) []byte {
 	start := len(dst)
 	dst = append(dst, value...)
+	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
+		return dst
+	}
 	for i := start; i < len(dst); i++ {
 		if dst[i] == '\n' || dst[i] == '\r' {
 			dst[i] = ' '

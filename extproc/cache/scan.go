@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"iter"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -122,6 +123,38 @@ func delimits(c byte) bool {
 		return true
 	}
 	return false
+}
+
+// members returns the members of an object, names without their quotes and
+// perhaps with escapes; none for any other value.
+func members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		s := scanner{src: object}
+		if s.kind() != '{' {
+			return
+		}
+		for s.open(); s.more(); {
+			if name := s.name(); !yield(name, s.value()) {
+				return
+			}
+		}
+	}
+}
+
+// elements returns the elements of an array; none for any other value.
+func elements(array []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		s := scanner{src: array}
+		if s.kind() != '[' {
+			return
+		}
+		i := 0
+		for s.open(); s.more(); i++ {
+			if !yield(i, s.value()) {
+				return
+			}
+		}
+	}
 }
 
 // isNull reports whether a value is absent or null.
