@@ -284,6 +284,13 @@ func TestTheQueueIsBoundedInBytesAndEntriesInSize(t *testing.T) {
 		if got := c.Stats().Drops; got != 2 {
 			t.Errorf("drops = %d", got)
 		}
+		s.frozen.Store(false)
+		time.Sleep(time.Minute) // the two give up, and make room
+		c.Store(keyOf(t, `{"model":"late",`+hello+`}`), sample(), cache.Controls{})
+		c.Store(keyOf(t, `{"model":"later",`+hello+`}`), sample(), cache.Controls{})
+		if got := c.Stats().Drops; got != 2 {
+			t.Errorf("written entries still take room: drops = %d", got)
+		}
 	})
 }
 

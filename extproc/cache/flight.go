@@ -41,13 +41,12 @@ type outcome struct {
 // maxFailures is how many leaders of a call may fail before the rest goes alone.
 const maxFailures = 2
 
-// turn is the part of one request in a call. A leader must end it once; further
-// calls of end do nothing.
+// turn is the part of one request in a call. A leader must end it, once.
 type turn struct {
 	flights *flights
 	key     Key
 	call    *call
-	told    chan outcome // nil for a leader
+	told    chan outcome // nil for one who led from the start
 }
 
 // join enters the call for key; leads tells whether the caller is its leader.
@@ -72,7 +71,7 @@ func (t *turn) wait(ctx context.Context, patience time.Duration) outcome {
 	defer timer.Stop()
 	select {
 	case o := <-t.told:
-		return t.take(o)
+		return o
 	case <-ctx.Done():
 	case <-timer.C:
 	}
@@ -85,17 +84,7 @@ func (t *turn) wait(ctx context.Context, patience time.Duration) outcome {
 	if i >= 0 {
 		return outcome{}
 	}
-	o := t.take(<-t.told) // it was told in the same moment
-	if o.lead && ctx.Err() != nil {
-		t.end(vanished, nil)
-		return outcome{}
-	}
-	return o
-}
-
-func (t *turn) take(o outcome) outcome {
-	t.told = nil
-	return o
+	return <-t.told // it was told in the same moment
 }
 
 // ending is how a leader's turn ends.
@@ -113,10 +102,6 @@ func (t *turn) end(how ending, e *Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := t.call
-	if c == nil {
-		return
-	}
-	t.call = nil
 	if how == failed {
 		c.failures++
 	}

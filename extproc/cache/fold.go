@@ -201,7 +201,6 @@ func (f *folder) choice(value []byte) {
 			f.logprobs(c, value)
 		case "finish_reason":
 			if !isNull(value) {
-				f.adds++
 				c.finish = bytes.Clone(value)
 			}
 		case "content_filter_results": // Azure: of this chunk alone

@@ -128,6 +128,26 @@ func oneChunk(delta, finish string) string {
 	return `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":` + delta + `,"finish_reason":` + finish + "}]}\n\n"
 }
 
+// padded is a chunk with OpenAI's padding and another member after it.
+func padded(content, rest string) string {
+	return `data: {"id":"c","choices":[{"index":0,"delta":{"content":"` + content + `"},"finish_reason":null}],"obfuscation":"xyz"` + rest + "}\n\n"
+}
+
+func TestChunksThatLookAlikeAreReadInFull(t *testing.T) {
+	both := oneChunk(`{"reasoning_content":"r","content":"c"}`, "null")
+	args := oneChunk(`{"tool_calls":[{"index":0,"id":"i","type":"function","function":{"name":"f","arguments":"1"}}]}`, "null")
+	stream := oneChunk(`{"role":"assistant","content":""}`, "null") + both + both + both +
+		padded("p", "") + padded("\\\"", "") + padded("q", "") + args + args + args + oneChunk(`{}`, `"stop"`) + "data: [DONE]\n\n"
+	e, err := record(asking(t, 1, streaming), true, []byte(stream), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := said{Role: "assistant", Content: `cccp"q`, Reasoning: "rrr", Finish: "stop", Calls: []called{{"i", "function", "f", "111"}}}
+	if diff := cmp.Diff(want, readBlocking(t, e.JSON).Choices[0]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestMembersNobodyHereKnowsSurvive(t *testing.T) {
 	stream := oneChunk(`{"role":"assistant","content":"","audio_tag":"x"}`, "null") +
 		`data: {"id":"c","created":1,"model":"m","citations":["a"],"choices":[{"index":0,"delta":{"thinking_blocks":[{"t":1}]},"finish_reason":null}]}` + "\n\n" +
@@ -235,6 +255,9 @@ func TestStreamsThatAreCutOrOddAreNotStored(t *testing.T) {
 		"nothing at all":                      "",
 		"no finish reason":                    begin + done,
 		"no [DONE]":                           begin + end,
+		"bytes after [DONE]":                  begin + end + done + "data: {",
+		"a chunk like the last and a letter":  begin + oneChunk(`{"content":"a"}`, "null") + strings.TrimSuffix(oneChunk(`{"content":"b"}`, "null"), "\n\n") + "x\n\n" + end + done,
+		"an error behind the padding":         begin + padded("a", "") + padded("b", `,"error":{"message":"x"}`) + end + done,
 		"a cut [DONE]":                        begin + end + "data: [DO",
 		"an error event":                      begin + `data: {"error":{"message":"x"}}` + "\n\n",
 		"an error event after the finish":     begin + end + `data: {"error":{"message":"x"}}` + "\n\n" + done,
