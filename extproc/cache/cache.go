@@ -13,18 +13,19 @@ import (
 // ErrMiss says that nothing is stored under a key.
 var ErrMiss = errors.New("cache: no such entry")
 
-// Blobs is a store of bytes. Get returns ErrMiss (or an error that wraps it) for
-// a key that is not there; both give up when ctx ends. Both are safe for
+// Blobs is a store of bytes. Get returns Config.Miss (or an error that wraps it)
+// for a key that is not there; both give up when ctx ends. Both are safe for
 // concurrent use and keep or return values that nobody changes.
 type Blobs interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
-// Flusher is a store that can be emptied: of all keys that begin with prefix,
-// which is plain text and no pattern.
+// Flusher is a store that can be emptied of all keys that begin with
+// "namespace:"; the namespace is plain text and no pattern. It tells how many
+// keys there were.
 type Flusher interface {
-	DeletePrefix(ctx context.Context, prefix string) error
+	Flush(ctx context.Context, namespace string) (int64, error)
 }
 
 // Pinger is a store that can be asked whether it is there.
@@ -35,6 +36,7 @@ type Pinger interface {
 // Config says how a Cache works. Only Blobs must be given.
 type Config struct {
 	Blobs     Blobs
+	Miss      error         // what Blobs says of a key that is not there; nil is ErrMiss
 	Namespace string        // keys begin with it; "" is [DefaultNamespace]
 	TTL       time.Duration // how long entries are kept; 0 is 10 minutes
 	MaxEntry  int64         // the largest entry, in bytes; 0 is [DefaultMaxEntry]
@@ -81,6 +83,9 @@ func New(cfg Config) *Cache {
 	if cfg.QueueBytes <= 0 {
 		cfg.QueueBytes = 64 << 20
 	}
+	if cfg.Miss == nil {
+		cfg.Miss = ErrMiss
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -118,7 +123,7 @@ func (c *Cache) find(ctx context.Context, key Key, controls Controls) (*Entry, e
 	defer cancel()
 	blob, err := c.cfg.Blobs.Get(ctx, key.String())
 	if err != nil {
-		if !errors.Is(err, ErrMiss) {
+		if !errors.Is(err, c.cfg.Miss) {
 			c.stats.lookupErrors.Add(1)
 		}
 		return nil, ErrMiss
@@ -171,16 +176,18 @@ func (c *Cache) Ping(ctx context.Context) error {
 }
 
 // Flush removes every entry of the cache's namespace, those of requests'
-// namespaces below it too. Entries that are being written meanwhile may stay.
-func (c *Cache) Flush(ctx context.Context) error {
+// namespaces below it too, and tells how many there were. Entries that are being
+// written meanwhile may stay.
+func (c *Cache) Flush(ctx context.Context) (int64, error) {
 	f, ok := c.cfg.Blobs.(Flusher)
 	if !ok {
-		return errors.New("the cache's store cannot be emptied")
+		return 0, errors.New("the cache's store cannot be emptied")
 	}
-	if err := f.DeletePrefix(ctx, c.keys.namespace+":"); err != nil {
-		return fmt.Errorf("flushing the cache: %w", err)
+	n, err := f.Flush(ctx, c.keys.namespace)
+	if err != nil {
+		return n, fmt.Errorf("flushing the cache: %w", err)
 	}
-	return nil
+	return n, nil
 }
 
 // Close writes the entries that wait, until ctx ends, and ends the cache's

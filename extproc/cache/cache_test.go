@@ -28,10 +28,11 @@ type shelf struct {
 	broken  atomic.Bool // every call fails
 	gets    atomic.Int64
 	panicky bool
+	miss    error
 }
 
 func newShelf() *shelf {
-	return &shelf{values: map[string][]byte{}, ttls: map[string]time.Duration{}}
+	return &shelf{values: map[string][]byte{}, ttls: map[string]time.Duration{}, miss: cache.ErrMiss}
 }
 
 func (s *shelf) fault(ctx context.Context) error {
@@ -58,7 +59,7 @@ func (s *shelf) Get(ctx context.Context, key string) ([]byte, error) {
 	if v, ok := s.values[key]; ok {
 		return v, nil
 	}
-	return nil, fmt.Errorf("reading: %w", cache.ErrMiss)
+	return nil, fmt.Errorf("reading: %w", s.miss)
 }
 
 func (s *shelf) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
@@ -71,15 +72,16 @@ func (s *shelf) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	return nil
 }
 
-func (s *shelf) DeletePrefix(_ context.Context, prefix string) error {
+func (s *shelf) Flush(_ context.Context, namespace string) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := len(s.values)
 	for key := range s.values {
-		if strings.HasPrefix(key, prefix) {
+		if strings.HasPrefix(key, namespace+":") {
 			delete(s.values, key)
 		}
 	}
-	return nil
+	return int64(before - len(s.values)), nil
 }
 
 func (s *shelf) Ping(ctx context.Context) error { return s.fault(ctx) }
@@ -234,6 +236,22 @@ func TestADeadOrFrozenStoreCostsNoMoreThanTheLookupTime(t *testing.T) {
 	})
 }
 
+func TestAStoreMayHaveAWordOfItsOwnForAMiss(t *testing.T) {
+	s := newShelf()
+	s.miss = errors.New("not here")
+	for _, c := range []struct {
+		miss   error
+		errors int64
+	}{{s.miss, 0}, {nil, 1}} {
+		cached := cache.New(cache.Config{Blobs: s, Miss: c.miss})
+		ask(cached, plain(t), cache.Controls{}).Ticket.Leave()
+		if got := cached.Stats().LookupErrors; got != c.errors {
+			t.Errorf("miss = %v: %d errors", c.miss, got)
+		}
+		_ = cached.Close(t.Context())
+	}
+}
+
 func TestCorruptEntriesAreMisses(t *testing.T) {
 	c, s := setup(t, cache.Config{})
 	key := plain(t)
@@ -318,8 +336,8 @@ func TestFlushEmptiesTheNamespaceOnly(t *testing.T) {
 		if len(s.values) != 4 {
 			t.Fatalf("values = %v", s.values)
 		}
-		if err := c.Flush(t.Context()); err != nil || len(s.values) != 2 {
-			t.Errorf("%v, values = %v", err, s.values)
+		if n, err := c.Flush(t.Context()); err != nil || n != 2 || len(s.values) != 2 {
+			t.Errorf("%d, %v, values = %v", n, err, s.values)
 		}
 		if err := c.Ping(t.Context()); err != nil {
 			t.Error(err)

@@ -63,14 +63,16 @@ func (l *Local) Set(_ context.Context, key string, value []byte, ttl time.Durati
 	return nil
 }
 
-// DeletePrefix removes all keys that begin with prefix.
-func (l *Local) DeletePrefix(_ context.Context, prefix string) error {
+// Flush removes all keys that begin with "namespace:" and tells how many.
+func (l *Local) Flush(_ context.Context, namespace string) (int64, error) {
+	var n int64
 	for key := range l.cache.Keys() {
-		if strings.HasPrefix(key, prefix) {
+		if strings.HasPrefix(key, namespace+":") {
 			l.cache.Invalidate(key)
+			n++
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // Size is the number of bytes held.

@@ -28,7 +28,9 @@ func TestTheLocalCacheKeepsEntriesForTheirTimeWithinItsSize(t *testing.T) {
 		if v, err := l.Get(ctx, "a:long"); err != nil || string(v) != "2" {
 			t.Errorf("%s, %v", v, err)
 		}
-		_ = l.DeletePrefix(ctx, "a:")
+		if n, err := l.Flush(ctx, "a"); n != 1 || err != nil {
+			t.Errorf("flushed %d, %v", n, err)
+		}
 		if _, err := l.Get(ctx, "a:long"); !errors.Is(err, cache.ErrMiss) {
 			t.Errorf("a flushed entry: %v", err)
 		}
