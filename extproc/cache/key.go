@@ -46,7 +46,8 @@ type Scope struct {
 }
 
 // DefaultNamespace is where keys live when the configuration names no namespace.
-const DefaultNamespace = "isthmus"
+// It is not that of the limits in the same Redis: a flush must not touch them.
+const DefaultNamespace = "isthmus-cache"
 
 // Keyer makes keys in one namespace. It is safe for concurrent use.
 type Keyer struct {
