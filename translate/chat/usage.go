@@ -80,7 +80,10 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	return u, ok
 }
 
-// appendUsage appends OpenAI's usage object.
+// AppendUsage appends OpenAI's usage object.
+func AppendUsage(dst []byte, u Usage) []byte { return appendUsage(dst, u) }
+
+// appendUsage is AppendUsage for this package.
 func appendUsage(dst []byte, u Usage) []byte {
 	dst = append(dst, `{"prompt_tokens":`...)
 	dst = strconv.AppendInt(dst, u.Prompt, 10)
