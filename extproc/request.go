@@ -122,6 +122,7 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 	if err != nil {
 		return s.refuse(asError(err))
 	}
+	call.Received = x.started
 	plan, err := s.carrier.plan(x.gateway.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
@@ -167,8 +168,8 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		edit.put("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
 		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
 	}
-	if total := s.exchange.gateway.requestTimeout; total > 0 && !s.exchange.request.Stream {
-		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(total))
+	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
+		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
 	}
 	s.carrier.headers(edit, plan)
 	return edit
