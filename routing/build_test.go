@@ -16,7 +16,7 @@ type world struct {
 }
 
 // newWorld makes a router with these deployments, "group/id" each.
-func newWorld(t *testing.T, names ...string) *world {
+func newWorld(t testing.TB, names ...string) *world {
 	t.Helper()
 	w := &world{clock: time.Unix(1_700_000_000, 0)}
 	r := &Router{
@@ -54,7 +54,7 @@ func cutLast(s string) (before, after string, ok bool) {
 }
 
 // call is a chat request for a model.
-func call(t *testing.T, model string) *Call {
+func call(t testing.TB, model string) *Call {
 	t.Helper()
 	req, err := chat.Parse(chat.Completions, []byte(`{"model":"`+model+`","messages":[]}`), "")
 	if err != nil {
@@ -73,7 +73,7 @@ func ids(p *Plan) []string {
 }
 
 // plan is the plan of a request for a model.
-func (w *world) plan(t *testing.T, model string) *Plan {
+func (w *world) plan(t testing.TB, model string) *Plan {
 	t.Helper()
 	p, err := w.Plan(call(t, model))
 	if err != nil {

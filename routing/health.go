@@ -63,9 +63,9 @@ func (h *health) phase(now time.Time) phase {
 	return halfOpen
 }
 
-// claim keeps a half-open deployment for one request. It reports false when
-// another request was faster.
-func (h *health) claim(now time.Time) bool {
+// claim keeps a deployment that is half open, or will be after a pause, for one
+// request. It reports false when another request was faster.
+func (h *health) claim(now time.Time, pause time.Duration) bool {
 	if h.until.Load() == 0 {
 		return true
 	}
@@ -74,7 +74,7 @@ func (h *health) claim(now time.Time) bool {
 	if now.Before(h.lease) {
 		return false
 	}
-	h.lease = now.Add(claimTime)
+	h.lease = now.Add(envoyPause(pause) + claimTime)
 	return true
 }
 

@@ -298,28 +298,6 @@ func TestFixedOrdersAreWhatPlanFixedFollows(t *testing.T) {
 	}
 }
 
-func TestShuffleFollowsTheWeights(t *testing.T) {
-	w := newWorld(t, "m/a", "m/b", "m/c")
-	w.deployment("a").Weight, w.deployment("b").Weight, w.deployment("c").Weight = 5, 3, 2
-	count := map[string]int{}
-	for i := range 1000 {
-		w.dice = (float64(i) + .5) / 1000
-		group := w.groups["m"]
-		count[group[w.strategy.Pick(nil, group)].ID]++
-	}
-	if diff := cmp.Diff(map[string]int{"a": 500, "b": 300, "c": 200}, count); diff != "" {
-		t.Errorf("choices over an even spread of dice (-want +got):\n%s", diff)
-	}
-}
-
-func TestADeploymentWithoutAWeightGetsTheMean(t *testing.T) {
-	group := []*Deployment{{Weight: 500}, {Weight: 300}, {}}
-	fillWeights(group)
-	if group[2].Weight != 400 {
-		t.Errorf("weight = %v, want 400", group[2].Weight)
-	}
-}
-
 func TestRetryAfterReadsWhatProvidersSend(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {

@@ -88,10 +88,10 @@ func (r *Router) follow(p *Plan, n int, s stage, f Failure, now time.Time) Next 
 			return Next{}
 		}
 		pause, ok := r.pause(p, n, f, now)
-		if ok && p.Hops[n].Deployment.health.claim(now) {
+		if ok && p.Hops[n].Deployment.health.claim(now, pause) {
 			return Next{Retry: true, Pause: pause}
 		}
-		if !ok {
+		if !ok || p.Hops[n].rest > 0 { // one request waits for it, no more
 			s = stage{target: p.Hops[n].Fallback + 1}
 		}
 		if s.target >= len(p.targets) || len(p.Hops) == n {

@@ -103,7 +103,7 @@ func (r *Router) first(p *Plan, now time.Time) error {
 		if len(p.Hops) == 0 {
 			return r.unavailable(p, now)
 		}
-		if p.Hops[0].Deployment.health.claim(now) {
+		if p.Hops[0].Deployment.health.claim(now, 0) {
 			break
 		}
 	}
