@@ -18,15 +18,16 @@ type Room interface {
 	Wait(deployment string, tokens int64) time.Duration
 }
 
-// candidates fills p.pool with the deployments of a target that may be chosen
+// candidates fills p.pool with the deployments of target i that may be chosen
 // now, lowest order not yet regarded. A half-open one may be chosen only for
 // the attempt that comes next: one that is planned for later may never be made.
-func (r *Router) candidates(p *Plan, t target, next bool, now time.Time) []*Deployment {
+func (r *Router) candidates(p *Plan, i int, next bool, now time.Time) []*Deployment {
+	t := p.targets[i]
 	rule := r.tags.rule(p.call.Tags, t.group)
 	pool := p.pool[:0]
 	p.opened = false
 	for _, d := range t.group {
-		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || slices.Contains(p.barred, d) {
+		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isBarred(d, i) {
 			continue
 		}
 		switch d.health.phase(now) {

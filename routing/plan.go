@@ -71,11 +71,23 @@ type Plan struct {
 
 	call    *Call
 	targets []target // the cascade
-	barred  []*Deployment
+	barred  []bar
 	budget  *budget // of retries, shared by the requests for Name; nil: no bound
 
 	pool   []*Deployment // what candidates found last
 	opened bool          // a half-open one is among them
+}
+
+// bar keeps a deployment out of the rest of a plan: it would say the same again.
+type bar struct {
+	deployment *Deployment
+	target     int // only there, where it is asked for that model; everyTarget
+}
+
+const everyTarget = -1
+
+func (p *Plan) isBarred(d *Deployment, i int) bool {
+	return slices.ContainsFunc(p.barred, func(b bar) bool { return b.deployment == d && (b.target == i || b.target == everyTarget) })
 }
 
 // stage is where in the cascade planning stands.
@@ -92,8 +104,12 @@ func (r *Router) extend(p *Plan, n int, s stage, now time.Time) error {
 		if s.allowed == 0 {
 			s.allowed = 1 + r.retries(p.call, p.targets[s.target])
 		}
+		before := len(p.Hops)
 		if err := r.fill(p, n, s, now); err != nil {
 			return err
+		}
+		if len(p.Hops) == before && s.used == 0 && r.tooSmall(p, s.target) {
+			r.divert(p, s.target, ContextWindow)
 		}
 	}
 	return nil
@@ -104,7 +120,7 @@ func (r *Router) extend(p *Plan, n int, s stage, now time.Time) error {
 // another.
 func (r *Router) fill(p *Plan, n int, s stage, now time.Time) error {
 	t := p.targets[s.target]
-	pool := r.candidates(p, t, len(p.Hops) == n, now)
+	pool := r.candidates(p, s.target, len(p.Hops) == n, now)
 	fresh := p.freshFirst(pool, s.target) // so many of the pool's front were not tried
 	for again := false; s.used < s.allowed && len(pool) > 0 && len(p.Hops) < p.Attempts; s.used++ {
 		if fresh == 0 {

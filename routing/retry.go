@@ -1,7 +1,7 @@
 package routing
 
 import (
-	"slices"
+	"net/http"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -65,7 +65,7 @@ func (r *Router) replan(p *Plan, n int, f Failure, now time.Time) Next {
 	retried := named && s.used < s.allowed
 	switch {
 	case verdict == RetryOther:
-		p.barred = append(p.barred, hop.Deployment)
+		p.barred = append(p.barred, bar{hop.Deployment, barredFrom(hop, f.Error)})
 	case retried || verdict == RetryAny:
 	case verdict == Stop:
 		return Next{}
@@ -75,6 +75,16 @@ func (r *Router) replan(p *Plan, n int, f Failure, now time.Time) Next {
 		s = stage{target: hop.Fallback + 1}
 	}
 	return r.follow(p, n, s, f, now)
+}
+
+// barredFrom says where a deployment that failed need not be asked again: a key
+// that does not work is none anywhere, a model that is not there or not allowed
+// says nothing about another model of the same provider.
+func barredFrom(hop *Hop, e *upstream.Error) int {
+	if e.Status == http.StatusNotFound || e.Status == http.StatusForbidden {
+		return hop.Fallback
+	}
+	return everyTarget
 }
 
 // follow extends the plan from a stage on and says with which pause. Where the
@@ -111,7 +121,7 @@ func (r *Router) awaitHealth(p *Plan, n int, s stage, now time.Time) bool {
 	var chosen *Deployment
 	var soonest time.Time
 	for _, d := range t.group {
-		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || slices.Contains(p.barred, d) || d.health.phase(now) != cooling {
+		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isBarred(d, s.target) || d.health.phase(now) != cooling {
 			continue
 		}
 		if until, _ := d.health.cooldown(); chosen == nil || until.Before(soonest) {

@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // The context-window check leaves out deployments that a prompt cannot fit into.
 // It counts no tokens: a wrong guess that leaves out a good deployment is worse
 // than a request that the provider refuses, so a prompt must be twice as long as
@@ -22,6 +24,11 @@ func (r *Router) fits(d *Deployment, call *Call) bool {
 	// Images and files make a body long and are no text, so the text is looked
 	// at only when the whole body is too long.
 	return len(call.Request.Body.Source()) <= limit || call.textBytes() <= limit
+}
+
+// tooSmall reports whether no deployment of target i has the window.
+func (r *Router) tooSmall(p *Plan, i int) bool {
+	return r.checkWindow && !slices.ContainsFunc(p.targets[i].group, func(d *Deployment) bool { return r.fits(d, p.call) })
 }
 
 // textBytes is the length of the request's message text, counted once.
