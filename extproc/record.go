@@ -96,6 +96,10 @@ func (x *exchange) remember(e *upstream.Error) {
 func (x *exchange) refused(e *upstream.Error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.refusedLocked(e)
+}
+
+func (x *exchange) refusedLocked(e *upstream.Error) {
 	x.outcome.status = e.Status
 	x.outcome.failure = e
 	x.outcome.complete = true

@@ -21,6 +21,8 @@ type requestStream struct {
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
 	response *responseReader // nil until the response headers came
+	out      *outlet
+	timer    *time.Timer // of the request's deadline; nil: none
 }
 
 func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
@@ -40,6 +42,9 @@ func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 }
 
 func (s *requestStream) close() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	if x := s.exchange; x != nil {
 		s.server.exchanges.drop(x)
 		x.finish(time.Now())
@@ -147,6 +152,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 		call, err := hop.Translator.Request(x.request)
 		if err == nil {
 			x.begin(1, time.Now())
+			s.limit(plan)
 			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(s.server.names(x), plan))
 		}
 		refused = asError(err)
