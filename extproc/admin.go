@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -35,6 +34,8 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 	guarded("GET /models", (*Gateway).modelList)
 	guarded("GET /v1/models", (*Gateway).modelList)
 	guarded("GET /health", (*Gateway).deploymentStates)
+	guarded("GET /model/info", (*Gateway).modelInfo)
+	guarded("GET /v1/model/info", (*Gateway).modelInfo)
 	return mux
 }
 
@@ -47,36 +48,6 @@ func plainHeader(r *http.Request) upstream.Header {
 		}
 	}
 	return header
-}
-
-// deploymentState is one line of GET /health.
-type deploymentState struct {
-	ID       string `json:"id"`
-	Group    string `json:"model_group"`
-	Provider string `json:"provider"`
-	Model    string `json:"model"`
-	State    string `json:"state"` // healthy or cooling
-	InFlight int64  `json:"in_flight"`
-	Until    string `json:"cooldown_until,omitempty"` // RFC 3339
-	Cause    string `json:"cooldown_cause,omitempty"`
-}
-
-func (g *Gateway) deploymentStates() []byte {
-	states := []deploymentState{}
-	for _, d := range g.router.Deployments() {
-		s := deploymentState{ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: "healthy", InFlight: d.InFlight()}
-		if h := g.router.Health(d); h.Cooling {
-			s.State, s.Until, s.Cause = "cooling", h.Until.UTC().Format("2006-01-02T15:04:05Z07:00"), h.Cause
-		}
-		states = append(states, s)
-	}
-	body, err := json.Marshal(struct {
-		Deployments []deploymentState `json:"deployments"`
-	}{states})
-	if err != nil { // strings and numbers only
-		return []byte(`{}`)
-	}
-	return body
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

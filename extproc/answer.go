@@ -130,6 +130,9 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 	} else if x.plan != nil && len(x.attempts) > 0 && len(x.attempts) <= len(x.plan.Hops) {
 		fallbacks = x.plan.Hops[len(x.attempts)-1].Fallback
 	}
+	if x.gateway.verbose && len(x.attempts) > 0 {
+		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: x.detailsLocked()})
+	}
 	return append(header,
 		upstream.Field{Name: "x-litellm-attempted-retries", Value: strconv.Itoa(max(attempts-1-fallbacks, 0))},
 		upstream.Field{Name: "x-isthmus-fallbacks", Value: strconv.Itoa(fallbacks)},

@@ -31,10 +31,10 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 	header := readHeader(m.GetRequestHeaders().GetHeaders())
 	n := max(attributes(m.GetAttributes()).number("upstream.request_attempt_count"), attemptOf(header))
 	now := time.Now()
-	x.lostBefore(n, now)
+	may := x.lostBefore(n, now)
 	hop, ok := x.hop(n)
-	if !ok {
-		e := localFailure(0, "")
+	if !ok || !may {
+		e := localFailure(0, x.lastReason(n-1))
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
 	}
 	call, err := hop.Translator.Request(x.request)
@@ -127,27 +127,27 @@ func (s *failureStream) judge(body []byte) (*headerEdit, *routing.Plan) {
 	if e.Status < 400 {
 		e.Status = http.StatusBadGateway // a redirect: providers' APIs have none
 	}
-	return x.judge(n, hop, e, s.head, now)
+	return x.judge(n, e, s.head, now)
 }
 
 // judge tells health and routing of the failure of attempt n.
-func (x *exchange) judge(n int, hop routing.Hop, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, *routing.Plan) {
+func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, *routing.Plan) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.lastError = e
-	if x.finished || !x.endLocked(n, head.Status, e.Message, now) {
+	asked := routing.RetryAfter(head.Header, now)
+	o := routing.Outcome{Failed: true, Status: head.Status, RetryAfter: asked, Reason: strconv.Itoa(head.Status) + " " + e.Type}
+	if x.finished || !x.endLocked(n, o, now) {
 		return nil, nil
 	}
-	x.gateway.router.Report(&hop, routing.Failure{
-		Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
-	})
-	if !x.gateway.router.Failed(x.plan, n, routing.Judge(e)) {
+	next := x.gateway.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: asked})
+	if !next.Retry {
 		return nil, nil
 	}
 	edit := &headerEdit{}
 	edit.put("x-isthmus-retry", "1")
-	if wait := x.gateway.router.Backoff(x.plan, n, head.Header, now); wait > 0 {
-		edit.put("x-isthmus-backoff", strconv.Itoa(int(wait/time.Second)))
+	if next.Pause > 0 {
+		edit.put("x-isthmus-backoff", strconv.Itoa(int(next.Pause/time.Second)))
 	}
 	if x.plan.Fixed {
 		return edit, nil

@@ -25,12 +25,16 @@ func readCall(req *chat.Request, header upstream.Header) (*routing.Call, error) 
 		}
 		call.NumRetries = &n
 	}
-	if v := header.Get("x-litellm-timeout"); v != "" {
-		seconds, err := strconv.ParseFloat(v, 64)
-		if err != nil || seconds <= 0 {
-			return nil, upstream.BadRequest("", "header x-litellm-timeout must be a number of seconds above 0")
+	for name, into := range map[string]*time.Duration{"x-litellm-timeout": &call.Timeout, "x-litellm-stream-timeout": &call.StreamTimeout} {
+		v := header.Get(name)
+		if v == "" {
+			continue
 		}
-		call.Timeout = time.Duration(seconds * float64(time.Second))
+		seconds, err := strconv.ParseFloat(v, 64)
+		if err != nil || seconds <= 0 || seconds > maxSeconds {
+			return nil, upstream.BadRequest("", "header "+name+" must be a number of seconds above 0")
+		}
+		*into = time.Duration(seconds * float64(time.Second))
 	}
 	if v := header.Get("x-litellm-tags"); v != "" {
 		for tag := range strings.SplitSeq(v, ",") {
@@ -55,14 +59,9 @@ func readSteering(call *routing.Call, name string, value jsontext.Value) error {
 		call.NumRetries = new(int)
 		return decode(name, value, call.NumRetries, "an integer")
 	case "timeout", "request_timeout":
-		var seconds float64
-		if err := decode(name, value, &seconds, "a number of seconds"); err != nil {
-			return err
-		}
-		if seconds <= 0 {
-			return upstream.BadRequest(name, "'"+name+"' must be above 0 seconds")
-		}
-		call.Timeout = time.Duration(seconds * float64(time.Second))
+		return readSeconds(&call.Timeout, name, value)
+	case "stream_timeout":
+		return readSeconds(&call.StreamTimeout, name, value)
 	case "disable_fallbacks":
 		return decode(name, value, &call.DisableFallbacks, "a boolean")
 	case "fallbacks":
@@ -77,6 +76,21 @@ func readSteering(call *routing.Call, name string, value jsontext.Value) error {
 			return decode("metadata.tags", metadata.Tags, &call.Tags, "a list of strings")
 		}
 	}
+	return nil
+}
+
+// maxSeconds bounds a time that a client may set: what is longer is a mistake.
+const maxSeconds = 24 * 3600
+
+func readSeconds(into *time.Duration, name string, value jsontext.Value) error {
+	var seconds float64
+	if err := decode(name, value, &seconds, "a number of seconds"); err != nil {
+		return err
+	}
+	if seconds <= 0 || seconds > maxSeconds {
+		return upstream.BadRequest(name, "'"+name+"' must be above 0 seconds, and a day at most")
+	}
+	*into = time.Duration(seconds * float64(time.Second))
 	return nil
 }
 

@@ -40,6 +40,12 @@ type attempt struct {
 	took    time.Duration
 }
 
+// noAnswer is the reason of an attempt that was refused, reset or timed out.
+const (
+	noAnswer    = "refused or reset"
+	timedAnswer = "no answer in time"
+)
+
 // outcome is how the exchange ended, as far as stream 1 has seen it.
 type outcome struct {
 	status    int           // sent to the client; 0: no answer was seen
@@ -48,6 +54,19 @@ type outcome struct {
 	result    chat.Result
 	complete  bool // the answer was read to its end, or its body was not ours to read
 	failure   *upstream.Error
+}
+
+// attempt is the outcome of the attempt that was running when the exchange
+// ended. An answer that was not read to its end says nothing about the
+// deployment: it may be the client that left.
+func (o *outcome) attempt() routing.Outcome {
+	switch {
+	case o.served == nil || !o.complete:
+		return routing.Outcome{}
+	case o.result.Failure != nil:
+		return routing.Outcome{Failed: true, Status: o.status, Reason: "the answer failed: " + o.result.Failure.Type}
+	}
+	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 }
 
 func newExchange(g *Gateway, r route, now time.Time) *exchange {
@@ -71,34 +90,49 @@ func (x *exchange) begin(n int, now time.Time) {
 		return
 	}
 	a.began, a.running = now, true
-	x.plan.Hops[n-1].Deployment.Begin()
+	x.gateway.router.Begin(&x.plan.Hops[n-1])
 }
 
 // endLocked notes how attempt n ended; only the first call for an attempt counts.
-func (x *exchange) endLocked(n, status int, reason string, now time.Time) bool {
+// The Outcome's Total is filled in here.
+func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 	if n < 1 || n > len(x.attempts) || !x.attempts[n-1].running {
 		return false
 	}
 	a := &x.attempts[n-1]
-	a.running, a.status, a.reason, a.took = false, status, reason, now.Sub(a.began)
-	x.plan.Hops[n-1].Deployment.End()
+	a.running, a.status, a.reason, a.took = false, o.Status, o.Reason, now.Sub(a.began)
+	o.Total = a.took
+	x.gateway.router.Done(&x.plan.Hops[n-1], o)
 	return true
 }
 
 // lostBefore ends the attempts before n of which no answer was ever seen: they
-// were refused, reset or timed out. Envoy has taken the next hop already.
-func (x *exchange) lostBefore(n int, now time.Time) {
+// were refused, reset or timed out. Envoy has taken the next hop already; it
+// reports whether that one may be made.
+func (x *exchange) lostBefore(n int, now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.plan == nil {
-		return
+		return true
 	}
 	x.madeLocked(n-1, now)
+	may := true
 	for i := 1; i < n; i++ {
-		if x.endLocked(i, 0, "no answer", now) {
-			x.gateway.router.Report(&x.plan.Hops[i-1], routing.Failure{Reason: "no answer (refused, reset or timed out)"})
+		if x.endLocked(i, x.unansweredLocked(i, now), now) {
+			may = x.gateway.router.Lost(x.plan, i) && may
 		}
 	}
+	return may
+}
+
+// unansweredLocked is the outcome of an attempt that got no answer. Nobody says
+// why: one that took its whole time was cut by Envoy's timer.
+func (x *exchange) unansweredLocked(n int, now time.Time) routing.Outcome {
+	o := routing.Outcome{Failed: true, Reason: noAnswer}
+	if n <= len(x.attempts) && x.plan.Timeout > 0 && now.Sub(x.attempts[n-1].began) >= x.plan.Timeout {
+		o.TimedOut, o.Reason = true, timedAnswer
+	}
+	return o
 }
 
 // madeLocked counts the attempts up to n that no filter has heard of: Envoy made
@@ -106,7 +140,7 @@ func (x *exchange) lostBefore(n int, now time.Time) {
 func (x *exchange) madeLocked(n int, now time.Time) {
 	for len(x.attempts) < min(n, len(x.plan.Hops)) {
 		x.attempts = append(x.attempts, attempt{began: now, running: true})
-		x.plan.Hops[len(x.attempts)-1].Deployment.Begin()
+		x.gateway.router.Begin(&x.plan.Hops[len(x.attempts)-1])
 	}
 }
 
@@ -130,7 +164,7 @@ func (x *exchange) finish(now time.Time) {
 	}
 	x.finished = true
 	for n := range x.attempts {
-		x.endLocked(n+1, x.outcome.status, "", now)
+		x.endLocked(n+1, x.outcome.attempt(), now)
 	}
 	rec := x.recordLocked(now)
 	x.mu.Unlock()

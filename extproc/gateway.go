@@ -15,19 +15,19 @@ import (
 // Settings are what the request path needs besides routing. The zero value of
 // each field is usable.
 type Settings struct {
-	MasterKey      secret.Text   // zero: nobody is asked for a key
-	MaxBody        int64         // bytes; 0 = 100 MiB
-	RequestTimeout time.Duration // all attempts of a request together; 0 = none
+	MasterKey secret.Text // zero: nobody is asked for a key
+	MaxBody   int64       // bytes; 0 = 100 MiB
+	Verbose   bool        // tell clients of each attempt, in a header
 }
 
 // Gateway is one configuration in force. An exchange keeps the Gateway it began
 // under to its end.
 type Gateway struct {
-	router         *routing.Router
-	auth           authenticator
-	maxBody        int64
-	requestTimeout time.Duration
-	owner          *Gateways
+	router  *routing.Router
+	auth    authenticator
+	maxBody int64
+	verbose bool
+	owner   *Gateways
 }
 
 // defaultMaxBody is the limit of a request body in bytes.
@@ -55,7 +55,7 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) {
 		s.MaxBody = defaultMaxBody
 	}
 	gs.current.Store(&Gateway{
-		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, requestTimeout: s.RequestTimeout, owner: gs,
+		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
 	})
 }
 

@@ -2,7 +2,9 @@ package extproc
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
@@ -38,8 +40,8 @@ func (x *exchange) answered(n, status int, hop routing.Hop) {
 	x.outcome.status = status
 	x.outcome.firstByte = now.Sub(x.started)
 	x.outcome.served = &hop
-	if n > 0 {
-		x.gateway.router.Answered(&hop)
+	if n > 0 && n <= len(x.attempts) && x.attempts[n-1].running {
+		x.gateway.router.Answered(&hop, now.Sub(x.attempts[n-1].began))
 	}
 }
 
@@ -60,9 +62,27 @@ func (x *exchange) failed(n, status int, reason string, now time.Time) {
 		return
 	}
 	x.madeLocked(n, now)
-	if x.endLocked(n, status, reason, now) {
-		x.gateway.router.Report(&x.plan.Hops[n-1], routing.Failure{Status: status, Reason: reason})
+	o := x.unansweredLocked(n, now)
+	if o.Status = status; status > 0 {
+		o.Reason = reason
 	}
+	if reason == totalTimeout && n > 1 && !o.TimedOut {
+		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before
+	}
+	x.endLocked(n, o, now)
+}
+
+// totalTimeout is what Envoy calls the end of a request's whole time.
+const totalTimeout = "response_timeout"
+
+// lastReason is why attempt n failed.
+func (x *exchange) lastReason(n int) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n < 1 || n > len(x.attempts) {
+		return ""
+	}
+	return x.attempts[n-1].reason
 }
 
 // remember keeps an error as the one the client gets if nothing better follows.
@@ -76,6 +96,10 @@ func (x *exchange) remember(e *upstream.Error) {
 func (x *exchange) refused(e *upstream.Error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.refusedLocked(e)
+}
+
+func (x *exchange) refusedLocked(e *upstream.Error) {
 	x.outcome.status = e.Status
 	x.outcome.failure = e
 	x.outcome.complete = true
@@ -87,6 +111,26 @@ func (x *exchange) answeredHere(status int) {
 	defer x.mu.Unlock()
 	x.outcome.status = status
 	x.outcome.complete = true
+}
+
+// detailsLocked says how each attempt went, for a header: those of a structured
+// field (RFC 9651), "deployment;status=500;ms=12;why=\"500 server_error\", …".
+func (x *exchange) detailsLocked() string {
+	var b strings.Builder
+	for i, a := range x.attempts {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		took := a.took
+		if a.running {
+			took = time.Since(a.began)
+		}
+		fmt.Fprintf(&b, "%s;status=%d;ms=%d", x.plan.Hops[i].Deployment.ID, a.status, took.Milliseconds())
+		if a.reason != "" {
+			fmt.Fprintf(&b, ";why=%q", a.reason)
+		}
+	}
+	return b.String()
 }
 
 func (x *exchange) recordLocked(now time.Time) record {

@@ -21,6 +21,8 @@ type requestStream struct {
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
 	response *responseReader // nil until the response headers came
+	out      *outlet
+	timer    *time.Timer // of the request's deadline; nil: none
 }
 
 func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
@@ -40,6 +42,9 @@ func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 }
 
 func (s *requestStream) close() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	if x := s.exchange; x != nil {
 		s.server.exchanges.drop(x)
 		x.finish(time.Now())
@@ -122,6 +127,7 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 	if err != nil {
 		return s.refuse(asError(err))
 	}
+	call.Received = x.started
 	plan, err := s.carrier.plan(x.gateway.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
@@ -146,6 +152,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 		call, err := hop.Translator.Request(x.request)
 		if err == nil {
 			x.begin(1, time.Now())
+			s.limit(plan)
 			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(s.server.names(x), plan))
 		}
 		refused = asError(err)
@@ -167,8 +174,8 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		edit.put("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
 		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
 	}
-	if total := s.exchange.gateway.requestTimeout; total > 0 && !s.exchange.request.Stream {
-		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(total))
+	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
+		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
 	}
 	s.carrier.headers(edit, plan)
 	return edit

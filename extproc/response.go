@@ -175,17 +175,22 @@ func (s *requestStream) errorAnswer(header upstream.Header, n int, details strin
 	last := x.lastError
 	x.mu.Unlock()
 	local := localFailure(statusOf(header), details)
-	x.failed(n, 0, details, now)
+	if !strings.HasPrefix(details, ownDetails) {
+		x.failed(n, 0, details, now)
+	}
 	if last == nil {
 		last = local
 	}
 	return s.failure(header, last)
 }
 
+// ownDetails begins the details of the answers that isthmus makes itself.
+const ownDetails = "isthmus_"
+
 // localFailure is the error for an answer that Envoy made itself.
 func localFailure(status int, details string) *upstream.Error {
 	switch {
-	case status == http.StatusGatewayTimeout || strings.Contains(details, "timeout"):
+	case status == http.StatusGatewayTimeout || strings.Contains(details, "timeout") || details == timedAnswer:
 		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "upstream_timeout",
 			Message: "the provider did not answer in time"}
 	case status == http.StatusRequestEntityTooLarge:

@@ -68,6 +68,11 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 		return err
 	}
 	s.gateways.metrics.Stream(name)
+	out := &outlet{stream: stream}
+	defer out.close()
+	if r, ok := p.(*requestStream); ok {
+		r.out = out
+	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.Error("panic while serving a request", "filter", name, "cause", panicText(cause), "stack", string(debug.Stack()))
@@ -92,7 +97,7 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 		if answer == nil {
 			continue
 		}
-		if err := stream.Send(answer); err != nil {
+		if err := out.send(answer); err != nil {
 			return err
 		}
 	}

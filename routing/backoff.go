@@ -43,24 +43,50 @@ func rateLimitReset(h upstream.Header) time.Duration {
 	return longest
 }
 
-// maxBackoff bounds the pauses this project makes by itself.
-const maxBackoff = 8 * time.Second
+const (
+	// maxBackoff bounds the pauses this project makes by itself, unless
+	// retry_after is longer.
+	maxBackoff = 8 * time.Second
+	// maxAsked bounds the pause that a provider can ask a request for. Beyond
+	// it the client is better served by the answer, which tells it the time.
+	maxAsked = 60 * time.Second
+)
 
-// Backoff is the pause before the attempt that follows failed attempt n of the
-// plan. There is none before another deployment; before the same one again it
-// is at least the configured retry_after, or what the provider asked for. It is
-// in whole seconds.
-func (r *Router) Backoff(p *Plan, n int, h upstream.Header, now time.Time) time.Duration {
-	if n < 1 || n >= len(p.Hops) || !p.Hops[n].Again {
-		return 0
+// pause is how long to wait before hop n of the plan, the one after n attempts.
+// There is no wait before another deployment. Before the same one again it is at
+// least the configured retry_after, or what the provider asked for; before one
+// that still cools, the rest of that. ok is false when that is too long to wait.
+// It is in whole seconds, for Envoy takes no others.
+func (r *Router) pause(p *Plan, n int, f Failure, now time.Time) (pause time.Duration, ok bool) {
+	hop := &p.Hops[n]
+	most := max(maxBackoff, r.retryAfter)
+	switch {
+	case !hop.Again:
+		return 0, true
+	case f.Asked > 0:
+		pause, most = ceilSecond(max(f.Asked, hop.rest)), maxAsked
+	case hop.rest > 0:
+		pause = ceilSecond(hop.rest)
+	default:
+		pause = min(r.backoff(n), most)
 	}
-	if asked := RetryAfter(h, now); asked > 0 {
-		return ceilSecond(min(asked, r.health.MaxCooldown))
+	if !p.Deadline.IsZero() && !now.Add(envoyPause(pause)).Before(p.Deadline) {
+		return 0, false
 	}
-	grown := 500 * time.Millisecond << min(n-1, 4)
-	jittered := time.Duration(r.float() * float64(grown)) // full jitter
-	return min(r.retryAfter+jittered, max(maxBackoff, r.retryAfter)).Round(time.Second)
+	return pause, pause <= most
 }
+
+// backoff grows with the attempts already made, with full jitter above
+// retry_after, and is rounded to whole seconds.
+func (r *Router) backoff(n int) time.Duration {
+	grown := 500 * time.Millisecond << min(n-1, 4)
+	jittered := time.Duration(r.float() * float64(grown))
+	return (r.retryAfter + jittered).Round(time.Second)
+}
+
+// envoyPause is the longest that Envoy waits when told a pause: it adds up to
+// half of it.
+func envoyPause(pause time.Duration) time.Duration { return pause + pause/2 }
 
 // ceilSecond rounds up: Envoy takes pauses in whole seconds, and coming back
 // before the provider's time is a wasted attempt.

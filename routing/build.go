@@ -17,6 +17,10 @@ import (
 type Options struct {
 	Now   func() time.Time // nil = time.Now
 	Float func() float64   // uniform in [0, 1), safe for concurrent use; nil = math/rand/v2
+
+	Room  Room  // the limits of deployments; nil: there are none
+	Usage Usage // what usage-based goes by; nil: this replica's own count
+	Peers Peers // what other replicas have in flight; nil: there are none
 }
 
 // maxCooldown bounds a pause that a provider asks for.
@@ -26,7 +30,9 @@ const maxCooldown = 5 * time.Minute
 // cannot be spoken to.
 func New(c *config.Config, o Options) (*Router, error) {
 	r := &Router{
-		now: o.Now, float: o.Float,
+		now: o.Now, float: o.Float, room: o.Room, usage: o.Usage, peers: o.Peers, changes: make(chan change, changeRoom),
+		requestTimeout: c.Router.RequestTimeout, policies: newPolicies(c.Router.RetryPolicy, c.Router.GroupRetryPolicy),
+		tags: tagRules{c.Router.TagFiltering, c.Router.TagFilteringAny}, checkWindow: c.Router.PreCallChecks,
 		numRetries: c.Router.NumRetries, maxFallbacks: c.Router.MaxFallbacks, retryAfter: c.Router.RetryAfter,
 		health: HealthPolicy{
 			AllowedFails: c.Router.AllowedFails, Window: c.Router.FailureWindow, Cooldown: c.Router.CooldownTime, MaxCooldown: maxCooldown,
@@ -48,26 +54,35 @@ func New(c *config.Config, o Options) (*Router, error) {
 		deployments[i] = d
 	}
 	r.index(deployments)
-	r.strategy = r.newStrategy(c.Router.Strategy)
+	r.strategy = r.newStrategy(c.Router.Strategy, c.Router.StrategyArguments)
 	if err := r.linkNames(c); err != nil {
 		return nil, err
+	}
+	r.makeBudgets(c.Router.RetryBudgetShare, c.Router.RetryBudgetFloor)
+	for _, l := range c.LeftOut {
+		r.leftOut = append(r.leftOut, LeftOut{Group: l.ModelName, Reason: "$" + l.Variable + " is not set"})
 	}
 	return r, nil
 }
 
-// newStrategy is the table of strategies.
-func (r *Router) newStrategy(name string) Strategy {
-	switch name {
-	case "least-busy":
-		return leastBusy{r.float}
+// makeBudgets gives each name that can be asked for its retry budget.
+func (r *Router) makeBudgets(share float64, floor int) {
+	r.budgets = make(map[string]*budget)
+	add := func(name string) { r.budgets[name] = &budget{share: share, floor: int64(floor)} }
+	for name := range r.groups {
+		add(name)
 	}
-	return shuffle{r.float}
+	for name := range r.aliases {
+		add(name)
+	}
 }
 
 func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 	out := &Deployment{
 		ID: d.ID, Group: d.ModelName, Provider: d.Provider, Model: d.Model, Cluster: "deployment/" + d.ID,
 		Weight: weight(d), Order: d.Order, Tags: d.Tags, Timeout: c.Router.Timeout, StreamTimeout: c.Router.StreamTimeout,
+		Mode: d.Mode, RPM: d.RPM, TPM: d.TPM, MaxInputTokens: d.MaxInputTokens,
+		InputCost: d.InputCost, OutputCost: d.OutputCost, Priced: d.Priced,
 		NumRetries: d.NumRetries, MockResponse: d.MockResponse, allowedFails: d.AllowedFails, cooldown: d.CooldownTime,
 		target: upstream.Target{
 			Provider: d.Provider, Model: d.Model, BaseURL: d.APIBase, CustomBase: d.CustomBase, APIKey: d.APIKey, AzureADToken: d.AzureADToken,
@@ -197,6 +212,7 @@ func authority(u *url.URL) string {
 // index groups the deployments by model name and spreads the weights.
 func (r *Router) index(deployments []*Deployment) {
 	r.deployments = deployments
+	r.byID = make(map[string]*Deployment, len(deployments))
 	r.groups = make(map[string][]*Deployment)
 	var order []string
 	for _, d := range deployments {
@@ -204,9 +220,14 @@ func (r *Router) index(deployments []*Deployment) {
 			order = append(order, d.Group)
 		}
 		r.groups[d.Group] = append(r.groups[d.Group], d)
+		r.byID[d.ID] = d
 	}
 	for _, name := range order {
 		fillWeights(r.groups[name])
+		fillShares(r.groups[name])
+		for _, d := range r.groups[name] {
+			d.alone = len(r.groups[name]) < 2
+		}
 		r.models = append(r.models, name)
 		if strings.Contains(name, "*") {
 			r.patterns = append(r.patterns, newPattern(name, r.groups[name]))
@@ -218,17 +239,9 @@ func (r *Router) index(deployments []*Deployment) {
 // fillWeights gives a deployment without a weight the mean of the others: none
 // is starved for having been left out.
 func fillWeights(group []*Deployment) {
-	var sum float64
-	var n int
-	for _, d := range group {
-		if d.Weight > 0 {
-			sum += d.Weight
-			n++
-		}
-	}
-	mean := 1.0
-	if n > 0 {
-		mean = sum / float64(n)
+	mean := meanOf(group, func(d *Deployment) float64 { return d.Weight })
+	if mean == 0 {
+		mean = 1
 	}
 	for _, d := range group {
 		if d.Weight <= 0 {

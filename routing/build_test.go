@@ -16,7 +16,7 @@ type world struct {
 }
 
 // newWorld makes a router with these deployments, "group/id" each.
-func newWorld(t *testing.T, names ...string) *world {
+func newWorld(t testing.TB, names ...string) *world {
 	t.Helper()
 	w := &world{clock: time.Unix(1_700_000_000, 0)}
 	r := &Router{
@@ -25,6 +25,7 @@ func newWorld(t *testing.T, names ...string) *world {
 		health: HealthPolicy{AllowedFails: 3, Window: time.Minute, Cooldown: 10 * time.Second, MaxCooldown: time.Minute},
 	}
 	r.strategy = shuffle{r.float}
+	r.changes = make(chan change, changeRoom)
 	var deployments []*Deployment
 	for _, name := range names {
 		group, id, ok := cutLast(name)
@@ -53,7 +54,7 @@ func cutLast(s string) (before, after string, ok bool) {
 }
 
 // call is a chat request for a model.
-func call(t *testing.T, model string) *Call {
+func call(t testing.TB, model string) *Call {
 	t.Helper()
 	req, err := chat.Parse(chat.Completions, []byte(`{"model":"`+model+`","messages":[]}`), "")
 	if err != nil {
@@ -70,6 +71,31 @@ func ids(p *Plan) []string {
 	}
 	return out
 }
+
+// plan is the plan of a request for a model.
+func (w *world) plan(t testing.TB, model string) *Plan {
+	t.Helper()
+	p, err := w.Plan(call(t, model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// fail ends an attempt of a deployment in failure.
+func (w *world) fail(id string, status int, retryAfter time.Duration) {
+	h := w.hop(id)
+	w.Begin(h)
+	w.Done(h, Outcome{Failed: true, Status: status, RetryAfter: retryAfter, Reason: "scripted"})
+}
+
+// hop is an attempt of a deployment.
+func (w *world) hop(id string) *Hop {
+	d := w.deployment(id)
+	return &Hop{Deployment: d, Model: d.Model, Group: d.Group}
+}
+
+func (w *world) stateOf(id string) string { return w.State(w.deployment(id)).Health }
 
 func (w *world) deployment(id string) *Deployment {
 	for _, d := range w.deployments {

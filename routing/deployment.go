@@ -28,6 +28,13 @@ type Deployment struct {
 	NumRetries    *int          // instead of the router's
 	MockResponse  *string       // answer with this text and call nobody
 
+	Mode           string  // chat, embedding, …; "" is unsaid
+	RPM, TPM       int64   // requests and tokens per minute; 0: no limit
+	MaxInputTokens int     // 0: unknown
+	InputCost      float64 // per token
+	OutputCost     float64 // per token
+	Priced         bool    // the configuration says what it costs
+
 	target     upstream.Target
 	translator *translate.Bound            // for Model; nil when it holds "*"
 	renamed    map[string]*translate.Bound // for the other model names the configuration gives it
@@ -37,8 +44,15 @@ type Deployment struct {
 
 	scheme, authority string
 
+	// What usage-based compares with: its own limits, or the mean of those its
+	// group's others have; 0 when nobody has one.
+	shareRPM, shareTPM float64
+	alone              bool // its group has no other deployment
+
 	inFlight atomic.Int64
 	health   health
+	pace     pace
+	meter    meter
 }
 
 // Scheme is "http" or "https".
@@ -50,12 +64,6 @@ func (d *Deployment) Authority() string { return d.authority }
 
 // InFlight is the number of attempts running on the deployment.
 func (d *Deployment) InFlight() int64 { return d.inFlight.Load() }
-
-// Begin counts an attempt as running. Each Begin has one End.
-func (d *Deployment) Begin() { d.inFlight.Add(1) }
-
-// End gives back what Begin took.
-func (d *Deployment) End() { d.inFlight.Add(-1) }
 
 // wildcard reports whether the provider's model name depends on the request.
 func (d *Deployment) wildcard() bool { return strings.Contains(d.Model, "*") }

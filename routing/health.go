@@ -3,15 +3,9 @@ package routing
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
-
-// Failure is one failed attempt, as far as the deployment's health goes.
-type Failure struct {
-	Status     int           // of the provider's answer; 0 when none came
-	RetryAfter time.Duration // what the provider asked for; 0 when nothing
-	Reason     string        // short, for logs and the health report
-}
 
 // HealthPolicy says when failures cool a deployment down.
 type HealthPolicy struct {
@@ -21,99 +15,185 @@ type HealthPolicy struct {
 	MaxCooldown  time.Duration // bound of a provider's Retry-After
 }
 
-// Health is a deployment's state at one moment.
-type Health struct {
-	Cooling bool
-	Until   time.Time // end of the cooldown, when Cooling
-	Cause   string    // the failure that began it
-	Fails   int       // failures within the window
-}
-
 // health is a circuit breaker: closed, open until a moment, then half open with
-// one probe at a time.
+// one probe at a time. Asking a closed one takes no lock.
 type health struct {
-	mu      sync.Mutex
-	fails   []time.Time // the last failures, oldest first, at most AllowedFails
-	until   time.Time   // zero: closed
-	probing time.Time   // half open: when the running probe began; zero: none
-	cause   string
+	until  atomic.Int64 // end of the cooldown in Unix nanoseconds; 0: closed
+	streak atomic.Int64 // failures since the last good answer
+
+	mu    sync.Mutex
+	fails []time.Time // the last failures, oldest first, at most AllowedFails
+	lease time.Time   // half open: a probe keeps others away until then
+	cause string
 }
 
-// probeTimeout is how long a probe may run before another is let through: its
-// outcome may never be heard of.
-const probeTimeout = 60 * time.Second
+const (
+	// claimTime is how long a plan may keep a half-open deployment for its
+	// first attempt before that attempt begins: it may never.
+	claimTime = 2 * time.Second
+	// probeTime is how long a probe may run before another is let through: its
+	// outcome may never be heard of.
+	probeTime = 60 * time.Second
+)
 
-// available reports whether the deployment may be chosen now.
-func (h *health) available(now time.Time) bool {
+// phase is where a breaker stands.
+type phase int
+
+const (
+	healthy phase = iota
+	cooling
+	halfOpen // and free for a probe
+	probing
+)
+
+// phase is where the breaker stands now.
+func (h *health) phase(now time.Time) phase {
+	until := h.until.Load()
+	switch {
+	case until == 0:
+		return healthy
+	case now.UnixNano() < until:
+		return cooling
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.until.IsZero() {
+	if now.Before(h.lease) {
+		return probing
+	}
+	return halfOpen
+}
+
+// claim keeps a deployment that is half open, or will be after a pause, for one
+// request. It reports false when another request was faster.
+func (h *health) claim(now time.Time, pause time.Duration) bool {
+	if h.until.Load() == 0 {
 		return true
 	}
-	return !now.Before(h.until) && (h.probing.IsZero() || now.Sub(h.probing) > probeTimeout)
-}
-
-// probe marks the one request that a half-open deployment gets. On a closed one
-// it does nothing.
-func (h *health) probe(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.until.IsZero() && !now.Before(h.until) {
-		h.probing = now
+	if now.Before(h.lease) {
+		return false
 	}
+	h.lease = now.Add(envoyPause(pause) + claimTime)
+	return true
 }
 
-// succeed closes the breaker.
-func (h *health) succeed() {
+// begin makes the attempt that starts now the probe of a half-open deployment.
+func (h *health) begin(now time.Time) {
+	if until := h.until.Load(); until == 0 || now.UnixNano() < until {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.fails, h.until, h.probing, h.cause = h.fails[:0], time.Time{}, time.Time{}, ""
+	h.lease = now.Add(probeTime)
 }
 
-// fail counts a failure and reports whether it cools the deployment down. alone
-// says that its group has no other deployment: then the provider's own error is
-// worth more to the client than a 503 of ours, and it is never cooled.
-func (h *health) fail(now time.Time, f Failure, p HealthPolicy, alone bool) bool {
-	if alone || p.Cooldown <= 0 || !countsAgainstHealth(f.Status) {
-		h.release()
+// succeed notes a good answer, which closes a half-open breaker. It reports
+// whether it did: an answer to a request that began before the cooldown does not
+// end it.
+func (h *health) succeed(now time.Time) bool {
+	if h.streak.Load() != 0 {
+		h.streak.Store(0)
+	}
+	if until := h.until.Load(); until == 0 || now.UnixNano() < until {
 		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	halfOpen := !h.until.IsZero()
-	h.probing = time.Time{}
+	h.close()
+	return true
+}
+
+func (h *health) close() {
+	h.until.Store(0)
+	h.fails, h.lease, h.cause = h.fails[:0], time.Time{}, ""
+}
+
+// fail counts a failure and reports whether it begins a cooldown. frequent says
+// that failures are a considerable share of the deployment's attempts.
+func (h *health) fail(now time.Time, o Outcome, p HealthPolicy, frequent bool) bool {
+	streak := h.streak.Add(1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	until := h.until.Load()
+	if now.UnixNano() < until {
+		return h.prolong(now, o, p)
+	}
+	h.lease = time.Time{}
 	h.fails = append(h.fails, now)
-	for len(h.fails) > max(p.AllowedFails, 1) || len(h.fails) > 0 && now.Sub(h.fails[0]) > p.Window {
+	for len(h.fails) > max(p.AllowedFails, 1) || now.Sub(h.fails[0]) > p.Window {
 		h.fails = h.fails[1:]
 	}
-	if !halfOpen && !coolsAtOnce(f.Status) && len(h.fails) < p.AllowedFails {
+	allowed := int64(max(p.AllowedFails, 1))
+	reached := int64(len(h.fails)) >= allowed && (streak >= allowed || frequent)
+	if until == 0 && !coolsAtOnce(o.Status) && !reached {
 		return false
 	}
 	pause := p.Cooldown
-	if f.RetryAfter > 0 {
-		pause = min(f.RetryAfter, p.MaxCooldown)
+	if o.RetryAfter > 0 {
+		pause = min(o.RetryAfter, p.MaxCooldown)
 	}
-	h.until, h.cause, h.fails = now.Add(pause), f.Reason, h.fails[:0]
+	h.open(now.Add(pause), o.Reason)
 	return true
+}
+
+// prolong takes in a failure of an attempt that was running when the cooldown
+// began: it says nothing new, unless the provider asks for more time.
+func (h *health) prolong(now time.Time, o Outcome, p HealthPolicy) bool {
+	until := now.Add(min(o.RetryAfter, p.MaxCooldown))
+	if o.RetryAfter <= 0 || until.UnixNano() <= h.until.Load() {
+		return false
+	}
+	h.open(until, o.Reason)
+	return true
+}
+
+// open begins a cooldown; its end is kept in milliseconds, as a store has it.
+func (h *health) open(until time.Time, cause string) {
+	until = until.Truncate(time.Millisecond)
+	h.until.Store(until.UnixNano())
+	h.cause, h.fails, h.lease = cause, h.fails[:0], time.Time{}
 }
 
 // release ends a probe whose outcome says nothing about the deployment.
 func (h *health) release() {
+	if h.until.Load() == 0 {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.probing = time.Time{}
+	h.lease = time.Time{}
 }
 
-func (h *health) snapshot(now time.Time, window time.Duration) Health {
+// adopt takes over a cooldown that another replica has begun. One that ends
+// later here stays.
+func (h *health) adopt(until time.Time, cause string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Health{Until: h.until, Cause: h.cause, Cooling: now.Before(h.until)}
-	for _, t := range h.fails {
-		if now.Sub(t) <= window {
-			s.Fails++
-		}
+	if until.UnixNano() > h.until.Load() {
+		h.open(until, cause)
 	}
-	return s
+}
+
+// abandon ends a cooldown that was adopted and that its replica has ended: until
+// says which one.
+func (h *health) abandon(until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.until.Load() == until.UnixNano() {
+		h.close()
+	}
+}
+
+// cooldown is the end of the cooldown and the failure that began it; zero when
+// closed.
+func (h *health) cooldown() (until time.Time, cause string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.until.Load(); n != 0 {
+		until = time.Unix(0, n)
+	}
+	return until, h.cause
 }
 
 // coolsAtOnce lists the answers after which asking again soon cannot help: no
@@ -129,5 +209,5 @@ func coolsAtOnce(status int) bool {
 // countsAgainstHealth reports whether a failure is the deployment's and not the
 // client's.
 func countsAgainstHealth(status int) bool {
-	return status == 0 || status >= 500 || status == http.StatusRequestTimeout || coolsAtOnce(status)
+	return status < 300 || status >= 500 || status == http.StatusRequestTimeout || coolsAtOnce(status)
 }

@@ -48,7 +48,7 @@ func (r *Router) fixedOrder(call *Call, stages []target, first *Deployment) []fi
 			group = slices.DeleteFunc(group, func(d *Deployment) bool { return d == first })
 			group = slices.Insert(group, 0, first)
 		}
-		for n := range 1 + r.retries(call, t) {
+		for n := range min(1+r.retries(call, t), maxAttempts) {
 			if len(hops) < maxAttempts {
 				hops = append(hops, fixedHop{group[n%len(group)], i})
 			}
@@ -100,17 +100,13 @@ func (r *Router) PlanFixed(call *Call) (*Plan, error) {
 	return p, nil
 }
 
-// fixedNext reports whether Envoy may go on to the next hop of a fixed order
-// after attempt n failed in this way: it cannot be told to skip one.
-func (p *Plan) fixedNext(n int, verdict Verdict) bool {
+// fixedNext says whether Envoy may go on to the next hop of a fixed order after
+// attempt n failed in this way: it cannot be told to skip one. named says that a
+// retry policy wants another try.
+func (p *Plan) fixedNext(n int, verdict Verdict, named bool) Next {
 	if n >= len(p.Hops) {
-		return false
+		return Next{}
 	}
-	switch verdict {
-	case RetryAny:
-		return true
-	case RetryOther:
-		return p.Hops[n].Deployment != p.Hops[n-1].Deployment
-	}
-	return false
+	other := p.Hops[n].Deployment != p.Hops[n-1].Deployment
+	return Next{Retry: verdict == RetryAny || verdict == RetryOther && other || named && verdict != RetryOther}
 }

@@ -8,15 +8,36 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
-// Call is what routing must know of one request.
+// Call is what routing must know of one request. It serves one Plan and is not
+// safe for concurrent use.
 type Call struct {
-	Request *chat.Request
-	Tags    []string
+	Request  *chat.Request
+	Received time.Time // when its time began to run; zero: when it is planned
+	Tags     []string
 
 	NumRetries       *int     // num_retries of the request; nil: as configured
 	Fallbacks        []string // fallbacks of the request, before the configured ones
 	DisableFallbacks bool
 	Timeout          time.Duration // one attempt, of the request; 0: as configured
+	StreamTimeout    time.Duration // the same when it streams; 0: Timeout
+
+	text int // bytes of message text, plus 1; 0: not counted yet
+}
+
+// timeout is the request's own time for one attempt; 0: as configured.
+func (c *Call) timeout() time.Duration {
+	if c.Request.Stream && c.StreamTimeout > 0 {
+		return c.StreamTimeout
+	}
+	return c.Timeout
+}
+
+// requestModel is the name asked for; a Call without a request has none.
+func (c *Call) requestModel() string {
+	if c.Request == nil {
+		return ""
+	}
+	return c.Request.Model
 }
 
 // Hop is one attempt of a plan, made or still to come.
@@ -29,6 +50,10 @@ type Hop struct {
 	// Again: the deployment was tried before in this request, so that a pause
 	// before this hop makes sense.
 	Again bool
+
+	stream  bool          // the request streams
+	hurried bool          // the client set the attempt's time
+	rest    time.Duration // the deployment cools so long still: wait for it
 }
 
 // Plan is the ordered attempts of one request. Hop i is attempt i+1 and is
@@ -38,6 +63,7 @@ type Plan struct {
 	Hops     []Hop
 	Attempts int           // cap on all attempts, fixed at the start: Envoy reads it once
 	Timeout  time.Duration // one attempt to its response headers: the largest of the plan
+	Deadline time.Time     // of all attempts together; zero: none
 
 	Name string // the name asked for, as the configuration spells it (an alias, a group, a wildcard)
 
@@ -45,46 +71,99 @@ type Plan struct {
 
 	call    *Call
 	targets []target // the cascade
-	barred  []*Deployment
+	barred  []bar
+	budget  *budget // of retries, shared by the requests for Name; nil: no bound
+
+	pool   []*Deployment // what candidates found last
+	opened bool          // a half-open one is among them
 }
 
-// target is one stage of a cascade: a model group, or a group whose deployments
-// are asked for another model.
-type target struct {
-	group []*Deployment
-	name  string
-	model string // "" is each deployment's own
+// bar keeps a deployment out of the rest of a plan: it would say the same again.
+type bar struct {
+	deployment *Deployment
+	target     int // only there, where it is asked for that model; everyTarget
+}
+
+const everyTarget = -1
+
+func (p *Plan) isBarred(d *Deployment, i int) bool {
+	return slices.ContainsFunc(p.barred, func(b bar) bool { return b.deployment == d && (b.target == i || b.target == everyTarget) })
 }
 
 // stage is where in the cascade planning stands.
 type stage struct {
-	target int
-	used   int // attempts planned or made on it
+	target  int
+	used    int // attempts planned or made on it
+	allowed int // attempts on it; 0: as configured
 }
 
 // extend plans the hops that follow the n attempts already made, from stage s on.
-func (r *Router) extend(p *Plan, n int, s stage) error {
+func (r *Router) extend(p *Plan, n int, s stage, now time.Time) error {
 	p.Hops = p.Hops[:n]
-	now := r.now()
 	for ; s.target < len(p.targets) && len(p.Hops) < p.Attempts; s = (stage{target: s.target + 1}) {
-		t := p.targets[s.target]
-		allowed := 1 + r.retries(p.call, t)
-		usable := r.usable(p, t, now)
-		fresh := slices.DeleteFunc(slices.Clone(usable), func(d *Deployment) bool { return p.tried(d, s.target) })
-		for ; s.used < allowed && len(usable) > 0 && len(p.Hops) < p.Attempts; s.used++ {
-			again := len(fresh) == 0
-			if again {
-				fresh = slices.Clone(usable)
-			}
-			i := r.strategy.Pick(lowestOrder(fresh))
-			d := lowestOrder(fresh)[i]
-			fresh = slices.DeleteFunc(fresh, func(x *Deployment) bool { return x == d })
-			if err := p.add(d, t, s.target, again); err != nil {
-				return err
-			}
+		if s.allowed == 0 {
+			s.allowed = 1 + r.retries(p.call, p.targets[s.target])
+		}
+		before := len(p.Hops)
+		if err := r.fill(p, n, s, now); err != nil {
+			return err
+		}
+		if len(p.Hops) == before && s.used == 0 && r.tooSmall(p, s.target) {
+			r.divert(p, s.target, ContextWindow)
 		}
 	}
 	return nil
+}
+
+// fill plans the hops of one stage. Each deployment that was not tried yet comes
+// once before any comes again, and none comes twice in a row while there is
+// another.
+func (r *Router) fill(p *Plan, n int, s stage, now time.Time) error {
+	t := p.targets[s.target]
+	pool := r.candidates(p, s.target, len(p.Hops) == n, now)
+	fresh := p.freshFirst(pool, s.target) // so many of the pool's front were not tried
+	for again := false; s.used < s.allowed && len(pool) > 0 && len(p.Hops) < p.Attempts; s.used++ {
+		if fresh == 0 {
+			again, fresh = true, max(len(pool)-1, 1)
+		}
+		i := r.strategy.Pick(p.call, pool[:lowestOrder(pool[:fresh])])
+		d := pool[i]
+		if err := p.add(d, t, s.target, again); err != nil {
+			return err
+		}
+		copy(pool[i:], pool[i+1:])
+		pool[len(pool)-1] = d
+		if fresh--; len(p.Hops) == n+1 && p.opened {
+			pool = closed(pool, now)
+			fresh = p.freshFirst(pool, s.target)
+		}
+	}
+	return nil
+}
+
+// freshFirst puts the deployments that this request has not tried on target i in
+// front, the last tried at the end, and returns how many were not tried.
+func (p *Plan) freshFirst(pool []*Deployment, i int) int {
+	if !slices.ContainsFunc(p.Hops, func(h Hop) bool { return h.Fallback == i }) {
+		return len(pool)
+	}
+	slices.SortStableFunc(pool, func(a, b *Deployment) int { return p.lastTry(a, i) - p.lastTry(b, i) })
+	n := 0
+	for n < len(pool) && p.lastTry(pool[n], i) == 0 {
+		n++
+	}
+	return n
+}
+
+// lastTry is the number of the last attempt of this request that used d on
+// target i; 0 when none did.
+func (p *Plan) lastTry(d *Deployment, i int) int {
+	for n := len(p.Hops); n > 0; n-- {
+		if h := &p.Hops[n-1]; h.Deployment == d && h.Fallback == i {
+			return n
+		}
+	}
+	return 0
 }
 
 // add appends one hop.
@@ -100,101 +179,20 @@ func (p *Plan) add(d *Deployment, t target, fallback int, again bool) error {
 	if model == "" {
 		model = d.Model
 	}
-	p.Hops = append(p.Hops, Hop{Deployment: d, Translator: speaker, Model: model, Group: t.name, Fallback: fallback, Again: again})
+	h := Hop{Deployment: d, Translator: speaker, Model: model, Group: t.name, Fallback: fallback, Again: again}
+	if p.call.Request != nil {
+		h.stream, h.hurried = p.call.Request.Stream, p.call.timeout() > 0
+	}
+	if cap(p.Hops) == 0 {
+		p.Hops = make([]Hop, 0, min(max(p.Attempts, 1), 8))
+	}
+	p.Hops = append(p.Hops, h)
 	return nil
 }
 
 // tried reports whether an attempt of this request on target i used d.
 func (p *Plan) tried(d *Deployment, i int) bool {
-	for _, h := range p.Hops {
-		if h.Deployment == d && h.Fallback == i {
-			return true
-		}
-	}
-	return false
-}
-
-// usable returns the deployments of a target that may be chosen now.
-func (r *Router) usable(p *Plan, t target, now time.Time) []*Deployment {
-	var usable []*Deployment
-	for _, d := range t.group {
-		if d.health.available(now) && !slices.Contains(p.barred, d) && supports(d, p.call) {
-			usable = append(usable, d)
-		}
-	}
-	return usable
-}
-
-func supports(d *Deployment, call *Call) bool {
-	return d.translator == nil || d.translator.Supports(call.Request.Endpoint)
-}
-
-// lowestOrder keeps the deployments with the smallest order. Those without one
-// come after all that have one.
-func lowestOrder(from []*Deployment) []*Deployment {
-	best := 0
-	for _, d := range from {
-		if d.Order > 0 && (best == 0 || d.Order < best) {
-			best = d.Order
-		}
-	}
-	if best == 0 {
-		return from
-	}
-	var out []*Deployment
-	for _, d := range from {
-		if d.Order == best {
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
-// retries is how many attempts may follow the first on a target.
-func (r *Router) retries(call *Call, t target) int {
-	if call.NumRetries != nil {
-		return max(*call.NumRetries, 0)
-	}
-	n := -1
-	for _, d := range t.group {
-		if d.NumRetries != nil {
-			n = max(n, *d.NumRetries)
-		}
-	}
-	if n >= 0 {
-		return n
-	}
-	return r.numRetries
-}
-
-// Failed notes that attempt n (1-based) failed in this way and plans what
-// follows it. It reports whether another attempt follows.
-func (r *Router) Failed(p *Plan, n int, verdict Verdict) bool {
-	if n < 1 || n > len(p.Hops) {
-		return false
-	}
-	if p.Fixed {
-		return p.fixedNext(n, verdict)
-	}
-	hop := p.Hops[n-1]
-	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, n)}
-	switch verdict {
-	case Stop:
-		p.Hops = p.Hops[:n]
-		return false
-	case RetryOther:
-		p.barred = append(p.barred, hop.Deployment)
-	case ContextWindow, ContentPolicy:
-		if !r.divert(p, hop, verdict) {
-			p.Hops = p.Hops[:n]
-			return false
-		}
-		s = stage{target: hop.Fallback + 1}
-	}
-	if err := r.extend(p, n, s); err != nil {
-		p.Hops = p.Hops[:n]
-	}
-	return len(p.Hops) > n
+	return slices.ContainsFunc(p.Hops, func(h Hop) bool { return h.Deployment == d && h.Fallback == i })
 }
 
 // usedOn counts the first n attempts that were made on target i.
@@ -206,31 +204,4 @@ func (p *Plan) usedOn(i, n int) int {
 		}
 	}
 	return used
-}
-
-// divert puts the fallbacks for a context-window or content-policy failure in
-// the place of what was to come, and reports whether there are any.
-func (r *Router) divert(p *Plan, hop Hop, verdict Verdict) bool {
-	if p.call.DisableFallbacks {
-		return false
-	}
-	special := r.contextWindow
-	if verdict == ContentPolicy {
-		special = r.contentPolicy
-	}
-	names := special[hop.Group]
-	if len(names) == 0 {
-		names = special["*"]
-	}
-	targets := p.targets[: hop.Fallback+1 : hop.Fallback+1]
-	for _, name := range names {
-		if name != hop.Group {
-			targets = append(targets, r.resolve(name)...)
-		}
-	}
-	if len(targets) == hop.Fallback+1 {
-		return false
-	}
-	p.targets = targets
-	return true
 }

@@ -53,15 +53,18 @@ func TestCascadeFollowsTheGroupWithItsRetries(t *testing.T) {
 }
 
 func TestFailureDecidesWhatFollows(t *testing.T) {
+	failed := func(status int, code string) Failure {
+		return Failure{Error: &upstream.Error{Status: status, Code: code}}
+	}
 	for name, tc := range map[string]struct {
-		verdict Verdict
+		failure Failure
 		want    []string
 	}{
-		"a failure that may pass goes on with the plan":            {RetryAny, []string{"a", "b", "a", "f", "f", "f"}},
-		"a deployment that will say the same again is left out":    {RetryOther, []string{"a", "b", "b", "f", "f", "f"}},
-		"the client's own error ends the plan":                     {Stop, []string{"a"}},
-		"a full context goes to its own fallbacks at once":         {ContextWindow, []string{"a", "big", "big", "big"}},
-		"a content-policy failure without fallbacks ends the plan": {ContentPolicy, []string{"a"}},
+		"a failure that may pass goes on with the plan":            {failed(500, ""), []string{"a", "b", "a", "f", "f", "f"}},
+		"a deployment that will say the same again is left out":    {failed(401, ""), []string{"a", "b", "b", "f", "f", "f"}},
+		"the client's own error ends the plan":                     {failed(400, ""), []string{"a"}},
+		"a full context goes to its own fallbacks at once":         {failed(400, upstream.CodeContextLength), []string{"a", "big", "big", "big"}},
+		"a content-policy failure without fallbacks ends the plan": {failed(400, upstream.CodeContentFilter), []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "m/a", "m/b", "f/f", "large/big")
@@ -71,7 +74,7 @@ func TestFailureDecidesWhatFollows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			more := w.Failed(p, 1, tc.verdict)
+			more := w.Failed(p, 1, tc.failure).Retry
 			if diff := cmp.Diff(tc.want, ids(p)); diff != "" {
 				t.Errorf("hops (-want +got):\n%s", diff)
 			}
@@ -84,54 +87,145 @@ func TestFailureDecidesWhatFollows(t *testing.T) {
 
 func TestCoolingDeploymentsArePassedOverAndOneProbeComesBack(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b")
-	a := Hop{Deployment: w.deployment("a")}
-	w.Report(&a, Failure{Status: 429, RetryAfter: 5 * time.Second, Reason: "429"})
-	p, err := w.Plan(call(t, "m"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"b", "b", "b"}, ids(p)); diff != "" {
+	w.fail("a", 429, 5*time.Second)
+	if diff := cmp.Diff([]string{"b", "b", "b"}, ids(w.plan(t, "m"))); diff != "" {
 		t.Errorf("while a cools (-want +got):\n%s", diff)
 	}
 	w.clock = w.clock.Add(5 * time.Second)
-	if p, _ = w.Plan(call(t, "m")); p.Hops[0].Deployment.ID != "a" {
-		t.Fatalf("after the cooldown the first choice is %s, want the probe of a", p.Hops[0].Deployment.ID)
+	if diff := cmp.Diff([]string{"a", "b", "b"}, ids(w.plan(t, "m"))); diff != "" {
+		t.Fatalf("after the cooldown one request probes a (-want +got):\n%s", diff)
 	}
-	if p, _ = w.Plan(call(t, "m")); p.Hops[0].Deployment.ID != "b" {
-		t.Errorf("while the probe runs the first choice is %s, want b", p.Hops[0].Deployment.ID)
+	if diff := cmp.Diff([]string{"b", "b", "b"}, ids(w.plan(t, "m"))); diff != "" {
+		t.Errorf("while the probe runs (-want +got):\n%s", diff)
 	}
-	w.Report(&a, Failure{Status: 500, Reason: "500"})
-	if !w.Health(a.Deployment).Cooling {
+	w.fail("a", 500, 0)
+	if w.stateOf("a") != "cooling" {
 		t.Error("a failed probe did not cool the deployment again")
 	}
 	w.clock = w.clock.Add(10 * time.Second)
-	w.Answered(&a)
-	if h := w.Health(a.Deployment); h.Cooling || h.Fails != 0 {
-		t.Errorf("after a good answer health = %+v", h)
+	w.Answered(w.hop("a"), time.Second)
+	if w.stateOf("a") != "healthy" {
+		t.Errorf("after a good answer a is %s", w.stateOf("a"))
 	}
 }
 
-func TestTheNthFailureWithinTheWindowCools(t *testing.T) {
+func TestAProbeThatNeverBeginsGivesWayToTheNext(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b")
-	a := Hop{Deployment: w.deployment("a")}
-	for i, gap := range []time.Duration{0, 50 * time.Second, 20 * time.Second} {
-		w.clock = w.clock.Add(gap)
-		w.Report(&a, Failure{Status: 500, Reason: "500"})
-		if w.Health(a.Deployment).Cooling {
-			t.Fatalf("failure %d cooled although the first is out of the window", i+1)
-		}
+	w.fail("a", 429, 5*time.Second)
+	w.clock = w.clock.Add(5 * time.Second)
+	w.plan(t, "m") // its attempt is never made
+	w.clock = w.clock.Add(claimTime)
+	if got := w.plan(t, "m").Hops[0].Deployment.ID; got != "a" {
+		t.Errorf("the first choice is %s, want the probe of a", got)
 	}
-	w.Report(&a, Failure{Status: 0, Reason: "reset"})
-	if !w.Health(a.Deployment).Cooling {
-		t.Error("the third failure within the window did not cool")
+}
+
+func TestWhenADeploymentCools(t *testing.T) {
+	type failure struct {
+		after  time.Duration
+		status int // 200: a good answer
+	}
+	for name, tc := range map[string]struct {
+		happened []failure
+		want     string
+	}{
+		"the third failure within the window cools":             {[]failure{{0, 500}, {30 * time.Second, 500}, {29 * time.Second, 0}}, "cooling"},
+		"two failures do not":                                   {[]failure{{0, 500}, {0, 500}}, "healthy"},
+		"a failure out of the window no longer counts":          {[]failure{{0, 500}, {50 * time.Second, 500}, {20 * time.Second, 500}}, "healthy"},
+		"a quota cools at once":                                 {[]failure{{0, 429}}, "cooling"},
+		"a key that does not work cools at once":                {[]failure{{0, 401}}, "cooling"},
+		"a forbidden one too":                                   {[]failure{{0, 403}}, "cooling"},
+		"a model that is not there too":                         {[]failure{{0, 404}}, "cooling"},
+		"the client's own errors never cool":                    {[]failure{{0, 400}, {0, 422}, {0, 413}, {0, 400}}, "healthy"},
+		"failures among good answers cool when they are many":   {[]failure{{0, 500}, {0, 200}, {0, 500}, {0, 200}, {0, 500}}, "cooling"},
+		"an answer to an earlier request ends no cooldown":      {[]failure{{0, 429}, {0, 200}}, "cooling"},
+		"an answer after the cooldown ends it":                  {[]failure{{0, 429}, {10 * time.Second, 200}}, "healthy"},
+		"nobody has probed it yet when its time is up":          {[]failure{{0, 429}, {10 * time.Second, 400}}, "probing"},
+		"a request timeout of the provider counts as a failure": {[]failure{{0, 408}, {0, 408}, {0, 408}}, "cooling"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "m/a", "m/b")
+			for _, f := range tc.happened {
+				w.clock = w.clock.Add(f.after)
+				if f.status != 200 {
+					w.fail("a", f.status, 0)
+					continue
+				}
+				w.Begin(w.hop("a"))
+				w.Answered(w.hop("a"), time.Second)
+				w.Done(w.hop("a"), Outcome{Status: 200})
+			}
+			if got := w.stateOf("a"); got != tc.want {
+				t.Errorf("a is %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestFewFailuresAmongManyAnswersDoNotCool(t *testing.T) {
+	w := newWorld(t, "m/a", "m/b")
+	for i := range 200 {
+		if i%40 == 0 {
+			w.fail("a", 500, 0)
+			continue
+		}
+		w.Begin(w.hop("a"))
+		w.Answered(w.hop("a"), time.Second)
+		w.Done(w.hop("a"), Outcome{Status: 200})
+	}
+	if got := w.stateOf("a"); got != "healthy" {
+		t.Errorf("5 failures among 200 answers: %s, want healthy", got)
+	}
+	for range 3 {
+		w.fail("a", 500, 0)
+	}
+	if got := w.stateOf("a"); got != "cooling" {
+		t.Errorf("3 failures in a row: %s, want cooling", got)
+	}
+}
+
+func TestADeploymentsOwnSettingsCoolIt(t *testing.T) {
+	w := newWorld(t, "m/a", "m/b")
+	one, long := 1, time.Hour
+	w.deployment("a").allowedFails, w.deployment("a").cooldown = &one, &long
+	w.fail("a", 500, 0)
+	if s := w.State(w.deployment("a")); s.Health != "cooling" || s.Until.Sub(w.clock) != time.Hour || s.Cause != "scripted" {
+		t.Errorf("state = %+v", s)
+	}
+	never := time.Duration(0)
+	w.deployment("b").cooldown = &never
+	w.fail("b", 429, time.Minute)
+	if w.stateOf("b") != "healthy" {
+		t.Error("a deployment with cooldown_time 0 cooled")
+	}
+}
+
+func TestFailuresThatAreNotTheDeploymentsDoNotCount(t *testing.T) {
+	w := newWorld(t, "m/a", "m/b")
+	for range 5 {
+		renamed := w.hop("a")
+		renamed.Model = "made-up"
+		w.Begin(renamed)
+		w.Done(renamed, Outcome{Failed: true, Status: 404})
+		hurried := w.hop("a")
+		hurried.hurried = true
+		w.Begin(hurried)
+		w.Done(hurried, Outcome{Failed: true, TimedOut: true})
+		w.Begin(w.hop("a"))
+		w.Done(w.hop("a"), Outcome{}) // the client left
+	}
+	if got := w.stateOf("a"); got != "healthy" {
+		t.Errorf("a is %s", got)
+	}
+	if n := w.deployment("a").InFlight(); n != 0 {
+		t.Errorf("in flight: %d", n)
 	}
 }
 
 func TestALoneDeploymentIsNeverCooled(t *testing.T) {
 	w := newWorld(t, "m/a")
-	a := Hop{Deployment: w.deployment("a")}
 	for range 5 {
-		w.Report(&a, Failure{Status: 429, Reason: "429"})
+		w.fail("a", 429, 0)
 	}
 	if _, err := w.Plan(call(t, "m")); err != nil {
 		t.Errorf("Plan = %v, want the lone deployment", err)
@@ -140,10 +234,8 @@ func TestALoneDeploymentIsNeverCooled(t *testing.T) {
 
 func TestWhenAllCoolTheClientLearnsWhenToComeBack(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b")
-	for i, id := range []string{"a", "b"} {
-		h := Hop{Deployment: w.deployment(id)}
-		w.Report(&h, Failure{Status: 429, RetryAfter: time.Duration(7+i) * time.Second, Reason: "429"})
-	}
+	w.fail("a", 429, 8*time.Second)
+	w.fail("b", 429, 7*time.Second)
 	_, err := w.Plan(call(t, "m"))
 	var e *upstream.Error
 	if !errors.As(err, &e) || e.Status != 503 || e.Header.Get("retry-after") != "7" {
@@ -206,28 +298,6 @@ func TestFixedOrdersAreWhatPlanFixedFollows(t *testing.T) {
 	}
 }
 
-func TestShuffleFollowsTheWeights(t *testing.T) {
-	w := newWorld(t, "m/a", "m/b", "m/c")
-	w.deployment("a").Weight, w.deployment("b").Weight, w.deployment("c").Weight = 5, 3, 2
-	count := map[string]int{}
-	for i := range 1000 {
-		w.dice = (float64(i) + .5) / 1000
-		group := w.groups["m"]
-		count[group[w.strategy.Pick(group)].ID]++
-	}
-	if diff := cmp.Diff(map[string]int{"a": 500, "b": 300, "c": 200}, count); diff != "" {
-		t.Errorf("choices over an even spread of dice (-want +got):\n%s", diff)
-	}
-}
-
-func TestADeploymentWithoutAWeightGetsTheMean(t *testing.T) {
-	group := []*Deployment{{Weight: 500}, {Weight: 300}, {}}
-	fillWeights(group)
-	if group[2].Weight != 400 {
-		t.Errorf("weight = %v, want 400", group[2].Weight)
-	}
-}
-
 func TestRetryAfterReadsWhatProvidersSend(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
@@ -249,24 +319,32 @@ func TestRetryAfterReadsWhatProvidersSend(t *testing.T) {
 	}
 }
 
-func TestBackoffOnlyBeforeTheSameDeploymentAgain(t *testing.T) {
-	w := newWorld(t, "m/a", "m/b")
-	w.retryAfter, w.dice = 5*time.Second, 0
-	p, err := w.Plan(call(t, "m"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := w.Backoff(p, 1, nil, w.clock); got != 0 {
-		t.Errorf("before another deployment: %v, want none", got)
-	}
-	if got := w.Backoff(p, 2, nil, w.clock); got != 5*time.Second {
-		t.Errorf("before the same again: %v, want retry_after", got)
-	}
-	asked := upstream.Header{{Name: "retry-after-ms", Value: "1800"}}
-	if got := w.Backoff(p, 2, asked, w.clock); got != 2*time.Second {
-		t.Errorf("the provider asked for 1.8 s: %v, want 2s", got)
-	}
-	if got := w.Backoff(p, 3, nil, w.clock); got != 0 {
-		t.Errorf("after the last attempt: %v, want none", got)
+func TestPausesComeBeforeTheSameDeploymentOnly(t *testing.T) {
+	refused := &upstream.Error{Status: 500}
+	for name, tc := range map[string]struct {
+		after    int // attempts made
+		asked    time.Duration
+		deadline time.Duration // left; 0: none
+		want     Next
+	}{
+		"none before another deployment":                   {1, 0, 0, Next{Retry: true}},
+		"retry_after before the same again":                {2, 0, 0, Next{Retry: true, Pause: 5 * time.Second}},
+		"what the provider asks, in whole seconds":         {2, 1800 * time.Millisecond, 0, Next{Retry: true, Pause: 2 * time.Second}},
+		"none after the last attempt":                      {3, 0, 0, Next{}},
+		"no try when the deadline does not allow the wait": {2, 0, 7 * time.Second, Next{}},
+		"a try when the deadline does":                     {2, 0, 8 * time.Second, Next{Retry: true, Pause: 5 * time.Second}},
+		"no try when the provider asks for too much":       {2, 2 * time.Minute, 0, Next{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "m/a", "m/b")
+			w.retryAfter = 5 * time.Second
+			p := w.plan(t, "m")
+			if tc.deadline > 0 {
+				p.Deadline = w.clock.Add(tc.deadline)
+			}
+			if got := w.Failed(p, tc.after, Failure{Error: refused, Asked: tc.asked}); got != tc.want {
+				t.Errorf("next = %+v, want %+v", got, tc.want)
+			}
+		})
 	}
 }

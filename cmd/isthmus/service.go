@@ -54,7 +54,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gateways := extproc.NewGateways(metrics.New(registry), log)
 	gateways.Use(g.router, extproc.Settings{
-		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, RequestTimeout: g.config.Router.RequestTimeout,
+		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
 	})
 	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast()}
 	l, err := bind(at.Envoy)

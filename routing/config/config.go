@@ -73,7 +73,8 @@ type Deployment struct {
 	MockResponse         *string
 	InputCost            float64 // per token
 	OutputCost           float64
-	MaxInputTokens       int // 0: unknown
+	Priced               bool // a cost is given, even if it is 0
+	MaxInputTokens       int  // 0: unknown
 	Mode                 string
 
 	Defaults []upstream.Param // every other litellm_params member

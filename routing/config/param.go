@@ -94,8 +94,10 @@ func (e *entry) steering(f value) bool {
 		f.strings(&e.AllowedOpenAIParams)
 	case "input_cost_per_token":
 		f.float(&e.InputCost, 0)
+		e.Priced = true
 	case "output_cost_per_token":
 		f.float(&e.OutputCost, 0)
+		e.Priced = true
 	default:
 		return false
 	}
@@ -157,8 +159,10 @@ func (e *entry) info(f value) {
 		f.optionalInt(&e.AllowedFails, 0)
 	case "input_cost_per_token":
 		f.float(&e.InputCost, 0)
+		e.Priced = true
 	case "output_cost_per_token":
 		f.float(&e.OutputCost, 0)
+		e.Priced = true
 	default:
 		e.limit(f)
 	}

@@ -1,0 +1,69 @@
+package extproc
+
+import (
+	"sync"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+)
+
+// outlet sends the messages of one stream. A deadline sends beside the stream's
+// own goroutine, so sending takes a lock; after close nothing is sent.
+type outlet struct {
+	mu     sync.Mutex
+	stream extprocv3.ExternalProcessor_ProcessServer
+	closed bool
+}
+
+func (o *outlet) send(m *extprocv3.ProcessingResponse) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil
+	}
+	return o.stream.Send(m)
+}
+
+func (o *outlet) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+}
+
+// limit bounds the time of a streaming request to its response headers. Envoy's
+// own timer for a request (x-envoy-upstream-rq-timeout-ms) would cut a running
+// answer, so it serves only the requests that do not stream.
+func (s *requestStream) limit(plan *routing.Plan) {
+	if plan.Deadline.IsZero() || !s.exchange.request.Stream || s.out == nil {
+		return
+	}
+	s.timer = time.AfterFunc(time.Until(plan.Deadline), s.expire)
+}
+
+// expire ends a request whose time is up with an error, unless its answer has
+// begun. Envoy takes such an answer at any moment.
+func (s *requestStream) expire() {
+	x := s.exchange
+	x.mu.Lock()
+	if x.finished || x.outcome.status != 0 {
+		x.mu.Unlock()
+		return
+	}
+	e := x.lastError
+	if e == nil {
+		e = localFailure(0, totalTimeout)
+	}
+	x.refusedLocked(e)
+	attempts := len(x.attempts)
+	x.mu.Unlock()
+	x.failed(attempts, 0, totalTimeout, time.Now())
+	header := errorHeaders(e)
+	for _, f := range x.publicHeaders(0, nil) {
+		header.Set(f.Name, f.Value)
+	}
+	answer := immediate(e.Status, header, e.JSON(), "isthmus_deadline")
+	answer.DynamicMetadata = x.metadata().proto()
+	_ = s.out.send(answer) // when the stream is gone, so is the request
+}

@@ -1,0 +1,127 @@
+package extproc
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+)
+
+// healthReport is the body of GET /health on the admin port.
+type healthReport struct {
+	Deployments []deploymentState `json:"deployments"`
+	LeftOut     []leftOut         `json:"left_out"`
+}
+
+// deploymentState is what a deployment is doing. Usage is that of the last 60 s.
+type deploymentState struct {
+	ID       string `json:"id"`
+	Group    string `json:"model_group"`
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	State    string `json:"state"` // healthy, cooling or probing
+	InFlight int64  `json:"in_flight"`
+
+	FirstByte float64 `json:"latency_first_byte_ms,omitzero"` // weighted means
+	Total     float64 `json:"latency_total_ms,omitzero"`
+	PerToken  float64 `json:"latency_per_token_ms,omitzero"`
+
+	Requests int64 `json:"requests_last_minute"`
+	Tokens   int64 `json:"tokens_last_minute"`
+	Failures int64 `json:"failures_last_minute"`
+	RPM      int64 `json:"rpm,omitzero"`
+	TPM      int64 `json:"tpm,omitzero"`
+
+	Until string `json:"cooldown_until,omitzero"` // RFC 3339
+	Cause string `json:"cooldown_cause,omitzero"`
+}
+
+// leftOut is a deployment of the configuration that is not served.
+type leftOut struct {
+	Group  string `json:"model_group"`
+	Reason string `json:"reason"`
+}
+
+func (g *Gateway) deploymentStates() []byte {
+	report := healthReport{Deployments: []deploymentState{}, LeftOut: []leftOut{}}
+	for _, d := range g.router.Deployments() {
+		report.Deployments = append(report.Deployments, stateOf(d, g.router.State(d)))
+	}
+	for _, l := range g.router.LeftOut() {
+		report.LeftOut = append(report.LeftOut, leftOut(l))
+	}
+	return document(report)
+}
+
+func stateOf(d *routing.Deployment, now routing.State) deploymentState {
+	s := deploymentState{
+		ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: now.Health, InFlight: now.InFlight,
+		FirstByte: inMilliseconds(now.FirstByte), Total: inMilliseconds(now.Total), PerToken: inMilliseconds(now.PerToken),
+		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM, Cause: now.Cause,
+	}
+	if !now.Until.IsZero() {
+		s.Until = now.Until.UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
+// inMilliseconds keeps microseconds.
+func inMilliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// modelInfo is GET /model/info as LiteLLM shapes it, without anything that
+// identifies an account: no keys, no addresses.
+type modelInfo struct {
+	Name   string      `json:"model_name"`
+	Params modelParams `json:"litellm_params"`
+	Info   modelFacts  `json:"model_info"`
+}
+
+type modelParams struct {
+	Model  string   `json:"model"`
+	RPM    int64    `json:"rpm,omitzero"`
+	TPM    int64    `json:"tpm,omitzero"`
+	Weight float64  `json:"weight"`
+	Order  int      `json:"order,omitzero"`
+	Tags   []string `json:"tags,omitzero"`
+}
+
+type modelFacts struct {
+	ID             string          `json:"id"`
+	FromDatabase   bool            `json:"db_model"` // never: LiteLLM's clients read it
+	Provider       string          `json:"litellm_provider"`
+	Mode           string          `json:"mode,omitzero"`
+	MaxInputTokens int             `json:"max_input_tokens,omitzero"`
+	InputCost      *float64        `json:"input_cost_per_token"`
+	OutputCost     *float64        `json:"output_cost_per_token"`
+	State          deploymentState `json:"isthmus_state"`
+}
+
+func (g *Gateway) modelInfo() []byte {
+	data := []modelInfo{}
+	for _, d := range g.router.Deployments() {
+		m := modelInfo{
+			Name:   d.Group,
+			Params: modelParams{Model: d.Provider + "/" + d.Model, RPM: d.RPM, TPM: d.TPM, Weight: d.Weight, Order: d.Order, Tags: d.Tags},
+			Info: modelFacts{
+				ID: d.ID, Provider: d.Provider, Mode: d.Mode, MaxInputTokens: d.MaxInputTokens, State: stateOf(d, g.router.State(d)),
+			},
+		}
+		if d.Priced {
+			m.Info.InputCost, m.Info.OutputCost = &d.InputCost, &d.OutputCost
+		}
+		data = append(data, m)
+	}
+	return document(struct {
+		Data []modelInfo `json:"data"`
+	}{data})
+}
+
+// document writes a value of strings and numbers, which cannot fail.
+func document(v any) []byte {
+	body, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return []byte(`{}`)
+	}
+	return body
+}

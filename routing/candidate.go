@@ -1,0 +1,165 @@
+package routing
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Room says whether a deployment's own limits (rpm, tpm, parallel requests)
+// leave room for one request more. It only looks: reserving is for whoever sends
+// the attempt.
+type Room interface {
+	// Wait is 0 when the deployment can take a request of about this many
+	// tokens now, else how long until it can.
+	Wait(deployment string, tokens int64) time.Duration
+}
+
+// candidates fills p.pool with the deployments of target i that may be chosen
+// now, lowest order not yet regarded. A half-open one may be chosen only for
+// the attempt that comes next: one that is planned for later may never be made.
+func (r *Router) candidates(p *Plan, i int, next bool, now time.Time) []*Deployment {
+	t := p.targets[i]
+	rule := r.tags.rule(p.call.Tags, t.group)
+	pool := p.pool[:0]
+	p.opened = false
+	for _, d := range t.group {
+		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isBarred(d, i) {
+			continue
+		}
+		switch d.health.phase(now) {
+		case cooling, probing:
+			continue
+		case halfOpen:
+			p.opened = true
+		}
+		if r.room != nil && r.room.Wait(d.ID, p.call.Tokens()) > 0 {
+			continue
+		}
+		pool = append(pool, d)
+	}
+	p.pool = pool
+	if !next && p.opened {
+		return closed(pool, now)
+	}
+	return pool
+}
+
+// closed takes the half-open deployments out of a pool, unless it has no others.
+func closed(pool []*Deployment, now time.Time) []*Deployment {
+	half := func(d *Deployment) bool { return d.health.phase(now) != healthy }
+	if !slices.ContainsFunc(pool, func(d *Deployment) bool { return !half(d) }) {
+		return pool
+	}
+	return slices.DeleteFunc(pool, half)
+}
+
+func supports(d *Deployment, call *Call) bool {
+	return d.translator == nil || d.translator.Supports(call.Request.Endpoint)
+}
+
+// lowestOrder puts the deployments with the smallest order in front and returns
+// how many they are. Those without one come after all that have one.
+func lowestOrder(from []*Deployment) int {
+	best := 0
+	for _, d := range from {
+		if d.Order > 0 && (best == 0 || d.Order < best) {
+			best = d.Order
+		}
+	}
+	if best == 0 {
+		return len(from)
+	}
+	n := 0
+	for i, d := range from {
+		if d.Order == best {
+			copy(from[n+1:i+1], from[n:i])
+			from[n] = d
+			n++
+		}
+	}
+	return n
+}
+
+// obstacles are why the deployments of a cascade cannot be chosen.
+type obstacles struct {
+	unsupported, untagged, tooSmall, resting, full int
+
+	rest, wait time.Duration // the soonest end of a rest, and of a limit's wait
+}
+
+func (o *obstacles) note(r *Router, p *Plan, t target, now time.Time) {
+	rule := r.tags.rule(p.call.Tags, t.group)
+	for _, d := range t.group {
+		switch {
+		case !supports(d, p.call):
+			o.unsupported++
+		case !rule.allows(d):
+			o.untagged++
+		case !r.fits(d, p.call):
+			o.tooSmall++
+		case d.health.phase(now) != healthy:
+			o.resting++
+			until, _ := d.health.cooldown()
+			o.rest = sooner(o.rest, until.Sub(now))
+		case r.room != nil:
+			o.full++
+			o.wait = sooner(o.wait, r.room.Wait(d.ID, p.call.Tokens()))
+		}
+	}
+}
+
+func sooner(a, b time.Duration) time.Duration {
+	if b = max(b, time.Millisecond); a == 0 {
+		return b
+	}
+	return min(a, b)
+}
+
+// unavailable is the error when no deployment of the cascade may be chosen.
+func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
+	var o obstacles
+	for _, t := range p.targets {
+		o.note(r, p, t, now)
+	}
+	name := p.call.Request.Model
+	switch {
+	case o.full > 0 && o.resting == 0:
+		seconds := wholeSeconds(o.wait)
+		return &upstream.Error{
+			Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
+			Message: "the limits of every deployment of `" + name + "` are reached; try again in " + seconds + " s",
+			Header:  upstream.Header{{Name: "retry-after", Value: seconds}},
+		}
+	case o.full+o.resting > 0:
+		wait := o.rest
+		if o.full > 0 {
+			wait = sooner(wait, o.wait)
+		}
+		return unservable("every deployment of `"+name+"` is cooling down after failures; try again in "+wholeSeconds(wait)+" s", "no_deployment_available", wait)
+	case o.tooSmall > 0:
+		return &upstream.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "messages", Code: upstream.CodeContextLength,
+			Message: "the messages exceed the context window of every deployment of `" + name + "`"}
+	case o.untagged > 0:
+		return &upstream.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "tags", Code: "no_deployment_for_tags",
+			Message: "no deployment of `" + name + "` carries the tags of the request"}
+	}
+	return upstream.BadRequest("model", "the model `"+name+"` does not support "+string(p.call.Request.Endpoint))
+}
+
+// unservable is a 503 with the time to come back; 0: nobody knows.
+func unservable(message, code string, wait time.Duration) *upstream.Error {
+	e := &upstream.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: code, Message: message}
+	if wait > 0 {
+		e.Header = upstream.Header{{Name: "retry-after", Value: wholeSeconds(wait)}}
+	}
+	return e
+}
+
+// wholeSeconds rounds up: who comes back too early is refused again.
+func wholeSeconds(d time.Duration) string {
+	return strconv.Itoa(int(max(ceilSecond(d), time.Second) / time.Second))
+}

@@ -1,0 +1,28 @@
+// Package routing decides which deployment serves a request, which one follows
+// when that fails, and when. It moves no bytes and knows nothing of Envoy's
+// messages: package extproc asks it and tells it what happened.
+//
+// # A plan, step by step
+//
+//  1. The name asked for becomes a cascade of stages (resolve.go, cascade.go): a
+//     model group, the entries of an alias, then the fallbacks.
+//  2. Each stage's deployments are filtered (candidate.go, tags.go, window.go):
+//     those that speak the endpoint, are healthy, have room in their limits,
+//     carry the request's tags and can hold its prompt; of these, the lowest
+//     order.
+//  3. The strategy chooses among what is left, attempt by attempt (strategy.go
+//     and one file per strategy), until the stage's retries are used up
+//     (policy.go); then the next stage follows. The result is the Plan (plan.go).
+//  4. extproc says Begin and Done for each attempt (outcome.go). That feeds the
+//     health of the deployment (health.go), its speed (latency.go) and its usage
+//     (meter.go), which the strategies read.
+//  5. When an attempt fails, Failed judges (verdict.go) and plans what follows
+//     (retry.go), within the retry budget (budget.go), the deadline, and with a
+//     pause where one helps (backoff.go).
+//
+// Cooldowns are shared with other replicas, when there is a store, by a Sharer
+// (share.go): never on a request's path.
+//
+// A Router's configuration never changes. What changes is held in atomics, or
+// under small locks that no choice among deployments takes.
+package routing

@@ -1,0 +1,128 @@
+package routing
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+)
+
+// Outcome is how an attempt ended.
+type Outcome struct {
+	Failed bool // it gave the client nothing, or not the whole answer
+	// Status is that of the provider's answer; 0 when none came. An attempt
+	// that neither failed nor has a status says nothing about its deployment:
+	// the client left before the answer.
+	Status     int
+	TimedOut   bool          // no answer came within the attempt's time
+	RetryAfter time.Duration // what the provider asked for; 0 when nothing
+	Reason     string        // of a failure: short, for logs and the health report
+
+	Total              time.Duration // from the attempt's begin to its end
+	Prompt, Completion int64         // tokens, as far as known
+}
+
+// Begin notes that the attempt of a hop starts. Each Begin has one Done.
+func (r *Router) Begin(h *Hop) {
+	now := r.now()
+	d := h.Deployment
+	d.inFlight.Add(1)
+	d.meter.add(now, Used{Requests: 1})
+	d.health.begin(now)
+}
+
+// Answered notes that good response headers came, this long after the attempt
+// began. It may be left out, and comes before Done: what it tells is worth
+// knowing before a long answer ends.
+func (r *Router) Answered(h *Hop, firstByte time.Duration) {
+	now := r.now()
+	d := h.Deployment
+	if d.health.succeed(now) {
+		r.announce(change{store.Cooldown{Deployment: d.ID}})
+	}
+	if h.stream {
+		d.pace.firstByte.add(firstByte.Seconds(), now)
+	}
+}
+
+// Done notes how the attempt of a hop ended: it gives back what Begin took and
+// tells health, pace and usage. It is called once per Begin, the moment the end
+// is known, for every attempt of a cascade.
+func (r *Router) Done(h *Hop, o Outcome) {
+	now := r.now()
+	d := h.Deployment
+	d.inFlight.Add(-1)
+	used := Used{Tokens: o.Prompt + o.Completion}
+	switch {
+	case o.Failed && r.blames(h, o):
+		used.Failures = 1
+		d.meter.add(now, used)
+		d.pace.failed(now, o.Total)
+		r.cool(d, o, now)
+		return
+	case o.Failed || o.Status == 0:
+		d.health.release()
+	default:
+		used.Ended = 1
+		if !h.stream {
+			d.pace.answered(now, o.Total, o.Completion)
+		}
+	}
+	if used != (Used{}) {
+		d.meter.add(now, used)
+	}
+}
+
+// blames reports whether a failure speaks against the deployment, and not
+// against the request.
+func (r *Router) blames(h *Hop, o Outcome) bool {
+	switch {
+	case o.TimedOut && h.hurried: // by the client's own timeout
+		return false
+	case o.Status == http.StatusNotFound && h.Model != h.Deployment.Model:
+		return false // a model name that the request or a fallback made up
+	}
+	return countsAgainstHealth(o.Status)
+}
+
+// frequentFailures is the share of a minute's attempts above which failures
+// cool a deployment even when good answers come between them.
+const frequentFailures = 0.1
+
+// cool counts a failure against a deployment's health. One that is its group's
+// only one is never cooled: the provider's own error is worth more to the client
+// than a 503 of ours.
+func (r *Router) cool(d *Deployment, o Outcome, now time.Time) {
+	p := r.policy(d)
+	if d.alone || p.Cooldown <= 0 {
+		d.health.release()
+		return
+	}
+	used := d.meter.used(now)
+	frequent := float64(used.Failures) >= frequentFailures*float64(used.Requests)
+	if d.health.fail(now, o, p, frequent) {
+		until, cause := d.health.cooldown()
+		r.announce(change{store.Cooldown{Deployment: d.ID, Until: until, Cause: cause}})
+	}
+}
+
+// policy is the health policy of a deployment.
+func (r *Router) policy(d *Deployment) HealthPolicy {
+	p := r.health
+	if d.allowedFails != nil {
+		p.AllowedFails = *d.allowedFails
+	}
+	if d.cooldown != nil {
+		p.Cooldown = *d.cooldown
+	}
+	return p
+}
+
+// used is how much a deployment was used in the last minute, here or by all
+// replicas.
+func (r *Router) used(d *Deployment) Used {
+	if r.usage != nil {
+		return r.usage.Used(d.ID)
+	}
+	return d.meter.used(r.now())
+}

@@ -1,0 +1,136 @@
+package routing
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Failure is one failed attempt, as far as what follows it goes.
+type Failure struct {
+	Error    *upstream.Error // what the provider said; nil: no answer came
+	TimedOut bool            // no answer came, for the time was up
+	Asked    time.Duration   // how long the provider asks to be left alone; 0: it does not say
+}
+
+// Next is what follows a failed attempt.
+type Next struct {
+	Retry bool
+	Pause time.Duration // before the next attempt; whole seconds
+}
+
+// Failed plans what follows attempt n (1-based), which failed in this way. When
+// nothing does, the plan ends with that attempt. It is called after Done, so
+// that the deployment is cooled before the next one is chosen.
+func (r *Router) Failed(p *Plan, n int, f Failure) Next {
+	if n < 1 || n > len(p.Hops) {
+		return Next{}
+	}
+	now := r.now()
+	next := r.replan(p, n, f, now)
+	if next.Retry && !r.may(p, next.Pause, now) {
+		next = Next{}
+	}
+	if !next.Retry && !p.Fixed {
+		p.Hops = p.Hops[:n]
+	}
+	return next
+}
+
+// Lost is Failed for an attempt that got no answer (refused, reset, timed out):
+// Envoy has taken the next hop of the plan already. It reports whether that one
+// may be made.
+func (r *Router) Lost(p *Plan, n int) bool {
+	return n >= 1 && n < len(p.Hops) && r.may(p, 0, r.now())
+}
+
+// may reports whether deadline and budget allow another attempt after a pause.
+func (r *Router) may(p *Plan, pause time.Duration, now time.Time) bool {
+	if !p.Deadline.IsZero() && !now.Add(envoyPause(pause)).Before(p.Deadline) {
+		return false
+	}
+	return p.budget == nil || p.budget.take(now)
+}
+
+// replan puts the hops that follow attempt n into the plan.
+func (r *Router) replan(p *Plan, n int, f Failure, now time.Time) Next {
+	verdict := Judge(f.Error)
+	hop := &p.Hops[n-1]
+	allowed, named := r.retriesAfter(p.call, hop, classOf(f.Error, f.TimedOut))
+	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, n), allowed: 1 + allowed}
+	if p.Fixed {
+		return p.fixedNext(n, verdict, named && s.used < s.allowed)
+	}
+	retried := named && s.used < s.allowed
+	switch {
+	case verdict == RetryOther:
+		p.barred = append(p.barred, bar{hop.Deployment, barredFrom(hop, f.Error)})
+	case retried || verdict == RetryAny:
+	case verdict == Stop:
+		return Next{}
+	case !r.divert(p, hop.Fallback, verdict):
+		return Next{}
+	default:
+		s = stage{target: hop.Fallback + 1}
+	}
+	return r.follow(p, n, s, f, now)
+}
+
+// barredFrom says where a deployment that failed need not be asked again: a key
+// that does not work is none anywhere, a model that is not there or not allowed
+// says nothing about another model of the same provider.
+func barredFrom(hop *Hop, e *upstream.Error) int {
+	if e.Status == http.StatusNotFound || e.Status == http.StatusForbidden {
+		return hop.Fallback
+	}
+	return everyTarget
+}
+
+// follow extends the plan from a stage on and says with which pause. Where the
+// pause before the same deployment would be too long, the next stage follows.
+func (r *Router) follow(p *Plan, n int, s stage, f Failure, now time.Time) Next {
+	for {
+		if err := r.extend(p, n, s, now); err != nil {
+			return Next{}
+		}
+		if len(p.Hops) == n && !r.awaitHealth(p, n, s, now) {
+			return Next{}
+		}
+		pause, ok := r.pause(p, n, f, now)
+		if ok && p.Hops[n].Deployment.health.claim(now, pause) {
+			return Next{Retry: true, Pause: pause}
+		}
+		if !ok || p.Hops[n].rest > 0 { // one request waits for it, no more
+			s = stage{target: p.Hops[n].Fallback + 1}
+		}
+		if s.target >= len(p.targets) || len(p.Hops) == n {
+			return Next{}
+		}
+	}
+}
+
+// awaitHealth plans the deployment of a stage that comes back first when nobody
+// is healthy and nothing else follows, and reports whether there is one.
+func (r *Router) awaitHealth(p *Plan, n int, s stage, now time.Time) bool {
+	if s.used >= s.allowed || s.target >= len(p.targets) || n >= p.Attempts {
+		return false
+	}
+	t := p.targets[s.target]
+	rule := r.tags.rule(p.call.Tags, t.group)
+	var chosen *Deployment
+	var soonest time.Time
+	for _, d := range t.group {
+		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isBarred(d, s.target) || d.health.phase(now) != cooling {
+			continue
+		}
+		if until, _ := d.health.cooldown(); chosen == nil || until.Before(soonest) {
+			chosen, soonest = d, until
+		}
+	}
+	if chosen == nil || p.add(chosen, t, s.target, true) != nil {
+		return false
+	}
+	p.Hops[n].rest = soonest.Sub(now)
+	return true
+}

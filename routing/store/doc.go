@@ -1,0 +1,2 @@
+// Package store keeps what several replicas share.
+package store
