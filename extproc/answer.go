@@ -8,6 +8,7 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
@@ -117,6 +118,17 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 		{Name: "x-litellm-call-id", Value: x.id},
 		{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
 		{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
+	}
+	if c := &x.caching; c.status != "" && x.outcome.entry == nil {
+		header = append(header, cache.Headers(c.status, c.key, nil, time.Time{})...)
+	}
+	if e := x.outcome.entry; e != nil {
+		header = append(header,
+			upstream.Field{Name: "x-isthmus-deployment", Value: e.Served.Deployment},
+			upstream.Field{Name: "x-litellm-model-id", Value: e.Served.Deployment},
+			upstream.Field{Name: "x-isthmus-model-group", Value: e.Served.Group},
+			upstream.Field{Name: "x-litellm-model-group", Value: e.Served.Group},
+		)
 	}
 	fallbacks := 0
 	if hop != nil {

@@ -37,7 +37,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 		e := localFailure(0, x.lastReason(n-1))
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
 	}
-	call, err := hop.Translator.Request(x.request)
+	call, err := hop.Translator.Request(x.asks(&hop))
 	if err != nil {
 		// This provider cannot do what the request asks. An answer from here is
 		// final; it is the client's to know.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -22,6 +23,8 @@ type exchange struct {
 	quiet   bool // a health probe
 
 	request *chat.Request // nil until the body was read
+	caller  string        // who asks, as far as it is known; ""
+	caching caching
 
 	mu        sync.Mutex
 	plan      *routing.Plan
@@ -51,6 +54,7 @@ type outcome struct {
 	status    int           // sent to the client; 0: no answer was seen
 	firstByte time.Duration // to the response headers
 	served    *routing.Hop  // who answered
+	entry     *cache.Entry  // or what the cache answered with
 	result    chat.Result
 	complete  bool // the answer was read to its end, or its body was not ours to read
 	failure   *upstream.Error

@@ -1,15 +1,18 @@
 package extproc
 
 import (
+	"crypto/sha256"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
+	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
 
 // Settings are what the request path needs besides routing. The zero value of
@@ -18,6 +21,9 @@ type Settings struct {
 	MasterKey secret.Text // zero: nobody is asked for a key
 	MaxBody   int64       // bytes; 0 = 100 MiB
 	Verbose   bool        // tell clients of each attempt, in a header
+	Cache     *cache.Cache
+	Tokens    *tokens.Counter // for answers without usage; nil: they stay without
+	MaxHold   time.Duration   // the longest that a request waits before its first attempt; 0 = 30 s
 }
 
 // Gateway is one configuration in force. An exchange keeps the Gateway it began
@@ -27,11 +33,24 @@ type Gateway struct {
 	auth    authenticator
 	maxBody int64
 	verbose bool
+	cache   *cache.Cache
+	traits  map[string]traits // by the names that clients ask for
+	tokens  *tokens.Counter
+	maxHold time.Duration
 	owner   *Gateways
+}
+
+// traits are what the cache must know of the deployments behind a name.
+type traits struct {
+	digest  [sha256.Size]byte // answers of another one are no answers
+	mixable bool              // embeddings of its deployments may stand in one answer
 }
 
 // defaultMaxBody is the limit of a request body in bytes.
 const defaultMaxBody = 100 << 20
+
+// defaultMaxHold is how long a request may be held before its first attempt.
+const defaultMaxHold = 30 * time.Second
 
 // Gateways holds the configuration in force and what outlives it: metrics, the
 // log and the draining state. It is safe for concurrent use.
@@ -54,9 +73,21 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) {
 	if s.MaxBody <= 0 {
 		s.MaxBody = defaultMaxBody
 	}
-	gs.current.Store(&Gateway{
+	if s.MaxHold <= 0 {
+		s.MaxHold = defaultMaxHold
+	}
+	g := &Gateway{
 		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
-	})
+		cache: s.Cache, tokens: s.Tokens, maxHold: s.MaxHold,
+	}
+	if s.Cache != nil {
+		g.traits = make(map[string]traits)
+		for _, name := range router.Names() {
+			targets := router.Targets(name)
+			g.traits[name] = traits{digest: cache.ConfigDigest(targets), mixable: cache.Mixable(targets)}
+		}
+	}
+	gs.current.Store(g)
 }
 
 // Current returns the configuration in force.

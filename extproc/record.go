@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -45,13 +47,32 @@ func (x *exchange) answered(n, status int, hop routing.Hop) {
 	}
 }
 
+// answeredFromCache notes that the client gets a stored answer.
+func (x *exchange) answeredFromCache(e *cache.Entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.outcome.status, x.outcome.firstByte = http.StatusOK, time.Since(x.started)
+	x.outcome.entry, x.outcome.result, x.outcome.complete = e, e.Result, true
+}
+
 // complete notes that the answer was read to its end.
 func (x *exchange) complete(result chat.Result) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.outcome.complete = true
 	x.outcome.result = result
-	x.outcome.failure = result.Failure
+	if e := result.Failure; e != nil {
+		x.outcome.failure = e
+	}
+}
+
+// counted notes what an answer turned out to have used after it ended.
+func (x *exchange) counted(result chat.Result) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	failure := x.outcome.result.Failure
+	x.outcome.result = result
+	x.outcome.result.Failure = failure
 }
 
 // failed notes that attempt n failed without a failure filter having said so.

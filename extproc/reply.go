@@ -2,10 +2,12 @@ package extproc
 
 import (
 	"strconv"
+	"time"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -109,6 +111,11 @@ func responseChunk(out []byte, unchanged bool, edit *headerEdit, md metadata) *e
 
 		DynamicMetadata: md.proto(),
 	}
+}
+
+// moreTime asks Envoy to wait longer for the answer to its current message.
+func moreTime(d time.Duration) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{OverrideMessageTimeout: durationpb.New(d)}
 }
 
 // passResponseTrailers lets trailers through.

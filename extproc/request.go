@@ -1,9 +1,11 @@
 package extproc
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -17,12 +19,14 @@ import (
 // and on the way back.
 type requestStream struct {
 	server   *Server
+	ctx      context.Context // ends with the stream
+	out      *outlet
 	carrier  carrier
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
 	response *responseReader // nil until the response headers came
-	out      *outlet
-	timer    *time.Timer // of the request's deadline; nil: none
+	timer    *time.Timer     // of the request's deadline; nil: none
+	extend   sync.Once       // the one extension of time that a message gets
 }
 
 func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
@@ -47,6 +51,8 @@ func (s *requestStream) close() {
 	}
 	if x := s.exchange; x != nil {
 		s.server.exchanges.drop(x)
+		s.count()
+		x.caching.ticket.Leave()
 		x.finish(time.Now())
 	}
 }
@@ -128,6 +134,9 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 		return s.refuse(asError(err))
 	}
 	call.Received = x.started
+	if answer := s.askCache(call); answer != nil {
+		return answer
+	}
 	plan, err := s.carrier.plan(x.gateway.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
@@ -149,7 +158,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 	var refused *upstream.Error
 	for len(plan.Hops) > 0 {
 		hop := plan.Hops[0]
-		call, err := hop.Translator.Request(x.request)
+		call, err := hop.Translator.Request(x.asks(&hop))
 		if err == nil {
 			x.begin(1, time.Now())
 			s.limit(plan)

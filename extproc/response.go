@@ -10,6 +10,7 @@ import (
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -17,8 +18,10 @@ import (
 
 // responseReader reads the body of the final answer.
 type responseReader struct {
+	hop     routing.Hop
 	decoder chat.Decoder
-	whole   bool // the body comes as one message and may still change the status
+	merge   *cache.Batch // stored embeddings that the answer must be merged with
+	whole   bool         // the body comes as one message and may still change the status
 	ended   bool
 }
 
@@ -69,20 +72,37 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		s.response = &responseReader{} // sound: nobody reads it
 		x.complete(chat.Result{})
 	default:
-		s.response = &responseReader{decoder: hop.Translator.Decoder(x.request, head)}
-		mode = modev3.ProcessingMode_STREAMED
-		stream := x.request.Stream
-		if !hop.Translator.Relays(x.request) {
-			s.response.whole = !stream
-			s.translatedHeaders(edit, stream)
-		} else if stream {
-			edit.drop("content-length")
-		}
-		if s.response.whole {
-			mode = modev3.ProcessingMode_BUFFERED
-		}
+		mode = s.read(head, hop, edit)
 	}
 	return responseHeaders(edit, mode, nil)
+}
+
+// read begins to read an answer and says how Envoy is to send it: piece by piece
+// where it can be relayed, whole where it must be rewritten.
+func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEdit) modev3.ProcessingMode_BodySendMode {
+	x := s.exchange
+	asked := x.asks(&hop)
+	r := &responseReader{hop: hop, decoder: hop.Translator.Decoder(asked, head)}
+	s.response = r
+	stream := x.request.Stream
+	if asked != x.request {
+		r.merge = x.caching.batch
+	}
+	switch {
+	case !hop.Translator.Relays(asked):
+		r.whole = !stream
+		s.translatedHeaders(edit, stream)
+	case r.merge != nil:
+		r.whole = true
+		edit.drop("content-length")
+	case stream:
+		edit.drop("content-length")
+	}
+	x.caching.keep(x.request, &hop, stream)
+	if r.whole {
+		return modev3.ProcessingMode_BUFFERED
+	}
+	return modev3.ProcessingMode_STREAMED
 }
 
 func statusOf(header upstream.Header) int {
@@ -132,6 +152,9 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.Processin
 	}
 	last := b.GetEndOfStream() || r.whole
 	out := r.decoder.Feed(b.GetBody(), last)
+	if !r.whole {
+		s.exchange.caching.feed(out)
+	}
 	if !last {
 		untouched := chat.Untouched(b.GetBody(), out)
 		if len(out) >= largeBody && !untouched {
@@ -139,29 +162,72 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.Processin
 		}
 		return responseChunk(out, untouched, nil, nil)
 	}
+	if r.whole {
+		return s.wholeBody(out)
+	}
+	s.end()
+	return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, s.exchange.metadata())
+}
+
+// end notes that the answer was read to its end.
+func (s *requestStream) end() chat.Result {
+	r := s.response
 	r.ended = true
 	result := r.decoder.Result()
 	s.exchange.complete(result)
-	metadata := s.exchange.metadata()
-	if !r.whole {
-		return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, metadata)
+	s.exchange.caching.store(&r.hop, result)
+	return result
+}
+
+// wholeBody answers the one message of a blocking answer that was rewritten. It
+// may have become an error: then its status changes too.
+func (s *requestStream) wholeBody(out []byte) *extprocv3.ProcessingResponse {
+	r, x := s.response, s.exchange
+	result := r.decoder.Result()
+	if result.Failure == nil && r.merge != nil {
+		merged, err := r.merge.Merge(out)
+		if err != nil {
+			result.Failure = &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer", Message: "the provider's answer is not what was asked for"}
+		}
+		out = merged
 	}
 	edit := &headerEdit{}
 	if e := result.Failure; e != nil {
 		out = e.JSON()
 		edit.put(":status", strconv.Itoa(e.Status))
+		r.ended = true
+		x.complete(result)
+		x.refused(e)
+		x.caching.ticket.Failed()
+	} else {
+		x.caching.feed(out)
+		s.end()
 	}
 	edit.put("content-length", strconv.Itoa(len(out)))
-	return responseChunk(out, false, edit, metadata)
+	return responseChunk(out, false, edit, x.metadata())
+}
+
+// count finds the usage of an answer that reported none, or that the client left
+// before its end. The client has its answer; nobody waits for this.
+func (s *requestStream) count() {
+	r, x := s.response, s.exchange
+	if r == nil || r.decoder == nil || x.gateway.tokens == nil {
+		return
+	}
+	result := r.decoder.Result()
+	if result.HasUsage && r.ended {
+		return
+	}
+	x.gateway.tokens.Estimate(r.hop.Model, x.asks(&r.hop), &result)
+	x.counted(result)
 }
 
 // responseTrailers ends a body that trailers follow.
 func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
 	answer := passResponseTrailers()
 	if r := s.response; r != nil && r.decoder != nil && !r.ended {
-		r.ended = true
-		r.decoder.Feed(nil, true)
-		s.exchange.complete(r.decoder.Result())
+		s.exchange.caching.feed(r.decoder.Feed(nil, true))
+		s.end()
 		answer.DynamicMetadata = s.exchange.metadata().proto()
 	}
 	return answer

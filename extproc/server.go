@@ -63,16 +63,13 @@ type processor interface {
 // Process serves one stream of one filter. A panic ends that stream with an
 // error, which Envoy turns into a 503 for its request, and nothing else.
 func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err error) {
-	p, name, err := s.processor(stream.Context())
+	out := &outlet{stream: stream}
+	p, name, err := s.processor(stream.Context(), out)
 	if err != nil {
 		return err
 	}
 	s.gateways.metrics.Stream(name)
-	out := &outlet{stream: stream}
 	defer out.close()
-	if r, ok := p.(*requestStream); ok {
-		r.out = out
-	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.Error("panic while serving a request", "filter", name, "cause", panicText(cause), "stack", string(debug.Stack()))
@@ -103,12 +100,12 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 	}
 }
 
-func (s *Server) processor(ctx context.Context) (processor, string, error) {
+func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {
 	md, _ := grpcmetadata.FromIncomingContext(ctx)
 	name := first(md, filterKey)
 	switch name {
 	case filterRequest:
-		return &requestStream{server: s, carrier: carrierOf(first(md, planKey))}, name, nil
+		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(first(md, planKey))}, name, nil
 	case filterRetry:
 		return &retryStream{server: s}, name, nil
 	case filterFailure:

@@ -88,7 +88,7 @@ func (r *Router) PlanFixed(call *Call) (*Plan, error) {
 	}
 	// The order's cluster was made from the configuration alone, so what a
 	// single request says about its cascade cannot be followed here.
-	p.Name = r.spelt(name)
+	p.Name = r.Spelt(name)
 	stages := r.cascade(&Call{}, r.resolve(name))
 	p.Fixed, p.targets, p.Hops = true, stages, nil
 	for _, h := range r.fixedOrder(&Call{}, stages, first.Deployment) {

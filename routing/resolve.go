@@ -1,8 +1,11 @@
 package routing
 
 import (
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // pattern is a model_name with "*", matched whole.
@@ -91,9 +94,9 @@ func (r *Router) resolveGroup(name string) []target {
 	return nil
 }
 
-// spelt is a requested name as the configuration has it: a name that only a
+// Spelt is a requested name as the configuration has it: a name that only a
 // wildcard covers is that wildcard.
-func (r *Router) spelt(name string) string {
+func (r *Router) Spelt(name string) string {
 	if _, ok := r.aliases[name]; ok {
 		return name
 	}
@@ -106,4 +109,35 @@ func (r *Router) spelt(name string) string {
 		}
 	}
 	return name
+}
+
+// Names are the names that Spelt may return for what can be served, hidden
+// aliases included.
+func (r *Router) Names() []string {
+	names := slices.Sorted(maps.Keys(r.aliases))
+	for name := range maps.Keys(r.groups) {
+		if _, ok := r.aliases[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Targets are what the deployments of a name's first stage are, as their
+// translators see them; none when there is no such name. They must not be
+// changed.
+func (r *Router) Targets(name string) []*upstream.Target {
+	stages := r.resolve(name)
+	if len(stages) == 0 {
+		return nil
+	}
+	out := make([]*upstream.Target, len(stages[0].group))
+	for i, d := range stages[0].group {
+		target := d.target
+		if m := stages[0].model; m != "" {
+			target.Model = m
+		}
+		out[i] = &target
+	}
+	return out
 }

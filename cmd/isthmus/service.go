@@ -29,9 +29,13 @@ type service struct {
 	admin    *http.Server
 	adminAt  net.Addr
 	failed   chan error // a listener that broke
+	with     *resources
 	closers  []func()
 	ballast  []byte // see newBallast
 }
+
+// flushTime is how long writing what is left may take at the end.
+const flushTime = 5 * time.Second
 
 // streamWorkers is how many goroutines serve streams again and again.
 const streamWorkers = 64
@@ -53,14 +57,20 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gateways := extproc.NewGateways(metrics.New(registry), log)
-	gateways.Use(g.router, extproc.Settings{
-		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
-	})
-	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast()}
 	l, err := bind(at.Envoy)
 	if err != nil {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
 	}
+	with, err := newResources(g.config, log)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	gateways.Use(g.router, extproc.Settings{
+		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
+		Cache: with.cache, Tokens: with.tokens, MaxHold: g.config.Limits.QueueTimeout,
+	})
+	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), with: with}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(extproc.Codec()),
 		grpc.MaxRecvMsgSize(int(g.config.MaxRequestBody)+messageRoom),
@@ -139,4 +149,7 @@ func (s *service) stop() {
 	for _, f := range s.closers {
 		f()
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	s.with.close(ctx)
 }

@@ -1,0 +1,141 @@
+package extproc
+
+import (
+	"net/http"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// caching is what a request has to do with the response cache. Stream 1 owns it.
+type caching struct {
+	status   cache.Status // "": there is no cache
+	key      cache.Key
+	ticket   *cache.Ticket   // nil: nobody waits for the answer, and it is not stored
+	batch    *cache.Batch    // embeddings, of which some are stored
+	recorder *cache.Recorder // of the answer; nil when it is not stored
+}
+
+// askCache answers a request from the cache, or returns nil: then the request
+// goes on, with a Ticket if its answer is worth storing. It may wait for an
+// identical request that is running.
+func (s *requestStream) askCache(call *routing.Call) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	c := x.gateway.cache
+	if c == nil {
+		return nil
+	}
+	controls, err := cache.ReadControls(x.request, s.header)
+	if err != nil {
+		return s.refuse(asError(err))
+	}
+	if x.caching.status = cache.Bypass; !c.Uses(x.request, controls) {
+		return nil
+	}
+	ctx, stop := s.hold()
+	defer stop()
+	var reply cache.Reply
+	scope := x.gateway.scope(x, call, controls, s.header)
+	if batch, ok := x.gateway.split(x.request, scope); ok {
+		x.caching.key, x.caching.batch = batch.Key(), batch
+		reply = c.AskBatch(ctx, batch, controls)
+	} else {
+		x.caching.key = c.Key(x.request, scope)
+		reply = c.Ask(ctx, x.caching.key, controls)
+	}
+	x.caching.status, x.caching.ticket = reply.Status, reply.Ticket
+	if reply.Entry == nil {
+		return nil
+	}
+	return s.cached(reply.Entry)
+}
+
+// scope is all that makes equal requests different for the cache.
+func (g *Gateway) scope(x *exchange, call *routing.Call, controls cache.Controls, header upstream.Header) cache.Scope {
+	scope := cache.Scope{
+		Tenant: x.caller, Namespace: controls.Namespace, Tags: call.Tags,
+		Config: g.traits[g.router.Spelt(x.request.Model)].digest,
+	}
+	if v := header.Get("openai-beta"); v != "" {
+		scope.Vary = upstream.Header{{Name: "openai-beta", Value: v}}
+	}
+	return scope
+}
+
+// split takes embeddings apart where the deployments' vectors may be mixed.
+func (g *Gateway) split(req *chat.Request, scope cache.Scope) (*cache.Batch, bool) {
+	if req.Endpoint != chat.Embeddings || !g.traits[g.router.Spelt(req.Model)].mixable {
+		return nil, false
+	}
+	return g.cache.Split(req, scope)
+}
+
+// cached answers with an entry.
+func (s *requestStream) cached(e *cache.Entry) *extprocv3.ProcessingResponse {
+	x := s.exchange
+	x.answeredFromCache(e)
+	header := upstream.Header{{Name: "content-type", Value: e.ContentType(x.request)}}
+	if x.request.Stream {
+		header.Set("cache-control", "no-cache")
+	}
+	for _, f := range x.publicHeaders(0, nil) {
+		header.Set(f.Name, f.Value)
+	}
+	for _, f := range cache.Headers(cache.Hit, x.caching.key, e, time.Now()) {
+		header.Set(f.Name, f.Value)
+	}
+	answer := immediate(http.StatusOK, header, e.Body(x.request), "isthmus_cache")
+	answer.DynamicMetadata = x.metadata().proto()
+	return answer
+}
+
+// asks is what a hop is asked for: the items of a batch that are not stored, or
+// the client's request. A fallback's vectors are of another model and cannot be
+// mixed with stored ones.
+func (x *exchange) asks(hop *routing.Hop) *chat.Request {
+	if b := x.caching.batch; b != nil && b.Partial() && hop.Fallback == 0 {
+		return b.Request()
+	}
+	return x.request
+}
+
+// keep begins to record the answer of a hop, if it may be stored.
+func (c *caching) keep(req *chat.Request, hop *routing.Hop, stream bool) {
+	if hop.Fallback > 0 {
+		c.ticket.Unstorable()
+		return
+	}
+	c.recorder = c.ticket.Recorder(req, stream)
+}
+
+// feed records what goes to the client.
+func (c *caching) feed(out []byte) {
+	if c.recorder == nil {
+		return
+	}
+	if c.recorder.Feed(out); !c.recorder.Recording() {
+		c.recorder = nil
+		c.ticket.Unstorable()
+	}
+}
+
+// store ends the recording of an answer that was read to its end.
+func (c *caching) store(hop *routing.Hop, result chat.Result) {
+	switch {
+	case result.Failure != nil:
+		c.ticket.Failed()
+	case c.recorder != nil:
+		served := cache.Served{Provider: hop.Deployment.Provider, Deployment: hop.Deployment.ID, Group: hop.Group, Model: hop.Model, Fallback: hop.Fallback}
+		entry, err := c.recorder.Finish(served, result, time.Now())
+		if err != nil {
+			c.ticket.Unstorable()
+			return
+		}
+		c.ticket.Done(entry)
+	}
+}
