@@ -38,6 +38,13 @@ func child(t testing.TB, out io.Writer, env string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), env)
+	start(t, cmd, out)
+	return cmd
+}
+
+// start starts a program that ends with the test.
+func start(t testing.TB, cmd *exec.Cmd, out io.Writer) {
+	t.Helper()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -46,7 +53,6 @@ func child(t testing.TB, out io.Writer, env string, args ...string) *exec.Cmd {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	})
-	return cmd
 }
 
 func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
