@@ -30,7 +30,8 @@ type decoder struct {
 	model  string // where the answer does not name it
 	stream bool
 	reader ndjson.Reader
-	body   []byte // of a blocking answer
+	body   []byte  // of a blocking answer
+	mind   thought // of a stream
 }
 
 // Feed reads the next bytes of the answer.
@@ -117,6 +118,9 @@ func (d *decoder) read(data []byte) {
 	}
 	d.w.Head("", cmp.Or(r.Model, d.model))
 	d.w.Reasoning(0, r.Message.Thinking)
+	if d.stream {
+		d.mind.add(r.Message.Thinking)
+	}
 	d.w.Text(0, r.Message.Content)
 	for i := range r.Message.Calls {
 		c := &r.Message.Calls[i]
@@ -127,7 +131,7 @@ func (d *decoder) read(data []byte) {
 		return
 	}
 	d.w.Finish(0, finishReason(r.DoneReason))
-	d.w.Usage(chat.Usage{Prompt: r.Prompt, Completion: r.Eval, Total: r.Prompt + r.Eval})
+	d.w.Usage(chat.Usage{Prompt: r.Prompt, Completion: r.Eval, Total: r.Prompt + r.Eval, Reasoning: min(d.mind.tokens, r.Eval)})
 	d.w.Close()
 }
 
