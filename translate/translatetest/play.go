@@ -45,21 +45,12 @@ func (x *Exchange) Play(t *translate.Bound, req *chat.Request, cuts []int) Answe
 	if e := d.Result().Failure; e != nil && !req.Stream {
 		return failed(e)
 	}
-	return Answer{Status: a.head.Status, Header: x.answerHeader(t, req), Body: out}
-}
-
-// answerHeader is what the gateway makes of a good answer's header: a relayed
-// one stays.
-func (x *Exchange) answerHeader(t *translate.Bound, req *chat.Request) upstream.Header {
-	header := slices.Clone(x.answer.head.Header)
-	switch {
-	case t.Relays:
-	case req.Stream:
+	header := slices.Clone(a.head.Header)
+	header.Set("content-type", "application/json") // as extproc does
+	if req.Stream {
 		header.Set("content-type", "text/event-stream")
-	default:
-		header.Set("content-type", "application/json")
 	}
-	return header
+	return Answer{Status: a.head.Status, Header: header, Body: out}
 }
 
 // replays are the ways to cut the answer at which the client must get the same:
