@@ -171,9 +171,13 @@ func (c *Completion) takeResponseFormat(p upstream.Param) error {
 			Schema      jsontext.Value `json:"schema"`
 			Strict      *bool          `json:"strict"`
 		} `json:"json_schema"`
+		ResponseSchema jsontext.Value `json:"response_schema"` // LiteLLM's older form, with json_object
 	}
 	if err := decodeParam(p, &w, "an object with a 'type'"); err != nil {
 		return err
+	}
+	if w.Type == "json_object" && w.ResponseSchema.Kind() == '{' {
+		w.Type, w.JSONSchema.Schema = "json_schema", w.ResponseSchema
 	}
 	switch w.Type {
 	case "text", "json_object":
