@@ -45,7 +45,7 @@ func (x *Exchange) Play(t *translate.Bound, req *chat.Request, cuts []int) Answe
 	if e := d.Result().Failure; e != nil && !req.Stream {
 		return failed(e)
 	}
-	header := slices.Clone(a.head.Header)
+	header := append(slices.Clone(a.head.Header), upstream.RateLimits(a.head.Header)...)
 	header.Set("content-type", "application/json") // as extproc does
 	if req.Stream {
 		header.Set("content-type", "text/event-stream")
