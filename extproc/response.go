@@ -140,6 +140,7 @@ func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing
 			edit.drop(f.Name)
 		}
 	}
+	edit.putAll(upstream.RateLimits(header))
 	edit.putAll(s.exchange.publicHeaders(n, &hop))
 	return edit
 }

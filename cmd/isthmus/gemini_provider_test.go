@@ -54,6 +54,7 @@ type geminiContent struct {
 
 type geminiPart struct {
 	Text      *string `json:"text"`
+	Thought   bool    `json:"thought"`
 	Signature string  `json:"thoughtSignature"`
 	Inline    *struct {
 		MimeType string `json:"mimeType"`
@@ -151,6 +152,7 @@ func (f geminiFormat) turn(out *conversation, turn geminiContent, third bool) er
 	}
 	for i, p := range turn.Parts {
 		switch {
+		case p.Thought: // the model's own, given back
 		case p.Text != nil:
 			m.text += *p.Text
 			if p.Signature != "" {

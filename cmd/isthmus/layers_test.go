@@ -35,6 +35,8 @@ func layers() map[string][]string {
 		"translate/gemini":    pivot(),
 		"translate/ollama":    pivot(),
 		"translate/tokens":    pivot(),
+
+		"translate/translatetest": {"translate"},
 	}
 }
 

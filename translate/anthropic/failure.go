@@ -13,15 +13,8 @@ import (
 // https://platform.claude.com/docs/en/api/errors
 func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 	e := failure(head, body)
-	for _, limit := range [...][2]string{
-		{"anthropic-ratelimit-requests-limit", "x-ratelimit-limit-requests"},
-		{"anthropic-ratelimit-requests-remaining", "x-ratelimit-remaining-requests"},
-		{"anthropic-ratelimit-tokens-limit", "x-ratelimit-limit-tokens"},
-		{"anthropic-ratelimit-tokens-remaining", "x-ratelimit-remaining-tokens"},
-	} {
-		if value := head.Header.Get(limit[0]); value != "" && e.Header.Get(limit[1]) == "" {
-			e.Header.Set(limit[1], value)
-		}
+	for _, f := range upstream.RateLimits(head.Header) {
+		e.Header.Set(f.Name, f.Value)
 	}
 	return e
 }

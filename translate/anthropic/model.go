@@ -63,6 +63,10 @@ func (t traits) thinks() bool { return !t.claude || t.atLeast(3, 7) }
 // https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
 func (t traits) adaptive() bool { return t.atLeast(4, 6) }
 
+// adaptiveOnly reports whether the model refuses a budget of tokens. These are the
+// models that refuse sampling parameters too.
+func (t traits) adaptiveOnly() bool { return t.fixedSampling() }
+
 // extraHigh reports whether the model has the effort "xhigh".
 func (t traits) extraHigh() bool { return t.atLeast(4, 7) }
 

@@ -114,6 +114,10 @@ func TestRequestThinking(t *testing.T) {
 		"an effort the model has not":       {"claude-sonnet-4-6", `"reasoning_effort":"xhigh"`, false, `"max_tokens":64000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"}`},
 		"no effort":                         {"claude-opus-4-6", `"reasoning_effort":"none"`, false, `"max_tokens":128000`},
 		"an effort joins output_config":     {"claude-opus-4-6", `"reasoning_effort":"low","output_config":{"effort":"max","x":1}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low","x":1}`},
+		"a budget where there are efforts":  {"claude-opus-4-7", `"thinking":{"type":"enabled","budget_tokens":4096}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"}`},
+		"a small one":                       {"claude-sonnet-5", `"thinking":{"type":"enabled","budget_tokens":1024}`, false, `"max_tokens":64000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low"}`},
+		"beside the client's own effort":    {"claude-opus-4-7", `"thinking":{"type":"enabled","budget_tokens":9000},"output_config":{"effort":"max"}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"max"}`},
+		"a budget while both are taken":     {"claude-opus-4-6", `"thinking":{"type":"enabled","budget_tokens":4096}`, false, `"max_tokens":128000,"thinking":{"type":"enabled","budget_tokens":4096}`},
 		"drop_params drops what disturbs":   {"claude-sonnet-4-5", `"reasoning_effort":"low","temperature":0.2,"top_k":4`, true, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`},
 		"else Anthropic says what it lacks": {"claude-sonnet-4-5", `"reasoning_effort":"low","temperature":0.2`, false, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024},"temperature":0.2`},
 	}

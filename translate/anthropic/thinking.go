@@ -7,11 +7,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // minBudget is the least a model may be given to think, in tokens.
 const minBudget = 1024
+
+// adaptive lets the model decide how long it thinks. Without "summarized" the
+// newest models think in silence.
+const adaptive = `{"type":"adaptive","display":"summarized"}`
 
 // reasoning is what a request says about thinking, in Anthropic's words.
 type reasoning struct {
@@ -25,6 +30,12 @@ type reasoning struct {
 // https://platform.claude.com/docs/en/build-with-claude/extended-thinking
 func (tr *Translator) reason(c *chat.Completion, p *params) (reasoning, error) {
 	r := reasoning{thinking: p.thinking, limit: c.MaxTokens}
+	if given := givenBudget(p.thinking); given > 0 && tr.model.adaptiveOnly() {
+		p.thinking, r.thinking = jsontext.Value(adaptive), jsontext.Value(adaptive)
+		if jsonedit.Find(p.output, "effort") < 0 {
+			r.effort = effortOf(given)
+		}
+	}
 	if r.limit == 0 {
 		r.limit = tr.model.maxOutput()
 	}
@@ -47,8 +58,7 @@ func (tr *Translator) reason(c *chat.Completion, p *params) (reasoning, error) {
 	if tr.model.adaptive() {
 		r.effort = tr.model.effort(c.ReasoningEffort)
 		if r.thinking == nil && !forced(c) {
-			// Without "summarized" the newest models think in silence.
-			r.thinking = jsontext.Value(`{"type":"adaptive","display":"summarized"}`)
+			r.thinking = jsontext.Value(adaptive)
 		}
 		return r, nil
 	}
@@ -83,8 +93,25 @@ func givenBudget(thinking jsontext.Value) int {
 	var w struct {
 		Budget int `json:"budget_tokens"`
 	}
+	if thinking == nil {
+		return 0
+	}
 	_ = json.Unmarshal(thinking, &w) // what is wrong with it Anthropic says better
 	return w.Budget
+}
+
+// effortOf returns the effort that a budget of tokens stands for: the models that
+// decide themselves how long they think refuse a budget.
+func effortOf(budget int) string {
+	switch {
+	case budget < 2048:
+		return "low"
+	case budget < 4096:
+		return "medium"
+	case budget < 8192:
+		return "high"
+	}
+	return "xhigh"
 }
 
 // effort returns the nearest effort the model has.

@@ -165,9 +165,9 @@ func (b *body) function(t *chat.Tool) error {
 }
 
 // appendInputSchema appends a JSON Schema as it is, but for the type "object"
-// that Anthropic wants said at the top.
+// that Anthropic wants said at the top, and what only names the schema there.
 func appendInputSchema(dst []byte, schema jsontext.Value) []byte {
-	if saysObject(schema) {
+	if saysObject(schema) && !mayHaveNames(schema) {
 		return append(dst, schema...)
 	}
 	object, err := jsonedit.Parse(schema)
@@ -179,11 +179,19 @@ func appendInputSchema(dst []byte, schema jsontext.Value) []byte {
 		dst = append(dst, `,"properties":{}`...)
 	}
 	for _, m := range object.Members() {
-		if m.Name != "type" {
+		switch m.Name {
+		case "type", "title", "$schema", "$id":
+		default:
 			dst = jsonedit.AppendMember(dst, m.Name, object.Value(m))
 		}
 	}
 	return append(dst, '}')
+}
+
+// mayHaveNames looks at the bytes for members that name a schema: generators
+// write them, the model does not need them.
+func mayHaveNames(schema jsontext.Value) bool {
+	return bytes.Contains(schema, []byte(`"title"`)) || bytes.Contains(schema, []byte(`"$schema"`)) || bytes.Contains(schema, []byte(`"$id"`))
 }
 
 // saysObject reports whether a schema is of type "object" at its top. It reads no

@@ -22,6 +22,10 @@ func TestTools(t *testing.T) {
 		"no call at a time":                 {params: function + `,"tool_choice":"none","parallel_tool_calls":false`, want: `"tools":[` + f + `],"tool_choice":{"type":"none"}`},
 		"legacy functions":                  {params: `"functions":[{"name":"f"}],"function_call":{"name":"f"}`, want: `"tools":[` + f + `],"tool_choice":{"type":"tool","name":"f"}`},
 		"an empty schema is an object's":    {params: `"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`, want: `"tools":[` + f + `]`},
+		"what names a schema is left out, a property of that name stays": {
+			params: `"tools":[{"type":"function","function":{"name":"f","parameters":{"$schema":"s","$id":"i","title":"T","type":"object","properties":{"title":{"type":"string","title":"U"}}}}}]`,
+			want:   `"tools":[{"name":"f","input_schema":{"type":"object","properties":{"title":{"type":"string","title":"U"}}}}]`,
+		},
 		"a schema without a type is an object's": {
 			params: `"tools":[{"type":"function","function":{"name":"f","parameters":{"description":"d","properties":{"type":{"type":"string"}}}}}]`,
 			want:   `"tools":[{"name":"f","input_schema":{"type":"object","description":"d","properties":{"type":{"type":"string"}}}}]`,

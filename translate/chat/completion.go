@@ -76,18 +76,19 @@ func (r *Request) Completion(defaults []upstream.Param) (*Completion, error) {
 	if c.Tools, err = r.tools(); err != nil {
 		return nil, err
 	}
-	for _, p := range r.Params(defaults) {
+	params := r.Params(defaults)
+	for _, p := range params {
 		if err := c.take(p); err != nil {
 			return nil, err
 		}
 	}
-	return c, nil
+	return c, c.takeExtraBody(params)
 }
 
 // take reads one member into c.
 func (c *Completion) take(p upstream.Param) error {
 	switch p.Name {
-	case "model", "messages", "prompt", "stream", "stream_options":
+	case "model", "messages", "prompt", "stream", "stream_options", "extra_body":
 		return nil
 	case "tools", "functions":
 		return c.defaultTools(p)
@@ -112,8 +113,6 @@ func (c *Completion) take(p upstream.Param) error {
 		return c.takeToolChoice(p)
 	case "response_format":
 		return c.takeResponseFormat(p)
-	case "extra_body":
-		return c.takeExtraBody(p)
 	}
 	c.Params = append(c.Params, p)
 	return nil
@@ -152,6 +151,10 @@ func (c *Completion) takeToolChoice(p upstream.Param) error {
 	if name == "" {
 		name = w.Name
 	}
+	if name == "" && (w.Type == "auto" || w.Type == "none" || w.Type == "required" || w.Type == "any") {
+		c.ToolChoice.Mode = w.Type // Anthropic's way to write it
+		return nil
+	}
 	if name == "" {
 		return upstream.BadRequest(p.Name, "'"+p.Name+"' must name a function")
 	}
@@ -168,9 +171,13 @@ func (c *Completion) takeResponseFormat(p upstream.Param) error {
 			Schema      jsontext.Value `json:"schema"`
 			Strict      *bool          `json:"strict"`
 		} `json:"json_schema"`
+		ResponseSchema jsontext.Value `json:"response_schema"` // LiteLLM's older form, with json_object
 	}
 	if err := decodeParam(p, &w, "an object with a 'type'"); err != nil {
 		return err
+	}
+	if w.Type == "json_object" && w.ResponseSchema.Kind() == '{' {
+		w.Type, w.JSONSchema.Schema = "json_schema", w.ResponseSchema
 	}
 	switch w.Type {
 	case "text", "json_object":
@@ -186,13 +193,25 @@ func (c *Completion) takeResponseFormat(p upstream.Param) error {
 	return nil
 }
 
-func (c *Completion) takeExtraBody(p upstream.Param) error {
-	var members map[string]jsontext.Value
-	if err := decodeParam(p, &members, "an object"); err != nil {
-		return err
-	}
-	for name, value := range members {
-		c.Params = append(c.Params, upstream.Param{Name: name, Value: value})
+// takeExtraBody reads the members of extra_body as if they were top-level; those
+// that are win.
+func (c *Completion) takeExtraBody(params []upstream.Param) error {
+	for _, p := range params {
+		if p.Name != "extra_body" {
+			continue
+		}
+		object, err := jsonedit.Parse(p.Value)
+		if err != nil {
+			return upstream.BadRequest(p.Name, "'extra_body' must be an object")
+		}
+		for _, m := range object.Members() {
+			if given(params, m.Name) {
+				continue
+			}
+			if err := c.take(upstream.Param{Name: m.Name, Value: object.Value(m)}); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

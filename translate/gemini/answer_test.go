@@ -38,6 +38,10 @@ func TestBlockingAnswer(t *testing.T) {
 			`{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}`,
 			`{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}`, ``,
 		},
+		"what a filter stopped is not passed on": {
+			`{"candidates":[{"content":{"parts":[{"text":"partial"}]},"finishReason":"SAFETY"},{"content":{"parts":[{"text":"b"}]},"finishReason":"OTHER"}]}`,
+			`{"index":0,"message":{"role":"assistant","content":null},"finish_reason":"content_filter"},{"index":1,"message":{"role":"assistant","content":"b"},"finish_reason":"content_filter"}`, ``,
+		},
 		"images and speech": {
 			`{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}},{"inlineData":{"mimeType":"image/png","data":"BB"}},{"inlineData":{"mimeType":"audio/L16","data":"CC"}}]},"finishReason":"STOP"}]}`,
 			`{"index":0,"message":{"role":"assistant","content":null,"images":[{"type":"image_url","index":0,"image_url":{"url":"data:image/png;base64,AA"}},

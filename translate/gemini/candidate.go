@@ -74,8 +74,10 @@ func (d *decoder) candidate(c *candidate, index int) {
 	if c.Grounding.Kind() == '{' {
 		d.grounded = true
 	}
-	for i := range c.Content.Parts {
-		d.part(&c.Content.Parts[i], index)
+	if d.stream || !flagged(c.FinishReason) {
+		for i := range c.Content.Parts {
+			d.part(&c.Content.Parts[i], index)
+		}
 	}
 	if len(c.Logprobs.Chosen) > 0 {
 		d.w.Logprobs(index, c.Logprobs.items())
@@ -131,6 +133,16 @@ func finishReason(reason string) string {
 		return "content_filter"
 	}
 	return "stop"
+}
+
+// flagged reports whether a filter stopped the candidate for what it says. What is
+// there of it is not passed on; of a stream the client has it already.
+func flagged(reason string) bool {
+	switch reason {
+	case "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT":
+		return true
+	}
+	return false
 }
 
 // items returns the inside of OpenAI's logprobs.content.

@@ -114,8 +114,8 @@ func (w *contents) userParts(m *chat.Message) error {
 	return nil
 }
 
-// assistant appends the text, then the calls. The signature of the text stands
-// on its last part.
+// assistant appends what the model thought, the text, then the calls. The
+// signature of the text stands on its last part.
 func (w *contents) assistant(m *chat.Message) error {
 	last := -1
 	for i := range m.Content {
@@ -126,6 +126,7 @@ func (w *contents) assistant(m *chat.Message) error {
 			last = i
 		}
 	}
+	w.thought(m)
 	if last < 0 && m.Signature != "" && len(m.Calls) == 0 {
 		w.text("", m.Signature) // it came alone, at the end of a stream
 	}
@@ -144,6 +145,17 @@ func (w *contents) assistant(m *chat.Message) error {
 		}
 	}
 	return nil
+}
+
+// thought appends the reasoning that a client gives back with a turn that says
+// something.
+func (w *contents) thought(m *chat.Message) {
+	if m.Reasoning == "" || m.Text() == "" && len(m.Calls) == 0 {
+		return
+	}
+	w.part()
+	w.out = append(w.out, `"thought":true,"text":`...)
+	w.out = append(jsonedit.AppendString(w.out, m.Reasoning), '}')
 }
 
 // call appends one functionCall part.
@@ -263,7 +275,7 @@ func objectText(arguments string) (string, error) {
 }
 
 // appendSystem appends systemInstruction, the system messages of the whole
-// conversation, unless there are none.
+// conversation, one part each, unless there are none.
 func appendSystem(dst []byte, messages []chat.Message) ([]byte, error) {
 	begun := false
 	for i := range messages {
@@ -272,20 +284,20 @@ func appendSystem(dst []byte, messages []chat.Message) ([]byte, error) {
 			continue
 		}
 		for j := range m.Content {
-			p := &m.Content[j]
-			if p.Type != "text" && p.Type != "refusal" {
+			if p := &m.Content[j]; p.Type != "text" && p.Type != "refusal" {
 				return dst, upstream.BadRequest("messages", fmt.Sprintf("messages[%d]: a system message takes text parts only, not %q", i, p.Type))
 			}
-			if p.Text == "" {
-				continue
-			}
-			if !begun {
-				begun = true
-				dst = append(jsonedit.AppendName(dst, "systemInstruction"), `{"parts":[`...)
-			}
-			dst = append(jsonedit.AppendComma(dst), `{"text":`...)
-			dst = append(jsonedit.AppendString(dst, p.Text), '}')
 		}
+		text := m.Text()
+		if text == "" {
+			continue
+		}
+		if !begun {
+			begun = true
+			dst = append(jsonedit.AppendName(dst, "systemInstruction"), `{"parts":[`...)
+		}
+		dst = append(jsonedit.AppendComma(dst), `{"text":`...)
+		dst = append(jsonedit.AppendString(dst, text), '}')
 	}
 	if begun {
 		dst = append(dst, "]}"...)

@@ -22,6 +22,14 @@ func TestRequestMessages(t *testing.T) {
 			messages: `{"role":"system","content":"a"},{"role":"user","content":"b"},{"role":"developer","content":[{"type":"text","text":"c"}]}`,
 			want:     `"contents":[{"role":"user","parts":[{"text":"b"}]}],"systemInstruction":{"parts":[{"text":"a"},{"text":"c"}]}`,
 		},
+		"parts of one system message are one text": {
+			messages: `{"role":"system","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},{"role":"user","content":"c"}`,
+			want:     `"contents":[{"role":"user","parts":[{"text":"c"}]}],"systemInstruction":{"parts":[{"text":"ab"}]}`,
+		},
+		"what the model thought goes back with what it said": {
+			messages: `{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning_content":"r"},{"role":"user","content":"c"},{"role":"assistant","content":null,"reasoning_content":"alone"}`,
+			want:     `"contents":[{"role":"user","parts":[{"text":"a"}]},{"role":"model","parts":[{"thought":true,"text":"r"},{"text":"b"}]},{"role":"user","parts":[{"text":"c"}]}]`,
+		},
 		"files come from anywhere and images carry no resolution by default": {
 			messages: `{"role":"user","content":[
 				{"type":"image_url","image_url":{"url":"https://h/c.JPG?x=1","detail":"auto"}},

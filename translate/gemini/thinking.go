@@ -40,15 +40,13 @@ func (t traits) thinkingOf(effort string) (jsontext.Value, error) {
 }
 
 // level returns the nearest level the model has: only the flash models have
-// "minimal", and Gemini 3 Pro, until 3.1, no "medium". None can stop thinking.
+// "minimal". None can stop thinking.
 func (t traits) level(effort string) string {
 	switch {
 	case (effort == "none" || effort == "minimal") && t.flash:
 		return "minimal"
 	case effort == "none" || effort == "minimal":
 		return "low"
-	case effort == "medium" && !t.flash && t.major == 3 && t.minor == 0:
-		return "high"
 	}
 	return effort
 }

@@ -30,7 +30,9 @@ type decoder struct {
 	model  string // where the answer does not name it
 	stream bool
 	reader ndjson.Reader
-	body   []byte // of a blocking answer
+	body   []byte  // of a blocking answer
+	tags   tags    // of an old template
+	mind   thought // of a stream
 }
 
 // Feed reads the next bytes of the answer.
@@ -116,8 +118,13 @@ func (d *decoder) read(data []byte) {
 		return
 	}
 	d.w.Head("", cmp.Or(r.Model, d.model))
-	d.w.Reasoning(0, r.Message.Thinking)
-	d.w.Text(0, r.Message.Content)
+	if r.Message.Thinking != "" {
+		d.tags.state = outside // the server parts it itself
+		d.think(r.Message.Thinking)
+	}
+	thought, said := d.tags.split(r.Message.Content, r.Done || !d.stream)
+	d.think(thought)
+	d.w.Text(0, said)
 	for i := range r.Message.Calls {
 		c := &r.Message.Calls[i]
 		d.w.ToolCall(0, chat.Call{ID: c.ID, Name: c.Function.Name, Arguments: c.arguments()})
@@ -127,8 +134,15 @@ func (d *decoder) read(data []byte) {
 		return
 	}
 	d.w.Finish(0, finishReason(r.DoneReason))
-	d.w.Usage(chat.Usage{Prompt: r.Prompt, Completion: r.Eval, Total: r.Prompt + r.Eval})
+	d.w.Usage(chat.Usage{Prompt: r.Prompt, Completion: r.Eval, Total: r.Prompt + r.Eval, Reasoning: min(d.mind.tokens, r.Eval)})
 	d.w.Close()
+}
+
+func (d *decoder) think(text string) {
+	d.w.Reasoning(0, text)
+	if d.stream {
+		d.mind.add(text)
+	}
 }
 
 // finishReason says Ollama's reasons in OpenAI's words: stop, load, unload and

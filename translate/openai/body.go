@@ -82,6 +82,9 @@ func (b *BodyEditor) Edit(req *chat.Request) ([]byte, error) {
 		}
 	}
 	b.addDefaults(req, &edits)
+	if err := b.mergeExtraBody(req, &edits); err != nil {
+		return nil, err
+	}
 	if req.Stream && !req.WantsUsage && !b.target.HideStreamUsage {
 		if err := askForUsage(req, &edits); err != nil {
 			return nil, err
@@ -145,12 +148,8 @@ func askForUsage(req *chat.Request, edits *jsonedit.Edits) error {
 
 // editChat makes the edits that only chat completions need.
 func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
-	if b.reasoning && req.Body.Has("max_tokens") {
-		if given(req, "max_completion_tokens") && req.Body.Has("max_completion_tokens") {
-			edits.Delete("max_tokens")
-		} else {
-			edits.Rename("max_tokens", "max_completion_tokens")
-		}
+	if b.reasoning {
+		renameLimit(req, edits)
 	}
 	_, tools := current(req, edits, "tools")
 	_, functions := current(req, edits, "functions")
@@ -158,7 +157,7 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 		edits.Delete("tool_choice")
 	}
 	if messages, ok := req.Body.Get("messages"); ok {
-		if changed := b.messages(messages); !chat.Untouched(messages, changed) {
+		if changed := withoutToolImages(withFileNames(b.messages(messages))); !chat.Untouched(messages, changed) {
 			edits.Set("messages", changed)
 		}
 	}

@@ -112,7 +112,7 @@ func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
 			d.finished, d.result.FinishReason = true, reason
 		}
 	}
-	if i := jsonedit.Find(event.Data, "error"); i >= 0 && i < len(event.Data) && event.Data[i] != 'n' {
+	if i := jsonedit.Find(event.Data, "error"); i >= 0 && i < len(event.Data) && event.Data[i] != 'n' || isFlatError(event.Data) {
 		if data := d.errorEvent(event.Data); data != nil {
 			return true, data
 		}
@@ -145,6 +145,7 @@ func (d *streamDecoder) blank(data []byte) bool {
 }
 
 type chunkHead struct {
+	Object   string           `json:"object"`
 	Choices  []jsontext.Value `json:"choices"`
 	Usage    jsontext.Value   `json:"usage"`
 	Response struct {
@@ -188,11 +189,18 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	return true, object.Apply(&edits)
 }
 
+// isFlatError looks for the error object of older vLLM servers, which stands bare:
+// {"object":"error","message":…}.
+func isFlatError(data []byte) bool {
+	i := jsonedit.Find(data, "object")
+	return i >= 0 && bytes.HasPrefix(data[min(i, len(data)):], []byte(`"error"`))
+}
+
 // errorEvent reads an error inside a stream and gives it the members OpenAI's
 // clients expect; nil when the event is no error.
 func (d *streamDecoder) errorEvent(data []byte) []byte {
 	var head chunkHead
-	if json.Unmarshal(data, &head) != nil || head.Error == nil || head.Error.Kind() == 'n' {
+	if json.Unmarshal(data, &head) != nil || (head.Error == nil || head.Error.Kind() == 'n') && head.Object != "error" {
 		return nil
 	}
 	e := upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
@@ -204,11 +212,13 @@ func (d *streamDecoder) errorEvent(data []byte) []byte {
 // be added.
 func (d *streamDecoder) end() bool {
 	untouched := true
-	if event, ok := d.reader.End(); ok && (len(event.Data) == 0 || jsontext.Value(event.Data).IsValid() || string(event.Data) == "[DONE]") {
+	event, ok := d.reader.End()
+	if ok && (jsontext.Value(event.Data).IsValid() || string(event.Data) == "[DONE]") {
+		before := len(d.out)
 		untouched = d.relay(event)
-		if len(event.Data) > 0 && !bytes.HasSuffix(event.Raw, []byte("\n\n")) {
+		if text := d.out[before:]; len(text) > 0 && !bytes.HasSuffix(text, []byte("\n\n")) {
 			untouched = false
-			d.out = append(bytes.TrimRight(d.out, "\r\n"), "\n\n"...)
+			d.out = append(d.out[:before+len(bytes.TrimRight(text, "\r\n"))], "\n\n"...)
 		}
 	} else if ok {
 		untouched = false

@@ -27,7 +27,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	tr := &Translator{
 		target: t,
 		path:   strings.TrimRight(base.EscapedPath(), "/"),
-		editor: NewBodyEditor(t, strings.HasSuffix(base.Hostname(), "openai.com")),
+		editor: NewBodyEditor(t, strings.HasSuffix("."+base.Hostname(), ".openai.com")),
 	}
 	tr.header.Set("content-type", "application/json")
 	if !t.APIKey.IsZero() {

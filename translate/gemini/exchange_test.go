@@ -1,0 +1,11 @@
+package gemini_test
+
+import (
+	"testing"
+
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
+)
+
+func TestExchanges(t *testing.T) {
+	translatetest.Run(t, translatetest.Suite{BaseURL: "https://generativelanguage.googleapis.com/v1beta"})
+}

@@ -1,0 +1,11 @@
+package ollama_test
+
+import (
+	"testing"
+
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
+)
+
+func TestExchanges(t *testing.T) {
+	translatetest.Run(t, translatetest.Suite{BaseURL: "http://localhost:11434"})
+}
