@@ -28,6 +28,9 @@ type Bound struct {
 	Translator
 	relays  func(*chat.Request) bool
 	secrets []secret.Text // that the deployment sends
+	// lenient drops the parameters that the provider lacks, where the deployment
+	// does not: for requests that ask for it.
+	lenient Translator
 }
 
 // Bind returns the Translator of a deployment. The error says what the
@@ -38,7 +41,24 @@ func Bind(t *upstream.Target) (*Bound, error) {
 		return nil, err
 	}
 	b.secrets = secretsOf(t)
+	if !t.DropParams {
+		dropping := *t
+		dropping.DropParams = true
+		lenient, err := bind(&dropping)
+		if err != nil {
+			return nil, err
+		}
+		b.lenient = lenient.Translator
+	}
 	return b, nil
+}
+
+// Request writes the call for one attempt, see [Translator].
+func (b *Bound) Request(req *chat.Request) (*upstream.Call, error) {
+	if req.DropParams && b.lenient != nil {
+		return b.lenient.Request(req)
+	}
+	return b.Translator.Request(req)
 }
 
 // Relays reports whether the provider answers a request in OpenAI's format, so

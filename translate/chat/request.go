@@ -36,6 +36,9 @@ type Request struct {
 	// WantsUsage: the client asked for usage in its stream
 	// (stream_options.include_usage).
 	WantsUsage bool
+	// DropParams: the client wants parameters that a provider lacks dropped
+	// (drop_params of the request), whatever the deployment says.
+	DropParams bool
 
 	messages func() ([]Message, error)
 	tools    func() ([]Tool, error)
@@ -73,6 +76,10 @@ func (r *Request) readHead() error {
 			}
 		case "stream":
 			if err := r.member("stream", value, &r.Stream, "a boolean"); err != nil {
+				return err
+			}
+		case "drop_params":
+			if err := r.member("drop_params", value, &r.DropParams, "a boolean"); err != nil {
 				return err
 			}
 		case "stream_options":
