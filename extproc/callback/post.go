@@ -109,7 +109,7 @@ func (p *Poster) Do(ctx context.Context, post Post) ([]byte, error) {
 // PostJSON sends v as JSON and decodes the answer into answer, if that is not
 // nil.
 func (p *Poster) PostJSON(ctx context.Context, post Post, v, answer any) error {
-	body, err := json.Marshal(v)
+	body, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return Permanent(fmt.Errorf("encode for %s: %w", Origin(post.URL), err))
 	}

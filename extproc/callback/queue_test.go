@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,9 +237,9 @@ func TestAPanicOfTheSinkIsAPermanentError(t *testing.T) {
 
 func TestAFullQueueDropsTheOldestAndSaysSoOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		away := true
+		var back atomic.Bool
 		sink := newFakeSink(func(int, []*Record) error {
-			if away {
+			if !back.Load() {
 				return errors.New("away")
 			}
 			return nil
@@ -254,7 +255,7 @@ func TestAFullQueueDropsTheOldestAndSaysSoOnce(t *testing.T) {
 		if s := q.Stats(); s.Queued != 10 || s.Dropped != 90 {
 			t.Errorf("stats: %+v", s)
 		}
-		away = false
+		back.Store(true)
 		time.Sleep(2 * time.Minute)
 		closeNow(t, q)
 		// The batch on its way when the sink went away is kept: it was first.

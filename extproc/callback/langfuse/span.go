@@ -11,6 +11,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/otlp"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
 // export sends entries as OTLP spans.
@@ -98,19 +99,18 @@ func (e *entry) model() string {
 
 // parameters are what was sent beside the messages; tools are in the input.
 func (e *entry) parameters() jsontext.Value {
-	var p struct {
-		Rest jsontext.Value `json:",inline"`
-
-		Tools     jsontext.Value `json:"tools"`
-		Functions jsontext.Value `json:"functions"`
-	}
-	if json.Unmarshal(e.record.ModelParameters, &p) != nil || len(p.Rest) == 0 {
+	object, err := jsonedit.Parse(e.record.ModelParameters)
+	if err != nil {
 		return nil
 	}
-	return p.Rest
+	var edits jsonedit.Edits
+	edits.Delete("tools")
+	edits.Delete("functions")
+	return object.Apply(&edits)
 }
 
-// usage is Langfuse's usage details: input without what came from the cache.
+// usage is Langfuse's usage details: input without what was read from a cache or
+// written to one, for Langfuse adds them up.
 type usage struct {
 	Input         int64 `json:"input"`
 	Output        int64 `json:"output"`
@@ -125,7 +125,7 @@ func usageDetails(r *callback.Record) *usage {
 		return nil
 	}
 	return &usage{
-		Input: u.Prompt - u.Prompts.Cached, Output: u.Completion, Total: u.Total,
+		Input: u.Prompt - u.Prompts.Cached - u.Prompts.CacheWrite, Output: u.Completion, Total: u.Total,
 		CacheCreation: u.Prompts.CacheWrite, CacheRead: u.Prompts.Cached,
 	}
 }
