@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -30,6 +29,7 @@ func start(c Config) (*child, error) {
 	words := c.Command.Words
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Dir, cmd.Env = c.Dir, append(os.Environ(), c.Command.Env...)
+	ownGroup(cmd)
 	cmd.WaitDelay = grace // a grandchild that holds the output open does not hold us
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -85,14 +85,14 @@ func (c *child) write(ctx context.Context, lines []byte) error {
 	select {
 	case err := <-done:
 		if err != nil {
-			c.kill()
+			kill(c.cmd)
 		}
 		return err
 	case <-c.gone:
 		c.stdin.Close() // ends the writing goroutine
 		return errors.New("it has ended")
 	case <-ctx.Done():
-		c.kill()
+		kill(c.cmd)
 		c.stdin.Close()
 		return fmt.Errorf("it does not read its input: %w", context.Cause(ctx))
 	}
@@ -106,16 +106,14 @@ func (c *child) end(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	terminate(c.cmd)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
 	case <-c.gone:
 	case <-timer.C:
-		c.kill()
+		kill(c.cmd)
 		<-c.gone // bounded by WaitDelay
 	}
 	return fmt.Errorf("%s did not end by itself in time", c.name)
 }
-
-func (c *child) kill() { _ = c.cmd.Process.Kill() }
