@@ -188,6 +188,9 @@ type Langfuse struct {
 type MLflow struct {
 	TrackingURI    string
 	ExperimentName string
+	Username       string
+	Password       secret.Text
+	Token          secret.Text // instead of user and password
 }
 
 // Webhook says where records are posted.

@@ -93,7 +93,10 @@ func (b *builder) sink(name string) {
 			PublicKey: c.Langfuse.PublicKey, SecretKey: c.Langfuse.SecretKey, Host: c.Langfuse.Host, Version: b.deps.Version,
 		}, b.poster)
 	case "mlflow":
-		to = mlflow.New(mlflow.Config{TrackingURI: c.MLflow.TrackingURI, ExperimentName: c.MLflow.ExperimentName, Version: b.deps.Version}, b.poster)
+		m := c.MLflow
+		to = mlflow.New(mlflow.Config{
+			TrackingURI: m.TrackingURI, ExperimentName: m.ExperimentName, Version: b.deps.Version, Username: m.Username, Password: m.Password, Token: m.Token,
+		}, b.poster)
 	case "webhook":
 		w := c.Webhook
 		if w.Format == webhook.Single {
