@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -371,89 +370,6 @@ func TestCloseHasADeadline(t *testing.T) {
 		err := q.Close(ctx)
 		if took := time.Since(start); took != 3*time.Second || err == nil || !strings.Contains(err.Error(), "250 records are lost") {
 			t.Errorf("close took %v and says %v", took, err)
-		}
-	})
-}
-
-func TestSpillFileKeepsWhatMemoryCannot(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sink.jsonl")
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		away := true
-		sink := newFakeSink(func(int, []*Record) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if away {
-				return errors.New("away")
-			}
-			return nil
-		})
-		c := config()
-		c.MaxItems, c.BatchItems, c.SpillPath = 20, 5, path
-		q := NewQueue(sink, c)
-		for n := 1; n <= 200; n++ {
-			q.Add(record(n))
-			synctest.Wait()
-		}
-		if s := q.Stats(); s.Dropped != 0 || s.Queued > 20 || s.Spilled < 180 || s.OnDisk == 0 {
-			t.Errorf("stats while it is away: %+v", s)
-		}
-		mu.Lock()
-		away = false
-		mu.Unlock()
-		time.Sleep(5 * time.Minute)
-		if s := q.Stats(); s.Sent != 200 || s.OnDisk != 0 {
-			t.Errorf("stats after it recovered: %+v", s)
-		}
-		closeNow(t, q)
-	})
-}
-
-func TestSpillFileOutlivesTheProcess(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sink.jsonl")
-	synctest.Test(t, func(t *testing.T) {
-		c := config()
-		c.SpillPath, c.BatchItems = path, 7
-		q := NewQueue(newFakeSink(func(int, []*Record) error { return errors.New("away") }), c)
-		add(q, 1, 50)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := q.Close(ctx); err != nil {
-			t.Errorf("nothing is lost, but close says %v", err)
-		}
-	})
-	appendTo(t, path, `{"litellm_call_id":"half`) // a process that died while writing
-	synctest.Test(t, func(t *testing.T) {
-		sink := newFakeSink(nil)
-		c := config()
-		c.SpillPath, c.BatchItems = path, 7
-		q := NewQueue(sink, c)
-		add(q, 51, 60)
-		closeNow(t, q)
-		if diff := cmp.Diff(numbers(1, 60), sink.delivered()); diff != "" {
-			t.Errorf("delivered (-want +got)\n%s", diff)
-		}
-	})
-}
-
-func TestSpillFileIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := config()
-		c.SpillPath, c.SpillBytes = filepath.Join(t.TempDir(), "sink.jsonl"), 20_000
-		c.MaxItems, c.BatchItems = 10, 2
-		q := NewQueue(newFakeSink(func(int, []*Record) error { return errors.New("away") }), c)
-		for n := 1; n <= 200; n++ {
-			q.Add(record(n))
-			synctest.Wait()
-		}
-		s := q.Stats()
-		if s.OnDisk > 20_000 || s.Spilled == 0 || s.Dropped == 0 || s.Spilled+s.Dropped+int64(s.Queued) != 200 {
-			t.Errorf("stats: %+v", s)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := q.Close(ctx); err == nil {
-			t.Error("records are lost, and close does not say so")
 		}
 	})
 }

@@ -15,7 +15,6 @@ type worker[T Item] struct {
 	current []entry[T]   // under way; nil: nothing is
 	fromLog int64        // how far in the spill file current reaches; 0: it is not from there
 	result  chan error
-	cancel  context.CancelFunc
 
 	failures int       // deliveries failed in a row
 	resume   time.Time // no delivery before

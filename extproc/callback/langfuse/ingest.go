@@ -110,9 +110,7 @@ func (e *entry) generation() *generation {
 	if !r.CompletionStartTime.IsZero() {
 		g.CompletionStartTime = stamp(r.CompletionStartTime.Time)
 	}
-	if c := r.CostBreakdown; c != nil {
-		g.CostDetails = &costDetails{c.Input, c.Output, c.Total}
-	}
+	g.CostDetails = costs(r)
 	for _, d := range e.details() {
 		g.Metadata[d.name] = d.text
 	}

@@ -104,6 +104,7 @@ func TestFieldsOfTheTable(t *testing.T) {
 		{"output so far of a stream that was left", r.Aborted, "langfuse.observation.output", `{"role":"assistant","content":"Era uma"}`},
 		{"usageDetails", r.Success, "langfuse.observation.usage_details", `{"input":60,"output":20,"total":120,"cache_creation_input_tokens":0,"cache_read_input_tokens":40}`},
 		{"costDetails", r.Success, "langfuse.observation.cost_details", `{"input":0.0002,"output":0.0002,"total":0.0004}`},
+		{"a cache hit costs nothing", r.CacheHit, "langfuse.observation.cost_details", `{"input":0,"output":0,"total":0}`},
 		{"completionStartTime", r.Stream, "langfuse.observation.completion_start_time", `"2026-11-24T10:00:02.120000Z"`},
 		{"level", r.Success, "langfuse.observation.level", "DEFAULT"},
 		{"level of a failure", r.Failure, "langfuse.observation.level", "ERROR"},

@@ -76,8 +76,8 @@ func (e *entry) generationAttributes(a *otlp.Attributes) {
 	if details := usageDetails(r); details != nil {
 		a.Text("langfuse.observation.usage_details", encode(details))
 	}
-	if c := r.CostBreakdown; c != nil {
-		a.Text("langfuse.observation.cost_details", encode(costDetails{c.Input, c.Output, c.Total}))
+	if c := costs(r); c != nil {
+		a.Text("langfuse.observation.cost_details", encode(c))
 	}
 	if !r.CompletionStartTime.IsZero() {
 		a.Text("langfuse.observation.completion_start_time", encode(stamp(r.CompletionStartTime.Time)))
@@ -134,6 +134,18 @@ type costDetails struct {
 	Input  float64 `json:"input"`
 	Output float64 `json:"output"`
 	Total  float64 `json:"total"`
+}
+
+// costs is the cost of a request whose price is known. A cache hit cost nothing;
+// when that is not said, Langfuse reckons what its tokens would have cost.
+func costs(r *callback.Record) *costDetails {
+	if r.CacheHit {
+		return &costDetails{}
+	}
+	if c := r.CostBreakdown; c != nil {
+		return &costDetails{c.Input, c.Output, c.Total}
+	}
+	return nil
 }
 
 // stamp is a time as Langfuse writes it.

@@ -82,7 +82,11 @@ func measures(a *otlp.Attributes, r *callback.Record) {
 	if u := r.Metadata.Usage; u != nil {
 		a.Text("mlflow.chat.tokenUsage", encode(tokenUsage{u.Prompt, u.Completion, u.Total, u.Prompts.Cached, u.Prompts.CacheWrite}))
 	}
-	if c := r.CostBreakdown; c != nil {
+	c := r.CostBreakdown
+	if r.CacheHit {
+		c = &callback.CostBreakdown{} // else MLflow reckons what the tokens would have cost
+	}
+	if c != nil {
 		a.Text("mlflow.llm.cost", encode(c))
 		a.Float("response_cost", r.ResponseCost)
 	}
