@@ -38,6 +38,9 @@ func (p *permanentError) Unwrap() error { return p.err }
 // splittable reports whether half of a refused batch might be taken: it is too
 // large, or one of its records is the one that is refused.
 func splittable(err error) bool {
+	if errors.Is(err, ErrEncode) {
+		return true
+	}
 	var s *StatusError
 	return errors.As(err, &s) && (s.Status == 400 || s.Status == 413 || s.Status == 422)
 }

@@ -28,6 +28,9 @@ func Shorten(v jsontext.Value, limit int) jsontext.Value {
 	if len(v) == 0 {
 		return nil
 	}
+	if !v.IsValid() {
+		return marker(len(v))
+	}
 	if len(v) <= limit && !bytes.Contains(v, []byte(";base64,")) {
 		return slices.Clone(v)
 	}

@@ -36,6 +36,8 @@ func TestShorten(t *testing.T) {
 			}},
 		{"what cannot be shortened in shape becomes a mark", `{` + strings.Repeat(`"a":1,`, 1) + `"b":[` + strings.Repeat("1,", 500) + `1]}`, 100,
 			func(s string) bool { return s == `"… [1015 bytes cut]"` }},
+		{"half a JSON value becomes a mark, however short", `{"a":"b`, 100, func(s string) bool { return s == `"… [7 bytes cut]"` }},
+		{"so does one with a name twice", `{"a":1,"a":2}`, 100, func(s string) bool { return s == `"… [13 bytes cut]"` }},
 		{"what is no JSON becomes a mark", strings.Repeat("x", 300), 100, func(s string) bool { return s == `"… [300 bytes cut]"` }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -109,9 +109,9 @@ func (p *Poster) Do(ctx context.Context, post Post) ([]byte, error) {
 // PostJSON sends v as JSON and decodes the answer into answer, if that is not
 // nil.
 func (p *Poster) PostJSON(ctx context.Context, post Post, v, answer any) error {
-	body, err := json.Marshal(v, json.Deterministic(true))
+	body, err := Encode(v)
 	if err != nil {
-		return Permanent(fmt.Errorf("encode for %s: %w", Origin(post.URL), err))
+		return err
 	}
 	post.Body, post.ContentType = body, "application/json"
 	text, err := p.Do(ctx, post)

@@ -249,3 +249,15 @@ func TestOriginShowsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestTextThatIsNoUTF8CostsNobodyARecord(t *testing.T) {
+	r := fullRecord()
+	r.UserAgent, r.RequestTags = "a\xffb", []string{"\xc3"}
+	r.Metadata.CustomHeaders = map[string]string{"x-name": "\xfe"}
+	r.Response = jsontext.Value("{\"half")
+	Policy{}.Apply(r, Inherit)
+	text, err := Encode(r)
+	if err != nil || !jsontext.Value(text).IsValid() {
+		t.Errorf("%v: %s", err, text)
+	}
+}

@@ -71,9 +71,11 @@ func (s *spill[T]) size() int64 {
 func (s *spill[T]) write(batch []entry[T]) error {
 	var lines bytes.Buffer
 	for _, e := range batch {
-		if err := json.MarshalWrite(&lines, e.item); err != nil {
-			return err
+		line, err := Encode(e.item)
+		if err != nil {
+			continue // it could not be delivered either
 		}
+		lines.Write(line)
 		lines.WriteByte('\n')
 	}
 	if s.end+int64(lines.Len()) > s.limit {

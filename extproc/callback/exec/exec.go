@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 )
 
@@ -39,9 +37,11 @@ func New(c Config) *Sink { return &Sink{config: c} }
 func (s *Sink) Deliver(ctx context.Context, batch []*callback.Event) error {
 	var lines bytes.Buffer
 	for _, e := range batch {
-		if err := json.MarshalWrite(&lines, e); err != nil {
-			return callback.Permanent(fmt.Errorf("encode an event: %w", err))
+		line, err := callback.Encode(e)
+		if err != nil {
+			return err
 		}
+		lines.Write(line)
 		lines.WriteByte('\n')
 	}
 	c, err := s.running()

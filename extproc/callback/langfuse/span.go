@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -32,12 +31,12 @@ func (e *entry) span() *tracepb.Span {
 	r := e.record
 	span := &tracepb.Span{
 		TraceId: unhex(e.traceID), SpanId: unhex(e.generationID), ParentSpanId: unhex(e.parent),
-		Name: e.name, Kind: tracepb.Span_SPAN_KIND_CLIENT, Flags: 1,
+		Name: otlp.Clean(e.name), Kind: tracepb.Span_SPAN_KIND_CLIENT, Flags: 1,
 		StartTimeUnixNano: otlp.Nanos(r.StartTime.Time), EndTimeUnixNano: otlp.Nanos(r.EndTime.Time),
 		Status: &tracepb.Status{Code: tracepb.Status_STATUS_CODE_OK},
 	}
 	if e.level == levelError {
-		span.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: e.status}
+		span.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: otlp.Clean(e.status)}
 	}
 	var a otlp.Attributes
 	e.traceAttributes(&a)
@@ -152,7 +151,7 @@ func costs(r *callback.Record) *costDetails {
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 func encode(v any) string {
-	out, err := json.Marshal(v)
+	out, err := callback.Encode(v)
 	if err != nil {
 		return ""
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -131,7 +130,7 @@ func tags(a *otlp.Attributes, r *callback.Record) {
 
 // fail adds the error as MLflow shows exceptions.
 func fail(s *tracepb.Span, r *callback.Record) {
-	s.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: string(r.ErrorStr)}
+	s.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: otlp.Clean(string(r.ErrorStr))}
 	var a otlp.Attributes
 	a.Text("exception.message", string(r.ErrorStr))
 	if e := r.ErrorInformation; e != nil {
@@ -142,7 +141,7 @@ func fail(s *tracepb.Span, r *callback.Record) {
 }
 
 func encode(v any) string {
-	out, err := json.Marshal(v)
+	out, err := callback.Encode(v)
 	if err != nil {
 		return ""
 	}

@@ -3,6 +3,7 @@ package otlp
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
@@ -13,10 +14,14 @@ import (
 // Attributes is a list of span attributes that leaves out what is empty.
 type Attributes []*commonpb.KeyValue
 
+// Clean mends text that is no UTF-8: one such text, and a receiver refuses the
+// whole batch.
+func Clean(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
 // Text adds a string, unless it is empty.
 func (a *Attributes) Text(key, value string) {
 	if value != "" {
-		a.add(key, &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}})
+		a.add(key, &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: Clean(value)}})
 	}
 }
 
@@ -42,13 +47,13 @@ func (a *Attributes) Texts(key string, values []string) {
 	}
 	list := &commonpb.ArrayValue{}
 	for _, v := range values {
-		list.Values = append(list.Values, &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: v}})
+		list.Values = append(list.Values, &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: Clean(v)}})
 	}
 	a.add(key, &commonpb.AnyValue{Value: &commonpb.AnyValue_ArrayValue{ArrayValue: list}})
 }
 
 func (a *Attributes) add(key string, value *commonpb.AnyValue) {
-	*a = append(*a, &commonpb.KeyValue{Key: key, Value: value})
+	*a = append(*a, &commonpb.KeyValue{Key: Clean(key), Value: value})
 }
 
 // Nanos is a time as OTLP writes it.

@@ -3,11 +3,8 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
@@ -71,9 +68,9 @@ func (s *Sink) wants(status callback.Status) bool {
 }
 
 func (s *Sink) post(ctx context.Context, v any) error {
-	body, err := json.Marshal(v)
+	body, err := callback.Encode(v)
 	if err != nil {
-		return callback.Permanent(fmt.Errorf("encode for the webhook: %w", err))
+		return err
 	}
 	return s.send(ctx, "application/json", body)
 }
@@ -81,9 +78,11 @@ func (s *Sink) post(ctx context.Context, v any) error {
 func (s *Sink) lines(ctx context.Context, batch []*callback.Record) error {
 	var body bytes.Buffer
 	for _, r := range batch {
-		if err := json.MarshalWrite(&body, r); err != nil {
-			return callback.Permanent(fmt.Errorf("encode for the webhook: %w", err))
+		line, err := callback.Encode(r)
+		if err != nil {
+			return err
 		}
+		body.Write(line)
 		body.WriteByte('\n')
 	}
 	return s.send(ctx, "application/x-ndjson", body.Bytes())
