@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 )
@@ -23,11 +24,17 @@ type spill[T any] struct {
 
 var errSpillFull = errors.New("the spill file is full")
 
-// openSpill opens the file and finds what an earlier process left in it.
+// openSpill opens the file and finds what an earlier process left in it. Two
+// queues never share a file: of an old configuration and the new one, or of two
+// processes, the first has it until it is closed.
 func openSpill[T any](path string, limit int64) (*spill[T], error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open spill file: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("lock spill file, another queue may hold it: %w", err)
 	}
 	s := &spill[T]{file: file, limit: limit}
 	if err := s.findEnd(); err != nil {

@@ -74,6 +74,29 @@ func TestSpillFileOutlivesTheProcess(t *testing.T) {
 	})
 }
 
+func TestTwoQueuesDoNotShareASpillFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sink.jsonl")
+	synctest.Test(t, func(t *testing.T) {
+		away := newFakeSink(func(int, []*Record) error { return errors.New("away") })
+		c := config()
+		c.SpillPath = path
+		before, after := NewQueue(away, c), NewQueue(newFakeSink(nil), c)
+		add(before, 1, 5)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := before.Close(ctx); err != nil {
+			t.Errorf("the first has no file: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		add(after, 6, 6)
+		time.Sleep(10 * time.Second)
+		closeNow(t, after)
+		if s := after.Stats(); s.Sent != 6 {
+			t.Errorf("the second does not deliver what the first left: %+v", s)
+		}
+	})
+}
+
 func TestSpillFileIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config()

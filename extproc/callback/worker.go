@@ -21,18 +21,27 @@ type worker[T Item] struct {
 	dropped  int64     // Stats.Dropped when a loss was last told
 	losing   bool      // a burst of losses is on
 	stopping bool
+	reopen   time.Time // when the spill file may be tried again
 }
 
 func newWorker[T Item](q *Queue[T]) *worker[T] {
 	w := &worker[T]{q: q, result: make(chan error, 1)}
-	if q.config.SpillPath != "" {
-		s, err := openSpill[T](q.config.SpillPath, q.config.SpillBytes)
-		if err != nil {
-			q.config.Log.Warn("callback: no spill file, records are kept in memory alone", "sink", q.config.Name, "error", err)
-		}
-		w.spill = s
-	}
+	w.openSpill()
 	return w
+}
+
+// openSpill opens the spill file. Where it cannot, it is tried again later: it
+// may be the queue of an earlier configuration that still holds it.
+func (w *worker[T]) openSpill() {
+	c, now := w.q.config, w.q.config.Now()
+	if c.SpillPath == "" || w.spill != nil || now.Before(w.reopen) {
+		return
+	}
+	s, err := openSpill[T](c.SpillPath, c.SpillBytes)
+	if err != nil && w.reopen.IsZero() {
+		c.Log.Warn("callback: no spill file, records are kept in memory alone", "sink", c.Name, "error", err)
+	}
+	w.spill, w.reopen = s, now.Add(c.MinWait)
 }
 
 func (w *worker[T]) run() {
@@ -158,6 +167,7 @@ func (w *worker[T]) repeat(batch []entry[T], err error, status *StatusError) {
 // relieve moves the oldest items to the disk while more than half of the memory
 // is used.
 func (w *worker[T]) relieve() {
+	w.openSpill()
 	for w.spill != nil {
 		w.q.mu.Lock()
 		s := w.q.stats
