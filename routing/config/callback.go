@@ -34,6 +34,7 @@ func callbackTable() map[string]setter {
 		"webhook_secret":           func(c *Config, v value) { v.secret(&c.Callbacks.Webhook.Secret) },
 		"webhook_format":           func(c *Config, v value) { v.oneOf(&c.Callbacks.Webhook.Format, "json_array", "ndjson", "single") },
 		"webhook_event_types":      func(c *Config, v value) { v.strings(&c.Callbacks.Webhook.EventTypes) },
+		"callback_spill_dir":       func(c *Config, v value) { v.str(&c.Callbacks.SpillDir) },
 		"turn_off_message_logging": func(c *Config, v value) { v.boolean(&c.Callbacks.RedactMessages) },
 	}
 }

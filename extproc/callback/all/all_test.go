@@ -242,9 +242,9 @@ func TestRecordsThatCannotBeDeliveredSurviveOnDisk(t *testing.T) {
 	to := newServer(t)
 	away := httptest.NewServer(http.NotFoundHandler())
 	away.Close()
+	dir := t.TempDir() + "/spill"
 	d := deps(io.Discard)
-	d.SpillDir = t.TempDir()
-	s, err := Open(config.Callbacks{Success: []string{"webhook"}, Webhook: config.Webhook{URL: away.URL}}, d)
+	s, err := Open(config.Callbacks{Success: []string{"webhook"}, Webhook: config.Webhook{URL: away.URL}, SpillDir: dir}, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestRecordsThatCannotBeDeliveredSurviveOnDisk(t *testing.T) {
 	if err := s.Close(ctx); err != nil {
 		t.Errorf("nothing is lost, but close says %v", err)
 	}
-	s, err = Open(config.Callbacks{Success: []string{"webhook"}, Webhook: config.Webhook{URL: to.URL}}, d)
+	s, err = Open(config.Callbacks{Success: []string{"webhook"}, Webhook: config.Webhook{URL: to.URL}, SpillDir: dir}, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,12 +20,11 @@ import (
 
 // Deps is what the sinks need beside their configuration.
 type Deps struct {
-	Log      *slog.Logger
-	Now      func() time.Time
-	Rand     func() float64    // in [0, 1)
-	Version  string            // of this program
-	SpillDir string            // folder for what memory has no room for; "": none is written
-	Hooks    []*callback.Hooks // of the program that embeds the gateway
+	Log     *slog.Logger
+	Now     func() time.Time
+	Rand    func() float64    // in [0, 1)
+	Version string            // of this program
+	Hooks   []*callback.Hooks // of the program that embeds the gateway
 }
 
 // Open makes the sinks that the configuration names and starts their queues.
@@ -40,6 +40,11 @@ func Open(c config.Callbacks, d Deps) (*Set, error) {
 				return nil, fmt.Errorf("callback %q: %w", name, err)
 			}
 			commands[name] = command
+		}
+	}
+	if c.SpillDir != "" {
+		if err := os.MkdirAll(c.SpillDir, 0o700); err != nil {
+			return nil, fmt.Errorf("callback_spill_dir: %w", err)
 		}
 	}
 	b.poster = callback.NewPoster(callback.PosterConfig{UserAgent: "isthmus/" + d.Version})
@@ -83,8 +88,8 @@ func (b *builder) queue(name string) callback.QueueConfig {
 // sink makes one sink of records. This is the table of them.
 func (b *builder) sink(name string) {
 	c, q := b.config, b.queue(name)
-	if b.deps.SpillDir != "" {
-		q.SpillPath = filepath.Join(b.deps.SpillDir, name+".jsonl")
+	if c.SpillDir != "" {
+		q.SpillPath = filepath.Join(c.SpillDir, name+".jsonl")
 	}
 	var to callback.Callback
 	switch name {
@@ -96,7 +101,7 @@ func (b *builder) sink(name string) {
 		m := c.MLflow
 		to = mlflow.New(mlflow.Config{
 			TrackingURI: m.TrackingURI, ExperimentName: m.ExperimentName, Version: b.deps.Version, Username: m.Username, Password: m.Password, Token: m.Token,
-		}, b.poster)
+		}, b.poster, b.deps.Now)
 	case "webhook":
 		w := c.Webhook
 		if w.Format == webhook.Single {

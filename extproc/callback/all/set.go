@@ -66,7 +66,9 @@ func (s *Set) Record(r *callback.Record, wish callback.Wish) {
 			sink.queue.Add(r)
 		}
 	}
-	s.add(callback.EventOf(r))
+	if len(s.events) > 0 {
+		s.add(callback.EventOf(r))
+	}
 }
 
 // Event hands over an event of an attempt or of a stream, never to be changed

@@ -4,5 +4,6 @@
 //
 // Traces go to the server's OTLP endpoint (/v1/traces, MLflow 3.6 or newer with
 // an SQL store). The experiment is looked up by its name, and made, when the
-// first batch is delivered; one that was deleted meanwhile is made again.
+// first batch is delivered; looked after each minute: one that was
+// deleted is brought back.
 package mlflow

@@ -5,16 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 )
 
-// experimentID returns the id of the experiment, from memory after the first
-// time. Only the queue's goroutine calls it.
+// memory is how long an experiment is believed to be there. MLflow takes traces
+// of one that was deleted without a word, and nobody would see them.
+const memory = time.Minute
+
+// experimentID returns the id of the experiment, from memory for a minute. Only
+// the queue's goroutine calls it.
 func (s *Sink) experimentID(ctx context.Context) (string, error) {
-	if s.experiment != "" {
+	now := s.now()
+	if s.experiment != "" && now.Sub(s.asked) < memory {
 		return s.experiment, nil
 	}
 	id, err := s.lookUp(ctx)
@@ -27,7 +33,7 @@ func (s *Sink) experimentID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find experiment %q: %w", s.config.ExperimentName, err)
 	}
-	s.experiment = id
+	s.experiment, s.asked = id, now
 	return id, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -30,11 +31,13 @@ type Sink struct {
 	config     Config
 	poster     *callback.Poster
 	headers    []upstream.ExtraHeader
-	experiment string // id; "" until it is known
+	now        func() time.Time
+	experiment string    // id; "" until it is known
+	asked      time.Time // when
 }
 
 // New makes a sink.
-func New(c Config, p *callback.Poster) *Sink {
+func New(c Config, p *callback.Poster, now func() time.Time) *Sink {
 	c.TrackingURI = strings.TrimRight(c.TrackingURI, "/")
 	if u, err := url.Parse(c.TrackingURI); err == nil && u.User != nil {
 		password, _ := u.User.Password()
@@ -45,7 +48,7 @@ func New(c Config, p *callback.Poster) *Sink {
 	if c.ExperimentName == "" {
 		c.ExperimentName = "Default"
 	}
-	s := &Sink{config: c, poster: p}
+	s := &Sink{config: c, poster: p, now: now}
 	switch {
 	case !c.Token.IsZero():
 		s.authorize("Bearer " + c.Token.Reveal())
@@ -61,6 +64,17 @@ func (s *Sink) authorize(value string) {
 
 // Deliver sends a batch as traces.
 func (s *Sink) Deliver(ctx context.Context, batch []*callback.Record) error {
+	err := s.send(ctx, batch)
+	switch {
+	case isStatus(err, 404), isStatus(err, 405), isStatus(err, 501):
+		return fmt.Errorf("traces need MLflow 3.6 or newer with an SQL store: %w", err)
+	case err != nil:
+		return fmt.Errorf("send traces: %w", err)
+	}
+	return nil
+}
+
+func (s *Sink) send(ctx context.Context, batch []*callback.Record) error {
 	id, err := s.experimentID(ctx)
 	if err != nil {
 		return err
@@ -73,14 +87,6 @@ func (s *Sink) Deliver(ctx context.Context, batch []*callback.Record) error {
 	resource.Text("service.name", "isthmus")
 	resource.Text("service.version", s.config.Version)
 	headers := append([]upstream.ExtraHeader{{Name: "X-Mlflow-Experiment-Id", Value: secret.New(id)}}, s.headers...)
-	err = otlp.Export(ctx, s.poster, callback.Post{URL: s.config.TrackingURI + "/v1/traces", Header: headers},
+	return otlp.Export(ctx, s.poster, callback.Post{URL: s.config.TrackingURI + "/v1/traces", Header: headers},
 		otlp.Traces(resource, otlp.Scope{Name: "isthmus", Version: s.config.Version}, spans))
-	switch {
-	case isStatus(err, 404), isStatus(err, 405), isStatus(err, 501):
-		s.experiment = "" // it may be the experiment that is gone
-		return fmt.Errorf("traces need MLflow 3.6 or newer with an SQL store: %w", err)
-	case err != nil:
-		return fmt.Errorf("send traces: %w", err)
-	}
-	return nil
 }

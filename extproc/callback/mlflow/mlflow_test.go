@@ -27,9 +27,10 @@ type want struct {
 
 func TestRealMLflowShowsTheRequests(t *testing.T) {
 	address := startServer(t)
+	now := time.Now()
 	poster := callback.NewPoster(callback.PosterConfig{})
 	defer poster.Close()
-	sink := New(Config{TrackingURI: address + "/", ExperimentName: "litellm-production", Version: "1"}, poster)
+	sink := New(Config{TrackingURI: address + "/", ExperimentName: "litellm-production", Version: "1"}, poster, func() time.Time { return now })
 	records := callbacktest.New()
 	q := callback.NewQueue(sink, callback.QueueConfig{
 		Name: "mlflow", Rand: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -60,11 +61,15 @@ func TestRealMLflowShowsTheRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		now = now.Add(memory)
 		again := callbacktest.New().Success
 		again.CallID = "call-after"
-		fresh := New(Config{TrackingURI: address, ExperimentName: "litellm-production"}, poster)
-		if err := fresh.Deliver(t.Context(), []*callback.Record{again}); err != nil {
+		if err := sink.Deliver(t.Context(), []*callback.Record{again}); err != nil {
 			t.Fatal(err)
+		}
+		answer, err := poster.Do(t.Context(), callback.Post{Method: "GET", URL: address + "/api/2.0/mlflow/experiments/get-by-name?experiment_name=litellm-production"})
+		if err != nil || !strings.Contains(string(answer), `"active"`) {
+			t.Errorf("%v: %s", err, answer)
 		}
 		if _, ok := search(t, address, "litellm-production")["call-after"]; !ok {
 			t.Error("the trace is not there")
@@ -125,7 +130,7 @@ func TestAServerWithoutTracesIsSaidPlainly(t *testing.T) {
 	defer server.Close()
 	poster := callback.NewPoster(callback.PosterConfig{})
 	defer poster.Close()
-	sink := New(Config{TrackingURI: strings.Replace(server.URL, "http://", "http://u:p@", 1), ExperimentName: "a b&c"}, poster)
+	sink := New(Config{TrackingURI: strings.Replace(server.URL, "http://", "http://u:p@", 1), ExperimentName: "a b&c"}, poster, time.Now)
 	err := sink.Deliver(t.Context(), callbacktest.New().All())
 	if err == nil || !callback.IsPermanent(err) || !strings.Contains(err.Error(), "MLflow 3.6 or newer") || strings.Contains(err.Error(), "u:p") {
 		t.Errorf("%v", err)
@@ -141,7 +146,7 @@ func TestCredentials(t *testing.T) {
 		"user and password": {Config{TrackingURI: "https://mlflow.example", Username: "ana", Password: secret.New("s3cret")}, "Basic YW5hOnMzY3JldA=="},
 		"a token wins":      {Config{TrackingURI: "https://mlflow.example", Username: "ana", Token: secret.New("tok")}, "Bearer tok"},
 	} {
-		s := New(c.config, nil)
+		s := New(c.config, nil, time.Now)
 		if len(s.headers) != 1 || s.headers[0].Value.Reveal() != c.want || s.config.TrackingURI != "https://mlflow.example" {
 			t.Errorf("%s: %q at %s", name, s.headers[0].Value.Reveal(), s.config.TrackingURI)
 		}
