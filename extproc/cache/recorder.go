@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/sse"
@@ -110,6 +112,24 @@ func (r *Recorder) Finish(served Served, result chat.Result, now time.Time) (*En
 	}
 	r.forget(why)
 	return nil, why
+}
+
+// Answer returns what was read so far in its blocking form, for those who show it
+// and do not store it: a stream may lack its end. It is nil when there is
+// nothing, half a JSON text, or more than the limit. Call it before Finish.
+func (r *Recorder) Answer() []byte {
+	switch {
+	case r.why != "":
+		return nil
+	case !r.stream:
+		if whole := bytes.TrimSpace(r.whole); jsontext.Value(whole).IsValid() {
+			return whole
+		}
+		return nil
+	case r.fold.head == nil && r.fold.choices == nil:
+		return nil
+	}
+	return r.fold.answer()
 }
 
 // makeEntry makes the entry of a blocking answer, if it is worth one.

@@ -380,3 +380,26 @@ func FuzzRecorderBlocking(f *testing.F) {
 		}
 	})
 }
+
+func TestAnswerShowsWhatWasReadSoFar(t *testing.T) {
+	const chunk = "data: {\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Era uma\"},\"finish_reason\":null}]}\n\n"
+	for _, c := range []struct {
+		name, body string
+		stream     bool
+		want       string
+	}{
+		{"nothing yet", "", true, ""},
+		{"a stream that was cut in an event", chunk + "data: {\"id\":", true,
+			`{"object":"chat.completion","id":"c1","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Era uma"},"logprobs":null,"finish_reason":null}]}`},
+		{"a whole body", ` {"id":"c1"} `, false, `{"id":"c1"}`},
+		{"half a body", `{"id":`, false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := cache.NewRecorder(asking(t, 1, ""), c.stream, 0)
+			r.Feed([]byte(c.body))
+			if diff := cmp.Diff(c.want, string(r.Answer())); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}

@@ -25,12 +25,16 @@ func callbackTable() map[string]setter {
 		"langfuse_host":            func(c *Config, v value) { v.address(&c.Callbacks.Langfuse.Host) },
 		"mlflow_tracking_uri":      func(c *Config, v value) { v.address(&c.Callbacks.MLflow.TrackingURI) },
 		"mlflow_experiment_name":   func(c *Config, v value) { v.str(&c.Callbacks.MLflow.ExperimentName) },
+		"mlflow_tracking_username": func(c *Config, v value) { v.str(&c.Callbacks.MLflow.Username) },
+		"mlflow_tracking_password": func(c *Config, v value) { v.secret(&c.Callbacks.MLflow.Password) },
+		"mlflow_tracking_token":    func(c *Config, v value) { v.secret(&c.Callbacks.MLflow.Token) },
 		"webhook_url":              func(c *Config, v value) { v.address(&c.Callbacks.Webhook.URL) },
 		"webhook_headers":          func(c *Config, v value) { c.Callbacks.Webhook.Headers = v.headers() },
 		"generic_logger_headers":   func(c *Config, v value) { c.Callbacks.Webhook.Headers = v.headers() },
 		"webhook_secret":           func(c *Config, v value) { v.secret(&c.Callbacks.Webhook.Secret) },
 		"webhook_format":           func(c *Config, v value) { v.oneOf(&c.Callbacks.Webhook.Format, "json_array", "ndjson", "single") },
 		"webhook_event_types":      func(c *Config, v value) { v.strings(&c.Callbacks.Webhook.EventTypes) },
+		"callback_spill_dir":       func(c *Config, v value) { v.str(&c.Callbacks.SpillDir) },
 		"turn_off_message_logging": func(c *Config, v value) { v.boolean(&c.Callbacks.RedactMessages) },
 	}
 }

@@ -174,7 +174,8 @@ type Callbacks struct {
 	Langfuse       Langfuse
 	MLflow         MLflow
 	Webhook        Webhook
-	RedactMessages bool // turn_off_message_logging
+	RedactMessages bool   // turn_off_message_logging
+	SpillDir       string // folder for records that memory has no room for; "": none are written
 }
 
 // Langfuse says where traces go.
@@ -188,6 +189,9 @@ type Langfuse struct {
 type MLflow struct {
 	TrackingURI    string
 	ExperimentName string
+	Username       string
+	Password       secret.Text
+	Token          secret.Text // instead of user and password
 }
 
 // Webhook says where records are posted.

@@ -110,6 +110,8 @@ func (c *Config) fromEnvironment(env *environment) {
 		{"LANGFUSE_PUBLIC_KEY", "langfuse_public_key"}, {"LANGFUSE_SECRET_KEY", "langfuse_secret_key"},
 		{"LANGFUSE_BASE_URL", "langfuse_host"}, {"LANGFUSE_HOST", "langfuse_host"},
 		{"MLFLOW_TRACKING_URI", "mlflow_tracking_uri"}, {"MLFLOW_EXPERIMENT_NAME", "mlflow_experiment_name"},
+		{"MLFLOW_TRACKING_USERNAME", "mlflow_tracking_username"}, {"MLFLOW_TRACKING_PASSWORD", "mlflow_tracking_password"},
+		{"MLFLOW_TRACKING_TOKEN", "mlflow_tracking_token"},
 		{"GENERIC_LOGGER_ENDPOINT", "webhook_url"}, {"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
 		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"},
 	} {

@@ -1,0 +1,106 @@
+package callback
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// CallType is LiteLLM's name of what an endpoint does.
+func CallType(e chat.Endpoint) string {
+	switch e {
+	case chat.Completions:
+		return "acompletion"
+	case chat.TextCompletions:
+		return "atext_completion"
+	case chat.Embeddings:
+		return "aembedding"
+	case chat.Responses:
+		return "aresponses"
+	case chat.Moderations:
+		return "amoderation"
+	case chat.Images:
+		return "aimage_generation"
+	case chat.Speech:
+		return "aspeech"
+	case chat.Rerank:
+		return "arerank"
+	}
+	return string(e)
+}
+
+// Prices are USD per token; zero: not known.
+type Prices struct{ Input, Output float64 }
+
+// SetUsage fills every field that tokens and prices decide. A cache hit costs
+// nothing: what it would have cost is what it saved.
+func (r *Record) SetUsage(u chat.Usage, p Prices) {
+	r.PromptTokens, r.CompletionTokens, r.TotalTokens = u.Prompt, u.Completion, u.Total
+	usage := &Usage{
+		Prompt: u.Prompt, Completion: u.Completion, Total: u.Total,
+		Prompts: PromptDetails{Cached: u.Cached, CacheWrite: u.CacheWrite},
+		Outputs: CompletionDetails{Reasoning: u.Reasoning},
+	}
+	r.Metadata.Usage, r.HiddenParams.Usage = usage, usage
+	if p == (Prices{}) {
+		return
+	}
+	cost := CostBreakdown{Input: usd(float64(u.Prompt) * p.Input), Output: usd(float64(u.Completion) * p.Output)}
+	cost.Total = usd(cost.Input + cost.Output)
+	if r.CacheHit {
+		r.SavedCacheCost = cost.Total
+		return
+	}
+	r.CostBreakdown, r.ResponseCost, r.HiddenParams.ResponseCost = &cost, cost.Total, cost.Total
+}
+
+// usd takes the dust of binary fractions off an amount.
+func usd(v float64) float64 { return math.Round(v*1e15) / 1e15 }
+
+// SetError fills what a failure says. provider is whose error it is; "" when it
+// is the gateway's own.
+func (r *Record) SetError(e *upstream.Error, provider string) {
+	r.ErrorStr = Optional(e.Message)
+	r.ErrorInformation = &ErrorInformation{
+		Code: strconv.Itoa(e.Status), Class: errorClass(e), Provider: provider, Message: e.Message, Type: e.Type, Reason: e.Code,
+	}
+}
+
+// errorClass is the name of LiteLLM's exception for an error.
+func errorClass(e *upstream.Error) string {
+	switch e.Code {
+	case upstream.CodeContextLength:
+		return "ContextWindowExceededError"
+	case upstream.CodeContentFilter:
+		return "ContentPolicyViolationError"
+	}
+	switch e.Status {
+	case 0:
+		return "APIConnectionError"
+	case http.StatusUnauthorized:
+		return "AuthenticationError"
+	case http.StatusForbidden:
+		return "PermissionDeniedError"
+	case http.StatusNotFound:
+		return "NotFoundError"
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return "Timeout"
+	case http.StatusUnprocessableEntity:
+		return "UnprocessableEntityError"
+	case http.StatusTooManyRequests:
+		return "RateLimitError"
+	case http.StatusBadGateway:
+		return "BadGatewayError"
+	case http.StatusServiceUnavailable, 529:
+		return "ServiceUnavailableError"
+	case 499:
+		return "ClientDisconnected"
+	}
+	if e.Status < 500 {
+		return "BadRequestError"
+	}
+	return "InternalServerError"
+}

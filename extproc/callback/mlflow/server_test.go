@@ -1,0 +1,158 @@
+package mlflow
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// venv is where .ci/deps installs MLflow.
+const venv = "../../../.cache/mlflow-venv/bin/"
+
+// startServer starts a real MLflow tracking server with a store of its own and
+// returns its address. It ends with the test.
+func startServer(t *testing.T) string {
+	t.Helper()
+	program, err := filepath.Abs(venv + "mlflow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("no MLflow: run .ci/deps (%v)", err)
+	}
+	folder, port := t.TempDir(), freePort(t)
+	var output bytes.Buffer
+	cmd := exec.Command(program, "server", "--host", "127.0.0.1", "--port", port, "--workers", "1",
+		"--backend-store-uri", "sqlite:///"+folder+"/mlflow.db", "--default-artifact-root", folder+"/artifacts")
+	cmd.Env = append(os.Environ(), "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it starts processes of its own
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+		}
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-ended
+	})
+	address := "http://127.0.0.1:" + port
+	if err := waitFor(t.Context(), address+"/health", ended); err != nil {
+		t.Fatalf("MLflow does not start: %v", err)
+	}
+	return address
+}
+
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func waitFor(ctx context.Context, url string, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			return fmt.Errorf("it has ended")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// seen is a trace as MLflow's own Python client shows it.
+type seen struct {
+	Experiment      string            `json:"experiment"`
+	Spans           int               `json:"spans"`
+	State           string            `json:"state"`
+	StartMs         int64             `json:"start_ms"`
+	DurationMs      int64             `json:"duration_ms"`
+	Usage           map[string]int    `json:"usage"`
+	Tags            map[string]string `json:"tags"`
+	Metadata        map[string]string `json:"metadata"`
+	RequestPreview  string            `json:"request_preview"`
+	ResponsePreview string            `json:"response_preview"`
+	Name            string            `json:"name"`
+	Type            string            `json:"type"`
+	Inputs          jsontext.Value    `json:"inputs"`
+	Outputs         jsontext.Value    `json:"outputs"`
+	Status          string            `json:"status"`
+	Description     string            `json:"description"`
+	Events          []struct {
+		Name       string            `json:"name"`
+		Attributes map[string]string `json:"attributes"`
+	} `json:"events"`
+	Attributes struct {
+		Model     string         `json:"model"`
+		LLMModel  string         `json:"mlflow.llm.model"`
+		Provider  string         `json:"mlflow.llm.provider"`
+		Group     string         `json:"model_group"`
+		CacheHit  bool           `json:"cache_hit"`
+		Aborted   string         `json:"aborted"`
+		Attempts  jsontext.Value `json:"attempts"`
+		SessionID string         `json:"session.id"`
+	} `json:"attributes"`
+}
+
+// search lists the traces of an experiment by call id.
+func search(t *testing.T, address, experiment string) map[string]seen {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var errors bytes.Buffer
+	cmd := exec.CommandContext(ctx, venv+"python", "testdata/traces.py", address, experiment)
+	cmd.Env = append(os.Environ(), "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true")
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("search traces: %v\n%s", err, errors.String())
+	}
+	found := map[string]seen{}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var s seen
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			t.Fatalf("%v: %s", err, lines.Bytes())
+		}
+		if _, twice := found[s.Tags["litellm_call_id"]]; twice {
+			t.Errorf("two traces of %s", s.Tags["litellm_call_id"])
+		}
+		found[s.Tags["litellm_call_id"]] = s
+	}
+	return found
+}
