@@ -42,6 +42,10 @@ bench: ## Run the benchmarks of the hot functions.
 fuzz: ## Run each fuzz target for FUZZTIME (10s).
 	@.ci/fuzz $(or $(FUZZTIME),10s)
 
+.PHONY: simulate
+simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/routing.svg.
+	go run ./routing/simulate -docs docs
+
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now; read the diff.
 	go test ./envoy/... ./cmd/... -run 'Golden|Script' -update

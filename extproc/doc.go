@@ -37,6 +37,10 @@
 //
 // # Failure
 //
+// Envoy's timers bound the attempts (request.go), and the whole time of what does
+// not stream. That of a stream, until its answer begins, is bounded here
+// (deadline.go), with an answer that nothing asked for.
+//
 // Envoy may send the streams of one request to several replicas: what belongs to
 // another one's exchange is handed on to it (relay.go). When nobody has the
 // exchange, a failure is passed on as it is and a retry is stopped: the request

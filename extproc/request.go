@@ -179,8 +179,14 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit := providerHeaders(s.header, hop.Deployment, call)
 	edit.put("content-length", strconv.Itoa(len(call.Body)))
 	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
-	if plan.Timeout > 0 {
+	switch {
+	case plan.Timeout <= 0:
+	case plan.Hurried:
 		edit.put("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
+	default:
+		// The route of this idle time bounds the first byte too. Envoy's
+		// per-try timer must not be set beside it: once that has fired, though
+		// it is ignored in a running answer, no stall is noticed any more.
 		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
 	}
 	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream

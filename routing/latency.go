@@ -32,7 +32,7 @@ func (s latencyBased) Pick(call *Call, from []*Deployment) int {
 	}
 	best := math.Inf(1)
 	for _, d := range from {
-		if v := d.pace.of(kind); v > 0 {
+		if v := expected(d, kind); v > 0 {
 			best = min(best, v)
 		}
 	}
@@ -40,7 +40,7 @@ func (s latencyBased) Pick(call *Call, from []*Deployment) int {
 	explore := s.float() < exploration
 	chosen, equals := -1, 0.0
 	for i, d := range from {
-		v := d.pace.of(kind)
+		v := expected(d, kind)
 		if near := v > 0 && v <= limit; near == explore {
 			continue
 		}
@@ -53,6 +53,17 @@ func (s latencyBased) Pick(call *Call, from []*Deployment) int {
 		return int(s.float() * float64(len(from)))
 	}
 	return chosen
+}
+
+// crowd is with how many requests running a deployment counts as twice as slow.
+// What it will take is only known when its answers are in: without this, all
+// requests would go to the fastest deployment until it is the slowest.
+const crowd = 8.0
+
+// expected is how long a deployment is expected to take, given what runs on it;
+// 0 when it was never measured.
+func expected(d *Deployment, kind paceKind) float64 {
+	return d.pace.of(kind) * (1 + float64(d.InFlight())/crowd)
 }
 
 // unmeasured finds the least busy deployment without a measure. It has none to

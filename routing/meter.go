@@ -10,10 +10,11 @@ import (
 // own view is this replica's; a shared limiter can put the view of all replicas
 // in its place (Options.Usage).
 type Usage interface {
-	Used(deployment string) Used
+	Used(deployment string) (requests, tokens int64)
 }
 
-// Used is what a deployment did in the sliding minute.
+// Used is what a deployment did in the sliding minute, as far as this replica
+// knows.
 type Used struct {
 	Requests int64 // attempts begun
 	Tokens   int64 // of prompts and answers, as providers counted them

@@ -118,11 +118,22 @@ func (r *Router) policy(d *Deployment) HealthPolicy {
 	return p
 }
 
-// used is how much a deployment was used in the last minute, here or by all
-// replicas.
+// used is how much a deployment was used in the last minute; requests and tokens
+// by all replicas, when somebody knows.
 func (r *Router) used(d *Deployment) Used {
+	used := d.meter.used(r.now())
 	if r.usage != nil {
-		return r.usage.Used(d.ID)
+		used.Requests, used.Tokens = r.usage.Used(d.ID)
 	}
-	return d.meter.used(r.now())
+	return used
+}
+
+// tokensEach is how many tokens an attempt on the deployment has taken lately; 0:
+// it is not known.
+func (r *Router) tokensEach(d *Deployment) float64 {
+	used := d.meter.used(r.now())
+	if used.Ended == 0 {
+		return 0
+	}
+	return float64(used.Tokens) / float64(used.Ended)
 }

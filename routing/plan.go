@@ -63,6 +63,7 @@ type Plan struct {
 	Hops     []Hop
 	Attempts int           // cap on all attempts, fixed at the start: Envoy reads it once
 	Timeout  time.Duration // one attempt to its response headers: the largest of the plan
+	Hurried  bool          // Timeout is the request's own, and not one of the configuration's
 	Deadline time.Time     // of all attempts together; zero: none
 
 	Name string // the name asked for, as the configuration spells it (an alias, a group, a wildcard)

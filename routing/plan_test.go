@@ -2,6 +2,7 @@ package routing
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -310,6 +311,10 @@ func TestRetryAfterReadsWhatProvidersSend(t *testing.T) {
 		"a date":               {upstream.Header{{Name: "retry-after", Value: "Mon, 23 Nov 2026 10:00:09 GMT"}}, 9 * time.Second},
 		"a date in the past":   {upstream.Header{{Name: "retry-after", Value: "Mon, 23 Nov 2026 09:00:00 GMT"}}, 0},
 		"the exhausted quota":  {upstream.Header{{Name: "x-ratelimit-remaining-requests", Value: "0"}, {Name: "x-ratelimit-reset-requests", Value: "1m2s"}, {Name: "x-ratelimit-remaining-tokens", Value: "9"}, {Name: "x-ratelimit-reset-tokens", Value: "5m"}}, 62 * time.Second},
+		"a quota in seconds":   {upstream.Header{{Name: "x-ratelimit-remaining-tokens", Value: "0"}, {Name: "x-ratelimit-reset-tokens", Value: "12"}}, 12 * time.Second},
+		"a quota by the clock": {upstream.Header{{Name: "x-ratelimit-remaining-tokens", Value: "0"}, {Name: "x-ratelimit-reset-tokens", Value: strconv.FormatInt(now.Unix()+30, 10)}}, 30 * time.Second},
+		"more than a day":      {upstream.Header{{Name: "retry-after", Value: "1e300"}}, 24 * time.Hour},
+		"not a number":         {upstream.Header{{Name: "retry-after", Value: "NaN"}}, 0},
 		"nothing":              {nil, 0},
 		"something unreadable": {upstream.Header{{Name: "retry-after", Value: "soon"}}, 0},
 	} {
@@ -347,4 +352,17 @@ func TestPausesComeBeforeTheSameDeploymentOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("2", "0.5", "1m")
+	f.Add("", "Mon, 23 Nov 2026 10:00:09 GMT", "1e9")
+	f.Add("-1", "NaN", "Inf")
+	f.Fuzz(func(t *testing.T, ms, after, reset string) {
+		h := upstream.Header{{Name: "retry-after-ms", Value: ms}, {Name: "retry-after", Value: after},
+			{Name: "x-ratelimit-remaining-requests", Value: "0"}, {Name: "x-ratelimit-reset-requests", Value: reset}}
+		if d := RetryAfter(h, time.Unix(1_700_000_000, 0)); d < 0 || d > 24*time.Hour {
+			t.Errorf("%s", d)
+		}
+	})
 }

@@ -89,7 +89,7 @@ func (r *Router) Plan(call *Call) (*Plan, error) {
 	if err := r.first(p, now); err != nil {
 		return nil, err
 	}
-	p.Timeout = r.planTimeout(p)
+	p.Timeout, p.Hurried = r.planTimeout(p), call.timeout() > 0
 	return p, nil
 }
 

@@ -17,7 +17,7 @@ func (r *Router) newStrategy(name string, arguments map[string]float64) Strategy
 	case "latency-based":
 		return latencyBased{r.float, max(arguments["lowest_latency_buffer"], 0)}
 	case "usage-based":
-		return usageBased{r.float, r.used}
+		return usageBased{r.float, r.used, r.tokensEach}
 	case "cost-based":
 		return costBased{r.float}
 	}

@@ -200,6 +200,23 @@ func TestUsageCountsRunningRequests(t *testing.T) {
 	}
 }
 
+// shared is what all replicas have used: requests and tokens.
+type shared map[string][2]int64
+
+func (s shared) Used(id string) (requests, tokens int64) { return s[id][0], s[id][1] }
+
+func TestUsageGoesByWhatAllReplicasHaveUsed(t *testing.T) {
+	w := newWorld(t, "m/a", "m/b").rolling("usage-based")
+	w.serve(w.hop("b"), time.Second, 5)
+	w.usage = shared{"a": {9, 900}, "b": {1, 10}}
+	if got := w.choices(t, 10, "m"); got["b"] != 10 {
+		t.Errorf("a has used more elsewhere: choices %v, want b", got)
+	}
+	if s := w.State(w.deployment("a")); s.Used.Requests != 9 || s.Used.Tokens != 900 {
+		t.Errorf("state = %+v", s.Used)
+	}
+}
+
 func TestCostTakesTheCheapestAndLeavesTheUnpricedForLast(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b", "m/c", "m/d").rolling("cost-based")
 	if got := w.choices(t, 4000, "m"); min(got["a"], got["b"], got["c"], got["d"]) < 900 {

@@ -8,6 +8,7 @@ package routing
 type usageBased struct {
 	float func() float64
 	used  func(*Deployment) Used
+	each  func(*Deployment) float64 // tokens of one attempt; 0: unknown
 }
 
 func (s usageBased) Pick(call *Call, from []*Deployment) int {
@@ -32,9 +33,9 @@ func (s usageBased) Pick(call *Call, from []*Deployment) int {
 
 func (s usageBased) share(call *Call, d *Deployment) float64 {
 	used, running := s.used(d), d.InFlight()
-	each := float64(call.Tokens())
-	if used.Ended > 0 {
-		each = float64(used.Tokens) / float64(used.Ended)
+	each := s.each(d)
+	if each == 0 {
+		each = float64(call.Tokens())
 	}
 	tokens := float64(used.Tokens) + float64(running)*each
 	if d.shareRPM == 0 && d.shareTPM == 0 {
