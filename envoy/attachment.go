@@ -21,6 +21,9 @@ type Attachment struct {
 	VirtualHost *routev3.VirtualHost         // into the route table
 	Manager     *hcmv3.HttpConnectionManager // settings to merge into the connection manager
 	Clusters    []*clusterv3.Cluster
+	// ListenerBuffer is what per_connection_buffer_limit_bytes of the listener
+	// must be at least; 0 leaves it as it is.
+	ListenerBuffer uint32
 }
 
 // Attach returns the parts for an Envoy that somebody else configures.
@@ -45,6 +48,9 @@ func (b *builder) attachment() (*Attachment, error) {
 	a.Filter.Disabled = true
 	a.VirtualHost.TypedPerFilterConfig = map[string]*anypb.Any{
 		RequestFilter: b.any(&extprocv3.ExtProcPerRoute{Override: &extprocv3.ExtProcPerRoute_Overrides{Overrides: &extprocv3.ExtProcOverrides{}}}),
+	}
+	if !b.in.Version.buffersByHost() {
+		a.ListenerBuffer = b.connectionBuffer()
 	}
 	a.Manager = &hcmv3.HttpConnectionManager{LocalReplyConfig: b.localReplies()}
 	a.Clusters, err = b.clusters()

@@ -32,6 +32,7 @@ const (
 	headerBackoff = "x-isthmus-backoff"
 	headerIdle    = "x-isthmus-idle-ms"
 	headerCluster = "x-isthmus-cluster"
+	headerHost    = "x-isthmus-host"
 
 	// attributeDeployment is the id of the deployment that an attempt is on.
 	attributeDeployment = "xds.upstream_host_metadata.filter_metadata['isthmus']['deployment']"
@@ -181,8 +182,10 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader("x-envoy-attempt-count"),
 			removeHeader("x-envoy-expected-rq-timeout-ms"),
 			removeHeader("x-envoy-original-path"),
+			removeHeader("x-envoy-original-host"),
 			removeHeader("x-request-id"),
 			removeHeader("x-forwarded-proto"),
+			removeHeader(headerHost),
 			removeHeader(headerIdle),
 			removeHeader(headerCluster),
 			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{

@@ -10,6 +10,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // IstioVersion is an Istio release line, by its minor number: 31 is 1.31.
@@ -161,6 +162,11 @@ func (m *mesh) patches() ([]configPatch, error) {
 	add("NETWORK_FILTER", "MERGE", patchMatch{Listener: m.listenerMatch("")}, &listenerv3.Filter{
 		Name: connectionManager, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: m.any(a.Manager)},
 	})
+	if a.ListenerBuffer > 0 {
+		add("LISTENER", "MERGE", patchMatch{Listener: &listenerMatch{PortNumber: m.options.Port}}, &listenerv3.Listener{
+			PerConnectionBufferLimitBytes: wrapperspb.UInt32(a.ListenerBuffer),
+		})
+	}
 	add("VIRTUAL_HOST", "ADD", patchMatch{RouteConfiguration: &routeConfigurationMatch{PortNumber: m.options.Port, Gateway: m.options.Gateway}}, a.VirtualHost)
 	if m.service.name == "" {
 		a.Clusters = append([]*clusterv3.Cluster{m.processorCluster()}, a.Clusters...)
@@ -190,5 +196,5 @@ func (m *mesh) listenerMatch(subFilter string) *listenerMatch {
 	if subFilter != "" {
 		f.SubFilter = &filterMatch{Name: subFilter}
 	}
-	return &listenerMatch{FilterChain: filterChainMatch{Filter: f}}
+	return &listenerMatch{FilterChain: &filterChainMatch{Filter: f}}
 }

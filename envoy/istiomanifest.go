@@ -48,7 +48,8 @@ type proxyMatch struct {
 }
 
 type listenerMatch struct {
-	FilterChain filterChainMatch `yaml:"filterChain"`
+	PortNumber  uint32            `yaml:"portNumber,omitempty"`
+	FilterChain *filterChainMatch `yaml:"filterChain,omitempty"`
 }
 
 type filterChainMatch struct {

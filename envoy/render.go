@@ -58,12 +58,15 @@ func (a *Attachment) YAML() ([]byte, error) {
 		return nil, err
 	}
 	fmt.Fprintf(&out, "%s%s", managerComment, manager)
+	if a.ListenerBuffer > 0 {
+		fmt.Fprintf(&out, "%sper_connection_buffer_limit_bytes: %d\n", listenerComment, a.ListenerBuffer)
+	}
 	return out.Bytes(), nil
 }
 
 const (
-	attachmentHead = `# Parts for an Envoy that has other traffic: four lists, each to be put where its
-# comment says. docs/envoy.md explains every setting.
+	attachmentHead = `# Parts for an Envoy that has other traffic: each to be put where its comment
+# says. docs/envoy.md explains every setting.
 
 `
 	filterComment = `# 1. Into http_filters of the HTTP connection manager, before the router filter
@@ -78,6 +81,9 @@ const (
 `
 	managerComment = `# 4. Into the HTTP connection manager itself; put the mappers before those you
 #    have. They give Envoy's own answers OpenAI's error shape, on this virtual host.
+`
+	listenerComment = `
+# 5. Into the listener: before 1.37 its limit is that of a request body.
 `
 )
 

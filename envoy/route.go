@@ -38,7 +38,7 @@ func (b *builder) virtualHost(domains []string) *routev3.VirtualHost {
 		IncludeRequestAttemptCount:    true,
 		IncludeAttemptCountInResponse: true,
 		// The limit of a request body. The listener's own buffer stays small.
-		RequestBodyBufferLimit: wrapperspb.UInt64(b.in.MaxBody * b.in.Version.countsOf()),
+		RequestBodyBufferLimit: wrapperspb.UInt64(b.bufferLimit()),
 	}
 	// per_try_idle_timeout cannot be set per request: one route per value, the
 	// request filter picks it by header before the route is chosen again.
@@ -66,6 +66,9 @@ func (b *builder) route(idle time.Duration, picked bool) *routev3.Route {
 		Timeout:     durationpb.New(0), // Envoy's 15 s would cut running answers
 		IdleTimeout: durationpb.New(0), // and a connection manager's stream_idle_timeout, long pauses
 		RetryPolicy: b.retryPolicy(idle),
+		// The filter must not set :authority itself: the route would be looked for
+		// in another virtual host.
+		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteHeader{HostRewriteHeader: headerHost},
 	}
 	b.choose(action)
 	return &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: action}}

@@ -62,12 +62,10 @@ func (v Version) walksLists() bool { return v >= 37 }
 // answer. 1.36 crashes at that, so it judges by status codes alone.
 func (v Version) asksAboutFailures() bool { return v >= 37 }
 
-// countsOf is how often the router counts a body that a filter has buffered
-// against the limit for retries: before 1.38 twice, so that a body of more than
-// half the limit was never retried. The service refuses what is too large.
-func (v Version) countsOf() uint64 {
-	if v < 38 {
-		return 2
-	}
-	return 1
-}
+// buffersByHost: from 1.37 on the virtual host's limit of a request body holds
+// for what a filter buffers too; before, the listener's did.
+func (v Version) buffersByHost() bool { return v >= 37 }
+
+// countsTwice: before 1.38 the router counted a body that a filter has buffered
+// twice against the limit, and never retried one of more than half of it.
+func (v Version) countsTwice() bool { return v < 38 }

@@ -54,7 +54,9 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
 	}
 	x.begin(n, now)
-	return laterAttempt(providerHeaders(header, hop.Deployment, call), call.Body)
+	edit := providerHeaders(header, hop.Deployment, call)
+	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
+	return laterAttempt(edit, call.Body)
 }
 
 func attemptOf(header upstream.Header) int {

@@ -111,6 +111,9 @@ func (c *scenarios) clean(t *testing.T, s *stack, once bool) {
 	if diff := cmp.Diff(wantHeader, calls[0].header); diff != "" {
 		t.Errorf("headers at the provider (-want +got):\n%s", diff)
 	}
+	if want := c.good.Listener.Addr().String(); calls[0].host != want {
+		t.Errorf("the provider was asked as %s, want %s", calls[0].host, want)
+	}
 }
 
 func (c *scenarios) retries(t *testing.T, s *stack) {
@@ -124,8 +127,9 @@ func (c *scenarios) retries(t *testing.T, s *stack) {
 		}
 	}
 	for _, call := range c.good.calls()[first:] {
-		if call.header.Get("Content-Length") != fmt.Sprint(len(call.body)) || call.header.Get("X-Envoy-Attempt-Count") != "" || !strings.Contains(call.body, `"model":"up"`) {
-			t.Errorf("a later attempt: %v %s", call.header, call.body)
+		if call.header.Get("Content-Length") != fmt.Sprint(len(call.body)) || call.header.Get("X-Envoy-Attempt-Count")+call.header.Get("X-Envoy-Original-Host") != "" || !strings.Contains(call.body, `"model":"up"`) ||
+			call.host != c.good.Listener.Addr().String() {
+			t.Errorf("a later attempt, at %s: %v %s", call.host, call.header, call.body)
 		}
 	}
 }

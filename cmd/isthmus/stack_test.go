@@ -223,6 +223,7 @@ type call struct {
 	path   string
 	header http.Header
 	body   string
+	host   string
 }
 
 // newProvider serves with f; each call is recorded before.
@@ -235,7 +236,7 @@ func newProvider(t testing.TB, f func(w http.ResponseWriter, r *http.Request, bo
 			return
 		}
 		p.mu.Lock()
-		p.seen = append(p.seen, call{r.URL.RequestURI(), r.Header.Clone(), string(body)})
+		p.seen = append(p.seen, call{r.URL.RequestURI(), r.Header.Clone(), string(body), r.Host})
 		p.mu.Unlock()
 		f(w, r, string(body))
 	}))

@@ -12,6 +12,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	// The types of the host's own filters.
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
@@ -47,6 +48,11 @@ func Paste(t testing.TB, host *bootstrapv3.Bootstrap, parts []byte) {
 		proto.Merge(settings.GetLocalReplyConfig(), m.GetLocalReplyConfig())
 		m.LocalReplyConfig = settings.GetLocalReplyConfig()
 	})
+	if limit, ok := doc["per_connection_buffer_limit_bytes"].(int); ok {
+		for _, l := range host.GetStaticResources().GetListeners() {
+			l.PerConnectionBufferLimitBytes = wrapperspb.UInt32(uint32(limit))
+		}
+	}
 	for _, c := range doc["clusters"].([]any) {
 		host.StaticResources.Clusters = append(host.StaticResources.Clusters, Message(t, c, &clusterv3.Cluster{}))
 	}

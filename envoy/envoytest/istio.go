@@ -69,6 +69,8 @@ func (f *envoyFilter) apply(p map[string]any) {
 		f.insertFilter(p, value)
 	case "NETWORK_FILTER MERGE":
 		f.mergeManager(value)
+	case "LISTENER MERGE":
+		f.mergeListener(p, value)
 	case "VIRTUAL_HOST ADD":
 		f.addHost(p, value)
 	case "CLUSTER ADD":
@@ -101,6 +103,16 @@ func (f *envoyFilter) mergeManager(value any) {
 		proto.Merge(m, settings)
 		f.applied++
 	})
+}
+
+func (f *envoyFilter) mergeListener(p map[string]any, value any) {
+	port := dig(p, "match", "listener", "portNumber")
+	for _, l := range f.host.GetStaticResources().GetListeners() {
+		if port == nil || strings.HasSuffix(l.GetName(), fmt.Sprint("_", port)) {
+			proto.Merge(l, Message(f.t, value, &listenerv3.Listener{}))
+			f.applied++
+		}
+	}
 }
 
 // addHost adds to the route tables of the port and Gateway, which Istio calls
