@@ -178,8 +178,8 @@ func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 		return routing.Hop{}, false, false
 	}
 	if n <= len(x.attempts) && x.attempts[n-1].running {
-		planned.Deployment.End()
-		x.plan.Hops[i].Deployment.Begin()
+		x.gateway.router.Done(planned, routing.Outcome{}) // it was never asked
+		x.gateway.router.Begin(&x.plan.Hops[i])
 	}
 	if i >= n {
 		x.plan.Hops[i], *planned = *planned, x.plan.Hops[i] // it may still be tried

@@ -60,6 +60,6 @@ func (s *requestStream) judgeLast(u unjudged, body []byte) *upstream.Error {
 	if e.Status < 400 {
 		e.Status = http.StatusBadGateway
 	}
-	s.exchange.judge(u.attempt, u.hop, e, u.head, time.Now())
+	s.exchange.judge(u.attempt, e, u.head, time.Now())
 	return e
 }
