@@ -44,7 +44,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s).
 
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now; read the diff.
-	go test ./envoy/... ./cmd/... -run 'Golden|Script' -update
+	go test ./envoy ./cmd/isthmus -run 'Golden|Script' -update
 
 .PHONY: clean
 clean: ## Remove what was built.

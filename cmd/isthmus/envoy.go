@@ -123,7 +123,7 @@ func (f *envoyFlags) write(g *gateway) ([]byte, error) {
 	case "filters":
 		a, err := envoy.Attach(in)
 		if err != nil {
-			return nil, fmt.Errorf("--domain: %w", err)
+			return nil, err
 		}
 		return a.YAML()
 	case "istio":

@@ -3,6 +3,7 @@ package envoytest
 import (
 	_ "embed" // the configuration of an Envoy that is not ours
 	"slices"
+	"strings"
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -89,4 +90,14 @@ func insertBefore(t testing.TB, m *hcmv3.HttpConnectionManager, name string, f *
 		t.Fatalf("the connection manager has no filter %s", name)
 	}
 	m.HttpFilters = slices.Insert(m.HttpFilters, i, f)
+}
+
+// GatewayOf is Gateway for a Gateway resource ("namespace/name") and a Service of
+// other names.
+func GatewayOf(t testing.TB, resource, service string) *bootstrapv3.Bootstrap {
+	t.Helper()
+	namespace, name, _ := strings.Cut(resource, "/")
+	return Bootstrap(t, []byte(strings.NewReplacer(
+		".public.edge", "."+name+"."+namespace, "isthmus.edge.svc.cluster.local", service,
+	).Replace(string(gateway))))
 }
