@@ -1,9 +1,11 @@
 package envoy
 
 import (
+	"errors"
 	"fmt"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
@@ -17,17 +19,16 @@ const maxConnections = 100_000
 
 // Bootstrap returns a whole Envoy configuration.
 func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
-	in = in.withDefaults()
-	clusters, err := Clusters(in)
+	b := newBuilder(in)
+	clusters, err := b.clusters()
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{in: in}
 	boot := &bootstrapv3.Bootstrap{
 		Node: &corev3.Node{Id: "isthmus", Cluster: "isthmus"},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Listeners: []*listenerv3.Listener{b.listener()},
-			Clusters:  clusters,
+			Clusters:  append([]*clusterv3.Cluster{b.processorCluster()}, clusters...),
 		},
 		OverloadManager: &overloadv3.OverloadManager{
 			ResourceMonitors: []*overloadv3.ResourceMonitor{{
@@ -41,16 +42,33 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 	if in.Admin != (Address{}) {
 		boot.Admin = &bootstrapv3.Admin{Address: in.Admin.proto()}
 	}
-	if b.err != nil {
-		return nil, b.err
+	return boot, b.valid(boot)
+}
+
+// valid returns the first error of building, or what Envoy's own rules say of
+// the messages.
+func (b *builder) valid(messages ...interface{ ValidateAll() error }) error {
+	err := b.err
+	for _, m := range messages {
+		err = errors.Join(err, m.ValidateAll())
 	}
-	return boot, boot.ValidateAll()
+	return err
 }
 
 // builder makes the parts of one configuration and keeps the first error.
 type builder struct {
 	in  Input
 	err error
+
+	// shared: the Envoy has other traffic. Our filters then run for our virtual
+	// host and our clusters alone.
+	shared bool
+	// processor is the name of the service's cluster.
+	processor string
+}
+
+func newBuilder(in Input) *builder {
+	return &builder{in: in.withDefaults(), processor: ProcessorCluster}
 }
 
 // any wraps a message; its errors are collected in b.err.
@@ -70,14 +88,4 @@ func (a Address) proto() *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 		Address: a.Host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: a.Port},
 	}}}
-}
-
-// Parts returns what an Envoy that somebody else runs needs: a listener with the
-// filters and routes, and the clusters, without node, admin and overload manager.
-func Parts(in Input) (*bootstrapv3.Bootstrap_StaticResources, error) {
-	boot, err := Bootstrap(in)
-	if err != nil {
-		return nil, err
-	}
-	return boot.GetStaticResources(), nil
 }

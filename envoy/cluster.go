@@ -3,7 +3,6 @@ package envoy
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -28,14 +27,12 @@ const (
 	processorSession = 64 << 20 // and of one connection
 )
 
-// Clusters returns the service's cluster, one per deployment, and before 1.40
-// one per fixed order.
-func Clusters(in Input) ([]*clusterv3.Cluster, error) {
-	in = in.withDefaults()
-	b := &builder{in: in}
-	clusters := []*clusterv3.Cluster{b.processor()}
-	seen := map[string]bool{ProcessorCluster: true}
-	for _, u := range in.Upstreams {
+// clusters returns one cluster per deployment, and before 1.40 one per fixed
+// order.
+func (b *builder) clusters() ([]*clusterv3.Cluster, error) {
+	var clusters []*clusterv3.Cluster
+	seen := map[string]bool{ProcessorCluster: true, EndCluster: true}
+	for _, u := range b.in.Upstreams {
 		if seen[u.Cluster] {
 			return nil, fmt.Errorf("two deployments have the cluster name %q", u.Cluster)
 		}
@@ -46,38 +43,56 @@ func Clusters(in Input) ([]*clusterv3.Cluster, error) {
 		}
 		clusters = append(clusters, c)
 	}
-	if !in.Version.choosesPerAttempt() {
-		for _, o := range in.Orders {
+	if !b.in.Version.choosesPerAttempt() {
+		for _, o := range b.in.Orders {
 			clusters = append(clusters, b.order(o))
 		}
 	}
 	return clusters, b.err
 }
 
-// processor is the cluster of the ext_proc service: HTTP/2 with windows for
-// whole bodies, and breakers that long streams cannot trip (the default of 1024
-// open streams is that many running answers).
-func (b *builder) processor() *clusterv3.Cluster {
-	return &clusterv3.Cluster{
-		Name:                 ProcessorCluster,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:       durationpb.New(connectTimeout),
-		LoadAssignment:       assignment(ProcessorCluster, b.in.Processor.proto(), nil),
-		CircuitBreakers:      openBreakers(),
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
-			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-					InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
-					InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
-				}},
-			}},
-		})},
+// processorCluster is the cluster of the ext_proc service.
+func (b *builder) processorCluster() *clusterv3.Cluster {
+	c := &clusterv3.Cluster{
+		Name:           ProcessorCluster,
+		ConnectTimeout: durationpb.New(connectTimeout),
+		LoadAssignment: assignment(ProcessorCluster, b.in.Processor.proto(), nil),
 	}
+	discover(c, b.in.Processor)
+	// The default of 1024 open streams is that many running answers.
+	c.CircuitBreakers = openBreakers()
+	c.TypedExtensionProtocolOptions = b.processorOptions()
+	return c
+}
+
+// processorOptions is how the service is spoken to: HTTP/2 with windows for
+// whole bodies.
+func (b *builder) processorOptions() map[string]*anypb.Any {
+	return map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+				InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
+				InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
+			}},
+		}},
+	})}
+}
+
+// discover says how the cluster's one address is found.
+func discover(c *clusterv3.Cluster, a Address) {
+	if !a.named() {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		return
+	}
+	// LOGICAL_DNS keeps all addresses of a name as one host and tries them one
+	// after another, so that a name with a dead address still works.
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
+	c.DnsLookupFamily = clusterv3.Cluster_ALL
 }
 
 // upstream is the cluster of one deployment.
 func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
-	e, err := u.endpoint()
+	e, err := u.parseEndpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +112,7 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 		// A dead api_base must not delay the start.
 		WaitForWarmOnInit: wrapperspb.Bool(false),
 	}
-	if _, err := netip.ParseAddr(e.host); err == nil {
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-	} else {
-		// LOGICAL_DNS keeps all addresses of a name as one host and tries them
-		// one after another, so that a name with a dead address still works.
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
-		c.DnsLookupFamily = clusterv3.Cluster_ALL
-	}
+	discover(c, address)
 	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 		IdleTimeout: durationpb.New(5 * time.Minute), // of an unused connection
 	}}
@@ -115,6 +123,9 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 		}
 	} else {
 		options.UpstreamProtocolOptions = plainHTTP1()
+	}
+	if b.shared && b.in.Version.choosesPerAttempt() {
+		options.HttpFilters = b.upstreamFilters()
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: b.any(options)}
 	return c, nil
@@ -136,7 +147,7 @@ func plainHTTP1() *httpv3.HttpProtocolOptions_ExplicitHttpConfig_ {
 // order is the cluster of a fixed plan: attempt n goes to its n-th cluster.
 func (b *builder) order(o Order) *clusterv3.Cluster {
 	kind := &clusterv3.Cluster_CustomClusterType{Name: "envoy.clusters.composite"}
-	if b.in.Version.matchesUpstream() {
+	if b.in.Version.walksLists() {
 		config := &compositev3.ClusterConfig{}
 		for _, name := range o.Clusters {
 			config.Clusters = append(config.Clusters, &compositev3.ClusterConfig_ClusterEntry{Name: name})
@@ -146,13 +157,21 @@ func (b *builder) order(o Order) *clusterv3.Cluster {
 		kind.Name = "envoy.clusters.aggregate"
 		kind.TypedConfig = b.any(&aggregatev3.ClusterConfig{Clusters: distinct(o.Clusters)})
 	}
-	return &clusterv3.Cluster{
+	c := &clusterv3.Cluster{
 		Name:                 o.Name,
 		ConnectTimeout:       durationpb.New(connectTimeout),
 		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
 		ClusterDiscoveryType: &clusterv3.Cluster_ClusterType{ClusterType: kind},
 		CircuitBreakers:      openBreakers(),
 	}
+	if b.shared {
+		// The route's cluster has the filters of an attempt, whichever of its
+		// sub-clusters the attempt goes to; those have the protocol.
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
+			UpstreamProtocolOptions: plainHTTP1(), HttpFilters: b.upstreamFilters(),
+		})}
+	}
+	return c
 }
 
 func distinct(names []string) []string {

@@ -32,15 +32,22 @@ const (
 	headerBackoff = "x-isthmus-backoff"
 	headerIdle    = "x-isthmus-idle-ms"
 	headerCluster = "x-isthmus-cluster"
+	headerHost    = "x-isthmus-host"
+
+	// attributeDeployment is the id of the deployment that an attempt is on.
+	attributeDeployment = "xds.upstream_host_metadata.filter_metadata['isthmus']['deployment']"
 
 	// EndCluster closes every plan and does not exist.
 	EndCluster = "isthmus-end"
 )
 
-// HTTPFilters are the filters of the listener, in order.
+// RequestFilter is the name of the downstream filter.
+const RequestFilter = "isthmus"
+
+// httpFilters are the filters of the listener, in order.
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
-		b.httpFilter("isthmus", b.requestFilter()),
+		b.httpFilter(RequestFilter, b.requestFilter()),
 		b.httpFilter("envoy.filters.http.router", &routerv3.Router{UpstreamHttpFilters: b.upstreamFilters()}),
 	}
 }
@@ -54,7 +61,7 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
 		GrpcService: &corev3.GrpcService{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ProcessorCluster}},
+			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
 			InitialMetadata: []*corev3.HeaderValue{{Key: filterKey, Value: filter}, {Key: planKey, Value: b.in.Version.PlanName()}},
 		},
 		ProcessingMode:    mode,
@@ -87,6 +94,10 @@ func (b *builder) retryFilter() *extprocv3.ExternalProcessor {
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, ResponseHeaderMode: extprocv3.ProcessingMode_SKIP,
 	})
 	p.RequestAttributes = []string{"upstream.request_attempt_count", "xds.cluster_name"}
+	if !b.in.Version.choosesPerAttempt() {
+		// The route's cluster is a list; which of it serves, only the host says.
+		p.RequestAttributes = append(p.RequestAttributes, attributeDeployment)
+	}
 	p.MetadataOptions = &extprocv3.MetadataOptions{
 		ForwardingNamespaces: untyped(namespaceExchange), ReceivingNamespaces: untyped(namespaceAttempt),
 	}
@@ -98,10 +109,6 @@ func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
 	mode := &extprocv3.ProcessingMode{
 		RequestHeaderMode: extprocv3.ProcessingMode_SKIP, ResponseHeaderMode: extprocv3.ProcessingMode_SEND,
 		ResponseBodyMode: extprocv3.ProcessingMode_BUFFERED,
-	}
-	if !b.in.Version.matchesUpstream() {
-		// Every answer enters here: its body must flow on unread.
-		mode.ResponseBodyMode = extprocv3.ProcessingMode_NONE
 	}
 	p := b.externalProcessor("failure", mode)
 	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code", "xds.cluster_name"}
@@ -118,19 +125,18 @@ func untyped(namespaces ...string) *extprocv3.MetadataOptions_MetadataNamespaces
 // upstreamFilters run for each attempt, in this order towards the provider and
 // the other way back.
 func (b *builder) upstreamFilters() []*hcmv3.HttpFilter {
-	retry := b.httpFilter("isthmus.retry", b.retryFilter())
-	failure := b.httpFilter("isthmus.failure", b.failureFilter())
-	if b.in.Version.matchesUpstream() {
-		retry = b.unless("isthmus.retry", b.retryFilter(), b.requestInput("x-envoy-attempt-count"),
-			&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "1"}})
-		failure = b.unless("isthmus.failure", b.failureFilter(), b.responseInput(":status"),
-			&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: "2"}})
-	}
-	return []*hcmv3.HttpFilter{
-		retry, failure,
+	last := []*hcmv3.HttpFilter{
 		b.httpFilter("envoy.filters.http.header_mutation", b.guard()),
 		b.httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}),
 	}
+	if !b.in.Version.asksAboutFailures() {
+		return append([]*hcmv3.HttpFilter{b.httpFilter("isthmus.retry", b.retryFilter())}, last...)
+	}
+	retry := b.unless("isthmus.retry", b.retryFilter(), b.requestInput("x-envoy-attempt-count"),
+		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "1"}})
+	failure := b.unless("isthmus.failure", b.failureFilter(), b.responseInput(":status"),
+		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: "2"}})
+	return append([]*hcmv3.HttpFilter{retry, failure}, last...)
 }
 
 func (b *builder) requestInput(header string) *xdscorev3.TypedExtensionConfig {
@@ -176,8 +182,10 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader("x-envoy-attempt-count"),
 			removeHeader("x-envoy-expected-rq-timeout-ms"),
 			removeHeader("x-envoy-original-path"),
+			removeHeader("x-envoy-original-host"),
 			removeHeader("x-request-id"),
 			removeHeader("x-forwarded-proto"),
+			removeHeader(headerHost),
 			removeHeader(headerIdle),
 			removeHeader(headerCluster),
 			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{

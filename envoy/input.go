@@ -1,19 +1,17 @@
 package envoy
 
-import (
-	"fmt"
-	"net/netip"
-	"net/url"
-	"strings"
-	"time"
-)
+import "time"
 
 // Input is all that an Envoy configuration is made from.
 type Input struct {
 	Version   Version
 	Listen    Address // of the clients; the port may be 0
 	Admin     Address // Envoy's own admin interface; zero: none
-	Processor Address // where isthmus serves gRPC
+	Processor Address // where isthmus serves gRPC: the only one whose Host may be a name
+
+	// Domains are the host names that lead to isthmus on an Envoy with other
+	// traffic (Attach, Istio); a Bootstrap has nothing else and takes all.
+	Domains []string
 
 	Upstreams []Upstream
 	Orders    []Order // needed before 1.40
@@ -31,74 +29,13 @@ type Input struct {
 type Upstream struct {
 	Cluster    string // name of the cluster
 	Deployment string // id, shown in Envoy's metadata
-	URL        string // scheme://host[:port]/…; only scheme, host and port matter
+	URL        string // scheme://host[:port]/…; see parseEndpoint
 }
 
 // Order is a fixed plan: see routing.Order.
 type Order struct {
 	Name     string
 	Clusters []string
-}
-
-// Address is a TCP address or a Unix socket.
-type Address struct {
-	Host string // IP
-	Port uint32
-	Path string // of a Unix socket; wins over Host and Port
-}
-
-// ParseAddress reads "host:port", ":port" or "unix:///path".
-func ParseAddress(s string) (Address, error) {
-	if path, ok := strings.CutPrefix(s, "unix://"); ok {
-		if path == "" {
-			return Address{}, fmt.Errorf("%q has no path", s)
-		}
-		return Address{Path: path}, nil
-	}
-	if strings.HasPrefix(s, ":") {
-		s = "0.0.0.0" + s
-	}
-	s = strings.Replace(s, "localhost:", "127.0.0.1:", 1)
-	a, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return Address{}, fmt.Errorf("%q is no address: say unix:///path or IP:PORT", s)
-	}
-	return Address{Host: a.Addr().String(), Port: uint32(a.Port())}, nil
-}
-
-func (a Address) String() string {
-	if a.Path != "" {
-		return "unix://" + a.Path
-	}
-	return netip.AddrPortFrom(netip.MustParseAddr(a.Host), uint16(a.Port)).String()
-}
-
-// endpoint is the part of an upstream's URL that a cluster needs.
-type endpoint struct {
-	host string
-	port uint32
-	tls  bool
-}
-
-func (u Upstream) endpoint() (endpoint, error) {
-	parsed, err := url.Parse(u.URL)
-	if err != nil || parsed.Hostname() == "" {
-		return endpoint{}, fmt.Errorf("deployment %s: %q is not a URL with a host", u.Deployment, u.URL)
-	}
-	e := endpoint{host: parsed.Hostname(), tls: parsed.Scheme == "https"}
-	if !e.tls && parsed.Scheme != "http" {
-		return endpoint{}, fmt.Errorf("deployment %s: scheme %q: only http and https lead to a provider", u.Deployment, parsed.Scheme)
-	}
-	e.port = 80
-	if e.tls {
-		e.port = 443
-	}
-	if p := parsed.Port(); p != "" {
-		if _, err := fmt.Sscanf(p, "%d", &e.port); err != nil || e.port == 0 || e.port > 65535 {
-			return endpoint{}, fmt.Errorf("deployment %s: port %q is not 1 to 65535", u.Deployment, p)
-		}
-	}
-	return e, nil
 }
 
 // withDefaults fills what was left out.

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"math"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -20,12 +21,21 @@ func (b *builder) listener() *listenerv3.Listener {
 	return &listenerv3.Listener{
 		Name:                          "isthmus",
 		Address:                       b.in.Listen.proto(),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(connectionBuffer),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(b.connectionBuffer()),
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 			Name:       "envoy.filters.network.http_connection_manager",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(b.connectionManager())},
 		}}}},
 	}
+}
+
+// connectionBuffer is the listener's limit: that of the virtual host counts for a
+// filter's buffer from 1.37 on only.
+func (b *builder) connectionBuffer() uint32 {
+	if b.in.Version.buffersByHost() {
+		return connectionBuffer
+	}
+	return uint32(min(b.bufferLimit(), math.MaxUint32))
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
@@ -65,4 +75,13 @@ func (b *builder) accessLogs() []*accesslogv3.AccessLog {
 		return nil
 	}
 	return []*accesslogv3.AccessLog{b.fileLog(b.in.AccessLog)}
+}
+
+// bufferLimit is the limit of a request body, in bytes, as this Envoy counts it.
+// The service refuses what is larger than it should be.
+func (b *builder) bufferLimit() uint64 {
+	if b.in.Version.countsTwice() {
+		return 2 * b.in.MaxBody
+	}
+	return b.in.MaxBody
 }

@@ -31,6 +31,9 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 }
 
 func (b *builder) localReply(condition, message, kind, code string) *hcmv3.ResponseMapper {
+	if b.shared {
+		condition = "xds.virtual_host_name == '" + virtualHostName + "' && (" + condition + ")"
+	}
 	text := func(s string) *structpb.Value { return structpb.NewStringValue(s) }
 	body := &structpb.Struct{Fields: map[string]*structpb.Value{
 		"error": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{

@@ -20,13 +20,25 @@ const maxBackoff = 300 * time.Second
 // routes is the whole route table: every path, to whatever cluster the plan
 // says.
 func (b *builder) routes() *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{
+		Name: "isthmus", VirtualHosts: []*routev3.VirtualHost{b.virtualHost([]string{"*"})},
+		// Deployments may come by CDS later than the routes.
+		ValidateClusters: wrapperspb.Bool(false),
+	}
+}
+
+// virtualHostName names our virtual host in every route table.
+const virtualHostName = "isthmus"
+
+// virtualHost is the host whose requests isthmus answers.
+func (b *builder) virtualHost(domains []string) *routev3.VirtualHost {
 	host := &routev3.VirtualHost{
-		Name:                          "isthmus",
-		Domains:                       []string{"*"},
+		Name:                          virtualHostName,
+		Domains:                       domains,
 		IncludeRequestAttemptCount:    true,
 		IncludeAttemptCountInResponse: true,
 		// The limit of a request body. The listener's own buffer stays small.
-		RequestBodyBufferLimit: wrapperspb.UInt64(b.in.MaxBody),
+		RequestBodyBufferLimit: wrapperspb.UInt64(b.bufferLimit()),
 	}
 	// per_try_idle_timeout cannot be set per request: one route per value, the
 	// request filter picks it by header before the route is chosen again.
@@ -36,11 +48,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		host.Routes = append(host.Routes, b.route(d, true))
 	}
 	host.Routes = append(host.Routes, b.route(idle[len(idle)-1], false))
-	return &routev3.RouteConfiguration{
-		Name: "isthmus", VirtualHosts: []*routev3.VirtualHost{host},
-		// Deployments may come by CDS later than the routes.
-		ValidateClusters: wrapperspb.Bool(false),
-	}
+	return host
 }
 
 // route is one route; picked by the idle header, or the one for all others.
@@ -56,7 +64,11 @@ func (b *builder) route(idle time.Duration, picked bool) *routev3.Route {
 	}
 	action := &routev3.RouteAction{
 		Timeout:     durationpb.New(0), // Envoy's 15 s would cut running answers
+		IdleTimeout: durationpb.New(0), // and a connection manager's stream_idle_timeout, long pauses
 		RetryPolicy: b.retryPolicy(idle),
+		// The filter must not set :authority itself: the route would be looked for
+		// in another virtual host.
+		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteHeader{HostRewriteHeader: headerHost},
 	}
 	b.choose(action)
 	return &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: action}}
@@ -86,8 +98,8 @@ func (b *builder) choose(action *routev3.RouteAction) {
 }
 
 // retryPolicy lets Envoy retry what never got an answer, and what the failure
-// filter marks. Status codes are not Envoy's to judge. num_retries is raised per
-// request by x-envoy-max-retries.
+// filter marks; status codes are Envoy's to judge only where it cannot ask.
+// num_retries is raised per request by x-envoy-max-retries.
 func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
 	p := &routev3.RetryPolicy{
 		RetryOn:           "connect-failure,refused-stream,reset,retriable-headers",
@@ -104,10 +116,14 @@ func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
 			MaxInterval:  durationpb.New(maxBackoff),
 		},
 	}
+	if !b.in.Version.asksAboutFailures() {
+		p.RetryOn += ",5xx,retriable-status-codes"
+		p.RetriableStatusCodes = []uint32{401, 402, 403, 404, 408, 409, 429} // what another deployment may answer better
+	}
 	switch {
 	case b.in.Version.choosesPerAttempt():
 		p.RefreshClusterOnRetry = true
-	case !b.in.Version.matchesUpstream():
+	case !b.in.Version.walksLists():
 		p.RetryPriority = &routev3.RetryPolicy_RetryPriority{
 			Name: "envoy.retry_priorities.previous_priorities",
 			ConfigType: &routev3.RetryPolicy_RetryPriority_TypedConfig{

@@ -9,24 +9,32 @@ import (
 // Version is an Envoy release line, by its minor number: 40 is 1.40.
 type Version int
 
-// The release lines that are told apart.
+// The release lines that are told apart. Newest is the last one tested; later
+// ones are written for as if they were it.
 const (
 	Oldest  Version = 36
-	Default Version = 40
+	Newest  Version = 40
+	Default         = Newest
 )
 
-// ParseVersion reads "1.40" or "1.40.0".
+// ParseVersion reads "1.40", "1.40.2" or "1.40.3-dev", with or without a "v".
 func ParseVersion(s string) (Version, error) {
-	rest, ok := strings.CutPrefix(strings.TrimPrefix(s, "v"), "1.")
-	minor, _, _ := strings.Cut(rest, ".")
-	n, err := strconv.Atoi(minor)
-	if !ok || err != nil {
-		return 0, fmt.Errorf("%q is no Envoy version; say it as 1.40", s)
+	n, ok := minor(s)
+	if !ok {
+		return 0, fmt.Errorf("%q is no Envoy version; say it as 1.%d", s, Default)
 	}
 	if Version(n) < Oldest {
 		return 0, fmt.Errorf("Envoy %s is too old: isthmus needs 1.%d or later", s, Oldest)
 	}
 	return Version(n), nil
+}
+
+// minor is the second number of a version whose first is 1.
+func minor(s string) (int, bool) {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(s, "v"), "1.")
+	text, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.ParseUint(text, 10, 16)
+	return int(n), ok && err == nil
 }
 
 func (v Version) String() string { return "1." + strconv.Itoa(int(v)) }
@@ -37,7 +45,7 @@ func (v Version) PlanName() string {
 	switch {
 	case v.choosesPerAttempt():
 		return "priority_group"
-	case v.matchesUpstream():
+	case v.walksLists():
 		return "composite"
 	}
 	return "aggregate"
@@ -46,6 +54,18 @@ func (v Version) PlanName() string {
 // choosesPerAttempt: the priority_group cluster specifier came with 1.40.
 func (v Version) choosesPerAttempt() bool { return v >= 40 }
 
-// matchesUpstream: the composite cluster came with 1.37, and from there on a
-// matcher may wrap upstream filters (on the response it crashes 1.36).
-func (v Version) matchesUpstream() bool { return v >= 37 }
+// walksLists: the composite cluster, whose n-th sub-cluster gets attempt n, came
+// with 1.37. Before, an aggregate cluster walks its own in order, each once.
+func (v Version) walksLists() bool { return v >= 37 }
+
+// asksAboutFailures: from 1.37 on an upstream filter may make Envoy retry an
+// answer. 1.36 crashes at that, so it judges by status codes alone.
+func (v Version) asksAboutFailures() bool { return v >= 37 }
+
+// buffersByHost: from 1.37 on the virtual host's limit of a request body holds
+// for what a filter buffers too; before, the listener's did.
+func (v Version) buffersByHost() bool { return v >= 37 }
+
+// countsTwice: before 1.38 the router counted a body that a filter has buffered
+// twice against the limit, and never retried one of more than half of it.
+func (v Version) countsTwice() bool { return v < 38 }

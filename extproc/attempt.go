@@ -16,6 +16,10 @@ type retryStream struct{ server *Server }
 
 func (s *retryStream) close() {}
 
+// attributeDeployment is the id of the deployment whose host Envoy has chosen;
+// only Envoys that walk a fixed order are asked for it.
+const attributeDeployment = "xds.upstream_host_metadata.filter_metadata['isthmus']['deployment']"
+
 // handle translates the client's request afresh for the deployment of this
 // attempt. When the exchange is unknown the attempt is stopped: the request that
 // Envoy holds was written for another provider, with that one's key.
@@ -29,13 +33,17 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unknown_exchange")
 	}
 	header := readHeader(m.GetRequestHeaders().GetHeaders())
-	n := max(attributes(m.GetAttributes()).number("upstream.request_attempt_count"), attemptOf(header))
+	a := attributes(m.GetAttributes())
+	n := max(a.number("upstream.request_attempt_count"), attemptOf(header))
 	now := time.Now()
 	may := x.lostBefore(n, now)
-	hop, ok := x.hop(n)
+	hop, moved, ok := x.hopOn(n, a.text(attributeDeployment))
 	if !ok || !may {
 		e := localFailure(0, x.lastReason(n-1))
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
+	}
+	if n == 1 && !moved {
+		return passAttempt() // Envoy 1.36: stream 1 has translated it
 	}
 	call, err := hop.Translator.Request(x.asks(&hop))
 	if err != nil {
@@ -46,7 +54,9 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
 	}
 	x.begin(n, now)
-	return laterAttempt(providerHeaders(header, hop.Deployment, call), call.Body)
+	edit := providerHeaders(header, hop.Deployment, call)
+	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
+	return laterAttempt(edit, call.Body)
 }
 
 func attemptOf(header upstream.Header) int {

@@ -1,6 +1,10 @@
 package extproc
 
-import "github.com/isthmus-proxy/isthmus/routing"
+import (
+	"slices"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+)
 
 // carrier is how an Envoy is told the plan. Which one an Envoy takes depends on
 // its version; its configuration says so in the filter's gRPC metadata.
@@ -10,15 +14,21 @@ const (
 	// carryGroups: Envoy 1.40 and later read ordered clusters from metadata for
 	// each attempt anew, so that a plan can change while it runs.
 	carryGroups carrier = iota
-	// carryCluster: Envoy 1.36 to 1.39 are given one cluster per first choice by
+	// carryCluster: Envoy 1.37 to 1.39 are given one cluster per first choice by
 	// header; the order of the later attempts is that cluster's and fixed.
 	carryCluster
+	// carryPriorities: Envoy 1.36 the same, but its cluster walks each deployment
+	// once, and passes over those whose host it does not know. It asks
+	// about every attempt, and retries by status without asking.
+	carryPriorities
 )
 
 func carrierOf(name string) carrier {
 	switch name {
-	case "composite", "aggregate":
+	case "composite":
 		return carryCluster
+	case "aggregate":
+		return carryPriorities
 	}
 	return carryGroups
 }
@@ -30,10 +40,26 @@ const endCluster = "isthmus-end"
 
 // plan asks routing for a plan that this Envoy can be told.
 func (c carrier) plan(r *routing.Router, call *routing.Call) (*routing.Plan, error) {
-	if c == carryCluster {
-		return r.PlanFixed(call)
+	if c == carryGroups {
+		return r.Plan(call)
 	}
-	return r.Plan(call)
+	plan, err := r.PlanFixed(call)
+	if err == nil && c == carryPriorities {
+		once(plan)
+	}
+	return plan, err
+}
+
+// once leaves each deployment's first hop in the plan: the second pass of an
+// aggregate cluster has another order than ours.
+func once(plan *routing.Plan) {
+	seen := map[*routing.Deployment]bool{}
+	plan.Hops = slices.DeleteFunc(plan.Hops, func(h routing.Hop) bool {
+		again := seen[h.Deployment]
+		seen[h.Deployment] = true
+		return again
+	})
+	plan.Attempts = len(plan.Hops)
 }
 
 // metadata is what goes back with the first attempt: the exchange's names and
@@ -47,7 +73,7 @@ func (c carrier) metadata(names metadata, plan *routing.Plan) metadata {
 
 // headers adds what Envoy must read from headers.
 func (c carrier) headers(edit *headerEdit, plan *routing.Plan) {
-	if c == carryCluster {
+	if c != carryGroups {
 		edit.put("x-isthmus-cluster", routing.OrderName(plan.Name, plan.Hops[0].Deployment.Cluster))
 	}
 }

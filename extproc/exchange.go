@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"crypto/rand"
+	"slices"
 	"sync"
 	"time"
 
@@ -156,6 +157,36 @@ func (x *exchange) hop(n int) (routing.Hop, bool) {
 		return routing.Hop{}, false
 	}
 	return x.plan.Hops[n-1], true
+}
+
+// hopOn returns the hop of attempt n, which is on the deployment with this id:
+// an Envoy that walks a fixed order may have passed over a deployment, and the
+// plan is then changed to what happened. moved tells of that; an id that is in
+// no hop is not ok. Without an id it is hop n.
+func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.plan == nil || n < 1 || n > len(x.plan.Hops) {
+		return routing.Hop{}, false, false
+	}
+	planned := &x.plan.Hops[n-1]
+	if id == "" || planned.Deployment.ID == id {
+		return *planned, false, true
+	}
+	i := slices.IndexFunc(x.plan.Hops, func(h routing.Hop) bool { return h.Deployment.ID == id })
+	if i < 0 {
+		return routing.Hop{}, false, false
+	}
+	if n <= len(x.attempts) && x.attempts[n-1].running {
+		x.gateway.router.Done(planned, routing.Outcome{}) // it was never asked
+		x.gateway.router.Begin(&x.plan.Hops[i])
+	}
+	if i >= n {
+		x.plan.Hops[i], *planned = *planned, x.plan.Hops[i] // it may still be tried
+	} else {
+		*planned = x.plan.Hops[i] // a second try; what was before stays
+	}
+	return *planned, true, true
 }
 
 // finish gives back everything the exchange holds and writes its record. It is

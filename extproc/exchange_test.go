@@ -36,7 +36,7 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 	}
 	set, removed := changes(common.GetHeaderMutation())
 	for name, want := range map[string]string{
-		":method": "POST", ":path": "/v1/chat/completions", ":authority": "a.test", ":scheme": "http", "authorization": "Bearer sk-a",
+		":method": "POST", ":path": "/v1/chat/completions", hostHeader: "a.test", ":scheme": "http", "authorization": "Bearer sk-a",
 		"accept-encoding": "identity", "content-length": "60", "x-envoy-max-retries": "1",
 	} {
 		if set[name] != want {

@@ -54,6 +54,9 @@ func laterAttempt(edit *headerEdit, body []byte) *extprocv3.ProcessingResponse {
 	}
 }
 
+// passAttempt lets an attempt through unchanged.
+func passAttempt() *extprocv3.ProcessingResponse { return continueHeaders(nil) }
+
 // responseHeaders answers response headers and says how the body is to be read.
 func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, md metadata) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{

@@ -121,6 +121,9 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 	if x == nil {
 		return nil
 	}
+	if int64(len(body)) > x.gateway.maxBody { // without a content-length; Envoys before 1.38 let twice as much pass
+		return s.refuse(bodyTooLarge(x.gateway.maxBody))
+	}
 	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 {
 		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))
 	}
@@ -177,6 +180,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 // and tells Envoy how often and how long it may try.
 func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *headerEdit {
 	edit := providerHeaders(s.header, hop.Deployment, call)
+	edit.put(hostHeader, hop.Deployment.Authority())
 	edit.put("content-length", strconv.Itoa(len(call.Body)))
 	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
 	switch {
@@ -196,6 +200,11 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	return edit
 }
 
+// hostHeader carries the Host of the first attempt to the route, which makes it
+// :authority (host_rewrite_header). Were that changed by the filter itself, Envoy
+// would look for the route among those of the provider's host name.
+const hostHeader = "x-isthmus-host"
+
 // providerHeaders makes the headers of an attempt: all that the call says, and
 // nothing of what was there but the allow-list. What an earlier attempt set is
 // still there on a later one.
@@ -203,7 +212,6 @@ func providerHeaders(present upstream.Header, d *routing.Deployment, call *upstr
 	edit := &headerEdit{}
 	edit.put(":method", call.Method)
 	edit.put(":path", call.Path)
-	edit.put(":authority", d.Authority())
 	edit.put(":scheme", d.Scheme())
 	edit.put("accept-encoding", "identity") // neither we nor Envoy's usage filters read gzip
 	edit.put("user-agent", "isthmus")

@@ -18,11 +18,12 @@ import (
 
 // responseReader reads the body of the final answer.
 type responseReader struct {
-	hop     routing.Hop
-	decoder chat.Decoder
-	merge   *cache.Batch // stored embeddings that the answer must be merged with
-	whole   bool         // the body comes as one message and may still change the status
-	ended   bool
+	hop      routing.Hop
+	decoder  chat.Decoder
+	merge    *cache.Batch // stored embeddings that the answer must be merged with
+	unjudged *unjudged    // an error whose body is to be read; else nil
+	whole    bool         // the body comes as one message and may still change the status
+	ended    bool
 }
 
 // responseHeaders decides what becomes of the final answer.
@@ -40,7 +41,11 @@ func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attribut
 	if ok && status >= 200 && status < 300 {
 		return s.goodAnswer(h, header, hop, n)
 	}
-	return s.errorAnswer(header, n, attrs.text("response.code_details"))
+	details := attrs.text("response.code_details")
+	if ok && s.carrier == carryPriorities && details == "via_upstream" {
+		return s.lastAnswer(h, header, unjudged{attempt: n, hop: hop})
+	}
+	return s.errorAnswer(header, n, details)
 }
 
 // attemptNumber is which attempt an answer belongs to.
@@ -148,6 +153,9 @@ func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing
 // responseBody passes one piece of the body through the decoder.
 func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.ProcessingResponse {
 	r := s.response
+	if r != nil && r.unjudged != nil && !r.ended {
+		return s.lastBody(b.GetBody())
+	}
 	if r == nil || r.decoder == nil {
 		return responseChunk(nil, true, nil, nil)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/idna"
+
 	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/translate"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -201,8 +203,13 @@ func (d *Deployment) link() error {
 	return err
 }
 
-// authority is the host as it is sent: without the scheme's own port.
+// authority is the host as it is sent: in ASCII, without the scheme's own port.
 func authority(u *url.URL) string {
+	if name, err := idna.Lookup.ToASCII(u.Hostname()); err == nil && name != u.Hostname() {
+		ascii := *u
+		ascii.Host = strings.Replace(u.Host, u.Hostname(), name, 1)
+		u = &ascii
+	}
 	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
 		return strings.TrimSuffix(u.Host, ":"+u.Port())
 	}

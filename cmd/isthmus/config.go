@@ -19,6 +19,7 @@ import (
 type configFlags struct {
 	path, envFile string
 	strict        bool
+	keysElsewhere bool // set by the command that needs no keys
 }
 
 func (f *configFlags) add(flags *flag.FlagSet) {
@@ -39,7 +40,7 @@ func (f configFlags) load() (*gateway, error) {
 	if f.path == "" {
 		return nil, errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
 	}
-	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict})
+	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere})
 	if errors.Is(err, fs.ErrNotExist) && f.envFile == "" {
 		return nil, fmt.Errorf("there is no file %s; examples/quickstart/config.yaml is a model config to start from", f.path)
 	}

@@ -23,7 +23,7 @@ const usage = `isthmus: an LLM gateway that lives inside Envoy
 
   isthmus run    --config FILE [--port 4000] [--envoy PATH]   Envoy and the service together
   isthmus serve  --config FILE [--listen ADDR] [--admin ADDR] the service alone, for an Envoy you run
-  isthmus envoy  --config FILE [--envoy-version 1.40] [--format bootstrap|filters]
+  isthmus envoy  --config FILE [--envoy-version 1.40] [--format bootstrap|filters|istio]
                                                               Envoy configuration to standard output
   isthmus check  --config FILE                                validate the model config
 

@@ -73,7 +73,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), with: with}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(extproc.Codec()),
-		grpc.MaxRecvMsgSize(int(g.config.MaxRequestBody)+messageRoom),
+		grpc.MaxRecvMsgSize(int(2*g.config.MaxRequestBody)+messageRoom), // Envoys before 1.38 need twice the limit
 		grpc.MaxSendMsgSize(int(g.config.MaxRequestBody)+messageRoom),
 		grpc.InitialWindowSize(16<<20), grpc.InitialConnWindowSize(64<<20),
 		grpc.MaxConcurrentStreams(1<<31-1),

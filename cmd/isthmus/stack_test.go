@@ -24,6 +24,7 @@ import (
 type stack struct {
 	t         *testing.T
 	url       string // of the clients
+	host      string // the Host that leads to isthmus; "" = the URL's
 	admin     string
 	accessLog string
 	stdout    *output
@@ -154,6 +155,7 @@ func (s *stack) do(method, path, body string, header ...string) *answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	req.Host = s.host
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
@@ -221,6 +223,7 @@ type call struct {
 	path   string
 	header http.Header
 	body   string
+	host   string
 }
 
 // newProvider serves with f; each call is recorded before.
@@ -233,7 +236,7 @@ func newProvider(t testing.TB, f func(w http.ResponseWriter, r *http.Request, bo
 			return
 		}
 		p.mu.Lock()
-		p.seen = append(p.seen, call{r.URL.RequestURI(), r.Header.Clone(), string(body)})
+		p.seen = append(p.seen, call{r.URL.RequestURI(), r.Header.Clone(), string(body), r.Host})
 		p.mu.Unlock()
 		f(w, r, string(body))
 	}))

@@ -55,7 +55,7 @@ func Start(b Binary, config []byte, o Options) (*Process, error) {
 	p := &Process{dir: dir, done: make(chan struct{}), words: &lastWords{log: o.Log}, socket: o.AdminSocket, admin: adminClient(o.AdminSocket)}
 	// The base id keeps several Envoys of one machine apart.
 	args := []string{"--config-path", file, "--base-id", strconv.Itoa(1 + rand.IntN(1<<30)), "--log-level", "warning",
-		"--log-format", "%l %v", "--disable-hot-restart"}
+		"--log-format", logFormat, "--disable-hot-restart"}
 	if o.Concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(o.Concurrency))
 	}
@@ -74,6 +74,9 @@ func Start(b Binary, config []byte, o Options) (*Process, error) {
 	}
 	return p, nil
 }
+
+// logFormat is level and text of a line, as lastWords reads them.
+const logFormat = "%l %v"
 
 // run lives as long as the child. It keeps its thread, for the kernel ends the
 // child when the thread that started it goes away.

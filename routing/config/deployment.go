@@ -208,7 +208,11 @@ func (e *entry) address() bool {
 	if e.APIKey.IsZero() && e.AzureADToken.IsZero() && (!fromFile || p.OwnAddress) {
 		key, ok := env.first(p.KeyVars...)
 		e.APIKey = secret.New(key)
-		if !ok && !p.Keyless && e.MockResponse == nil {
+		switch {
+		case ok || p.Keyless || e.MockResponse != nil:
+		case e.at.r.keysElsewhere:
+			e.APIKey = secret.New(keyElsewhere)
+		default:
 			e.missing = append(e.missing, p.KeyVars[0])
 		}
 	}

@@ -17,6 +17,10 @@ type Options struct {
 	EnvFile string                      // "" = the .env beside the config, when there is one
 	Lookup  func(string) (string, bool) // the environment; nil = os.LookupEnv
 	Strict  bool                        // an unset variable is an error; else its deployment is left out
+	// KeysElsewhere: the keys are another process's. A deployment whose key is
+	// not set here is kept, so that an Envoy configuration can be written where
+	// no key is.
+	KeysElsewhere bool
 }
 
 // Load reads the file of o.Path. The error lists everything that must be mended,
@@ -35,7 +39,7 @@ func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reader{env: env, strict: o.Strict}
+	r := &reader{env: env, strict: o.Strict, keysElsewhere: o.KeysElsewhere}
 	tops := r.file(name, src, []string{absolute(name)})
 	c := r.build(tops)
 	rest, err := r.diagnostics.split()

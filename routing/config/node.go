@@ -14,9 +14,11 @@ import (
 
 // reader reads one configuration and gathers what is to be said about it.
 type reader struct {
-	env         *environment
-	strict      bool
-	diagnostics Diagnostics
+	env    *environment
+	strict bool
+
+	keysElsewhere bool // see Options
+	diagnostics   Diagnostics
 }
 
 // value is one YAML node and where it stands.

@@ -23,7 +23,16 @@ func (e *entry) needed(f value, into *string) {
 	}
 }
 
+// keyElsewhere stands for a key that only another process has.
+const keyElsewhere = "a key that is not set here"
+
 func (e *entry) neededSecret(f value, into *secret.Text) {
+	if name, ok := f.envName(); ok && f.r.keysElsewhere {
+		if _, set := f.r.env.get(name); !set {
+			*into = secret.New(keyElsewhere)
+			return
+		}
+	}
 	var s string
 	e.needed(f, &s)
 	*into = secret.New(s)

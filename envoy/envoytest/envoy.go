@@ -1,0 +1,102 @@
+package envoytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/envoy/process"
+)
+
+// Releases is the Envoy of each supported line that the tests run.
+func Releases() []string { return []string{"1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0"} }
+
+// Release is the Envoy of a line.
+func Release(t testing.TB, v envoy.Version) process.Binary {
+	t.Helper()
+	for _, r := range Releases() {
+		if line, err := envoy.ParseVersion(r); err == nil && line == v {
+			return Envoy(t, r)
+		}
+	}
+	t.Fatalf("no Envoy release of %s is known", v)
+	return process.Binary{}
+}
+
+// Envoy fetches a release, once for all tests of this user.
+func Envoy(t testing.TB, release string) process.Binary {
+	t.Helper()
+	b, err := process.Finder{Fetch: true, Version: release}.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Validate fails the test when this Envoy does not take the configuration.
+func Validate(t testing.TB, b process.Binary, config []byte) {
+	t.Helper()
+	if err := process.Validate(t.Context(), b, config); err != nil {
+		t.Errorf("Envoy %s: %v", b.Version, err)
+	}
+}
+
+// Documents splits a YAML stream.
+func Documents(t testing.TB, text []byte) []map[string]any {
+	t.Helper()
+	var out []map[string]any
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var doc map[string]any
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatalf("not YAML: %v\n%s", err, text)
+		}
+		out = append(out, doc)
+	}
+}
+
+// Message reads a part of a YAML document as one of Envoy's messages; unknown
+// fields fail the test.
+func Message[M proto.Message](t testing.TB, part any, m M) M {
+	t.Helper()
+	text, err := json.Marshal(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := protojson.Unmarshal(text, m); err != nil {
+		t.Fatalf("%T: %v\n%s", m, err, text)
+	}
+	return m
+}
+
+// Bootstrap reads a whole configuration.
+func Bootstrap(t testing.TB, text []byte) *bootstrapv3.Bootstrap {
+	t.Helper()
+	docs := Documents(t, text)
+	if len(docs) != 1 {
+		t.Fatalf("%d documents, want 1", len(docs))
+	}
+	return Message(t, docs[0], &bootstrapv3.Bootstrap{})
+}
+
+// YAML writes a configuration.
+func YAML(t testing.TB, m proto.Message) []byte {
+	t.Helper()
+	text, err := envoy.YAML(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

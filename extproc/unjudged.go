@@ -1,0 +1,65 @@
+package extproc
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// unjudged is a provider's error that no failure filter has seen. Envoy 1.36 has
+// none (it crashes when an upstream filter asks for a retry) and retries by
+// status codes; what it has given up on is read and judged here, once, in the
+// response phase.
+type unjudged struct {
+	attempt int
+	hop     routing.Hop
+	head    upstream.Head
+}
+
+// lastAnswer judges the headers of such an error, or asks for its body.
+func (s *requestStream) lastAnswer(h *extprocv3.HttpHeaders, header upstream.Header, u unjudged) *extprocv3.ProcessingResponse {
+	u.head = upstream.Head{Status: statusOf(header), Header: header}
+	if h.GetEndOfStream() {
+		return s.failure(header, s.judgeLast(u, nil))
+	}
+	edit := &headerEdit{}
+	for _, f := range header {
+		if f.Name != ":status" {
+			edit.drop(f.Name)
+		}
+	}
+	s.response = &responseReader{whole: true, unjudged: &u}
+	return responseHeaders(edit, modev3.ProcessingMode_BUFFERED, nil)
+}
+
+// lastBody replaces the body of such an error by ours.
+func (s *requestStream) lastBody(body []byte) *extprocv3.ProcessingResponse {
+	r := s.response
+	r.ended = true
+	e := s.judgeLast(*r.unjudged, body)
+	s.exchange.refused(e)
+	out := e.JSON()
+	edit := &headerEdit{}
+	edit.put(":status", strconv.Itoa(e.Status))
+	edit.putAll(errorHeaders(e))
+	edit.putAll(s.exchange.publicHeaders(0, nil))
+	edit.put("content-length", strconv.Itoa(len(out)))
+	return responseChunk(out, false, edit, s.exchange.metadata())
+}
+
+// judgeLast tells health of the failure; no attempt follows, whatever routing
+// would like.
+func (s *requestStream) judgeLast(u unjudged, body []byte) *upstream.Error {
+	e := u.hop.Translator.Failure(u.head, body[:min(len(body), maxJudged)])
+	if e.Status < 400 {
+		e.Status = http.StatusBadGateway
+	}
+	s.exchange.judge(u.attempt, e, u.head, time.Now())
+	return e
+}
