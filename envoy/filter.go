@@ -23,14 +23,19 @@ import (
 const (
 	filterKey = "x-isthmus-filter"
 	planKey   = "x-isthmus-plan"
+	logKey    = "x-isthmus-log"
+
+	filterRequest = "request"
 
 	namespaceExchange = "isthmus"
 	namespacePlan     = "isthmus.plan"
 	namespaceAttempt  = "isthmus.attempt"
+	namespaceUsage    = "isthmus.usage"
 
 	headerRetry   = "x-isthmus-retry"
 	headerBackoff = "x-isthmus-backoff"
 	headerIdle    = "x-isthmus-idle-ms"
+	headerUsage   = "x-isthmus-usage"
 	headerCluster = "x-isthmus-cluster"
 	headerHost    = "x-isthmus-host"
 
@@ -46,10 +51,11 @@ const RequestFilter = "isthmus"
 
 // httpFilters are the filters of the listener, in order.
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
-	return []*hcmv3.HttpFilter{
-		b.httpFilter(RequestFilter, b.requestFilter()),
-		b.httpFilter("envoy.filters.http.router", &routerv3.Router{UpstreamHttpFilters: b.upstreamFilters()}),
+	filters := []*hcmv3.HttpFilter{b.httpFilter(RequestFilter, b.requestFilter())}
+	if b.reports() == reportsUsage {
+		filters = append(filters, b.usageFilter())
 	}
+	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{UpstreamHttpFilters: b.upstreamFilters()}))
 }
 
 func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
@@ -62,7 +68,7 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 	return &extprocv3.ExternalProcessor{
 		GrpcService: &corev3.GrpcService{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
-			InitialMetadata: []*corev3.HeaderValue{{Key: filterKey, Value: filter}, {Key: planKey, Value: b.in.Version.PlanName()}},
+			InitialMetadata: b.introduction(filter),
 		},
 		ProcessingMode:    mode,
 		AllowModeOverride: true,
@@ -76,10 +82,19 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 	}
 }
 
+// introduction is what a filter says of itself and its Envoy.
+func (b *builder) introduction(filter string) []*corev3.HeaderValue {
+	out := []*corev3.HeaderValue{{Key: filterKey, Value: filter}, {Key: planKey, Value: b.in.Version.PlanName()}}
+	if log := b.reports(); log != "" && filter == filterRequest {
+		out = append(out, &corev3.HeaderValue{Key: logKey, Value: log})
+	}
+	return out
+}
+
 // requestFilter is the downstream filter: the request with its whole body, and
 // the final answer.
 func (b *builder) requestFilter() *extprocv3.ExternalProcessor {
-	p := b.externalProcessor("request", &extprocv3.ProcessingMode{
+	p := b.externalProcessor(filterRequest, &extprocv3.ProcessingMode{
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, RequestBodyMode: extprocv3.ProcessingMode_BUFFERED,
 		ResponseHeaderMode: extprocv3.ProcessingMode_SEND, ResponseBodyMode: extprocv3.ProcessingMode_NONE,
 	})
@@ -150,16 +165,30 @@ func (b *builder) responseInput(header string) *xdscorev3.TypedExtensionConfig {
 // unless wraps a filter so that it runs only where the input does not match: it
 // costs nothing where it does.
 func (b *builder) unless(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
-	single := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+	return b.where(name, config, &xdsmatcherv3.Matcher_MatcherList_Predicate{
+		MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: matches(input, value)},
+	})
+}
+
+// when wraps a filter so that it runs only where the input matches.
+func (b *builder) when(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
+	return b.where(name, config, matches(input, value))
+}
+
+func matches(input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *xdsmatcherv3.Matcher_MatcherList_Predicate {
+	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 			Input:   input,
 			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: value},
 		},
 	}}
+}
+
+func (b *builder) where(name string, config proto.Message, predicate *xdsmatcherv3.Matcher_MatcherList_Predicate) *hcmv3.HttpFilter {
 	action := b.any(&compositev3.ExecuteFilterAction{TypedConfig: &corev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(config)}})
 	matcher := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
 		Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-			Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: single}},
+			Predicate: predicate,
 			OnMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
 				Action: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: action},
 			}},
@@ -187,6 +216,7 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader("x-forwarded-proto"),
 			removeHeader(headerHost),
 			removeHeader(headerIdle),
+			removeHeader(headerUsage),
 			removeHeader(headerCluster),
 			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
 				Header:       &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + namespaceAttempt + ":length)%"},

@@ -71,10 +71,11 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 }
 
 func (b *builder) accessLogs() []*accesslogv3.AccessLog {
-	if b.in.AccessLog == "" {
-		return nil
+	logs := []*accesslogv3.AccessLog{b.reportLog()}
+	if b.in.AccessLog != "" {
+		logs = append(logs, b.fileLog(b.in.AccessLog))
 	}
-	return []*accesslogv3.AccessLog{b.fileLog(b.in.AccessLog)}
+	return logs
 }
 
 // bufferLimit is the limit of a request body, in bytes, as this Envoy counts it.

@@ -45,23 +45,26 @@ func (b *builder) virtualHost(domains []string) *routev3.VirtualHost {
 	idle := slices.Clone(b.in.IdleTimeouts)
 	slices.Sort(idle)
 	for _, d := range idle {
-		host.Routes = append(host.Routes, b.route(d, true))
+		host.Routes = append(host.Routes, b.route(d, is(headerIdle, strconv.FormatInt(d.Milliseconds(), 10))))
 	}
-	host.Routes = append(host.Routes, b.route(idle[len(idle)-1], false))
+	host.Routes = append(host.Routes, b.route(idle[len(idle)-1]))
 	return host
 }
 
-// route is one route; picked by the idle header, or the one for all others.
-func (b *builder) route(idle time.Duration, picked bool) *routev3.Route {
-	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
-	if picked {
-		match.Headers = []*routev3.HeaderMatcher{{
-			Name: headerIdle,
-			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: strconv.FormatInt(idle.Milliseconds(), 10)},
-			}},
-		}}
+// is matches a header with exactly this value.
+func is(name, value string) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{
+		Name: name,
+		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Exact{Exact: value},
+		}},
 	}
+}
+
+// route is the route of requests with these headers, by its longest gap between
+// bytes.
+func (b *builder) route(idle time.Duration, with ...*routev3.HeaderMatcher) *routev3.Route {
+	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}, Headers: with}
 	action := &routev3.RouteAction{
 		Timeout:     durationpb.New(0), // Envoy's 15 s would cut running answers
 		IdleTimeout: durationpb.New(0), // and a connection manager's stream_idle_timeout, long pauses

@@ -62,6 +62,9 @@ func (v Version) walksLists() bool { return v >= 37 }
 // answer. 1.36 crashes at that, so it judges by status codes alone.
 func (v Version) asksAboutFailures() bool { return v >= 37 }
 
+// readsEvents: the sse_to_metadata filter came with 1.38.
+func (v Version) readsEvents() bool { return v >= 38 }
+
 // buffersByHost: from 1.37 on the virtual host's limit of a request body holds
 // for what a filter buffers too; before, the listener's did.
 func (v Version) buffersByHost() bool { return v >= 37 }

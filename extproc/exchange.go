@@ -33,6 +33,7 @@ type exchange struct {
 	lastError *upstream.Error
 	outcome   outcome
 	finished  bool
+	took      time.Duration // to the end; set by finish
 }
 
 // attempt is what is known of one attempt.
@@ -58,6 +59,8 @@ type outcome struct {
 	entry     *cache.Entry  // or what the cache answered with
 	result    chat.Result
 	complete  bool // the answer was read to its end, or its body was not ours to read
+	unread    bool // Envoy carries the answer's body past us
+	ended     ending
 	failure   *upstream.Error
 }
 
@@ -189,8 +192,9 @@ func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 	return *planned, true, true
 }
 
-// finish gives back everything the exchange holds and writes its record. It is
-// the one place where a request ends; only the first call does anything.
+// finish gives back everything the exchange holds. It is the one place where a
+// request ends; only the first call does anything. What the request came to is
+// told by settle, which follows it.
 func (x *exchange) finish(now time.Time) {
 	x.mu.Lock()
 	if x.finished {
@@ -201,10 +205,8 @@ func (x *exchange) finish(now time.Time) {
 	for n := range x.attempts {
 		x.endLocked(n+1, x.outcome.attempt(), now)
 	}
-	rec := x.recordLocked(now)
+	x.took = now.Sub(x.started)
 	x.mu.Unlock()
-	x.gateway.owner.open.Add(-1)
-	x.gateway.done(rec)
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.gateway.owner.giveBack()
 	}

@@ -37,7 +37,9 @@ type Gateway struct {
 	traits  map[string]traits // by the names that clients ask for
 	tokens  *tokens.Counter
 	maxHold time.Duration
-	owner   *Gateways
+	// wantsText: somebody is shown the text of answers, so that they must be read.
+	wantsText bool
+	owner     *Gateways
 }
 
 // traits are what the cache must know of the deployments behind a name.

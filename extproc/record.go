@@ -154,8 +154,8 @@ func (x *exchange) detailsLocked() string {
 	return b.String()
 }
 
-func (x *exchange) recordLocked(now time.Time) record {
-	rec := record{id: x.id, endpoint: x.route.endpoint, outcome: x.outcome, took: now.Sub(x.started), quiet: x.quiet}
+func (x *exchange) recordLocked() record {
+	rec := record{id: x.id, endpoint: x.route.endpoint, outcome: x.outcome, took: x.took, quiet: x.quiet}
 	if x.request != nil {
 		rec.model = x.request.Model
 	}
@@ -202,7 +202,10 @@ func (rec record) attrs() []slog.Attr {
 		attrs = append(attrs, slog.Int64("prompt_tokens", o.result.Usage.Prompt), slog.Int64("completion_tokens", o.result.Usage.Completion))
 	}
 	if !o.complete {
-		attrs = append(attrs, slog.Bool("aborted", true))
+		attrs = append(attrs, slog.String("aborted", string(o.ended)))
+	}
+	if o.result.Estimated {
+		attrs = append(attrs, slog.Bool("estimated", true))
 	}
 	if o.failure != nil {
 		attrs = append(attrs, slog.String("error", o.failure.Type), slog.String("code", o.failure.Code))

@@ -28,8 +28,8 @@ type peers struct {
 	conns map[string]*grpc.ClientConn
 }
 
-// client returns the service of the replica at an address.
-func (p *peers) client(address string) (extprocv3.ExternalProcessorClient, error) {
+// conn returns the connection to the replica at an address.
+func (p *peers) conn(address string) (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	conn, ok := p.conns[address]
@@ -47,7 +47,7 @@ func (p *peers) client(address string) (extprocv3.ExternalProcessorClient, error
 		}
 		p.conns[address] = conn
 	}
-	return extprocv3.NewExternalProcessorClient(conn), nil
+	return conn, nil
 }
 
 // close ends all connections.
@@ -83,10 +83,11 @@ var errNoRelay = errors.New("the replica that owns the exchange cannot be reache
 // relay serves a stream by the replica that owns its exchange. message is the
 // stream's first.
 func (s *Server) relay(stream extprocv3.ExternalProcessor_ProcessServer, name, address string, message *extprocv3.ProcessingRequest) error {
-	client, err := s.peers.client(address)
+	conn, err := s.peers.conn(address)
 	if err != nil {
 		return errNoRelay
 	}
+	client := extprocv3.NewExternalProcessorClient(conn)
 	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(filterKey, name, relayedKey, "1")))
 	defer cancel()
 	remote, err := client.Process(ctx)

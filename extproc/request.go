@@ -22,6 +22,7 @@ type requestStream struct {
 	ctx      context.Context // ends with the stream
 	out      *outlet
 	carrier  carrier
+	log      string          // what the Envoy's access log reports: see logKey
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
 	response *responseReader // nil until the response headers came
@@ -54,6 +55,12 @@ func (s *requestStream) close() {
 		s.count()
 		x.caching.ticket.Leave()
 		x.finish(time.Now())
+		if s.log != "" && x.undecided() {
+			s.server.ended.finished(x.id, x.settle)
+			return
+		}
+		s.server.ended.forget(x.id)
+		x.settle(nil)
 	}
 }
 
@@ -192,6 +199,9 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		// per-try timer must not be set beside it: once that has fired, though
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
+	}
+	if s.carries(hop) {
+		edit.put("x-isthmus-usage", "envoy")
 	}
 	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
 		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))

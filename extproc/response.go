@@ -68,6 +68,9 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		return s.failure(header, e)
 	}
 	x.answered(n, head.Status, hop)
+	if s.log != "" {
+		s.server.ended.expect(x.id)
+	}
 	edit := s.clientHeaders(header, n, hop)
 	mode := modev3.ProcessingMode_NONE
 	switch {
@@ -76,10 +79,14 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 	case x.request.Endpoint == chat.Speech:
 		s.response = &responseReader{} // sound: nobody reads it
 		x.complete(chat.Result{})
+	case s.carries(&hop) && isEventStream(header):
+		s.response = &responseReader{hop: hop}
+		x.caching.ticket.Unstorable()
+		x.unread()
 	default:
 		mode = s.read(head, hop, edit)
 	}
-	return responseHeaders(edit, mode, nil)
+	return responseHeaders(edit, mode, s.marks())
 }
 
 // read begins to read an answer and says how Envoy is to send it: piece by piece
@@ -313,6 +320,9 @@ func (x *exchange) metadata() metadata {
 	if hop := x.outcome.served; hop != nil {
 		fields = fields.text("deployment", hop.Deployment.ID).text("provider", hop.Deployment.Provider).
 			text("model_group", hop.Group).text("upstream_model", hop.Model)
+	}
+	if x.outcome.unread {
+		fields = fields.text("unread", "1")
 	}
 	if r := x.outcome.result; r.HasUsage {
 		fields = fields.number("prompt_tokens", float64(r.Usage.Prompt)).number("completion_tokens", float64(r.Usage.Completion)).

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,15 +24,21 @@ const (
 	filterFailure = "failure"
 
 	planKey = "x-isthmus-plan" // how the Envoy carries the cascade
+	logKey  = "x-isthmus-log"  // what the Envoy reports in its access log
+
+	logEndings = "endings" // who ended the answers that did not end well
+	logUsage   = "usage"   // that, and the usage of streams that nobody reads
 )
 
-// Server is the ext_proc service. It is safe for concurrent use; all of its
+// Server is the ext_proc service, and the one that Envoy's access log goes to. It is safe for concurrent use; all of its
 // state is in the exchanges and the Gateway.
 type Server struct {
 	extprocv3.UnimplementedExternalProcessorServer
+	accesslogv3.UnimplementedAccessLogServiceServer
 
 	gateways  *Gateways
 	exchanges registry
+	ended     waiting
 	replica   string // where other replicas reach this one; "" when there are none
 	peers     peers
 	log       *slog.Logger
@@ -50,6 +57,7 @@ func (s *Server) Close() { s.peers.close() }
 // Register adds the service to a gRPC server.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	extprocv3.RegisterExternalProcessorServer(g, s)
+	accesslogv3.RegisterAccessLogServiceServer(g, s)
 }
 
 // processor answers the messages of one stream, one at a time.
@@ -105,7 +113,7 @@ func (s *Server) processor(ctx context.Context, out *outlet) (processor, string,
 	name := first(md, filterKey)
 	switch name {
 	case filterRequest:
-		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(first(md, planKey))}, name, nil
+		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(first(md, planKey)), log: first(md, logKey)}, name, nil
 	case filterRetry:
 		return &retryStream{server: s}, name, nil
 	case filterFailure:

@@ -73,6 +73,19 @@ func (r *Router) Done(h *Hop, o Outcome) {
 	}
 }
 
+// Used adds tokens of an attempt that became known after its end.
+func (r *Router) Used(h *Hop, tokens int64) {
+	h.Deployment.meter.add(r.now(), Used{Tokens: tokens})
+}
+
+// Cut notes, after Done, that the answer of an attempt was not whole: that speaks
+// against its deployment.
+func (r *Router) Cut(h *Hop, reason string) {
+	now := r.now()
+	h.Deployment.meter.add(now, Used{Failures: 1})
+	r.cool(h.Deployment, Outcome{Failed: true, Reason: reason}, now)
+}
+
 // blames reports whether a failure speaks against the deployment, and not
 // against the request.
 func (r *Router) blames(h *Hop, o Outcome) bool {

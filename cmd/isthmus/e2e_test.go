@@ -200,8 +200,11 @@ func TestAStreamThatTheClientLeavesEndsAtTheProvider(t *testing.T) {
 		t.Error("the provider's call goes on without a client")
 	}
 	s.idle()
-	if n := s.metric(`isthmus_requests_total{deployment="` + s.deployment() + `",endpoint="chat/completions",model_group="m",status="aborted"}`); n != 1 {
-		t.Errorf("aborted requests = %v, want 1:\n%s", n, s.adminGet("/metrics"))
+	await(t, 10*time.Second, "Envoy has told who ended it", func() bool {
+		return s.metric(`isthmus_requests_total{deployment="`+s.deployment()+`",endpoint="chat/completions",model_group="m",status="aborted"}`) == 1
+	})
+	if !strings.Contains(s.stderr.String(), `"aborted":"client"`) {
+		t.Errorf("the log does not say that the client left:\n%s", s.stderr)
 	}
 }
 

@@ -1,0 +1,124 @@
+package envoy
+
+import (
+	"time"
+
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+	contentv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/content_parsers/json/v3"
+	jsonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/json_to_metadata/v3"
+	ssev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/sse_to_metadata/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// What an Envoy of our own reports to the service, by its gRPC access log, in
+// the words of package extproc.
+const (
+	reportsEndings = "endings" // who ended an answer that did not end well
+	reportsUsage   = "usage"   // that, and the usage of streams that the service does not read
+)
+
+// reports says what this Envoy reports. One with other traffic reports nothing:
+// its access logs are its owner's.
+func (b *builder) reports() string {
+	switch {
+	case b.shared:
+		return ""
+	case b.in.Version.readsEvents():
+		return reportsUsage
+	}
+	return reportsEndings
+}
+
+// flushInterval is how late an entry may come.
+const flushInterval = 100 * time.Millisecond
+
+// endingFlags are the response flags of an answer that did not end well: the
+// client left, the provider broke off, a timer ran out.
+func endingFlags() []string {
+	return []string{"DC", "DR", "DPE", "UC", "UR", "UPE", "LR", "UF", "UT", "SI", "DT", "UMSDR"}
+}
+
+// reportLog sends the service an entry of each request that did not end well, or
+// whose answer it has not read; of no other.
+func (b *builder) reportLog() *accesslogv3.AccessLog {
+	filter := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: endingFlags()},
+	}}
+	if b.reports() == reportsUsage {
+		filter = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{
+			OrFilter: &accesslogv3.OrFilter{Filters: []*accesslogv3.AccessLogFilter{filter, unread()}},
+		}}
+	}
+	return &accesslogv3.AccessLog{
+		Name:   "envoy.access_loggers.http_grpc",
+		Filter: filter,
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.any(&grpclogv3.HttpGrpcAccessLogConfig{
+			CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
+				LogName:             "isthmus",
+				TransportApiVersion: corev3.ApiVersion_V3,
+				GrpcService: &corev3.GrpcService{
+					TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
+				},
+				BufferFlushInterval: durationpb.New(flushInterval),
+			},
+		})},
+	}
+}
+
+// unread is the filter for requests whose metadata says that nobody reads their
+// answer.
+func unread() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
+		Matcher: &matcherv3.MetadataMatcher{
+			Filter: namespaceExchange,
+			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "unread"}}},
+			Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "1"},
+			}}},
+		},
+		MatchIfKeyNotFound: wrapperspb.Bool(false),
+	}}}
+}
+
+// usageFilterName names the filter that reads the usage of a stream.
+const usageFilterName = "isthmus.usage"
+
+// usageFilter reads the usage out of an OpenAI stream into metadata, for the
+// access log. It runs only for the streams that the request filter marks, which
+// the service does not read itself. (A filter that routes switch on would not do:
+// Envoy looks at that before the route is chosen again.)
+func (b *builder) usageFilter() *hcmv3.HttpFilter {
+	filter := &ssev3.SseToMetadata{ResponseRules: &ssev3.SseToMetadata_ProcessingRules{
+		MaxEventSize: wrapperspb.UInt32(maxEvent),
+		ContentParser: &corev3.TypedExtensionConfig{
+			Name:        "envoy.content_parsers.json",
+			TypedConfig: b.any(&contentv3.JsonContentParser{Rules: usageRules()}),
+		},
+	}}
+	return b.when(usageFilterName, filter, b.requestInput(headerUsage),
+		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "envoy"}})
+}
+
+// maxEvent is the largest event that is read, in bytes.
+const maxEvent = 1 << 20
+
+func usageRules() []*contentv3.JsonContentParser_RuleConfig {
+	var rules []*contentv3.JsonContentParser_RuleConfig
+	for _, name := range []string{"prompt_tokens", "completion_tokens", "total_tokens"} {
+		rules = append(rules, &contentv3.JsonContentParser_RuleConfig{Rule: &jsonv3.JsonToMetadata_Rule{
+			Selectors: []*jsonv3.JsonToMetadata_Selector{selector("usage"), selector(name)},
+			OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{MetadataNamespace: namespaceUsage, Key: name, Type: jsonv3.JsonToMetadata_NUMBER},
+		}})
+	}
+	return rules
+}
+
+func selector(name string) *jsonv3.JsonToMetadata_Selector {
+	return &jsonv3.JsonToMetadata_Selector{Selector: &jsonv3.JsonToMetadata_Selector_Key{Key: name}}
+}

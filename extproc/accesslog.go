@@ -1,0 +1,114 @@
+package extproc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	grpcmetadata "google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+)
+
+// How stream 1 closes says nothing: the client's leaving, the provider's and a
+// timeout look alike, and an answer that passed unread says nothing of its
+// tokens. Envoy's access log knows. Its entries of such requests, and only
+// those, come to this service, up to a flush interval after the close.
+
+// metadataUsage is the namespace where Envoy's sse_to_metadata filter puts the
+// usage of a stream that nobody else reads.
+const metadataUsage = "isthmus.usage"
+
+// ending is who ended an answer before its end.
+type ending string
+
+const (
+	endedWhole    ending = "" // nobody: it came to its end
+	endedClient   ending = "client"
+	endedUpstream ending = "upstream"
+	endedTimeout  ending = "timeout"
+)
+
+// logEntry is what Envoy's access log says of one request.
+type logEntry struct {
+	ended ending
+	usage chat.Usage
+	known bool // usage was reported
+}
+
+// StreamAccessLogs receives Envoy's entries.
+func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+	md, _ := grpcmetadata.FromIncomingContext(stream.Context())
+	relayed := first(md, relayedKey) != ""
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return stream.SendAndClose(&accesslogv3.StreamAccessLogsResponse{})
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range m.GetHttpLogs().GetLogEntry() {
+			s.logged(e, relayed)
+		}
+	}
+}
+
+// logged tells the exchange of an entry, or the replica that has it.
+func (s *Server) logged(e *datav3.HTTPAccessLogEntry, relayed bool) {
+	namespaces := e.GetCommonProperties().GetMetadata().GetFilterMetadata()
+	names := namespaces[metadataExchange].GetFields()
+	id := names["id"].GetStringValue()
+	if s.ended.log(id, readEntry(e, namespaces[metadataUsage])) {
+		return
+	}
+	if replica := names["replica"].GetStringValue(); replica != "" && replica != s.replica && !relayed {
+		s.relayEntry(replica, e)
+	}
+}
+
+func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
+	entry := logEntry{ended: endingOf(e.GetCommonProperties().GetResponseFlags())}
+	fields := usage.GetFields()
+	number := func(name string) int64 { return int64(fields[name].GetNumberValue()) }
+	entry.usage = chat.Usage{Prompt: number("prompt_tokens"), Completion: number("completion_tokens"), Total: number("total_tokens")}
+	entry.known = entry.usage.Total > 0
+	return entry
+}
+
+func endingOf(f *datav3.ResponseFlags) ending {
+	switch {
+	case f.GetDownstreamConnectionTermination(), f.GetDownstreamRemoteReset(), f.GetDownstreamProtocolError():
+		return endedClient
+	case f.GetUpstreamRequestTimeout(), f.GetStreamIdleTimeout(), f.GetDurationTimeout(), f.GetUpstreamMaxStreamDurationReached():
+		return endedTimeout
+	case f.GetUpstreamConnectionTermination(), f.GetUpstreamRemoteReset(), f.GetUpstreamProtocolError(), f.GetLocalReset(), f.GetUpstreamConnectionFailure():
+		return endedUpstream
+	}
+	return endedWhole
+}
+
+// relayEntryTimeout bounds handing an entry on. Late is as good as never.
+const relayEntryTimeout = time.Second
+
+// relayEntry hands an entry on to the replica that has its exchange.
+func (s *Server) relayEntry(replica string, e *datav3.HTTPAccessLogEntry) {
+	conn, err := s.peers.conn(replica)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(grpcmetadata.AppendToOutgoingContext(context.Background(), relayedKey, "1"), relayEntryTimeout)
+	defer cancel()
+	stream, err := accesslogv3.NewAccessLogServiceClient(conn).StreamAccessLogs(ctx)
+	if err != nil {
+		return
+	}
+	_ = stream.Send(&accesslogv3.StreamAccessLogsMessage{LogEntries: &accesslogv3.StreamAccessLogsMessage_HttpLogs{
+		HttpLogs: &accesslogv3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: []*datav3.HTTPAccessLogEntry{e}},
+	}})
+	_, _ = stream.CloseAndRecv()
+}

@@ -1,0 +1,178 @@
+package extproc
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// A request ends in two steps. When stream 1 closes, exchange.finish gives back
+// at once what the request held. What it came to (who ended it, the tokens of an
+// unread answer) may be known only a moment later, from Envoy's access log: then
+// it is settled: limits are corrected, the record is written. When no entry comes
+// in time, it is settled with what is known.
+
+// carries reports whether Envoy can carry a hop's answer past this service: a
+// stream in OpenAI's format whose usage chunk the client wants too, which nobody
+// stores or shows. Reading a stream costs more than all the rest of a request.
+func (s *requestStream) carries(hop *routing.Hop) bool {
+	x := s.exchange
+	return s.log == logUsage && x.request.WantsUsage && x.request.Endpoint == chat.Completions && hop.Translator.Relays(x.request) &&
+		(x.caching.status == "" || x.caching.status == cache.Bypass) && !x.gateway.wantsText
+}
+
+func isEventStream(header upstream.Header) bool {
+	return strings.HasPrefix(header.Get("content-type"), "text/event-stream")
+}
+
+// marks is the metadata by which Envoy's access log knows an unread answer, and
+// what its entries say of the request, since no metadata follows the body then.
+func (s *requestStream) marks() metadata {
+	x := s.exchange
+	x.mu.Lock()
+	unread := x.outcome.unread
+	x.mu.Unlock()
+	if !unread {
+		return nil
+	}
+	return x.metadata()
+}
+
+// unread notes that nobody here reads the answer's body.
+func (x *exchange) unread() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.outcome.unread = true
+}
+
+// undecided reports whether what the finished exchange came to is Envoy's to say:
+// its answer passed unread, or broke off.
+func (x *exchange) undecided() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.outcome.served != nil && !x.outcome.complete
+}
+
+// settle tells what the finished exchange came to, once. entry is Envoy's word,
+// or nil when it has none.
+func (x *exchange) settle(entry *logEntry) {
+	x.mu.Lock()
+	x.decideLocked(entry)
+	rec := x.recordLocked()
+	x.mu.Unlock()
+	x.gateway.owner.open.Add(-1)
+	x.gateway.done(rec)
+}
+
+// decideLocked fills in the outcome of an exchange that was undecided.
+func (x *exchange) decideLocked(entry *logEntry) {
+	o := &x.outcome
+	if o.complete {
+		return
+	}
+	if entry == nil {
+		entry = &logEntry{}
+	}
+	o.ended = entry.ended
+	switch {
+	case o.unread && entry.ended == endedWhole:
+		o.complete = true
+	case entry.ended == endedWhole:
+		o.ended = endedClient // what was not read to its end, and nobody says why
+	}
+	if entry.known {
+		o.result.Usage, o.result.HasUsage = entry.usage, true
+	}
+	if o.unread && !entry.known && x.gateway.tokens != nil {
+		x.gateway.tokens.Estimate(o.served.Model, x.request, &o.result)
+	}
+	if o.served == nil {
+		return
+	}
+	if o.unread {
+		x.gateway.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
+	}
+	if o.ended == endedUpstream || o.ended == endedTimeout {
+		x.gateway.router.Cut(o.served, "the answer was cut ("+string(o.ended)+")")
+	}
+}
+
+// entryWait is how long Envoy's entry is waited for: many flush intervals.
+const entryWait = 2 * time.Second
+
+// waiting are exchanges that have finished and wait for Envoy's entry; or that
+// have an entry already while their stream still closes. Safe for concurrent
+// use; the zero value is empty.
+type waiting struct {
+	mu   sync.Mutex
+	byID map[string]*waiter
+}
+
+type waiter struct {
+	entry  *logEntry
+	settle func(*logEntry) // nil until the exchange has finished
+	timer  *time.Timer
+}
+
+// expect makes room for an exchange whose entry may come.
+func (w *waiting) expect(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byID == nil {
+		w.byID = map[string]*waiter{}
+	}
+	w.byID[id] = &waiter{}
+}
+
+// finished calls settle once: with the entry as soon as it is there, or with nil
+// after a while.
+func (w *waiting) finished(id string, settle func(*logEntry)) {
+	w.mu.Lock()
+	each := w.byID[id]
+	if each == nil || each.entry != nil {
+		delete(w.byID, id)
+		w.mu.Unlock()
+		if each == nil {
+			settle(nil)
+		} else {
+			settle(each.entry)
+		}
+		return
+	}
+	each.settle = settle
+	each.timer = time.AfterFunc(entryWait, func() { w.log(id, logEntry{}) })
+	w.mu.Unlock()
+}
+
+// forget gives up on an exchange that needs no entry.
+func (w *waiting) forget(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.byID, id)
+}
+
+// log hands over an entry, and reports whether anybody expects it.
+func (w *waiting) log(id string, entry logEntry) bool {
+	w.mu.Lock()
+	each, ok := w.byID[id]
+	if !ok {
+		w.mu.Unlock()
+		return false
+	}
+	settle := each.settle
+	if settle == nil {
+		each.entry = &entry
+		w.mu.Unlock()
+		return true
+	}
+	delete(w.byID, id)
+	each.timer.Stop()
+	w.mu.Unlock()
+	settle(&entry)
+	return true
+}
