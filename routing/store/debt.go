@@ -13,7 +13,9 @@ func newDebt() *debt {
 	return &debt{windows: map[string]map[int64]int64{}, released: map[Held]struct{}{}, renewed: map[Held]struct{}{}}
 }
 
-func (d *debt) empty() bool { return len(d.windows) == 0 && len(d.released) == 0 && len(d.renewed) == 0 }
+func (d *debt) empty() bool {
+	return len(d.windows) == 0 && len(d.released) == 0 && len(d.renewed) == 0
+}
 
 func (d *debt) add(s *Settlement) {
 	for _, c := range s.Corrections {

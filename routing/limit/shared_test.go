@@ -1,0 +1,322 @@
+package limit_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+)
+
+// replica is one of several Limiters over one Redis.
+type replica struct {
+	*limit.Limiter
+	store *store.Shared
+	log   *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// lines returns what was logged, one message each.
+func (l *lockedBuffer) lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Split(strings.TrimSpace(l.b.String()), "\n")
+}
+
+var replicas atomic.Int64
+
+func newReplica(tb testing.TB, server *storetest.Server, o limit.Options, lease time.Duration) *replica {
+	return newReplicaWithin(tb, server, o, lease, 5*time.Second) // a busy test machine is not a dead Redis
+}
+
+func newReplicaWithin(tb testing.TB, server *storetest.Server, o limit.Options, lease, budget time.Duration) *replica {
+	tb.Helper()
+	r, err := store.NewRedis(store.RedisOptions{
+		Server: store.Server{URL: "redis://" + server.Addr}, Replica: fmt.Sprint("replica-", replicas.Add(1)), Now: time.Now,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	log := &lockedBuffer{}
+	s := store.NewShared(store.SharedOptions{Redis: r, Lease: lease, Budget: budget, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
+	o.Store, o.Now = s, time.Now
+	l := limit.New(o)
+	tb.Cleanup(func() {
+		l.Close()
+		_ = s.Close()
+	})
+	return &replica{Limiter: l, store: s, log: log}
+}
+
+func one(id int) *limit.Ask {
+	return &limit.Ask{ID: fmt.Sprint("request-", id), Model: "m", Candidates: []string{"a"}}
+}
+
+func TestTwoReplicasAdmitExactlyTheLimit(t *testing.T) {
+	server := storetest.Start(t)
+	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
+	both := []*replica{newReplica(t, server, o, 0), newReplica(t, server, o, 0)}
+	var admitted atomic.Int64
+	var all sync.WaitGroup
+	for i := range 400 {
+		all.Go(func() {
+			a, err := both[i%2].Admit(t.Context(), one(i))
+			if err != nil {
+				if r, ok := err.(*limit.Refused); !ok || r.Wait > 61*time.Second || r.Wait < 55*time.Second {
+					t.Error(err)
+				}
+				return
+			}
+			admitted.Add(1)
+			a.Close(done)
+		})
+	}
+	all.Wait()
+	if n := admitted.Load(); n != 100 {
+		t.Errorf("%d of 400 were admitted, want 100", n)
+	}
+}
+
+func TestTokensOvershootByTheEstimationErrorOnly(t *testing.T) {
+	server := storetest.Start(t)
+	const limited, real = 20000, 700 // a request is estimated at 8+100+400 = 508 tokens
+	o := limit.Options{Deployments: deployments(limit.Budget{TPM: limited})}
+	both := []*replica{newReplica(t, server, o, 0), newReplica(t, server, o, 0)}
+	var used, running, most atomic.Int64
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			for n := range 10 {
+				ask := one(i*100 + n)
+				ask.Size = limit.Size{Text: 400, MaxOutput: 400}
+				a, err := both[i%2].Admit(t.Context(), ask)
+				if err != nil {
+					continue
+				}
+				now := running.Add(1)
+				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+				}
+				used.Add(real)
+				running.Add(-1)
+				a.Close(limit.Outcome{Reached: true, Known: true, Prompt: 200, Completion: real - 200})
+			}
+		})
+	}
+	all.Wait()
+	over := used.Load() - limited
+	t.Logf("limit %d, used %d, overshoot %d; at most %d ran at once", limited, used.Load(), over, most.Load())
+	// Every request may be underestimated before the first answer comes back.
+	if worst := int64(40 * (real - 508)); over > worst {
+		t.Errorf("overshoot %d, want at most %d: 40 running requests, each %d tokens too low", over, worst, real-508)
+	}
+}
+
+func TestReplicasHearOfEachOther(t *testing.T) {
+	server := storetest.Start(t)
+	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 10}, limit.Budget{})}
+	a, b := newReplica(t, server, o, 0), newReplica(t, server, o, 0)
+	for i := range 10 {
+		if _, err := a.Admit(t.Context(), one(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); b.Room("a") || b.InFlight("a") != 10; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("room %v, in flight %d", b.Room("a"), b.InFlight("a"))
+		}
+	}
+	if requests, _ := b.Used("a"); requests != 10 || !b.Room("b") {
+		t.Errorf("used %d, room on b %v", requests, b.Room("b"))
+	}
+}
+
+// load keeps asking until it is told to stop, and times every call.
+type pressure struct {
+	stop     chan struct{}
+	workers  sync.WaitGroup
+	mu       sync.Mutex
+	took     []time.Duration
+	admitted int
+	failed   []error
+}
+
+func press(t *testing.T, workers int, on ...*replica) *pressure {
+	p := &pressure{stop: make(chan struct{})}
+	for w := range workers {
+		p.workers.Go(func() {
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for n := 0; ; n++ {
+				select {
+				case <-p.stop:
+					return
+				case <-tick.C:
+				}
+				began := time.Now()
+				a, err := on[w%len(on)].Admit(t.Context(), one(w*1e6+n))
+				p.note(time.Since(began), err)
+				if err == nil {
+					a.Close(done)
+				}
+			}
+		})
+	}
+	return p
+}
+
+func (p *pressure) note(took time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.took = append(p.took, took)
+	if err == nil {
+		p.admitted++
+	} else if _, ok := err.(*limit.Refused); !ok {
+		p.failed = append(p.failed, err)
+	}
+}
+
+func (p *pressure) end() {
+	close(p.stop)
+	p.workers.Wait()
+	slices.Sort(p.took)
+}
+
+func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {
+	server := storetest.Start(t)
+	const lots = 1 << 30
+	r := newReplicaWithin(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots}, 0, 0)
+	p := press(t, 10, r)
+	waitFor(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
+	server.Freeze(t)
+	frozen := time.Now()
+	waitFor(t, r.store.Away)
+	waitFor(t, func() bool { return time.Since(frozen) > 3*time.Second })
+	server.Thaw(t)
+	waitFor(t, func() bool { return !r.store.Away() })
+	back := time.Since(frozen)
+	waitFor(t, func() bool { return time.Since(frozen) > back+500*time.Millisecond })
+	p.end()
+	n := len(p.took)
+	t.Logf("%d calls, p50 %v, p99 %v, max %v; frozen for 3 s, back after %v", n, p.took[n/2], p.took[n*99/100], p.took[n-1], back)
+	if p.took[n-1] > 200*time.Millisecond {
+		t.Errorf("a call took %v", p.took[n-1])
+	}
+	if len(p.failed) > 0 || p.admitted != n {
+		t.Errorf("%d of %d were admitted; errors: %v", p.admitted, n, p.failed)
+	}
+	var down, up int
+	for _, line := range r.log.lines() {
+		if strings.Contains(line, "does not answer") {
+			down++
+		}
+		if strings.Contains(line, "answers again") {
+			up++
+		}
+	}
+	if down != 1 || up != 1 || len(r.log.lines()) != 2 {
+		t.Errorf("want one line when it goes and one when it returns, got %q", r.log.lines())
+	}
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never happens")
+		}
+	}
+}
+
+func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
+	server := storetest.Start(t)
+	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
+	both := []*replica{newReplicaWithin(t, server, o, 0, 0), newReplicaWithin(t, server, o, 0, 0)}
+	// The first learns of the second with its next beat.
+	waitFor(t, func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
+	ids := 0
+	admit := func(r *replica, most int) (n int) {
+		for range most {
+			ids++
+			if a, err := r.Admit(t.Context(), one(ids)); err == nil {
+				a.Close(done)
+				n++
+			}
+		}
+		return n
+	}
+	if n := admit(both[0], 30); n != 30 {
+		t.Fatalf("%d of 30 were admitted", n)
+	}
+	server.Kill()
+	if n, m := admit(both[0], 200), admit(both[1], 200); n != 20 || m != 50 {
+		t.Errorf("%d and %d were admitted, want 20 and 50: half of the limit each, what was used before included", n, m)
+	}
+	server.Restart(t)
+	waitFor(t, func() bool { return !both[0].store.Away() && !both[1].store.Away() })
+	// The new Redis is empty, but is told what it has missed: 70 requests.
+	waitFor(t, func() bool {
+		p, _ := both[0].store.Beat(t.Context(), store.Beat{Watch: []string{"d/a/rpm"}})
+		return p.Used[0] == 70
+	})
+	if n := admit(both[1], 100); n != 30 {
+		t.Errorf("%d were admitted after the return, want the 30 that are left", n)
+	}
+}
+
+func TestAReplicaStartsWithoutRedis(t *testing.T) {
+	server := storetest.Start(t)
+	server.Kill()
+	r := newReplicaWithin(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: 2})}, 0, 0)
+	for i, want := range []bool{true, true, false} {
+		if _, err := r.Admit(t.Context(), one(i)); (err == nil) != want {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	server.Restart(t)
+	waitFor(t, func() bool { return !r.store.Away() })
+	if n := len(r.log.lines()); n != 2 {
+		t.Errorf("%q", r.log.lines())
+	}
+}
+
+func TestRunningRequestsKeepTheirSlotsThroughAnOutage(t *testing.T) {
+	server := storetest.Start(t)
+	const lease = 600 * time.Millisecond
+	r := newReplicaWithin(t, server, limit.Options{MaxParallel: 1}, lease, 0)
+	a, err := r.Admit(t.Context(), one(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	if _, err := r.Admit(t.Context(), one(2)); err == nil {
+		t.Error("the only slot was given twice when Redis went")
+	}
+	waitFor(t, r.store.Away)
+	server.Restart(t)
+	waitFor(t, func() bool { return !r.store.Away() })
+	began := time.Now()
+	waitFor(t, func() bool { return time.Since(began) > 2*lease })
+	if _, err := r.Admit(t.Context(), one(3)); err == nil {
+		t.Error("the only slot was given twice after Redis came back")
+	}
+	a.Close(done)
+	waitFor(t, func() bool { _, err := r.Admit(t.Context(), one(4)); return err == nil })
+}
