@@ -76,7 +76,7 @@ func (a *Admission) Next(ctx context.Context, candidates []string, failed Outcom
 		return -1, a.over(back)
 	}
 	l := a.limiter
-	o := &options{drafts: []draft{{}}, index: []int{0}, which: []*deployment{l.byID[candidates[0]]}}
+	o := &options{each: []option{{on: l.byID[candidates[0]]}}}
 	var reply store.Reply // without limits the first candidate is chosen
 	if l.limited(candidates[0]) {
 		o = l.options(candidates, a.size)
@@ -170,9 +170,9 @@ func (a *Admission) take(index int, d *deployment) {
 
 // chooses notes what the store has charged.
 func (a *Admission) chooses(o *options, reply *store.Reply) {
-	d := &o.drafts[reply.Chosen]
-	a.held = holding{charges: d.charges, slots: d.slots, second: reply.Second}
-	a.take(o.index[reply.Chosen], o.which[reply.Chosen])
+	c := &o.each[reply.Chosen]
+	a.held = holding{charges: c.charges, slots: c.slots, second: reply.Second}
+	a.take(c.index, c.on)
 }
 
 // leave ends the attempt: it adds to a settlement what the deployment held, and

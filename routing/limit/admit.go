@@ -65,35 +65,36 @@ func (l *Limiter) guess(id string, s Size) estimate {
 // options are the candidates that can be charged, as the store is asked for them.
 type options struct {
 	demands  []store.Demand
-	drafts   []draft
-	index    []int // of each in the list of candidates
-	which    []*deployment
+	each     []option
 	smallest int64 // the least input that was found too large
+}
+
+// option is one candidate.
+type option struct {
+	draft
+	index int         // in the list of candidates
+	on    *deployment // nil: not known, so without limits
 }
 
 // options lists the candidates down to the first without limits: it has room, so
 // that nobody looks at those after it.
 func (l *Limiter) options(candidates []string, s Size) *options {
-	n := len(candidates)
-	o := &options{demands: make([]store.Demand, 0, n), drafts: make([]draft, 0, n), index: make([]int, 0, n), which: make([]*deployment, 0, n)}
+	o := &options{demands: make([]store.Demand, 0, len(candidates)), each: make([]option, 0, len(candidates))}
 	for i, id := range candidates {
-		d := l.byID[id]
-		var each draft
-		if d != nil && d.limited {
-			size := d.estimate.guess(s)
-			if !d.own.fits(size) || d.group != nil && !d.group.fits(size) {
+		c := option{index: i, on: l.byID[id]}
+		if c.on != nil && c.on.limited {
+			size := c.on.estimate.guess(s)
+			if !c.on.own.fits(size) || c.on.group != nil && !c.on.group.fits(size) {
 				if o.smallest == 0 || size.input < o.smallest {
 					o.smallest = size.input
 				}
 				continue
 			}
-			each = d.draft(size)
+			c.draft = c.on.draft(size)
 		}
-		o.demands = append(o.demands, each.demand())
-		o.drafts = append(o.drafts, each)
-		o.index = append(o.index, i)
-		o.which = append(o.which, d)
-		if len(each.windows) == 0 && len(each.slots) == 0 {
+		o.demands = append(o.demands, c.demand())
+		o.each = append(o.each, c)
+		if len(c.windows) == 0 && len(c.slots) == 0 {
 			break
 		}
 	}
@@ -106,10 +107,10 @@ func (d *deployment) draft(size estimate) draft {
 	if d.group != nil {
 		n += d.group.windows
 	}
-	each := draft{windows: make([]store.Window, 0, n), charges: make([]charge, 0, n)}
-	each.add(&d.own, size)
-	each.add(d.group, size)
-	return each
+	out := draft{windows: make([]store.Window, 0, n), charges: make([]charge, 0, n)}
+	out.add(&d.own, size)
+	out.add(d.group, size)
+	return out
 }
 
 // note reads the states of windows that a reply tells: for the strategies, and
@@ -124,12 +125,12 @@ func (l *Limiter) note(reply *store.Reply, shared []charge, o *options) gauges {
 		g.note(c, rest[0])
 		rest = rest[1:]
 	}
-	for i, d := range o.drafts {
-		for _, c := range d.charges {
+	for i := range o.each {
+		for _, c := range o.each[i].charges {
 			if len(rest) == 0 {
 				return g
 			}
-			o.which[i].saw(c, rest[0])
+			o.each[i].on.saw(c, rest[0])
 			if reply.Chosen < 0 || reply.Chosen == i {
 				g.note(c, rest[0])
 			}

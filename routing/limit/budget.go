@@ -81,13 +81,11 @@ func (e estimate) cost(m metric) int64 {
 	return e.output
 }
 
-// callerName makes a short key of whatever names a caller.
+// callerName makes a key of whatever names a caller. It is hashed: the name may
+// be a key of the caller's, and of any length.
 func callerName(caller string) string {
-	if len(caller) <= 40 {
-		return "c/" + caller
-	}
 	sum := sha256.Sum256([]byte(caller))
-	return "c/" + hex.EncodeToString(sum[:20])
+	return "c/" + hex.EncodeToString(sum[:16])
 }
 
 // charge is one window that a request was charged in.

@@ -12,9 +12,9 @@ func (s *Shared) run(ctx context.Context) {
 	defer close(s.done)
 	renew := time.NewTicker(s.lease / 3)
 	defer renew.Stop()
-	probe := time.NewTicker(probeEvery)
-	defer probe.Stop()
-	away := time.Now()
+	look := time.NewTicker(probeEvery)
+	defer look.Stop()
+	w := watch{every: probeEvery}
 	for {
 		select {
 		case <-ctx.Done():
@@ -26,15 +26,47 @@ func (s *Shared) run(ctx context.Context) {
 			}
 		case <-renew.C:
 			s.pay(ctx, true)
-		case <-probe.C:
-			if s.breaker.closed() {
-				away = time.Now()
+		case now := <-look.C:
+			if !w.due(now, s.breaker.closed()) {
 				continue
 			}
-			s.wait(time.Since(away))
-			s.probe(ctx, time.Since(away))
+			s.trim(now.Sub(w.since))
+			s.probe(ctx, now.Sub(w.since))
 		}
 	}
+}
+
+// watch says when a server that is away is to be looked for: soon after it went,
+// but less and less often when it goes again right after it came.
+type watch struct {
+	since time.Time // it was not yet away
+	back  time.Time // it was first seen back
+	away  bool
+	asked time.Time
+	every time.Duration
+}
+
+func (w *watch) due(now time.Time, closed bool) bool {
+	if closed {
+		if w.away {
+			w.away, w.back = false, now
+		}
+		w.since = now
+		return false
+	}
+	if !w.away {
+		w.away = true
+		if now.Sub(w.back) < probeSeldom {
+			w.every = min(2*w.every, probeSeldom)
+		} else {
+			w.every = probeEvery
+		}
+	}
+	if now.Sub(w.asked) < w.every {
+		return false
+	}
+	w.asked = now
+	return true
 }
 
 // gather waits a moment for more settlements; false: ctx has ended.
@@ -82,9 +114,9 @@ func (s *Shared) send(ctx context.Context, renew bool) error {
 	return s.redis.pay(ctx, due, s.lease)
 }
 
-// wait keeps the debt small while Redis is away: what has left the windows and
+// trim keeps the debt small while Redis is away: what has left the windows and
 // the slots whose lease must be over are no longer owed.
-func (s *Shared) wait(away time.Duration) {
+func (s *Shared) trim(away time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.debt.forget(s.redis.clock().Unix())
@@ -93,14 +125,17 @@ func (s *Shared) wait(away time.Duration) {
 	}
 }
 
-// probe asks whether Redis is back. Before anybody else asks it, it is told what
-// happened meanwhile.
+// probe asks whether Redis is back, with a call that writes: a server that only
+// answers is of no use. Before anybody else asks it, it is told what happened
+// meanwhile.
 func (s *Shared) probe(ctx context.Context, away time.Duration) {
-	pingCtx, cancel := context.WithTimeout(ctx, quietBudget)
+	timed, cancel := context.WithTimeout(ctx, quietBudget)
 	defer cancel()
-	if s.redis.Ping(pingCtx) != nil || s.send(ctx, true) != nil || ctx.Err() != nil {
+	peers, err := s.redis.Beat(timed, *s.last.Load())
+	if err != nil || s.send(ctx, true) != nil || ctx.Err() != nil {
 		return
 	}
+	s.replicas.Store(max(int64(peers.Replicas), s.replicas.Load()))
 	s.breaker.close()
 	s.log.Info("redis answers again: limits are shared", "after", away.Round(time.Millisecond))
 	select { // what came while it was told

@@ -20,7 +20,14 @@ type Redis struct {
 	limits  string // what the keys of limits begin with
 	replica string
 	now     func() time.Time
-	offset  atomic.Pointer[time.Duration] // the server's clock less ours; nil: unknown
+	skew    atomic.Pointer[skew] // nil: unknown
+}
+
+// skew is how far the server's clock is ahead of ours.
+type skew struct {
+	ahead time.Duration
+	took  time.Duration // the call that it was measured with; half of it may be wrong
+	at    time.Time
 }
 
 // RedisOptions are what a Redis needs.
@@ -128,31 +135,32 @@ func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) 
 }
 
 // deadline is the caller's deadline by the server's clock, in ms: a server that
-// was frozen must not charge what its caller has given up. 0: none.
+// was frozen must not charge what its caller has given up. It is rather too early
+// than too late. 0: none.
 func (r *Redis) deadline(ctx context.Context) int64 {
 	end, ok := ctx.Deadline()
-	offset := r.offset.Load()
-	if !ok || offset == nil {
+	k := r.skew.Load()
+	if !ok || k == nil {
 		return 0
 	}
-	return r.now().Add(time.Until(end)).Add(*offset).UnixMilli()
+	return r.now().Add(time.Until(end)).Add(k.ahead-k.took/2).UnixMilli() - 1
 }
 
-// learnClock estimates the offset of the server's clock. Slow answers are bad
-// measures; they count when there is no other.
-func (r *Redis) learnClock(serverMS int64, sent time.Time, surely bool) {
-	took := r.now().Sub(sent)
-	if took > 10*time.Millisecond && r.offset.Load() != nil && !surely {
+// learnClock measures the server's clock. A slow answer is a bad measure: it
+// counts when there is no better one, or the better one is old or wrong.
+func (r *Redis) learnClock(serverMS int64, sent time.Time, wrong bool) {
+	now := r.now()
+	took := now.Sub(sent)
+	if k := r.skew.Load(); k != nil && took > 2*k.took && now.Sub(k.at) < 30*time.Second && !wrong {
 		return
 	}
-	offset := time.UnixMilli(serverMS).Sub(sent.Add(took / 2))
-	r.offset.Store(&offset)
+	r.skew.Store(&skew{ahead: time.UnixMilli(serverMS).Sub(sent.Add(took / 2)), took: took, at: now})
 }
 
 // clock is the server's clock as far as it is known.
 func (r *Redis) clock() time.Time {
-	if offset := r.offset.Load(); offset != nil {
-		return r.now().Add(*offset)
+	if k := r.skew.Load(); k != nil {
+		return r.now().Add(k.ahead)
 	}
 	return r.now()
 }

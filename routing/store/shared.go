@@ -24,6 +24,7 @@ type Shared struct {
 
 	breaker  breaker
 	replicas atomic.Int64 // alive, as far as was last heard
+	last     atomic.Pointer[Beat]
 
 	mu   sync.Mutex
 	debt *debt             // what Redis must be told
@@ -51,8 +52,9 @@ const (
 	defaultLease  = 10 * time.Second
 	startBudget   = time.Second            // the first contact
 	quietBudget   = 500 * time.Millisecond // calls that no request waits for
-	probeEvery    = 200 * time.Millisecond
-	coalesce      = 2 * time.Millisecond // settlements of this time travel together
+	probeEvery    = 200 * time.Millisecond // at first
+	probeSeldom   = 10 * time.Second       // when Redis goes again and again
+	coalesce      = 2 * time.Millisecond   // settlements of this time travel together
 )
 
 // NewShared makes the store and, when there is a Redis, tries to reach it for at
@@ -69,6 +71,7 @@ func NewShared(o SharedOptions) *Shared {
 		s.lease = defaultLease
 	}
 	s.replicas.Store(1)
+	s.last.Store(&Beat{})
 	if s.redis == nil {
 		s.memory = NewMemory(o.Now)
 		s.stop = func() {}
@@ -261,6 +264,7 @@ func (s *Shared) settled(t Settlement) {
 // Redis is away it is what was heard last; the other replicas' load is then left
 // out. The error is always nil.
 func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
+	s.last.Store(&b)
 	if s.redis != nil && s.breaker.closed() {
 		ctx, cancel := context.WithTimeout(ctx, quietBudget)
 		defer cancel()

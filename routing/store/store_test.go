@@ -22,14 +22,19 @@ func newRedis(tb testing.TB, server store.Server) *store.Redis {
 	return r
 }
 
-func TestMemory(t *testing.T) { storetest.Run(t, store.NewMemory(time.Now)) }
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, store.NewMemory(time.Now))
+}
 
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, newRedis(t, store.Server{URL: "redis://" + storetest.Start(t).Addr}))
 }
 
 func TestRedisCluster(t *testing.T) {
-	storetest.Run(t, newRedis(t, store.Server{ClusterNodes: storetest.StartCluster(t)}))
+	t.Parallel()
+	storetest.Run(t, newRedis(t, store.Server{ClusterNodes: storetest.Addrs(storetest.StartCluster(t))}))
 }
 
 func BenchmarkMemory(b *testing.B) { storetest.Bench(b, store.NewMemory(time.Now)) }
@@ -39,5 +44,5 @@ func BenchmarkRedis(b *testing.B) {
 }
 
 func BenchmarkRedisCluster(b *testing.B) {
-	storetest.Bench(b, newRedis(b, store.Server{ClusterNodes: storetest.StartCluster(b)}))
+	storetest.Bench(b, newRedis(b, store.Server{ClusterNodes: storetest.Addrs(storetest.StartCluster(b))}))
 }

@@ -105,13 +105,12 @@ func freeAddr(tb testing.TB) string {
 	return l.Addr().String()
 }
 
-// StartCluster runs a Redis Cluster of three masters until the test ends and
-// returns their addresses.
-func StartCluster(tb testing.TB) []string {
+// StartCluster runs a Redis Cluster of three masters until the test ends.
+func StartCluster(tb testing.TB) []*Server {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	var addrs []string
+	var servers []*Server
 	var nodes []*redis.Client
 	var buses []string
 	for range 3 {
@@ -120,14 +119,14 @@ func StartCluster(tb testing.TB) []string {
 			"--cluster-config-file", filepath.Join(tb.TempDir(), "nodes.conf"), "--cluster-node-timeout", "2000"})
 		c := redis.NewClient(&redis.Options{Addr: s.Addr, DisableIdentity: true})
 		tb.Cleanup(func() { _ = c.Close() })
-		addrs, nodes, buses = append(addrs, s.Addr), append(nodes, c), append(buses, bus)
+		servers, nodes, buses = append(servers, s), append(nodes, c), append(buses, bus)
 	}
 	const slots = 16384
 	for i, c := range nodes {
 		if err := c.ClusterAddSlotsRange(ctx, i*slots/3, (i+1)*slots/3-1).Err(); err != nil {
 			tb.Fatal(err)
 		}
-		host, port, _ := net.SplitHostPort(addrs[i])
+		host, port, _ := net.SplitHostPort(servers[i].Addr)
 		if err := nodes[0].Do(ctx, "cluster", "meet", host, port, buses[i]).Err(); err != nil {
 			tb.Fatal(err)
 		}
@@ -135,7 +134,16 @@ func StartCluster(tb testing.TB) []string {
 	for _, c := range nodes {
 		waitJoined(ctx, tb, c)
 	}
-	return addrs
+	return servers
+}
+
+// Addrs are the addresses of servers.
+func Addrs(servers []*Server) []string {
+	var all []string
+	for _, s := range servers {
+		all = append(all, s.Addr)
+	}
+	return all
 }
 
 func waitJoined(ctx context.Context, tb testing.TB, c *redis.Client) {
