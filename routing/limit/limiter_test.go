@@ -25,11 +25,16 @@ type world struct {
 	memory *store.Shared
 	asked  atomic.Int64
 	ids    atomic.Int64
+	during func() // runs before an answer of the store arrives
 }
 
 func (w *world) Acquire(ctx context.Context, q *store.Request) (store.Reply, error) {
 	w.asked.Add(1)
-	return w.memory.Acquire(ctx, q)
+	reply, err := w.memory.Acquire(ctx, q)
+	if w.during != nil {
+		w.during()
+	}
+	return reply, err
 }
 
 func (w *world) Settle(s store.Settlement) {
@@ -303,6 +308,22 @@ func TestNextTradesOneDeploymentForAnother(t *testing.T) {
 		w.refused(again) // attempts reached a provider: the caller's request counts
 		if _, err := a.Next(t.Context(), []string{"z"}, limit.Outcome{}); err == nil {
 			t.Error("a closed request got another attempt")
+		}
+	})
+}
+
+func TestARequestThatEndsWhileItAsksForTheNextAttemptHoldsNothing(t *testing.T) {
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1, RPM: 1})}, func(t *testing.T, w *world) {
+		a := w.admit("a")
+		w.during = func() { a.Close(limit.Outcome{}) }
+		if got, err := a.Next(t.Context(), []string{"b"}, limit.Outcome{}); err == nil {
+			t.Errorf("candidate %d for a request that has ended", got)
+		}
+		w.during = nil
+		w.admit("a")
+		w.admit("b")
+		if w.InFlight("a") != 1 || w.InFlight("b") != 1 {
+			t.Errorf("in flight: %d and %d", w.InFlight("a"), w.InFlight("b"))
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,74 @@ func TestEveryKeyOfLimitsIsTaggedAndExpires(t *testing.T) {
 			t.Errorf("key %s expires in %v", key, ttl)
 		}
 	}
+}
+
+// Nobody can wait for a minute to pass: the window is written as the script would
+// have left it some time ago.
+func TestAWindowThatWasLeftAloneForgetsWhatIsOld(t *testing.T) {
+	server := storetest.Start(t)
+	r := newRedis(t, store.Server{URL: "redis://" + server.Addr})
+	c := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
+	defer c.Close()
+	const key = "isthmus:{limits}:d/a/rpm"
+	for _, ago := range []int64{0, 1, 3, 4, 5, 30, 59, 60, 61, 62, 64, 1000, -1, -61} {
+		now := c.Time(t.Context()).Val().Unix()
+		at := now - ago
+		fields := map[string]any{"at": at, "last": at, "sum": 61 * 62 / 2}
+		want := int64(0)
+		for n := range int64(61) { // the slice at-60 has 1 charge, the next 2, …
+			second := at - 60 + n
+			fields[fmt.Sprint(second%64)] = n + 1
+			if second >= now-60 && ago >= -60 {
+				want += n + 1
+			}
+		}
+		if err := errors.Join(c.Del(t.Context(), key).Err(), c.HSet(t.Context(), key, fields).Err()); err != nil {
+			t.Fatal(err)
+		}
+		got := used(t, r)
+		q := request("x")
+		var refused store.Reply
+		if want > 0 { // all slices must leave
+			q.Candidates[0] = store.Demand{Windows: []store.Window{{Key: "d/a/rpm", Limit: 1, Cost: 1}}}
+			var err error
+			if refused, err = r.Acquire(t.Context(), q); err != nil || refused.Chosen >= 0 {
+				t.Fatal(refused, err)
+			}
+		}
+		q.Candidates[0].Windows[0] = store.Window{Key: "d/a/rpm", Limit: 1 << 30, Cost: 5}
+		charged, err := r.Acquire(t.Context(), q)
+		if err != nil || charged.Chosen != 0 {
+			t.Fatal(charged, err)
+		}
+		if charged.Second != now {
+			continue // the second turned under us
+		}
+		if got != want {
+			t.Errorf("left alone for %d s: %d used, want %d", ago, got, want)
+		}
+		if until := time.Duration(at+61-now) * time.Second; want > 0 && ago >= 0 && (refused.Wait > until || refused.Wait < until-time.Second) {
+			t.Errorf("left alone for %d s: the wait is %v, want up to %v", ago, refused.Wait, until)
+		}
+		if sum := sumOfSlices(t, c, key); sum != want+5 {
+			t.Errorf("left alone for %d s: the slices hold %d after a charge, want %d", ago, sum, want+5)
+		}
+	}
+}
+
+func sumOfSlices(t *testing.T, c *redis.Client, key string) (sum int64) {
+	t.Helper()
+	for field, text := range c.HGetAll(t.Context(), key).Val() {
+		if field == "at" || field == "sum" || field == "last" {
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
 }
 
 func TestForgottenScriptsAreSentAgain(t *testing.T) {

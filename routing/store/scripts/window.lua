@@ -24,11 +24,10 @@ local function open(key)
   if w then return w end
   local have = redis.call('HMGET', key, 'at', 'sum', 'last')
   w = { key = key, at = tonumber(have[1]) or now, sum = tonumber(have[2]) or 0, last = tonumber(have[3]) or 0, gone = {} }
-  w.newest = w.at -- no slice after it has a charge
   opened[key] = w
   if now > w.at + 60 or now < w.at - 60 then
     -- all of it is over, or the clock is another one
-    w.at, w.newest, w.sum, w.last, w.over = now, now, 0, 0, have[1]
+    w.at, w.sum, w.last, w.over = now, 0, 0, have[1]
   elseif now > w.at then
     local fields = {}
     for second = w.at - 60, now - 61 do fields[#fields + 1] = tostring(second % 64) end
@@ -61,16 +60,15 @@ local function add(w, second, delta)
   if delta == 0 then return end
   if delta > 0 and second > w.last then w.last = second end
   w.sum = w.sum + delta
-  w.newest = w.at
   redis.call('HSET', w.key, field, n + delta, 'sum', w.sum, 'at', w.at, 'last', w.last)
   redis.call('EXPIRE', w.key, 62)
 end
 
--- wait is how many ms must pass until need of the charges have left.
+-- wait is how many ms must pass until need of the charges have left; they are
+-- no more than the sum.
 local function wait(w, need)
   local fields, first = {}, w.at - 60
-  for second = first, w.newest do fields[#fields + 1] = tostring(second % 64) end
-  if #fields == 0 or w.over then return 61000 end
+  for second = first, w.at do fields[#fields + 1] = tostring(second % 64) end
   for i, n in ipairs(redis.call('HMGET', w.key, unpack(fields))) do
     if n then need = need - tonumber(n) end
     if need <= 0 then return math.min((first + i + 60) * 1000 - now_ms, 61000) end
