@@ -15,6 +15,9 @@ func (s *Shared) run(ctx context.Context) {
 	look := time.NewTicker(probeEvery)
 	defer look.Stop()
 	w := watch{every: probeEvery}
+	forgive := time.NewTicker(forgiveEvery)
+	defer forgive.Stop()
+	missing := false // blobs are, and the log has it
 	for {
 		select {
 		case <-ctx.Done():
@@ -26,12 +29,14 @@ func (s *Shared) run(ctx context.Context) {
 			}
 		case <-renew.C:
 			s.pay(ctx, true)
+		case <-forgive.C:
+			s.blobs.succeed()
 		case now := <-look.C:
-			if !w.due(now, s.breaker.closed()) {
-				continue
+			missing = s.lookForBlobs(ctx, missing)
+			if w.due(now, s.breaker.closed()) {
+				s.trim(now.Sub(w.since))
+				s.probe(ctx, now.Sub(w.since))
 			}
-			s.trim(now.Sub(w.since))
-			s.probe(ctx, now.Sub(w.since))
 		}
 	}
 }

@@ -58,8 +58,13 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 // Close ends the connections.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Ping asks whether the server answers.
-func (r *Redis) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }
+// Ping asks whether the server answers; of a cluster, every node.
+func (r *Redis) Ping(ctx context.Context) error {
+	if cluster, ok := r.client.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.Ping(ctx).Err() })
+	}
+	return r.client.Ping(ctx).Err()
+}
 
 // errLate: the server came to the call only after the caller's deadline.
 var errLate = errors.New("redis answered after the deadline")

@@ -35,8 +35,6 @@ type Demand struct {
 	Slots   []Slot
 }
 
-func (d *Demand) empty() bool { return len(d.Windows) == 0 && len(d.Slots) == 0 }
-
 // Request asks for room for one attempt of a request.
 type Request struct {
 	// ID names the slots that are taken. It is unique among running requests.

@@ -22,7 +22,8 @@ type Shared struct {
 	lease  time.Duration
 	log    *slog.Logger
 
-	breaker  breaker
+	breaker  breaker      // of limits and cooldowns; open, nothing is asked
+	blobs    breaker      // of blobs
 	replicas atomic.Int64 // alive, as far as was last heard
 	last     atomic.Pointer[Beat]
 
@@ -54,6 +55,7 @@ const (
 	quietBudget   = 500 * time.Millisecond // calls that no request waits for
 	probeEvery    = 200 * time.Millisecond // at first
 	probeSeldom   = 10 * time.Second       // when Redis goes again and again
+	forgiveEvery  = 5 * time.Second        // failures of blobs that are further apart do not add up
 	coalesce      = 2 * time.Millisecond   // settlements of this time travel together
 )
 
