@@ -1,9 +1,12 @@
 package limit_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -325,6 +328,51 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 	})
 	if n := admit(both[1], 100); n != 30 {
 		t.Errorf("%d were admitted after the return, want the 30 that are left", n)
+	}
+}
+
+func TestAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
+	server := storetest.Start(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), victimVariable+"="+server.Addr)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "holding 0 0 0 0 1\n" {
+		t.Fatal(line, err)
+	}
+	r := newReplica(t, server, victimLimits(), victimLease)
+	began := time.Now()
+	for id := 0; time.Since(began) < 2*victimLease; id++ { // while it lives they stay taken
+		if a, err := r.Admit(t.Context(), one(id)); err == nil {
+			t.Fatal("a slot was given twice", a)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	killed := time.Now()
+	id := 1000
+	waitFor(t, func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
+	if took := time.Since(killed); took > victimLease+500*time.Millisecond {
+		t.Errorf("the slots were free %v after the kill, the lease is %v", took, victimLease)
+	}
+	for range 3 { // all of them, and no more
+		id++
+		if _, err := r.Admit(t.Context(), one(id)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := r.Admit(t.Context(), one(9999)); err == nil {
+		t.Error("more slots came back than there are")
 	}
 }
 

@@ -276,7 +276,10 @@ func TestServerAddresses(t *testing.T) {
 	host, port, _ := strings.Cut(server.Addr, ":")
 	var number int
 	fmt.Sscan(port, &number)
+	sentinel := storetest.StartSentinel(t, server)
 	for name, s := range map[string]store.Server{
+		"sentinels":           {SentinelNodes: []string{sentinel.Addr}},
+		"a URL of sentinels":  {URL: "redis://" + sentinel.Addr + "?master_name=mymaster"},
 		"host and port":       {Host: host, Port: number},
 		"a URL":               {URL: "redis://" + server.Addr + "/3"},
 		"a URL before a host": {URL: "redis://" + server.Addr, Host: "nowhere.invalid"},

@@ -30,13 +30,17 @@ func Start(tb testing.TB) *Server {
 }
 
 // start retries: a free port may be taken by somebody else meanwhile.
-func start(tb testing.TB, args []string) *Server {
+func start(tb testing.TB, args []string, first ...string) *Server {
 	tb.Helper()
 	var err error
 	for range 5 {
 		s := &Server{Addr: freeAddr(tb)}
 		_, port, _ := net.SplitHostPort(s.Addr)
-		s.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", tb.TempDir(), "--save", "", "--appendonly", "no"}, args...)
+		s.args = append(first, "--port", port, "--bind", "127.0.0.1", "--dir", tb.TempDir())
+		if len(first) == 0 {
+			s.args = append(s.args, "--save", "", "--appendonly", "no")
+		}
+		s.args = append(s.args, args...)
 		if err = s.launch(); err == nil {
 			tb.Cleanup(s.Kill)
 			return s
@@ -135,6 +139,18 @@ func StartCluster(tb testing.TB) []*Server {
 		waitJoined(ctx, tb, c)
 	}
 	return servers
+}
+
+// StartSentinel runs a sentinel that watches a server under the name
+// "mymaster", until the test ends.
+func StartSentinel(tb testing.TB, watched *Server) *Server {
+	tb.Helper()
+	host, port, _ := net.SplitHostPort(watched.Addr)
+	file := filepath.Join(tb.TempDir(), "sentinel.conf")
+	if err := os.WriteFile(file, []byte("sentinel monitor mymaster "+host+" "+port+" 1\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return start(tb, nil, file, "--sentinel")
 }
 
 // Addrs are the addresses of servers.
