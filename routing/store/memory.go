@@ -146,6 +146,21 @@ func (m *Memory) mirror(r *Request, chosen int) {
 	m.charge(&r.Candidates[chosen], &Request{ID: r.ID}, now, nil)
 }
 
+// charges lists all that counts at present.
+func (m *Memory) charges() []Correction {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now().Unix()
+	var all []Correction
+	for key, w := range m.windows {
+		w.advance(now)
+		for _, c := range w.slices {
+			all = append(all, Correction{key, c.second, c.n})
+		}
+	}
+	return all
+}
+
 // Settle corrects charges and gives slots back. The error is always nil.
 func (m *Memory) Settle(_ context.Context, all []Settlement) error {
 	m.mu.Lock()

@@ -137,7 +137,11 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 	timed, cancel := context.WithTimeout(ctx, quietBudget)
 	defer cancel()
 	peers, err := s.redis.Beat(timed, *s.last.Load())
-	if err != nil || s.send(ctx, true) != nil || ctx.Err() != nil {
+	if err != nil {
+		return
+	}
+	s.remind(peers.Epoch)
+	if s.send(ctx, true) != nil || ctx.Err() != nil {
 		return
 	}
 	s.replicas.Store(max(int64(peers.Replicas), s.replicas.Load()))
@@ -147,4 +151,25 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// remind owes Redis everything this replica has charged within the last minute
+// and all slots that it holds, when it has lost what it knew: it was started again. The other replicas do the
+// same, so that it knows all of it once more.
+func (s *Shared) remind(epoch string) {
+	s.mu.Lock()
+	known := s.epoch
+	s.epoch = epoch
+	s.mu.Unlock()
+	if known == "" || known == epoch {
+		return
+	}
+	all := s.memory.charges() // what was owed anyway is in it
+	s.mu.Lock()
+	clear(s.debt.windows)
+	for h := range s.held {
+		s.debt.renew(h)
+	}
+	s.mu.Unlock()
+	s.settled(Settlement{Corrections: all})
 }

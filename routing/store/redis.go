@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -210,8 +211,9 @@ const beatLife = 5 * time.Second
 
 // Beat tells the others that this replica lives, and what of them is known.
 func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
-	c := call{prefix: r.limits, keys: make([]string, 0, 1+len(b.Watch))}
+	c := call{prefix: r.limits, keys: make([]string, 0, 2+len(b.Watch))}
 	c.key("replicas")
+	c.key("epoch")
 	for _, key := range b.Watch {
 		c.key(key)
 	}
@@ -220,13 +222,15 @@ func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
 	}
 	sent := r.now()
-	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load).StringSlice()
-	if err != nil || len(out) < 2 {
+	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load, rand.Text()).StringSlice()
+	if err != nil || len(out) < 3 {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
 	}
 	ms := reader{text: out[0]}
 	r.learnClock(ms.num(), sent, false)
-	return readPeers(out[1], out[2:], len(b.Watch))
+	peers, err := readPeers(out[2], out[3:], len(b.Watch))
+	peers.Epoch = out[1]
+	return peers, err
 }
 
 func readPeers(used string, loads []string, watched int) (Peers, error) {

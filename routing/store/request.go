@@ -106,4 +106,5 @@ type Peers struct {
 	Replicas int              // alive, this one included; at least 1
 	Load     map[string]int64 // attempts running on the other replicas
 	Used     []int64          // of each watched window
+	Epoch    string           // another one: the store has lost what it knew
 }

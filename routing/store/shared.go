@@ -27,9 +27,10 @@ type Shared struct {
 	replicas atomic.Int64 // alive, as far as was last heard
 	last     atomic.Pointer[Beat]
 
-	mu   sync.Mutex
-	debt *debt             // what Redis must be told
-	held map[Held]struct{} // slots held by this process, which are renewed
+	mu    sync.Mutex
+	debt  *debt             // what Redis must be told
+	epoch string            // of Redis; "": not known
+	held  map[Held]struct{} // slots held by this process, which are renewed
 
 	wake chan struct{} // there is debt
 	stop context.CancelFunc
@@ -99,6 +100,7 @@ func (s *Shared) greet() {
 		return
 	}
 	s.replicas.Store(int64(peers.Replicas))
+	s.epoch = peers.Epoch
 }
 
 // Close pays what is owed, within half a second, and ends the connections.
@@ -254,6 +256,7 @@ func (s *Shared) settled(t Settlement) {
 	s.debt.add(&t)
 	for _, key := range t.Slots {
 		delete(s.held, Held{key, t.ID})
+		delete(s.debt.renewed, Held{key, t.ID})
 	}
 	s.mu.Unlock()
 	select {
@@ -274,6 +277,7 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 		if err == nil {
 			s.breaker.succeed()
 			s.replicas.Store(int64(peers.Replicas))
+			s.remind(peers.Epoch)
 			return peers, nil
 		}
 		s.failed(err)

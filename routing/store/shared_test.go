@@ -86,6 +86,28 @@ func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 	}
 }
 
+func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
+	server := storetest.Start(t)
+	s, _ := newShared(t, store.Server{URL: "redis://" + server.Addr})
+	for i := range 3 {
+		if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(i))); err != nil || reply.Chosen != 0 {
+			t.Fatal(reply, err)
+		}
+	}
+	server.Kill()
+	server.Restart(t)
+	other := newRedis(t, store.Server{URL: "redis://" + server.Addr})
+	waitFor(t, func() bool {
+		_, _ = s.Beat(t.Context(), store.Beat{})
+		return used(t, other) == 3
+	})
+	q := request("x")
+	q.Candidates[0].Slots[0].Limit = 3
+	if reply, err := other.Acquire(t.Context(), q); err != nil || reply.Chosen != -1 || !reply.NeedsSlot {
+		t.Errorf("the held slots are forgotten: %+v, %v", reply, err)
+	}
+}
+
 func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 	servers := storetest.StartCluster(t)
 	s, log := newShared(t, store.Server{ClusterNodes: storetest.Addrs(servers)})

@@ -1,14 +1,17 @@
 -- Notes that a replica lives and what runs on it; tells of the others.
 --
--- KEYS[1]: hash of replica → "end of its life (ms) load". KEYS[2…]: windows
--- whose use is asked for.
--- ARGV: replica, its life in ms, its load (opaque).
--- Reply: now (ms), the packed use of the windows, then the load of each other
--- replica that lives.
+-- KEYS[1]: hash of replica → "end of its life (ms) load". KEYS[2]: the epoch, a
+-- text that outlives every window and is lost with them. KEYS[3…]: windows whose
+-- use is asked for.
+-- ARGV: replica, its life in ms, its load (opaque), the epoch if there is none.
+-- Reply: now (ms), the epoch, the packed use of the windows, then the load of
+-- each other replica that lives.
 
+local epoch = redis.call('GET', KEYS[2]) or ARGV[4]
+redis.call('SET', KEYS[2], epoch, 'EX', 130)
 local used = {}
-for i = 2, #KEYS do used[i - 1] = string.format('%.0f', open(KEYS[i]).sum) end
-local out = { string.format('%.0f', now_ms), table.concat(used, ' ') }
+for i = 3, #KEYS do used[i - 2] = string.format('%.0f', open(KEYS[i]).sum) end
+local out = { string.format('%.0f', now_ms), epoch, table.concat(used, ' ') }
 
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
