@@ -117,6 +117,7 @@ func (d *deployment) draft(size estimate) draft {
 // the tightest of those that the request was charged in, or refused by.
 func (l *Limiter) note(reply *store.Reply, shared []charge, o *options) gauges {
 	var g gauges
+	now := l.now()
 	rest := reply.Usage
 	for _, c := range shared {
 		if len(rest) == 0 {
@@ -130,7 +131,7 @@ func (l *Limiter) note(reply *store.Reply, shared []charge, o *options) gauges {
 			if len(rest) == 0 {
 				return g
 			}
-			o.each[i].on.saw(c, rest[0])
+			o.each[i].on.saw(c, rest[0], now)
 			if reply.Chosen < 0 || reply.Chosen == i {
 				g.note(c, rest[0])
 			}

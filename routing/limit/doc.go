@@ -16,12 +16,12 @@
 // leases end.
 //
 // Without room, Admit returns a [Refused]: the 429 for the client, and whether a
-// slot is all that is missing. Then [Limiter.Wait] may wait for one in the queue
+// slot is all that is missing. Then [Limiter.AdmitQueued] waits for one in the queue
 // (queue.go), fairly among callers.
 //
 // # What strategies may ask
 //
-// Room, Used and InFlight answer from memory. A goroutine of the Limiter brings
+// Wait, Room, Used and InFlight answer from memory. A goroutine of the Limiter brings
 // them up to date once a second and tells the other replicas what runs here
 // (load.go).
 package limit

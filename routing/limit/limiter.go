@@ -127,9 +127,9 @@ type Ticket struct {
 	Deadline time.Time // of the request itself; zero: none. The queue's own holds too
 }
 
-// Wait waits in the queue until there is room, and takes it. The place is held
+// AdmitQueued waits in the queue until there is room, and takes it. The place is held
 // only while ctx lives. The error is a *Refused or that of ctx.
-func (l *Limiter) Wait(ctx context.Context, ask *Ask, t Ticket) (*Admission, error) {
+func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (*Admission, error) {
 	if l.queue == nil {
 		return l.admit(ctx, ask)
 	}

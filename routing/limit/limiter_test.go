@@ -13,9 +13,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// What others ask of a Limiter and of its store.
+var (
+	_ routing.Room          = (*limit.Limiter)(nil)
+	_ routing.Peers         = (*limit.Limiter)(nil)
+	_ limit.Store           = (*store.Shared)(nil)
+	_ routing.CooldownStore = (*store.Shared)(nil)
 )
 
 // world is a Limiter over a Memory. It counts what the store is asked.
@@ -166,10 +175,42 @@ func TestTheFirstDeploymentWithRoomIsChosen(t *testing.T) {
 	})
 }
 
+func TestAFullDeploymentIsKnownUntilItHasRoom(t *testing.T) {
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1}, limit.Budget{TPM: 1000}, limit.Budget{MaxParallel: 1})}, func(t *testing.T, w *world) {
+		w.admit("a")
+		if wait := w.Wait("a", 10); wait != 0 {
+			t.Errorf("%v before anybody was refused", wait)
+		}
+		told := w.refused(w.ask("a")).Wait
+		if wait := w.Wait("a", 10); wait != told {
+			t.Errorf("%v, want %v as the refusal says", wait, told)
+		}
+		time.Sleep(told)
+		if wait := w.Wait("a", 10); wait != 0 {
+			t.Errorf("%v after that time", wait)
+		}
+		running := w.admit("b") // 520 of 1000 tokens
+		w.refused(w.ask("b"))
+		if small, large := w.Wait("b", 100), w.Wait("b", 600); small != 0 || large == 0 {
+			t.Errorf("%v for few tokens, %v for many", small, large)
+		}
+		running.Close(done) // 15 tokens, in truth
+		time.Sleep(1500 * time.Millisecond)
+		if wait := w.Wait("b", 600); wait != 0 {
+			t.Errorf("%v after the correction", wait)
+		}
+		w.admit("c")
+		w.refused(w.ask("c"))
+		if wait := w.Wait("c", 10); wait != 0 {
+			t.Errorf("%v for want of a slot", wait)
+		}
+	})
+}
+
 func TestWithoutLimitsTheStoreIsNotAsked(t *testing.T) {
 	alone(t, limit.Options{Deployments: deployments(limit.Budget{}, limit.Budget{RPM: 1}), Caller: limit.Budget{RPM: 5}}, func(t *testing.T, w *world) {
 		a := w.admit("ab")
-		if n := w.InFlight("a"); n != 1 {
+		if n := w.Running("a"); n != 1 {
 			t.Errorf("%d in flight", n)
 		}
 		if h := a.Header(); h != nil {
@@ -285,8 +326,8 @@ func TestNextTradesOneDeploymentForAnother(t *testing.T) {
 		if got, err := a.Next(t.Context(), []string{"b"}, limit.Outcome{Reached: true, Known: true}); got != 0 || err != nil {
 			t.Fatal(got, err)
 		}
-		if w.InFlight("a") != 0 || w.InFlight("b") != 1 {
-			t.Errorf("in flight: %d on a, %d on b", w.InFlight("a"), w.InFlight("b"))
+		if w.Running("a") != 0 || w.Running("b") != 1 {
+			t.Errorf("in flight: %d on a, %d on b", w.Running("a"), w.Running("b"))
 		}
 		// b was never reached: it can be asked again, a cannot.
 		if got, err := a.Next(t.Context(), []string{"a", "b"}, limit.Outcome{}); got != 1 || err != nil {
@@ -322,8 +363,8 @@ func TestARequestThatEndsWhileItAsksForTheNextAttemptHoldsNothing(t *testing.T) 
 		w.during = nil
 		w.admit("a")
 		w.admit("b")
-		if w.InFlight("a") != 1 || w.InFlight("b") != 1 {
-			t.Errorf("in flight: %d and %d", w.InFlight("a"), w.InFlight("b"))
+		if w.Running("a") != 1 || w.Running("b") != 1 {
+			t.Errorf("in flight: %d and %d", w.Running("a"), w.Running("b"))
 		}
 	})
 }
@@ -347,14 +388,14 @@ func TestALimiterTakesOverWhatItsPredecessorKnows(t *testing.T) {
 		running := w.admit("a")
 		next := limit.New(limit.Options{Store: w, Now: time.Now, Deployments: deployments(limit.Budget{MaxParallel: 1}), Previous: w.Limiter})
 		defer next.Close()
-		if n := next.InFlight("a"); n != 1 {
+		if n := next.Running("a"); n != 1 {
 			t.Errorf("%d in flight", n)
 		}
 		if _, err := next.Admit(t.Context(), w.ask("a")); err == nil {
 			t.Error("the slot of a running request was given away")
 		}
 		running.Close(done)
-		if n := next.InFlight("a"); n != 0 {
+		if n := next.Running("a"); n != 0 {
 			t.Errorf("%d in flight after the end", n)
 		}
 	})

@@ -16,7 +16,15 @@ type load struct {
 
 	mu     sync.Mutex
 	minute [61]tally // this replica's, by second modulo 61
-	used   [2]int64  // of those windows, over all replicas, as the store last said
+	seen   [2]seen   // the windows of requests and tokens, over all replicas
+}
+
+// seen is what the store last said of a window.
+type seen struct {
+	used int64
+	// A request of this cost had no room, and none was announced before this time.
+	refused int64
+	until   time.Time
 }
 
 // tally is what was used in one second.
@@ -49,24 +57,59 @@ func (l *load) count(now time.Time, requests, tokens int64) {
 	t.tokens += tokens
 }
 
-// saw notes the state of one of the deployment's own windows, or its group's.
-func (d *deployment) saw(c charge, u store.Usage) {
+// saw notes the state of one of the deployment's own windows of requests or
+// tokens. One that holds less than before has been corrected: it may have room.
+func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
 	if c.key != d.own.keys[c.metric] || c.metric > tokens {
 		return
 	}
 	d.load.mu.Lock()
 	defer d.load.mu.Unlock()
-	d.load.used[c.metric] = u.Used
+	w := &d.load.seen[c.metric]
+	if u.Used < w.used {
+		w.until = time.Time{}
+	}
+	w.used = u.Used
+	if u.Wait > 0 {
+		w.refused, w.until = c.cost, now.Add(u.Wait)
+	}
 }
 
-// InFlight is how many attempts run on the deployment over all replicas: exact
-// for this one, up to a second old for the others.
-func (l *Limiter) InFlight(deployment string) int64 {
+// Wait is how long the deployment surely has no room in its limits per minute
+// for a request of so many tokens; 0: it may have. It knows of refusals that this
+// replica got; slots do not count, since one may be free at any moment.
+func (l *Limiter) Wait(deployment string, n int64) time.Duration {
 	d := l.byID[deployment]
-	if d == nil {
+	if d == nil || d.own.windows == 0 {
 		return 0
 	}
-	return d.load.running.Load() + d.load.others.Load()
+	now := l.now()
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	var wait time.Duration
+	for m, cost := range []int64{requests: 1, tokens: n} {
+		if w := &d.load.seen[m]; cost >= w.refused {
+			wait = max(wait, w.until.Sub(now))
+		}
+	}
+	return wait
+}
+
+// InFlight is how many attempts run on the deployment on the other replicas, as
+// they said within the last second.
+func (l *Limiter) InFlight(deployment string) int64 {
+	if d := l.byID[deployment]; d != nil {
+		return d.load.others.Load()
+	}
+	return 0
+}
+
+// Running is how many attempts run on the deployment here.
+func (l *Limiter) Running(deployment string) int64 {
+	if d := l.byID[deployment]; d != nil {
+		return d.load.running.Load()
+	}
+	return 0
 }
 
 // Used is what the deployment was used for within the last minute: requests and
@@ -88,7 +131,7 @@ func (l *Limiter) Used(deployment string) (requests, tokens int64) {
 	}
 	for m, into := range []*int64{&requests, &tokens} {
 		if d.own.limits[m] > 0 {
-			*into = d.load.used[m]
+			*into = d.load.seen[m].used
 		}
 	}
 	return max(requests, 0), max(tokens, 0)
@@ -106,8 +149,8 @@ func (l *Limiter) Room(deployment string) bool {
 	}
 	d.load.mu.Lock()
 	defer d.load.mu.Unlock()
-	for m := range d.load.used {
-		if limit := d.own.limits[m]; limit > 0 && d.load.used[m] >= limit {
+	for m := range d.load.seen {
+		if limit := d.own.limits[m]; limit > 0 && d.load.seen[m].used >= limit {
 			return false
 		}
 	}
@@ -171,6 +214,6 @@ func (l *Limiter) beat(ctx context.Context, watch []string) {
 		d.load.others.Store(peers.Load[d.id])
 	}
 	for i, w := range l.watch {
-		w.on.saw(w.charge, store.Usage{Used: peers.Used[i]})
+		w.on.saw(w.charge, store.Usage{Used: peers.Used[i]}, l.now())
 	}
 }

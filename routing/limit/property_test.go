@@ -59,7 +59,7 @@ func (c *crowd) request(l *limit.Limiter, n int, killed bool) {
 	}
 	a, err := l.Admit(ctx, ask)
 	if r, ok := err.(*limit.Refused); ok && r.NeedsSlot && c.roll(2) == 0 {
-		a, err = l.Wait(ctx, ask, limit.Ticket{Bytes: 1000})
+		a, err = l.AdmitQueued(ctx, ask, limit.Ticket{Bytes: 1000})
 	}
 	if err != nil || killed {
 		return
@@ -152,7 +152,7 @@ func empty(t *testing.T, s limit.Store, l *limit.Limiter) {
 		s.Settle(store.Settlement{ID: "probe", Slots: []string{slot.Key}})
 	}
 	for _, id := range []string{"a", "b", "c"} {
-		if n := l.InFlight(id); n != 0 {
+		if n := l.Running(id); n != 0 {
 			t.Errorf("%d run on %s", n, id)
 		}
 	}

@@ -202,7 +202,7 @@ func TestTenAtOnceTwoRunFiveWaitThreeAreRefused(t *testing.T) {
 				ask := w.ask("x")
 				a, err := w.Admit(t.Context(), ask)
 				if r := (*limit.Refused)(nil); errors.As(err, &r) && r.NeedsSlot {
-					a, err = w.Wait(t.Context(), ask, limit.Ticket{})
+					a, err = w.AdmitQueued(t.Context(), ask, limit.Ticket{})
 				}
 				mu.Lock()
 				if err != nil {
@@ -239,7 +239,7 @@ func TestNobodyOvertakesTheQueue(t *testing.T) {
 	alone(t, o, func(t *testing.T, w *world) {
 		running := w.admit("a")
 		go func() {
-			a, err := w.Wait(t.Context(), w.ask("a"), limit.Ticket{})
+			a, err := w.AdmitQueued(t.Context(), w.ask("a"), limit.Ticket{})
 			if err != nil {
 				t.Error(err)
 				return

@@ -16,7 +16,7 @@ type Refused struct {
 	// Wait is the soonest moment at which there may be room, at most 61 s. 0:
 	// there never is; the request is larger than a limit.
 	Wait time.Duration
-	// NeedsSlot: a slot is all that is missing, so that Wait makes sense.
+	// NeedsSlot: a slot is all that is missing, so that AdmitQueued makes sense.
 	NeedsSlot bool
 }
 

@@ -74,7 +74,7 @@ func (m *Memory) check(d *Demand, now time.Time, reply *Reply) verdict {
 			w.advance(now.Unix())
 			u = w.usage(now)
 			if wait, ok := w.room(want, now); !ok {
-				v.ok, v.slot, v.wait = false, false, max(v.wait, wait)
+				v.ok, v.slot, v.wait, u.Wait = false, false, max(v.wait, wait), wait
 			}
 		}
 		reply.Usage = append(reply.Usage, u)

@@ -132,7 +132,10 @@ func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) 
 	}
 	reply.Usage = make([]Usage, 0, most)
 	for in.more() {
-		reply.Usage = append(reply.Usage, Usage{Used: in.num(), Reset: time.Duration(in.num()) * time.Millisecond})
+		u := Usage{Used: in.num()}
+		u.Reset = time.Duration(in.num()) * time.Millisecond
+		u.Wait = time.Duration(in.num()) * time.Millisecond
+		reply.Usage = append(reply.Usage, u)
 	}
 	if in.bad {
 		return Reply{}, fmt.Errorf("take room for a request: redis answered %q", text)

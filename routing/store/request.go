@@ -73,6 +73,8 @@ type Usage struct {
 	Used int64 // charges in the window, those of the request included
 	// Reset is the time until the window is empty if nothing more is charged.
 	Reset time.Duration
+	// Wait is the time until this request has room in it; 0: it has.
+	Wait time.Duration
 }
 
 // Correction changes a charge in the slice where it was made. A slice that has

@@ -8,7 +8,7 @@
 --   shared windows, shared slots, then limit and cost of each window and limit
 --   of each slot; candidates, and each of them like the shared one.
 -- Reply, packed: chosen (-1 none, -2 late), now (ms), wait (ms), a slot can help
--- (0 or 1), then used and ms to empty of each window that was looked at.
+-- (0 or 1), then used, ms to empty and ms to room of each window looked at.
 
 local id, nextn, key = ARGV[1], numbers(ARGV[2]), 0
 local function nextkey()
@@ -42,12 +42,12 @@ local function check(demand)
   local ok, longest, windows_ok = true, 0, true
   for _, want in ipairs(demand.windows) do
     local w = open(want.key)
-    looked[#looked + 1] = w
-    local need = w.sum + math.min(want.cost, want.limit) - want.limit
+    local need, lacks = w.sum + math.min(want.cost, want.limit) - want.limit, 0
     if need > 0 then
-      ok, windows_ok = false, false
-      longest = math.max(longest, wait(w, need))
+      ok, windows_ok, lacks = false, false, wait(w, need)
+      longest = math.max(longest, lacks)
     end
+    looked[#looked + 1] = { window = w, wait = lacks }
   end
   for _, want in ipairs(demand.slots) do
     redis.call('ZREMRANGEBYSCORE', want.key, '-inf', now_ms)
@@ -69,10 +69,10 @@ end
 
 local function reply(chosen, soonest, slot)
   local out = { string.format('%d %.0f %.0f %d', chosen, now_ms, soonest, slot and 1 or 0) }
-  for _, w in ipairs(looked) do
-    local reset = 0
+  for _, seen in ipairs(looked) do
+    local w, reset = seen.window, 0
     if w.sum > 0 then reset = math.max((w.last + 61) * 1000 - now_ms, 0) end
-    out[#out + 1] = string.format('%.0f %.0f', w.sum, reset)
+    out[#out + 1] = string.format('%.0f %.0f %.0f', w.sum, reset, seen.wait)
   end
   return table.concat(out, ' ')
 end

@@ -197,6 +197,10 @@ func testShared(b *bench) {
 	if r.NeedsSlot || r.Wait <= 59*time.Second {
 		b.Errorf("refused by a window just filled: %+v", r)
 	}
+	r = b.take(b.window("a", 9, 1), b.window("caller", 1, 1), b.window("b", 9, 1))
+	if len(r.Usage) != 3 || r.Usage[0].Wait != 0 || r.Usage[1].Wait != r.Wait || r.Usage[2].Wait != 0 {
+		b.Errorf("it is not told which window has no room: %+v", r)
+	}
 	b.wantUsed("a", 1)
 }
 
