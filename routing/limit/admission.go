@@ -184,6 +184,7 @@ func (a *Admission) leave(back *store.Settlement, end Outcome) {
 	a.held.giveBack(back, end)
 	if a.on != nil {
 		a.on.load.end(a.limiter.now(), end)
+		a.on.freed(&a.held, end)
 		if end.Reached && end.Known {
 			a.on.estimate.learn(a.size, end.Prompt, end.Completion)
 		}

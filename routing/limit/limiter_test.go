@@ -195,9 +195,16 @@ func TestAFullDeploymentIsKnownUntilItHasRoom(t *testing.T) {
 			t.Errorf("%v for few tokens, %v for many", small, large)
 		}
 		running.Close(done) // 15 tokens, in truth
-		time.Sleep(1500 * time.Millisecond)
 		if wait := w.Wait("b", 600); wait != 0 {
 			t.Errorf("%v after the correction", wait)
+		}
+		second := w.admit("b").Chosen() // 520 more
+		w.refused(w.ask("b"))
+		elsewhere := store.Correction{Key: "d/b/tpm", Second: time.Now().Unix(), Delta: -500}
+		w.memory.Settle(store.Settlement{Corrections: []store.Correction{elsewhere}})
+		time.Sleep(1500 * time.Millisecond)
+		if wait := w.Wait("b", 600); second != 0 || wait != 0 {
+			t.Errorf("%v after the correction of another replica", wait)
 		}
 		w.admit("c")
 		w.refused(w.ask("c"))

@@ -75,6 +75,17 @@ func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
 	}
 }
 
+// freed notes that an attempt used less than it was charged: there may be room.
+func (d *deployment) freed(h *holding, end Outcome) {
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	for _, c := range h.charges {
+		if c.metric <= tokens && c.key == d.own.keys[c.metric] && end.used(c) < c.cost {
+			d.load.seen[c.metric].until = time.Time{}
+		}
+	}
+}
+
 // Wait is how long the deployment surely has no room in its limits per minute
 // for a request of so many tokens; 0: it may have. It knows of refusals that this
 // replica got; slots do not count, since one may be free at any moment.
