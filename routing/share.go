@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -127,9 +128,11 @@ func (s *Sharer) poll(ctx context.Context) {
 	}
 }
 
-// note says once that the store went away, and once that it is back.
+// note says once that the store went away, and once that it is back, unless the
+// store says so itself.
 func (s *Sharer) note(ctx context.Context, err error) {
 	switch {
+	case errors.Is(err, store.ErrAway):
 	case err != nil && !s.away && ctx.Err() != context.Canceled:
 		s.away = true
 		s.log.WarnContext(ctx, "cooldowns are not shared with other replicas for now", "error", err)

@@ -37,6 +37,7 @@ func layers() map[string][]string {
 		"translate/tokens":    pivot(),
 
 		"translate/translatetest": {"translate"},
+		"routing/store/storetest": {"translate", "routing/store"},
 	}
 }
 

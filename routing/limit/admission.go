@@ -1,0 +1,248 @@
+package limit
+
+import (
+	"context"
+	"sync"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Admission is the room that one running request holds. It is safe for
+// concurrent use.
+type Admission struct {
+	limiter *Limiter
+	id      string
+	model   string
+	size    Size
+
+	mu     sync.Mutex
+	closed bool
+	moving bool        // Next is asking the store
+	chosen int         // index of the candidate; -1: none at present
+	on     *deployment // nil: one without limits that is not known
+	kept   holding     // for the whole request: the caller's and the global slot
+	held   holding     // for the attempt
+	spent  Outcome     // what earlier attempts used
+	gauges gauges
+}
+
+// holding is what was charged in one step.
+type holding struct {
+	charges []charge
+	slots   []store.Slot
+	second  int64
+}
+
+// Outcome is how an attempt ended, as far as limits go. The zero Outcome is an
+// attempt that never reached the provider.
+type Outcome struct {
+	// Reached: the provider got the request. It then counts as one request; what
+	// did not reach it is given back wholly.
+	Reached bool
+	// Known: Prompt and Completion are what the provider counted (0 and 0 for an
+	// error that costs nothing). Without it the estimate stands.
+	Known              bool
+	Prompt, Completion int64 // tokens
+}
+
+// Chosen is the index of the deployment in the candidates last given; -1: the
+// request holds none.
+func (a *Admission) Chosen() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chosen
+}
+
+// Header returns the x-ratelimit fields for the client: the tightest windows that
+// the request was charged in, as they were then. None without limits.
+func (a *Admission) Header() upstream.Header {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.gauges.appendTo(nil)
+}
+
+// Next gives back what the failed attempt's deployment held and takes room for
+// another attempt of the same request, in one step. The global slot and the
+// caller's charges stay. It returns the index of the candidate; the error is as
+// Admit's, and then the request holds no deployment but may ask again. Attempts
+// of one request follow each other: Next is not called while it runs.
+func (a *Admission) Next(ctx context.Context, candidates []string, failed Outcome) (int, error) {
+	back, ok := a.move(failed)
+	if !ok {
+		return -1, context.Canceled
+	}
+	if len(candidates) == 0 {
+		return -1, a.over(back)
+	}
+	l := a.limiter
+	o := &options{each: []option{{on: l.byID[candidates[0]]}}}
+	var reply store.Reply // without limits the first candidate is chosen
+	if l.limited(candidates[0]) {
+		o = l.options(candidates, a.size)
+		if len(o.demands) == 0 {
+			_ = a.over(back)
+			return -1, tooLarge(a.model, o.smallest)
+		}
+		var err error
+		reply, err = l.store.Acquire(ctx, &store.Request{ID: a.id, Return: back, Candidates: o.demands})
+		if err != nil {
+			_ = a.over(back)
+			return -1, err
+		}
+		if len(back.Slots) > 0 {
+			l.wakeQueue()
+		}
+	} else {
+		l.settle(back)
+	}
+	return a.arrive(o, &reply)
+}
+
+// move ends the failed attempt and begins to ask for another; false: the request
+// has ended.
+func (a *Admission) move(failed Outcome) (back store.Settlement, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	back.ID = a.id
+	if a.closed || a.moving {
+		return back, false
+	}
+	a.leave(&back, failed)
+	a.moving = true
+	return back, true
+}
+
+// over ends a move that led nowhere.
+func (a *Admission) over(back store.Settlement) error {
+	a.limiter.settle(back)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.moving = false
+	return refusedBy(a.model, &store.Reply{Wait: store.MaxWait}, &gauges{})
+}
+
+// arrive notes what the store said. What it gave to a request that has ended
+// meanwhile goes back.
+func (a *Admission) arrive(o *options, reply *store.Reply) (int, error) {
+	g := a.limiter.note(reply, nil, o)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.moving = false
+	if reply.Chosen < 0 {
+		return -1, refusedBy(a.model, reply, &g)
+	}
+	a.gauges = g
+	a.chooses(o, reply)
+	if a.closed {
+		back := store.Settlement{ID: a.id}
+		a.leave(&back, Outcome{})
+		a.limiter.settle(back)
+		return -1, context.Canceled
+	}
+	return a.chosen, nil
+}
+
+// Close ends the request: charges become what was used, slots are free. Only the
+// first call counts. It does not wait for the store.
+func (a *Admission) Close(last Outcome) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.closed = true
+	back := store.Settlement{ID: a.id}
+	a.leave(&back, last)
+	// Whatever any attempt used is the caller's; one whose use is not known lets
+	// its estimate stand.
+	a.kept.giveBack(&back, a.spent)
+	a.limiter.settle(back)
+}
+
+// take notes the choice of a candidate.
+func (a *Admission) take(index int, d *deployment) {
+	a.chosen, a.on = index, d
+	if d != nil {
+		d.load.begin(a.limiter.now())
+	}
+}
+
+// chooses notes what the store has charged.
+func (a *Admission) chooses(o *options, reply *store.Reply) {
+	c := &o.each[reply.Chosen]
+	a.held = holding{charges: c.charges, slots: c.slots, second: reply.Second}
+	a.take(c.index, c.on)
+}
+
+// leave ends the attempt: it adds to a settlement what the deployment held, and
+// to what the request has spent.
+func (a *Admission) leave(back *store.Settlement, end Outcome) {
+	if a.chosen < 0 {
+		return
+	}
+	a.held.giveBack(back, end)
+	if a.on != nil {
+		a.on.load.end(a.limiter.now(), end)
+		a.on.freed(&a.held, end)
+		if end.Reached && end.Known {
+			a.on.estimate.learn(a.size, end.Prompt, end.Completion)
+		}
+	}
+	a.spent = a.spent.plus(end)
+	a.held, a.chosen, a.on = holding{}, -1, nil
+}
+
+// plus adds the outcomes of two attempts of one request.
+func (o Outcome) plus(next Outcome) Outcome {
+	switch {
+	case !next.Reached:
+		return o
+	case !o.Reached:
+		return next
+	}
+	return Outcome{Reached: true, Known: o.Known && next.Known, Prompt: o.Prompt + next.Prompt, Completion: o.Completion + next.Completion}
+}
+
+// giveBack adds to a settlement what turns the charges into what was used, and
+// the slots.
+func (h *holding) giveBack(back *store.Settlement, end Outcome) {
+	for _, c := range h.charges {
+		if delta := end.used(c) - c.cost; delta != 0 {
+			back.Corrections = append(back.Corrections, store.Correction{Key: c.key, Second: h.second, Delta: delta})
+		}
+	}
+	for _, s := range h.slots {
+		back.Slots = append(back.Slots, s.Key)
+	}
+}
+
+// used is what an outcome makes of a charge.
+func (o Outcome) used(c charge) int64 {
+	switch {
+	case !o.Reached:
+		return 0
+	case c.metric == requests:
+		return 1
+	case !o.Known:
+		return c.cost
+	}
+	return estimate{o.Prompt, o.Completion}.cost(c.metric)
+}
+
+// settle tells the store, and the queue when slots are free.
+func (l *Limiter) settle(back store.Settlement) {
+	if len(back.Corrections) == 0 && len(back.Slots) == 0 {
+		return
+	}
+	l.store.Settle(back)
+	if len(back.Slots) > 0 {
+		l.wakeQueue()
+	}
+}
+
+func (l *Limiter) wakeQueue() {
+	if l.queue != nil {
+		l.queue.Wake()
+	}
+}

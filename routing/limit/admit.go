@@ -1,0 +1,142 @@
+package limit
+
+import (
+	"context"
+	"errors"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+)
+
+// admit asks the store, unless nothing is limited.
+func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
+	if len(ask.Candidates) == 0 {
+		return nil, errors.New("admit a request: it has no candidate")
+	}
+	a := &Admission{limiter: l, id: ask.ID, model: ask.Model, size: ask.Size, chosen: -1}
+	shared := l.shared(ask)
+	if len(shared.windows) == 0 && len(shared.slots) == 0 && !l.limited(ask.Candidates[0]) {
+		a.take(0, l.byID[ask.Candidates[0]])
+		return a, nil
+	}
+	o := l.options(ask.Candidates, ask.Size)
+	if len(o.demands) == 0 {
+		return nil, tooLarge(ask.Model, o.smallest)
+	}
+	reply, err := l.store.Acquire(ctx, &store.Request{ID: ask.ID, Shared: shared.demand(), Candidates: o.demands})
+	if err != nil {
+		return nil, err
+	}
+	g := l.note(&reply, shared.charges, o)
+	if reply.Chosen < 0 {
+		return nil, refusedBy(ask.Model, &reply, &g)
+	}
+	a.gauges = g
+	a.kept = holding{charges: shared.charges, slots: shared.slots, second: reply.Second}
+	a.chooses(o, &reply)
+	return a, nil
+}
+
+func (l *Limiter) limited(id string) bool {
+	d := l.byID[id]
+	return d != nil && d.limited
+}
+
+// shared is what every candidate needs: the caller's limits and the global slot.
+// The caller's tokens are estimated as the first candidate's.
+func (l *Limiter) shared(ask *Ask) draft {
+	var d draft
+	if l.global.parallel > 0 {
+		d.add(&l.global, estimate{})
+	}
+	if ask.Caller != "" && l.caller != (Budget{}) {
+		m := newMeter(callerName(ask.Caller), l.caller)
+		d.add(&m, l.guess(ask.Candidates[0], ask.Size))
+	}
+	return d
+}
+
+func (l *Limiter) guess(id string, s Size) estimate {
+	if d := l.byID[id]; d != nil {
+		return d.estimate.guess(s)
+	}
+	return new(estimator).guess(s)
+}
+
+// options are the candidates that can be charged, as the store is asked for them.
+type options struct {
+	demands  []store.Demand
+	each     []option
+	smallest int64 // the least input that was found too large
+}
+
+// option is one candidate.
+type option struct {
+	draft
+	index int         // in the list of candidates
+	on    *deployment // nil: not known, so without limits
+}
+
+// options lists the candidates down to the first without limits: it has room, so
+// that nobody looks at those after it.
+func (l *Limiter) options(candidates []string, s Size) *options {
+	o := &options{demands: make([]store.Demand, 0, len(candidates)), each: make([]option, 0, len(candidates))}
+	for i, id := range candidates {
+		c := option{index: i, on: l.byID[id]}
+		if c.on != nil && c.on.limited {
+			size := c.on.estimate.guess(s)
+			if !c.on.own.fits(size) || c.on.group != nil && !c.on.group.fits(size) {
+				if o.smallest == 0 || size.input < o.smallest {
+					o.smallest = size.input
+				}
+				continue
+			}
+			c.draft = c.on.draft(size)
+		}
+		o.demands = append(o.demands, c.demand())
+		o.each = append(o.each, c)
+		if len(c.windows) == 0 && len(c.slots) == 0 {
+			break
+		}
+	}
+	return o
+}
+
+// draft is what the deployment and its group want of a request.
+func (d *deployment) draft(size estimate) draft {
+	n := d.own.windows
+	if d.group != nil {
+		n += d.group.windows
+	}
+	out := draft{windows: make([]store.Window, 0, n), charges: make([]charge, 0, n)}
+	out.add(&d.own, size)
+	out.add(d.group, size)
+	return out
+}
+
+// note reads the states of windows that a reply tells: for the strategies, and
+// the tightest of those that the request was charged in, or refused by.
+func (l *Limiter) note(reply *store.Reply, shared []charge, o *options) gauges {
+	var g gauges
+	now := l.now()
+	rest := reply.Usage
+	for _, c := range shared {
+		if len(rest) == 0 {
+			return g
+		}
+		g.note(c, rest[0])
+		rest = rest[1:]
+	}
+	for i := range o.each {
+		for _, c := range o.each[i].charges {
+			if len(rest) == 0 {
+				return g
+			}
+			o.each[i].on.saw(c, rest[0], now)
+			if reply.Chosen < 0 || reply.Chosen == i {
+				g.note(c, rest[0])
+			}
+			rest = rest[1:]
+		}
+	}
+	return g
+}

@@ -1,0 +1,183 @@
+package limit
+
+import (
+	"context"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+)
+
+// Store keeps the windows and slots. *store.Shared is one.
+type Store interface {
+	// Acquire takes room for the first candidate that has it, or takes nothing.
+	Acquire(context.Context, *store.Request) (store.Reply, error)
+	// Settle corrects charges and gives slots back. It does not wait.
+	Settle(store.Settlement)
+	// Beat tells the other replicas what runs here, and what is known of them.
+	Beat(context.Context, store.Beat) (store.Peers, error)
+}
+
+// Deployment is a deployment and its limits.
+type Deployment struct {
+	ID     string
+	Group  string // its model group
+	Budget Budget
+}
+
+// Options are what a Limiter needs.
+type Options struct {
+	Store Store            // required
+	Now   func() time.Time // required
+
+	Deployments []Deployment
+	Groups      map[string]Budget // of a model group's deployments together
+	Caller      Budget            // of each caller
+	MaxParallel int64             // requests at the same time, over all models; 0: no limit
+	Queue       *QueueOptions     // nil: who finds no slot is refused at once
+
+	// Previous is the Limiter that this one replaces; nil: none. What it knows of
+	// deployments that stay is shared, running requests included.
+	Previous *Limiter
+}
+
+// Limiter admits requests. It is safe for concurrent use. A Limiter lives as
+// long as one configuration; several may share a store, as they do while a new
+// configuration replaces an old one.
+type Limiter struct {
+	store  Store
+	now    func() time.Time
+	byID   map[string]*deployment
+	all    []*deployment
+	caller Budget
+	global meter
+	queue  *Queue
+
+	watch []watched
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// deployment is what the Limiter knows of one.
+type deployment struct {
+	id       string
+	own      meter
+	group    *meter // nil: its group has no limits
+	limited  bool
+	estimate *estimator
+	load     *load
+}
+
+// New makes a Limiter and starts its heartbeat. End it with Close.
+func New(o Options) *Limiter {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Limiter{
+		store: o.Store, now: o.Now, byID: make(map[string]*deployment, len(o.Deployments)), caller: o.Caller,
+		global: newMeter("all", Budget{MaxParallel: o.MaxParallel}), stop: stop, done: make(chan struct{}),
+	}
+	if o.Queue != nil {
+		l.queue = NewQueue(*o.Queue)
+	}
+	groups := make(map[string]*meter, len(o.Groups))
+	for name, b := range o.Groups {
+		m := newMeter("g/"+name, b)
+		groups[name] = &m
+	}
+	for _, d := range o.Deployments {
+		known := &deployment{id: d.ID, own: newMeter("d/"+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{}, load: &load{}}
+		if o.Previous != nil && o.Previous.byID[d.ID] != nil {
+			known.estimate, known.load = o.Previous.byID[d.ID].estimate, o.Previous.byID[d.ID].load
+		}
+		known.limited = known.own.limited() || known.group != nil && known.group.limited()
+		l.byID[d.ID] = known
+		l.all = append(l.all, known)
+	}
+	l.watch = l.watchList()
+	go l.run(ctx)
+	return l
+}
+
+// Close ends the heartbeat. Admissions may still be closed afterwards.
+func (l *Limiter) Close() {
+	l.stop()
+	<-l.done
+}
+
+// Ask is a request that wants to be sent.
+type Ask struct {
+	ID         string   // unique among running requests
+	Model      string   // the name asked for, for messages and the queue
+	Caller     string   // whose limits it counts in; "": nobody's
+	Candidates []string // IDs of deployments, in the order of the strategy; at least one
+	Size       Size
+}
+
+// Admit takes room for the first candidate that has it. The error is a *Refused,
+// or ctx's when that is over. With a queue, nobody overtakes those who wait in
+// it: then the Refused has NeedsSlot.
+func (l *Limiter) Admit(ctx context.Context, ask *Ask) (*Admission, error) {
+	if l.queue != nil && l.queue.Len() > 0 && l.needsSlots(ask) {
+		return nil, behind(ask.Model, l.queue.patience())
+	}
+	return l.admit(ctx, ask)
+}
+
+// Ticket is a place in the queue.
+type Ticket struct {
+	Bytes    int64     // of memory that the request takes while it waits
+	Deadline time.Time // of the request itself; zero: none. The queue's own holds too
+}
+
+// AdmitQueued waits in the queue until there is room, and takes it. The place is held
+// only while ctx lives. The error is a *Refused or that of ctx.
+func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (*Admission, error) {
+	if l.queue == nil {
+		return l.admit(ctx, ask)
+	}
+	var admission *Admission
+	err := l.queue.Wait(ctx, Place{Caller: ask.Caller, Key: l.queueKey(ask), Bytes: t.Bytes, Deadline: t.Deadline}, func(ctx context.Context) (bool, error) {
+		a, err := l.admit(ctx, ask)
+		if refused, ok := err.(*Refused); ok && refused.NeedsSlot {
+			return false, nil
+		}
+		admission = a
+		return err == nil, err
+	})
+	switch err {
+	case nil:
+		return admission, nil
+	case ErrQueueFull:
+		return nil, queueRefusal(ask.Model, "the queue is full", l.queue.patience())
+	case ErrQueueLate:
+		return nil, queueRefusal(ask.Model, "none ended in time", l.queue.patience())
+	}
+	return nil, err
+}
+
+// queueKey is the same for requests that lack the same slots.
+func (l *Limiter) queueKey(ask *Ask) string {
+	if l.caller.MaxParallel > 0 {
+		return ask.Model + "\x00" + ask.Caller
+	}
+	return ask.Model
+}
+
+// Queued is how many requests wait.
+func (l *Limiter) Queued() int {
+	if l.queue == nil {
+		return 0
+	}
+	return l.queue.Len()
+}
+
+// needsSlots reports whether anything of the request is limited in parallel.
+func (l *Limiter) needsSlots(ask *Ask) bool {
+	if l.global.parallel > 0 || l.caller.MaxParallel > 0 && ask.Caller != "" {
+		return true
+	}
+	for _, id := range ask.Candidates {
+		if d := l.byID[id]; d != nil && (d.own.parallel > 0 || d.group != nil && d.group.parallel > 0) {
+			return true
+		}
+	}
+	return false
+}

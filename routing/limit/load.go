@@ -1,0 +1,230 @@
+package limit
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+)
+
+// load is what strategies may ask of a deployment without waiting.
+type load struct {
+	running atomic.Int64 // attempts of this replica
+	others  atomic.Int64 // of the other replicas, as they last said
+
+	mu     sync.Mutex
+	minute [61]tally // this replica's, by second modulo 61
+	seen   [2]seen   // the windows of requests and tokens, over all replicas
+}
+
+// seen is what the store last said of a window.
+type seen struct {
+	used int64
+	// A request of this cost had no room, and none was announced before this time.
+	refused int64
+	until   time.Time
+}
+
+// tally is what was used in one second.
+type tally struct{ second, requests, tokens int64 }
+
+func (l *load) begin(now time.Time) {
+	l.running.Add(1)
+	l.count(now, 1, 0)
+}
+
+func (l *load) end(now time.Time, end Outcome) {
+	l.running.Add(-1)
+	switch {
+	case !end.Reached:
+		l.count(now, -1, 0)
+	case end.Known:
+		l.count(now, 0, end.Prompt+end.Completion)
+	}
+}
+
+func (l *load) count(now time.Time, requests, tokens int64) {
+	second := now.Unix()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := &l.minute[second%int64(len(l.minute))]
+	if t.second != second {
+		*t = tally{second: second}
+	}
+	t.requests += requests
+	t.tokens += tokens
+}
+
+// saw notes the state of one of the deployment's own windows of requests or
+// tokens. One that holds less than before has been corrected: it may have room.
+func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
+	if c.key != d.own.keys[c.metric] || c.metric > tokens {
+		return
+	}
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	w := &d.load.seen[c.metric]
+	if u.Used < w.used {
+		w.until = time.Time{}
+	}
+	w.used = u.Used
+	if u.Wait > 0 {
+		w.refused, w.until = c.cost, now.Add(u.Wait)
+	}
+}
+
+// freed notes that an attempt used less than it was charged: there may be room.
+func (d *deployment) freed(h *holding, end Outcome) {
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	for _, c := range h.charges {
+		if c.metric <= tokens && c.key == d.own.keys[c.metric] && end.used(c) < c.cost {
+			d.load.seen[c.metric].until = time.Time{}
+		}
+	}
+}
+
+// Wait is how long the deployment surely has no room in its limits per minute
+// for a request of so many tokens; 0: it may have. It knows of refusals that this
+// replica got; slots do not count, since one may be free at any moment.
+func (l *Limiter) Wait(deployment string, n int64) time.Duration {
+	d := l.byID[deployment]
+	if d == nil || d.own.windows == 0 {
+		return 0
+	}
+	now := l.now()
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	var wait time.Duration
+	for m, cost := range []int64{requests: 1, tokens: n} {
+		if w := &d.load.seen[m]; cost >= w.refused {
+			wait = max(wait, w.until.Sub(now))
+		}
+	}
+	return wait
+}
+
+// InFlight is how many attempts run on the deployment on the other replicas, as
+// they said within the last second.
+func (l *Limiter) InFlight(deployment string) int64 {
+	if d := l.byID[deployment]; d != nil {
+		return d.load.others.Load()
+	}
+	return 0
+}
+
+// Running is how many attempts run on the deployment here.
+func (l *Limiter) Running(deployment string) int64 {
+	if d := l.byID[deployment]; d != nil {
+		return d.load.running.Load()
+	}
+	return 0
+}
+
+// Used is what the deployment was used for within the last minute: requests and
+// tokens. What has a limit is counted over all replicas, up to a second old; what
+// has none is this replica's.
+func (l *Limiter) Used(deployment string) (requests, tokens int64) {
+	d := l.byID[deployment]
+	if d == nil {
+		return 0, 0
+	}
+	oldest := l.now().Unix() - 60
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	for _, t := range d.load.minute {
+		if t.second >= oldest {
+			requests += t.requests
+			tokens += t.tokens
+		}
+	}
+	for m, into := range []*int64{&requests, &tokens} {
+		if d.own.limits[m] > 0 {
+			*into = d.load.seen[m].used
+		}
+	}
+	return max(requests, 0), max(tokens, 0)
+}
+
+// Room reports whether the deployment's own limits seem to have room. It is a
+// hint, up to a second old: Admit decides.
+func (l *Limiter) Room(deployment string) bool {
+	d := l.byID[deployment]
+	if d == nil {
+		return true
+	}
+	if d.own.parallel > 0 && d.load.running.Load()+d.load.others.Load() >= d.own.parallel {
+		return false
+	}
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	for m := range d.load.seen {
+		if limit := d.own.limits[m]; limit > 0 && d.load.seen[m].used >= limit {
+			return false
+		}
+	}
+	return true
+}
+
+// watched is one window whose use is asked for with every beat.
+type watched struct {
+	key    string
+	on     *deployment
+	charge charge
+}
+
+// watchList is the windows of requests and tokens of all deployments.
+func (l *Limiter) watchList() []watched {
+	var all []watched
+	for _, d := range l.all {
+		for _, m := range []metric{requests, tokens} {
+			if key := d.own.keys[m]; key != "" {
+				all = append(all, watched{key, d, charge{key: key, metric: m, limit: d.own.limits[m]}})
+			}
+		}
+	}
+	return all
+}
+
+// beatEvery is how often replicas hear of each other.
+const beatEvery = time.Second
+
+// run beats until ctx ends.
+func (l *Limiter) run(ctx context.Context) {
+	defer close(l.done)
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	watch := make([]string, len(l.watch))
+	for i, w := range l.watch {
+		watch[i] = w.key
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			l.beat(ctx, watch)
+		}
+	}
+}
+
+func (l *Limiter) beat(ctx context.Context, watch []string) {
+	running := map[string]int64{}
+	for _, d := range l.all {
+		if n := d.load.running.Load(); n > 0 {
+			running[d.id] = n
+		}
+	}
+	peers, err := l.store.Beat(ctx, store.Beat{Load: running, Watch: watch})
+	if err != nil {
+		return // the next one is a second away
+	}
+	for _, d := range l.all {
+		d.load.others.Store(peers.Load[d.id])
+	}
+	for i, w := range l.watch {
+		w.on.saw(w.charge, store.Usage{Used: peers.Used[i]}, l.now())
+	}
+}

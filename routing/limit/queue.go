@@ -1,0 +1,254 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// QueueOptions bound a Queue. The zero value is usable.
+type QueueOptions struct {
+	Size    int           // requests that may wait; default 1000
+	Bytes   int64         // that they may take together; default 256 MiB
+	Timeout time.Duration // the longest wait; default 30 s
+	// Poll is how often those who wait try by themselves: slots that other
+	// replicas give back are not announced. Default 100 ms.
+	Poll time.Duration
+}
+
+// Queue is where requests wait for a slot. It is fair: callers take turns, and
+// each caller's requests are served in the order they came, so that one caller's
+// thousand do not delay another's first. It is safe for concurrent use.
+type Queue struct {
+	options QueueOptions
+	wake    chan struct{}
+
+	mu      sync.Mutex
+	lines   []*line // the callers that wait, in the order of their turns
+	turn    int     // the line that is next
+	count   int
+	bytes   int64
+	serving bool
+	lately  time.Duration // what the last one served had waited
+}
+
+// line is the requests of one caller, oldest first.
+type line struct {
+	caller  string
+	entries []*entry
+}
+
+// entry is one request that waits.
+type entry struct {
+	ctx    context.Context
+	place  Place
+	came   time.Time
+	try    func(context.Context) (bool, error)
+	trying bool       // try is running: its result decides
+	done   chan error // gets one result, when the entry has left the queue
+}
+
+// Place says who waits, and how long at most.
+type Place struct {
+	Caller string
+	// Key says what is waited for: when one request cannot go on, those with the
+	// same key cannot either and are not tried.
+	Key      string
+	Bytes    int64     // of memory that the request takes while it waits
+	Deadline time.Time // zero: only the queue's own
+}
+
+// Why the queue did not take a request, or did not keep it.
+var (
+	ErrQueueFull = errors.New("the queue is full")
+	ErrQueueLate = errors.New("the wait in the queue has taken too long")
+)
+
+// NewQueue makes an empty queue. It needs no end: its goroutine runs only while
+// somebody waits.
+func NewQueue(o QueueOptions) *Queue {
+	if o.Size <= 0 {
+		o.Size = 1000
+	}
+	if o.Bytes <= 0 {
+		o.Bytes = 256 << 20
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Poll <= 0 {
+		o.Poll = 100 * time.Millisecond
+	}
+	return &Queue{options: o, wake: make(chan struct{}, 1)}
+}
+
+// Len is how many wait.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count
+}
+
+// Wake has those who wait try again: something was given back.
+func (q *Queue) Wake() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wait waits until try says yes or fails, which it is asked in turn with others,
+// one at a time. It returns nil after a yes, even when ctx has ended meanwhile;
+// else the error of try or of ctx, ErrQueueFull, or ErrQueueLate.
+func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (bool, error)) error {
+	now := time.Now()
+	end := now.Add(q.options.Timeout)
+	if !p.Deadline.IsZero() && p.Deadline.Before(end) {
+		end = p.Deadline
+	}
+	timed, cancel := context.WithDeadlineCause(ctx, end, ErrQueueLate)
+	defer cancel()
+	e := &entry{ctx: timed, place: p, came: now, try: try, done: make(chan error, 1)}
+	if !q.enter(e) {
+		return ErrQueueFull
+	}
+	q.Wake()
+	select {
+	case err := <-e.done:
+		return err
+	case <-timed.Done():
+	}
+	if !q.leave(e) {
+		return <-e.done // it was served, or is just being tried
+	}
+	q.Wake() // the goroutine may have nobody left to serve
+	return context.Cause(timed)
+}
+
+// enter puts an entry at the end of its caller's line; false: it is full.
+func (q *Queue) enter(e *entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count >= q.options.Size || q.bytes+e.place.Bytes > q.options.Bytes {
+		return false
+	}
+	q.count++
+	q.bytes += e.place.Bytes
+	i := q.lineLocked(e)
+	if i < 0 {
+		i = len(q.lines)
+		q.lines = append(q.lines, &line{caller: e.place.Caller})
+	}
+	q.lines[i].entries = append(q.lines[i].entries, e)
+	if !q.serving {
+		q.serving = true
+		go q.serve()
+	}
+	return true
+}
+
+// leave takes an entry out, unless it is just being tried or has left already:
+// then done gets its result.
+func (q *Queue) leave(e *entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !e.trying && q.removeLocked(e)
+}
+
+// lineLocked finds the line of an entry's caller; -1: there is none.
+func (q *Queue) lineLocked(e *entry) int {
+	return slices.IndexFunc(q.lines, func(l *line) bool { return l.caller == e.place.Caller })
+}
+
+// removeLocked takes an entry out of its line, if it is there; the turn stays
+// where it is.
+func (q *Queue) removeLocked(e *entry) bool {
+	i := q.lineLocked(e)
+	if i < 0 {
+		return false
+	}
+	at := slices.Index(q.lines[i].entries, e)
+	if at < 0 {
+		return false
+	}
+	q.count--
+	q.bytes -= e.place.Bytes
+	q.lines[i].entries = slices.Delete(q.lines[i].entries, at, at+1)
+	if len(q.lines[i].entries) == 0 {
+		q.lines = slices.Delete(q.lines, i, i+1)
+		if i < q.turn {
+			q.turn--
+		}
+	}
+	return true
+}
+
+// serve lets entries try until nobody waits.
+func (q *Queue) serve() {
+	poll := time.NewTicker(q.options.Poll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-q.wake:
+		case <-poll.C:
+		}
+		blocked := map[string]bool{}
+		for e := q.next(blocked); e != nil; e = q.next(blocked) {
+			ok, err := e.try(e.ctx)
+			q.tried(e, ok, err)
+			if !ok && err == nil {
+				blocked[e.place.Key] = true
+			}
+		}
+		q.mu.Lock()
+		if q.count == 0 {
+			q.serving = false
+			q.mu.Unlock()
+			return
+		}
+		q.mu.Unlock()
+	}
+}
+
+// next picks the entry whose turn it is among those that are not blocked.
+func (q *Queue) next(blocked map[string]bool) *entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.lines {
+		for _, e := range q.lines[(q.turn+i)%len(q.lines)].entries {
+			if !blocked[e.place.Key] && e.ctx.Err() == nil {
+				e.trying = true
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// tried notes how a try went. Who was served has had the caller's turn.
+func (q *Queue) tried(e *entry, ok bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e.trying = false
+	switch {
+	case !ok && e.ctx.Err() != nil:
+		err = context.Cause(e.ctx)
+	case !ok && err == nil:
+		return // it waits on
+	case ok:
+		q.turn = q.lineLocked(e) + 1
+		q.lately = time.Since(e.came)
+	}
+	q.removeLocked(e)
+	e.done <- err
+}
+
+// patience is how long somebody who is refused had better stay away: what the
+// last one served had waited.
+func (q *Queue) patience() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return min(max(q.lately, time.Second), q.options.Timeout)
+}

@@ -1,0 +1,214 @@
+package limit_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+)
+
+// replica is one of several Limiters over one Redis.
+type replica struct {
+	*limit.Limiter
+	store *store.Shared
+	log   *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// lines returns what was logged, one message each.
+func (l *lockedBuffer) lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Split(strings.TrimSpace(l.b.String()), "\n")
+}
+
+var replicas atomic.Int64
+
+func newReplica(tb testing.TB, server *storetest.Server, o limit.Options, lease time.Duration) *replica {
+	return newReplicaWithin(tb, server, o, lease, 5*time.Second) // a busy test machine is not a dead Redis
+}
+
+func newReplicaWithin(tb testing.TB, server *storetest.Server, o limit.Options, lease, budget time.Duration) *replica {
+	tb.Helper()
+	return newReplicaOf(tb, store.Server{URL: "redis://" + server.Addr}, o, lease, budget)
+}
+
+func newReplicaOf(tb testing.TB, server store.Server, o limit.Options, lease, budget time.Duration) *replica {
+	tb.Helper()
+	r, err := store.NewRedis(store.RedisOptions{
+		Server: server, Replica: fmt.Sprint("replica-", replicas.Add(1)), Now: time.Now,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	log := &lockedBuffer{}
+	s := store.NewShared(store.SharedOptions{Redis: r, Lease: lease, Budget: budget, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
+	o.Store, o.Now = s, time.Now
+	l := limit.New(o)
+	tb.Cleanup(func() {
+		l.Close()
+		_ = s.Close()
+	})
+	return &replica{Limiter: l, store: s, log: log}
+}
+
+func one(id int) *limit.Ask {
+	return &limit.Ask{ID: fmt.Sprint("request-", id), Model: "m", Candidates: []string{"a"}}
+}
+
+func TestTwoReplicasAdmitExactlyTheLimit(t *testing.T) {
+	server := storetest.Start(t)
+	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
+	both := []*replica{newReplica(t, server, o, 0), newReplica(t, server, o, 0)}
+	var admitted atomic.Int64
+	var all sync.WaitGroup
+	for i := range 400 {
+		all.Go(func() {
+			a, err := both[i%2].Admit(t.Context(), one(i))
+			if err != nil {
+				if r, ok := err.(*limit.Refused); !ok || r.Wait > 61*time.Second || r.Wait < 55*time.Second {
+					t.Error(err)
+				}
+				return
+			}
+			admitted.Add(1)
+			a.Close(done)
+		})
+	}
+	all.Wait()
+	if n := admitted.Load(); n != 100 {
+		t.Errorf("%d of 400 were admitted, want 100", n)
+	}
+}
+
+func TestTokensOvershootByTheEstimationErrorOnly(t *testing.T) {
+	server := storetest.Start(t)
+	const limited, real = 20000, 700 // a request is estimated at 8+100+400 = 508 tokens
+	o := limit.Options{Deployments: deployments(limit.Budget{TPM: limited})}
+	both := []*replica{newReplica(t, server, o, 0), newReplica(t, server, o, 0)}
+	var used, running, most atomic.Int64
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			for n := range 10 {
+				ask := one(i*100 + n)
+				ask.Size = limit.Size{Text: 400, MaxOutput: 400}
+				a, err := both[i%2].Admit(t.Context(), ask)
+				if err != nil {
+					continue
+				}
+				now := running.Add(1)
+				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+				}
+				used.Add(real)
+				time.Sleep(20 * time.Millisecond) // the provider at work
+				running.Add(-1)
+				a.Close(limit.Outcome{Reached: true, Known: true, Prompt: 200, Completion: real - 200})
+			}
+		})
+	}
+	all.Wait()
+	over := used.Load() - limited
+	t.Logf("limit %d, used %d, overshoot %d; at most %d ran at once", limited, used.Load(), over, most.Load())
+	if worst := most.Load() * (real - 508); over > worst {
+		t.Errorf("overshoot %d, want at most %d: %d running requests, each %d tokens too low", over, worst, most.Load(), real-508)
+	}
+}
+
+func TestReplicasHearOfEachOther(t *testing.T) {
+	server := storetest.Start(t)
+	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 10}, limit.Budget{})}
+	a, b := newReplica(t, server, o, 0), newReplica(t, server, o, 0)
+	for i := range 10 {
+		if _, err := a.Admit(t.Context(), one(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); b.Room("a") || b.InFlight("a") != 10; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("room %v, in flight %d", b.Room("a"), b.InFlight("a"))
+		}
+	}
+	if requests, _ := b.Used("a"); requests != 10 || !b.Room("b") {
+		t.Errorf("used %d, room on b %v", requests, b.Room("b"))
+	}
+}
+
+// load keeps asking until it is told to stop, and times every call.
+type pressure struct {
+	stop     chan struct{}
+	workers  sync.WaitGroup
+	mu       sync.Mutex
+	took     []time.Duration
+	admitted int
+	failed   []error
+}
+
+func press(t *testing.T, workers int, on ...*replica) *pressure {
+	p := &pressure{stop: make(chan struct{})}
+	for w := range workers {
+		p.workers.Go(func() {
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for n := 0; ; n++ {
+				select {
+				case <-p.stop:
+					return
+				case <-tick.C:
+				}
+				began := time.Now()
+				a, err := on[w%len(on)].Admit(t.Context(), one(w*1e6+n))
+				p.note(time.Since(began), err)
+				if err == nil {
+					a.Close(done)
+				}
+			}
+		})
+	}
+	return p
+}
+
+func (p *pressure) note(took time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.took = append(p.took, took)
+	if err == nil {
+		p.admitted++
+	} else if _, ok := err.(*limit.Refused); !ok {
+		p.failed = append(p.failed, err)
+	}
+}
+
+func (p *pressure) end() {
+	close(p.stop)
+	p.workers.Wait()
+	slices.Sort(p.took)
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never happens")
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Memory is the store of one process. It is safe for concurrent use. What it
+// keeps is bounded by what was charged within the last two minutes and by the
+// slots that are held.
+type Memory struct {
+	now func() time.Time
+
+	mu        sync.Mutex
+	windows   map[string]*sliding
+	slots     map[string]*holders
+	cooldowns map[string]Cooldown
+	swept     int64 // the second of the last sweep
+}
+
+// NewMemory makes an empty Memory that lives by the given clock.
+func NewMemory(now func() time.Time) *Memory {
+	return &Memory{now: now, windows: map[string]*sliding{}, slots: map[string]*holders{}, cooldowns: map[string]Cooldown{}}
+}
+
+// Acquire takes room for the first candidate that has it, or takes nothing. The
+// error is always nil.
+func (m *Memory) Acquire(_ context.Context, r *Request) (Reply, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	m.sweep(now.Unix())
+	m.settle(&r.Return, r.ID, now.Unix())
+	reply := Reply{Chosen: -1, Usage: make([]Usage, 0, len(r.Shared.Windows)+2)}
+	shared := m.check(&r.Shared, now, &reply)
+	soonest := verdict{wait: MaxWait}
+	for i := range r.Candidates {
+		if !shared.ok {
+			break
+		}
+		d := &r.Candidates[i]
+		v := m.check(d, now, &reply)
+		if !v.ok {
+			soonest.wait = min(soonest.wait, v.wait)
+			soonest.slot = soonest.slot || v.slot
+			continue
+		}
+		m.charge(&r.Shared, r, now, reply.Usage)
+		m.charge(d, r, now, reply.Usage[len(reply.Usage)-len(d.Windows):])
+		reply.Chosen, reply.Second = i, now.Unix()
+		return reply, nil
+	}
+	if !shared.ok {
+		soonest = shared
+	}
+	reply.Wait, reply.NeedsSlot = soonest.wait, soonest.slot
+	return reply, nil
+}
+
+// verdict is whether a Demand has room, and what it lacks.
+type verdict struct {
+	ok   bool
+	wait time.Duration
+	slot bool // it lacks slots and nothing else
+}
+
+// check looks at all of a Demand and appends the state of its windows.
+func (m *Memory) check(d *Demand, now time.Time, reply *Reply) verdict {
+	v := verdict{ok: true, slot: true}
+	for _, want := range d.Windows {
+		var u Usage
+		if w := m.windows[want.Key]; w != nil {
+			w.advance(now.Unix())
+			u = w.usage(now)
+			if wait, ok := w.room(want, now); !ok {
+				v.ok, v.slot, v.wait, u.Wait = false, false, max(v.wait, wait), wait
+			}
+		}
+		reply.Usage = append(reply.Usage, u)
+	}
+	for _, s := range d.Slots {
+		if int64(m.held(s.Key, now)) >= s.Limit {
+			v.ok, v.wait = false, max(v.wait, slotWait)
+		}
+	}
+	v.slot = v.slot && !v.ok
+	return v
+}
+
+// charge takes a Demand without looking at its limits, and notes the windows'
+// new state in usage when it is given.
+func (m *Memory) charge(d *Demand, r *Request, now time.Time, usage []Usage) {
+	for i, want := range d.Windows {
+		w := m.window(want.Key, now.Unix())
+		w.add(now.Unix(), want.Cost)
+		if usage != nil {
+			usage[i] = w.usage(now)
+		}
+	}
+	for _, s := range d.Slots {
+		var end time.Time
+		if r.Lease > 0 {
+			end = now.Add(r.Lease)
+		}
+		m.hold(Held{s.Key, r.ID}, end)
+	}
+}
+
+func (m *Memory) hold(h Held, end time.Time) {
+	if m.slots[h.Key] == nil {
+		m.slots[h.Key] = &holders{ends: map[string]time.Time{}}
+	}
+	m.slots[h.Key].hold(h.ID, end)
+}
+
+// held counts the slots of a key that are held.
+func (m *Memory) held(key string, now time.Time) int {
+	s := m.slots[key]
+	if s == nil {
+		return 0
+	}
+	s.expire(now)
+	return len(s.ends)
+}
+
+func (m *Memory) window(key string, second int64) *sliding {
+	w := m.windows[key]
+	if w == nil {
+		w = &sliding{}
+		m.windows[key] = w
+	}
+	w.advance(second)
+	return w
+}
+
+// mirror charges what another store has granted: the shared demand and that of
+// the chosen candidate. The slots have no end.
+func (m *Memory) mirror(r *Request, chosen int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	m.sweep(now.Unix())
+	m.settle(&r.Return, r.ID, now.Unix())
+	m.charge(&r.Shared, &Request{ID: r.ID}, now, nil)
+	m.charge(&r.Candidates[chosen], &Request{ID: r.ID}, now, nil)
+}
+
+// charges lists all that counts at present.
+func (m *Memory) charges() []Correction {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now().Unix()
+	var all []Correction
+	for key, w := range m.windows {
+		w.advance(now)
+		for _, c := range w.slices {
+			all = append(all, Correction{key, c.second, c.n})
+		}
+	}
+	return all
+}
+
+// Settle corrects charges and gives slots back. The error is always nil.
+func (m *Memory) Settle(_ context.Context, all []Settlement) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now().Unix()
+	for i := range all {
+		m.settle(&all[i], all[i].ID, now)
+	}
+	return nil
+}
+
+func (m *Memory) settle(s *Settlement, id string, now int64) {
+	for _, c := range s.Corrections {
+		if c.Delta > 0 || m.windows[c.Key] != nil {
+			m.window(c.Key, now).add(min(c.Second, now), c.Delta)
+		}
+	}
+	for _, key := range s.Slots {
+		if held := m.slots[key]; held != nil {
+			delete(held.ends, id)
+		}
+	}
+}
+
+// Renew holds the slots for another lease, those too whose lease has ended. The
+// error is always nil.
+func (m *Memory) Renew(_ context.Context, lease time.Duration, held []Held) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	end := m.now().Add(lease)
+	for _, h := range held {
+		m.hold(h, end)
+	}
+	return nil
+}
+
+// Beat answers for the only replica there is. The error is always nil.
+func (m *Memory) Beat(_ context.Context, b Beat) (Peers, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now().Unix()
+	p := Peers{Replicas: 1, Used: make([]int64, len(b.Watch))}
+	for i, key := range b.Watch {
+		if w := m.windows[key]; w != nil {
+			w.advance(now)
+			p.Used[i] = w.sum
+		}
+	}
+	return p, nil
+}
+
+// sweep forgets, once a minute, the windows and slots that nobody uses.
+func (m *Memory) sweep(now int64) {
+	if now-m.swept < span && now >= m.swept {
+		return
+	}
+	m.swept = now
+	for key, w := range m.windows {
+		if w.advance(now); len(w.slices) == 0 {
+			delete(m.windows, key)
+		}
+	}
+	for key := range m.slots {
+		if m.held(key, m.now()) == 0 {
+			delete(m.slots, key)
+		}
+	}
+}
+
+// PutCooldown notes that a deployment is at rest.
+func (m *Memory) PutCooldown(_ context.Context, c Cooldown) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cooldowns[c.Deployment] = c
+	return nil
+}
+
+// DropCooldown ends a deployment's rest.
+func (m *Memory) DropCooldown(_ context.Context, deployment string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.cooldowns, deployment)
+	return nil
+}
+
+// Cooldowns lists the deployments at rest, in no order.
+func (m *Memory) Cooldowns(context.Context) ([]Cooldown, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	var out []Cooldown
+	for id, c := range m.cooldowns {
+		if !now.Before(c.Until) {
+			delete(m.cooldowns, id)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}

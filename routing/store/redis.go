@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis is the store of many processes. Its clock is the server's. Every call is
+// one round trip, unless the server has forgotten a script. It is safe for
+// concurrent use. It neither retries nor falls back: [Shared] does.
+type Redis struct {
+	client  redis.UniversalClient
+	scripts scripts
+	limits  string // what the keys of limits begin with
+	replica string
+	now     func() time.Time
+	skew    atomic.Pointer[skew] // nil: unknown
+}
+
+// skew is how far the server's clock is ahead of ours.
+type skew struct {
+	ahead time.Duration
+	took  time.Duration // the call that it was measured with; half of it may be wrong
+	at    time.Time
+}
+
+// RedisOptions are what a Redis needs.
+type RedisOptions struct {
+	Server  Server
+	Prefix  string           // of all keys but blobs; default "isthmus:"
+	Replica string           // names this process among the others; required
+	Now     func() time.Time // required
+}
+
+// NewRedis makes a client. It connects at the first call, so that an absent
+// server is no error here.
+func NewRedis(o RedisOptions) (*Redis, error) {
+	options, err := o.Server.options()
+	if err != nil {
+		return nil, err
+	}
+	if o.Prefix == "" {
+		o.Prefix = "isthmus:"
+	}
+	// One hash tag for all limits: what one request needs must be on one node.
+	return &Redis{
+		client: newClient(options), scripts: newScripts(),
+		limits: o.Prefix + "{limits}:", replica: o.Replica, now: o.Now,
+	}, nil
+}
+
+// Close ends the connections.
+func (r *Redis) Close() error { return r.client.Close() }
+
+// Ping asks whether the server answers; of a cluster, every node.
+func (r *Redis) Ping(ctx context.Context) error {
+	if cluster, ok := r.client.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.Ping(ctx).Err() })
+	}
+	return r.client.Ping(ctx).Err()
+}
+
+// errLate: the server came to the call only after the caller's deadline.
+var errLate = errors.New("redis answered after the deadline")
+
+// Acquire takes room for the first candidate that has it, or takes nothing.
+func (r *Redis) Acquire(ctx context.Context, q *Request) (Reply, error) {
+	reply, err := r.acquire(ctx, q)
+	if errors.Is(err, errLate) && ctx.Err() == nil {
+		// It answered in time: the clocks have moved against each other, and the
+		// answer has just told by how much.
+		reply, err = r.acquire(ctx, q)
+	}
+	return reply, err
+}
+
+func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
+	c := call{prefix: r.limits, keys: make([]string, 0, 8), packed: make([]byte, 0, 128)}
+	c.num(r.deadline(ctx), q.Lease.Milliseconds())
+	c.num(int64(len(q.Return.Corrections)))
+	for _, x := range q.Return.Corrections {
+		c.key(x.Key)
+		c.num(x.Second, x.Delta)
+	}
+	c.num(int64(len(q.Return.Slots)))
+	for _, key := range q.Return.Slots {
+		c.key(key)
+	}
+	c.demand(&q.Shared)
+	c.num(int64(len(q.Candidates)))
+	for i := range q.Candidates {
+		c.demand(&q.Candidates[i])
+	}
+	sent := r.now()
+	text, err := r.scripts.acquire.Run(ctx, r.client, c.keys, q.ID, c.packed).Text()
+	if err != nil {
+		return Reply{}, fmt.Errorf("take room for a request: %w", err)
+	}
+	return r.readReply(text, sent, len(c.keys))
+}
+
+func (c *call) demand(d *Demand) {
+	c.num(int64(len(d.Windows)), int64(len(d.Slots)))
+	for _, w := range d.Windows {
+		c.key(w.Key)
+		c.num(w.Limit, w.Cost)
+	}
+	for _, s := range d.Slots {
+		c.key(s.Key)
+		c.num(s.Limit)
+	}
+}
+
+// readReply reads what acquire.lua says. most bounds the number of windows.
+func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) {
+	in := reader{text: text}
+	reply := Reply{Chosen: int(in.num())}
+	serverMS := in.num()
+	r.learnClock(serverMS, sent, reply.Chosen == -2)
+	reply.Second = serverMS / 1000
+	reply.Wait = time.Duration(in.num()) * time.Millisecond
+	reply.NeedsSlot = in.num() == 1
+	if reply.Chosen == -2 {
+		return Reply{}, errLate
+	}
+	reply.Usage = make([]Usage, 0, most)
+	for in.more() {
+		u := Usage{Used: in.num()}
+		u.Reset = time.Duration(in.num()) * time.Millisecond
+		u.Wait = time.Duration(in.num()) * time.Millisecond
+		reply.Usage = append(reply.Usage, u)
+	}
+	if in.bad {
+		return Reply{}, fmt.Errorf("take room for a request: redis answered %q", text)
+	}
+	return reply, nil
+}
+
+// deadline is the caller's deadline by the server's clock, in ms: a server that
+// was frozen must not charge what its caller has given up. It is rather too early
+// than too late. 0: none.
+func (r *Redis) deadline(ctx context.Context) int64 {
+	end, ok := ctx.Deadline()
+	k := r.skew.Load()
+	if !ok || k == nil {
+		return 0
+	}
+	return r.now().Add(time.Until(end)).Add(k.ahead-k.took/2).UnixMilli() - 1
+}
+
+// learnClock measures the server's clock. A slow answer is a bad measure: it
+// counts when there is no better one, or the better one is old or wrong.
+func (r *Redis) learnClock(serverMS int64, sent time.Time, wrong bool) {
+	now := r.now()
+	took := now.Sub(sent)
+	if k := r.skew.Load(); k != nil && took > 2*k.took && now.Sub(k.at) < 30*time.Second && !wrong {
+		return
+	}
+	r.skew.Store(&skew{ahead: time.UnixMilli(serverMS).Sub(sent.Add(took / 2)), took: took, at: now})
+}
+
+// clock is the server's clock as far as it is known.
+func (r *Redis) clock() time.Time {
+	if k := r.skew.Load(); k != nil {
+		return r.now().Add(k.ahead)
+	}
+	return r.now()
+}
+
+// Settle corrects charges and gives slots back.
+func (r *Redis) Settle(ctx context.Context, all []Settlement) error {
+	d := newDebt()
+	for i := range all {
+		d.add(&all[i])
+	}
+	return r.pay(ctx, d, 0)
+}
+
+// Renew holds the slots for another lease, those too whose lease has ended.
+func (r *Redis) Renew(ctx context.Context, lease time.Duration, held []Held) error {
+	d := newDebt()
+	for _, h := range held {
+		d.renew(h)
+	}
+	return r.pay(ctx, d, lease)
+}
+
+// pay runs settle.lua over all of a debt, in pieces that do not hold the server
+// up. What was sent before an error stays sent.
+func (r *Redis) pay(ctx context.Context, d *debt, lease time.Duration) error {
+	for !d.empty() {
+		c := call{prefix: r.limits}
+		c.num(lease.Milliseconds())
+		args := d.take(&c, 500)
+		sent := r.now()
+		ms, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, args...)...).Int64()
+		if err != nil {
+			return fmt.Errorf("settle requests: %w", err)
+		}
+		r.learnClock(ms, sent, false)
+	}
+	return nil
+}
+
+// beatLife is how long a replica counts as alive after its last beat.
+const beatLife = 5 * time.Second
+
+// Beat tells the others that this replica lives, and what of them is known.
+func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
+	c := call{prefix: r.limits, keys: make([]string, 0, 2+len(b.Watch))}
+	c.key("replicas")
+	c.key("epoch")
+	for _, key := range b.Watch {
+		c.key(key)
+	}
+	load, err := json.Marshal(b.Load)
+	if err != nil {
+		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
+	}
+	sent := r.now()
+	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load, rand.Text()).StringSlice()
+	if err != nil || len(out) < 3 {
+		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
+	}
+	ms := reader{text: out[0]}
+	r.learnClock(ms.num(), sent, false)
+	peers, err := readPeers(out[2], out[3:], len(b.Watch))
+	peers.Epoch = out[1]
+	return peers, err
+}
+
+func readPeers(used string, loads []string, watched int) (Peers, error) {
+	p := Peers{Replicas: 1 + len(loads), Load: map[string]int64{}, Used: make([]int64, watched)}
+	in := reader{text: used}
+	for i := range p.Used {
+		p.Used[i] = in.num()
+	}
+	for _, text := range loads {
+		var load map[string]int64
+		if err := json.Unmarshal([]byte(text), &load); err != nil {
+			return Peers{}, fmt.Errorf("read the load of another replica: %w", err)
+		}
+		for deployment, n := range load {
+			p.Load[deployment] += n
+		}
+	}
+	if in.bad {
+		return Peers{}, fmt.Errorf("read the use of windows: redis answered %q", used)
+	}
+	return p, nil
+}

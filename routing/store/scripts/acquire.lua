@@ -1,0 +1,95 @@
+-- Takes room for the first candidate that has it, or takes nothing.
+--
+-- KEYS: those of the returned windows and slots, of the shared windows and
+-- slots, then of each candidate's windows and slots.
+-- ARGV[1]: the ID that holds slots. ARGV[2]: packed integers:
+--   deadline (ms, this clock; 0 none), lease (ms),
+--   returned windows, then second and delta of each; returned slots;
+--   shared windows, shared slots, then limit and cost of each window and limit
+--   of each slot; candidates, and each of them like the shared one.
+-- Reply, packed: chosen (-1 none, -2 late), now (ms), wait (ms), a slot can help
+-- (0 or 1), then used, ms to empty and ms to room of each window looked at.
+
+local id, nextn, key = ARGV[1], numbers(ARGV[2]), 0
+local function nextkey()
+  key = key + 1
+  return KEYS[key]
+end
+
+local deadline, lease = nextn(), nextn()
+if deadline > 0 and now_ms > deadline then
+  return string.format('-2 %.0f 0 0', now_ms) -- whoever asked has gone elsewhere
+end
+
+for _ = 1, nextn() do
+  local second, delta = nextn(), nextn()
+  add(open(nextkey()), second, delta)
+end
+for _ = 1, nextn() do redis.call('ZREM', nextkey(), id) end
+
+local function read()
+  local demand, windows, slots = { windows = {}, slots = {} }, nextn(), nextn()
+  for i = 1, windows do demand.windows[i] = { key = nextkey(), limit = nextn(), cost = nextn() } end
+  for i = 1, slots do demand.slots[i] = { key = nextkey(), limit = nextn() } end
+  return demand
+end
+
+local looked = {}
+
+-- check tells whether a demand has room, how long it must wait, and whether it
+-- lacks slots only.
+local function check(demand)
+  local ok, longest, windows_ok = true, 0, true
+  for _, want in ipairs(demand.windows) do
+    local w = open(want.key)
+    local need, lacks = w.sum + math.min(want.cost, want.limit) - want.limit, 0
+    if need > 0 then
+      ok, windows_ok, lacks = false, false, wait(w, need)
+      longest = math.max(longest, lacks)
+    end
+    looked[#looked + 1] = { window = w, wait = lacks }
+  end
+  for _, want in ipairs(demand.slots) do
+    redis.call('ZREMRANGEBYSCORE', want.key, '-inf', now_ms)
+    if redis.call('ZCARD', want.key) >= want.limit then
+      ok = false
+      longest = math.max(longest, 1000)
+    end
+  end
+  return ok, longest, windows_ok and not ok
+end
+
+local function charge(demand)
+  for _, want in ipairs(demand.windows) do add(open(want.key), now, want.cost) end
+  for _, want in ipairs(demand.slots) do
+    redis.call('ZADD', want.key, now_ms + lease, id)
+    redis.call('PEXPIRE', want.key, lease + 1000)
+  end
+end
+
+local function reply(chosen, soonest, slot)
+  local out = { string.format('%d %.0f %.0f %d', chosen, now_ms, soonest, slot and 1 or 0) }
+  for _, seen in ipairs(looked) do
+    local w, reset = seen.window, 0
+    if w.sum > 0 then reset = math.max((w.last + 61) * 1000 - now_ms, 0) end
+    out[#out + 1] = string.format('%.0f %.0f %.0f', w.sum, reset, seen.wait)
+  end
+  return table.concat(out, ' ')
+end
+
+local shared = read()
+local ok, soonest, slot = check(shared)
+if not ok then return reply(-1, soonest, slot) end
+
+soonest, slot = 61000, false
+for i = 1, nextn() do
+  local candidate = read()
+  local room, longest, slots_only = check(candidate)
+  if room then
+    charge(shared)
+    charge(candidate)
+    return reply(i - 1, 0, false)
+  end
+  soonest, slot = math.min(soonest, longest), slot or slots_only
+end
+return reply(-1, soonest, slot)

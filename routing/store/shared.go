@@ -1,0 +1,296 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrAway says that the shared server does not answer at present.
+var ErrAway = errors.New("the shared store is away")
+
+// Shared is the store that the gateway uses: Redis while it answers in time, and
+// this process's own Memory when it does not. See the package comment. It is safe
+// for concurrent use.
+type Shared struct {
+	redis  *Redis // nil: this process is alone
+	memory *Memory
+	budget time.Duration
+	lease  time.Duration
+	log    *slog.Logger
+
+	breaker  breaker      // of limits and cooldowns; open, nothing is asked
+	blobs    breaker      // of blobs
+	replicas atomic.Int64 // alive, as far as was last heard
+	last     atomic.Pointer[Beat]
+
+	mu    sync.Mutex
+	debt  *debt             // what Redis must be told
+	epoch string            // of Redis; "": not known
+	held  map[Held]struct{} // slots held by this process, which are renewed
+
+	wake chan struct{} // there is debt
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// SharedOptions are what a Shared needs.
+type SharedOptions struct {
+	Redis *Redis // nil: limits are kept in this process alone. Close closes it
+	// Budget is the longest that a request waits for Redis; default 40 ms.
+	Budget time.Duration
+	// Lease is how long the slots of a killed process stay taken; default 10 s.
+	Lease time.Duration
+	Now   func() time.Time // required
+	Log   *slog.Logger     // required
+}
+
+// Times of Shared. Only Budget is on the path of requests.
+const (
+	defaultBudget = 40 * time.Millisecond
+	defaultLease  = 10 * time.Second
+	startBudget   = time.Second            // the first contact
+	quietBudget   = 500 * time.Millisecond // calls that no request waits for
+	probeEvery    = 200 * time.Millisecond // at first
+	probeSeldom   = 10 * time.Second       // when Redis goes again and again
+	forgiveEvery  = 5 * time.Second        // failures of blobs that are further apart do not add up
+	coalesce      = 2 * time.Millisecond   // settlements of this time travel together
+)
+
+// NewShared makes the store and, when there is a Redis, tries to reach it for at
+// most one second. A Redis that is not there is no error. End it with Close.
+func NewShared(o SharedOptions) *Shared {
+	s := &Shared{
+		redis: o.Redis, budget: o.Budget, lease: o.Lease, log: o.Log,
+		debt: newDebt(), held: map[Held]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	if s.budget <= 0 {
+		s.budget = defaultBudget
+	}
+	if s.lease <= 0 {
+		s.lease = defaultLease
+	}
+	s.replicas.Store(1)
+	s.last.Store(&Beat{})
+	if s.redis == nil {
+		s.memory = NewMemory(o.Now)
+		s.stop = func() {}
+		close(s.done)
+		return s
+	}
+	s.memory = NewMemory(s.redis.clock) // the same slices in both
+	s.greet()
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go s.run(ctx)
+	return s
+}
+
+// greet makes the first contact: it learns the server's clock and the peers.
+func (s *Shared) greet() {
+	ctx, cancel := context.WithTimeout(context.Background(), startBudget)
+	defer cancel()
+	peers, err := s.redis.Beat(ctx, Beat{})
+	if err != nil {
+		s.breaker.open.Store(true)
+		s.log.Warn("redis does not answer: this replica keeps its limits by itself until it does", "error", err)
+		return
+	}
+	s.replicas.Store(int64(peers.Replicas))
+	s.epoch = peers.Epoch
+}
+
+// Close pays what is owed, within half a second, and ends the connections.
+func (s *Shared) Close() error {
+	s.stop()
+	<-s.done
+	if s.redis == nil {
+		return nil
+	}
+	return s.redis.Close()
+}
+
+// Away reports whether there is a Redis that does not answer.
+func (s *Shared) Away() bool { return s.redis != nil && !s.breaker.closed() }
+
+// Acquire takes room for the first candidate that has it, or takes nothing. It
+// returns within the budget. The only error is that of a ctx that was over
+// before; one that ends later does not cut the call short, so that nothing is
+// taken without anybody knowing.
+func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
+	if err := ctx.Err(); err != nil {
+		return Reply{}, err
+	}
+	if s.redis == nil {
+		return s.memory.Acquire(ctx, q)
+	}
+	own := *q
+	own.Lease = s.lease
+	if !s.breaker.closed() {
+		return s.alone(&own), nil
+	}
+	reply, err := s.ask(ctx, &own)
+	if err == nil {
+		return reply, nil
+	}
+	// It may have been charged or not: nothing is refunded, slots are given back.
+	own.Return.Corrections = nil
+	s.disown(&own)
+	return s.alone(&own), nil
+}
+
+// ask asks Redis and mirrors what it grants.
+func (s *Shared) ask(ctx context.Context, q *Request) (Reply, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.budget)
+	defer cancel()
+	reply, err := s.redis.Acquire(ctx, q)
+	if err != nil {
+		s.failed(err)
+		return Reply{}, err
+	}
+	s.breaker.succeed()
+	if reply.Chosen < 0 {
+		_ = s.memory.Settle(ctx, []Settlement{q.Return}) // Memory never fails
+		s.settled(Settlement{ID: q.ID, Slots: q.Return.Slots})
+		return reply, nil
+	}
+	s.memory.mirror(q, reply.Chosen)
+	if len(q.Return.Slots) > 0 {
+		// Once more, in case a renewal under way holds them again.
+		s.settled(Settlement{ID: q.ID, Slots: q.Return.Slots})
+	}
+	s.hold(q, reply.Chosen)
+	return reply, nil
+}
+
+// alone asks the Memory for this replica's share of each limit. What it grants
+// is owed to Redis.
+func (s *Shared) alone(q *Request) Reply {
+	share := *q
+	share.Lease = 0
+	n := s.replicas.Load()
+	share.Shared = shareOf(q.Shared, n)
+	share.Candidates = make([]Demand, len(q.Candidates))
+	for i, d := range q.Candidates {
+		share.Candidates[i] = shareOf(d, n)
+	}
+	reply, _ := s.memory.Acquire(context.Background(), &share) // Memory never fails
+	s.settled(q.Return)
+	if reply.Chosen < 0 {
+		return reply
+	}
+	s.hold(q, reply.Chosen)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range []*Demand{&q.Shared, &q.Candidates[reply.Chosen]} {
+		for _, w := range d.Windows {
+			s.debt.correct(Correction{w.Key, reply.Second, w.Cost})
+		}
+	}
+	return reply
+}
+
+// shareOf divides the limits by the number of replicas; 1 is left at least.
+func shareOf(d Demand, replicas int64) Demand {
+	out := Demand{Windows: make([]Window, len(d.Windows)), Slots: make([]Slot, len(d.Slots))}
+	for i, w := range d.Windows {
+		w.Limit = max(w.Limit/replicas, 1)
+		out.Windows[i] = w
+	}
+	for i, slot := range d.Slots {
+		slot.Limit = max(slot.Limit/replicas, 1)
+		out.Slots[i] = slot
+	}
+	return out
+}
+
+// hold notes that this process holds the slots of a granted request.
+func (s *Shared) hold(q *Request, chosen int) {
+	if len(q.Shared.Slots) == 0 && len(q.Candidates[chosen].Slots) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range []*Demand{&q.Shared, &q.Candidates[chosen]} {
+		for _, slot := range d.Slots {
+			h := Held{slot.Key, q.ID}
+			s.held[h] = struct{}{}
+			delete(s.debt.released, h)
+		}
+	}
+}
+
+// disown has the slots given back that a lost call may have taken.
+func (s *Shared) disown(q *Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range append([]Demand{q.Shared}, q.Candidates...) {
+		for _, slot := range d.Slots {
+			if h := (Held{slot.Key, q.ID}); !s.holds(h) {
+				s.debt.released[h] = struct{}{}
+			}
+		}
+	}
+}
+
+func (s *Shared) holds(h Held) bool { _, ok := s.held[h]; return ok }
+
+// Settle corrects charges and gives slots back, in this process at once and at
+// Redis soon after. It does not wait.
+func (s *Shared) Settle(t Settlement) {
+	_ = s.memory.Settle(context.Background(), []Settlement{t}) // Memory never fails
+	if s.redis != nil {
+		s.settled(t)
+	}
+}
+
+// settled owes a settlement to Redis and stops renewing its slots.
+func (s *Shared) settled(t Settlement) {
+	if t.empty() {
+		return
+	}
+	s.mu.Lock()
+	s.debt.add(&t)
+	for _, key := range t.Slots {
+		delete(s.held, Held{key, t.ID})
+		delete(s.debt.renewed, Held{key, t.ID})
+	}
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Beat tells the other replicas what runs here, and what is known of them. While
+// Redis is away it is what was heard last; the other replicas' load is then left
+// out. The error is always nil.
+func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
+	s.last.Store(&b)
+	if s.redis != nil && s.breaker.closed() {
+		ctx, cancel := context.WithTimeout(ctx, quietBudget)
+		defer cancel()
+		peers, err := s.redis.Beat(ctx, b)
+		if err == nil {
+			s.breaker.succeed()
+			s.replicas.Store(int64(peers.Replicas))
+			s.remind(peers.Epoch)
+			return peers, nil
+		}
+		s.failed(err)
+	}
+	peers, _ := s.memory.Beat(ctx, b) // Memory never fails
+	peers.Replicas = int(s.replicas.Load())
+	return peers, nil
+}
+
+// failed tells the breaker, and the log when Redis is gone by it.
+func (s *Shared) failed(err error) {
+	if s.breaker.fail() {
+		s.log.Warn("redis does not answer: this replica keeps its share of the limits by itself until it does",
+			"error", err, "replicas", s.replicas.Load())
+	}
+}

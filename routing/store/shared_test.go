@@ -1,0 +1,139 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+)
+
+// logged collects the lines of a log.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// has reports whether the log is these lines, or parts of them.
+func (l *logged) has(parts ...string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(l.b.String()), "\n")
+	if len(lines) != len(parts) {
+		return false
+	}
+	for i, part := range parts {
+		if !strings.Contains(lines[i], part) {
+			return false
+		}
+	}
+	return true
+}
+
+func newShared(t *testing.T, server store.Server) (*store.Shared, *logged) {
+	t.Helper()
+	log := &logged{}
+	s := store.NewShared(store.SharedOptions{Redis: newRedis(t, server), Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
+	t.Cleanup(func() { _ = s.Close() })
+	return s, log
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never happens")
+		}
+	}
+}
+
+func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
+	server := storetest.Start(t)
+	s, log := newShared(t, store.Server{URL: "redis://" + server.Addr})
+	if err := s.Set(t.Context(), "ns:x", []byte("value"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	get := func() error { _, err := s.Get(t.Context(), "ns:x"); return err }
+	server.Freeze(t)
+	var longest time.Duration
+	for range 50 {
+		began := time.Now()
+		if get() == nil {
+			t.Fatal("a frozen server answers")
+		}
+		longest = max(longest, time.Since(began))
+	}
+	if longest > 200*time.Millisecond {
+		t.Errorf("a look-up took %v", longest)
+	}
+	waitFor(t, s.Away) // although nobody asks for limits
+	server.Thaw(t)
+	waitFor(t, func() bool { return get() == nil })
+	if !log.has("redis does not answer", "redis answers again") {
+		t.Errorf("log: %s", &log.b)
+	}
+}
+
+func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
+	server := storetest.Start(t)
+	s, _ := newShared(t, store.Server{URL: "redis://" + server.Addr})
+	for i := range 3 {
+		if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(i))); err != nil || reply.Chosen != 0 {
+			t.Fatal(reply, err)
+		}
+	}
+	server.Kill()
+	server.Restart(t)
+	other := newRedis(t, store.Server{URL: "redis://" + server.Addr})
+	waitFor(t, func() bool {
+		_, _ = s.Beat(t.Context(), store.Beat{})
+		return used(t, other) == 3
+	})
+	q := request("x")
+	q.Candidates[0].Slots[0].Limit = 3
+	if reply, err := other.Acquire(t.Context(), q); err != nil || reply.Chosen != -1 || !reply.NeedsSlot {
+		t.Errorf("the held slots are forgotten: %+v, %v", reply, err)
+	}
+}
+
+func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
+	servers := storetest.StartCluster(t)
+	s, log := newShared(t, store.Server{ClusterNodes: storetest.Addrs(servers)})
+	holder := -1 // the node that has the limits
+	for i, server := range servers {
+		one := newRedis(t, store.Server{URL: "redis://" + server.Addr})
+		if _, err := one.Acquire(t.Context(), request("x")); err == nil {
+			holder = i
+		}
+	}
+	other := servers[(holder+1)%3]
+	other.Freeze(t)
+	waitFor(t, func() bool {
+		for i := range 20 {
+			_, err := s.Get(t.Context(), fmt.Sprint("ns:", i))
+			if errors.Is(err, store.ErrAway) {
+				return true
+			}
+		}
+		return false
+	})
+	waitFor(t, func() bool { return log.has("a part of redis does not answer") })
+	if s.Away() {
+		t.Error("the limits' node counts as away")
+	}
+	other.Thaw(t)
+	waitFor(t, func() bool { _, err := s.Get(t.Context(), "ns:1"); return errors.Is(err, store.ErrMiss) })
+	waitFor(t, func() bool { return log.has("a part of redis does not answer", "all of redis answers again") })
+}
