@@ -143,7 +143,7 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 		fallbacks = x.plan.Hops[len(x.attempts)-1].Fallback
 	}
 	if x.gateway.verbose && len(x.attempts) > 0 {
-		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: x.detailsLocked()})
+		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: details(x.attemptsLocked(time.Now()))})
 	}
 	return append(header,
 		upstream.Field{Name: "x-litellm-attempted-retries", Value: strconv.Itoa(max(attempts-1-fallbacks, 0))},

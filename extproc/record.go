@@ -134,21 +134,29 @@ func (x *exchange) answeredHere(status int) {
 	x.outcome.complete = true
 }
 
-// detailsLocked says how each attempt went, for a header: those of a structured
-// field (RFC 9651), "deployment;status=500;ms=12;why=\"500 server_error\", …".
-func (x *exchange) detailsLocked() string {
-	var b strings.Builder
+// attemptsLocked is what is known of the attempts so far.
+func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
+	out := make([]attemptRecord, len(x.attempts))
 	for i, a := range x.attempts {
+		out[i] = attemptRecord{deployment: x.plan.Hops[i].Deployment.ID, status: a.status, took: a.took, reason: a.reason}
+		if a.running {
+			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)
+		}
+	}
+	return out
+}
+
+// details says how each attempt went, as a structured field (RFC 9651):
+// deployment;status=500;ms=12;why="500 server_error", …
+func details(attempts []attemptRecord) string {
+	var b strings.Builder
+	for i, a := range attempts {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		took := a.took
-		if a.running {
-			took = time.Since(a.began)
-		}
-		fmt.Fprintf(&b, "%s;status=%d;ms=%d", x.plan.Hops[i].Deployment.ID, a.status, took.Milliseconds())
+		fmt.Fprintf(&b, "%s;status=%d;ms=%d", a.deployment, a.status, a.took.Milliseconds())
 		if a.reason != "" {
-			fmt.Fprintf(&b, ";why=%q", a.reason)
+			fmt.Fprintf(&b, ";why=%+q", a.reason)
 		}
 	}
 	return b.String()
@@ -159,12 +167,7 @@ func (x *exchange) recordLocked() record {
 	if x.request != nil {
 		rec.model = x.request.Model
 	}
-	for i, a := range x.attempts {
-		status := a.status
-		rec.attempts = append(rec.attempts, attemptRecord{
-			deployment: x.plan.Hops[i].Deployment.ID, status: status, took: a.took, reason: a.reason,
-		})
-	}
+	rec.attempts = x.attemptsLocked(now)
 	return rec
 }
 
@@ -200,6 +203,9 @@ func (rec record) attrs() []slog.Attr {
 	}
 	if o.result.HasUsage {
 		attrs = append(attrs, slog.Int64("prompt_tokens", o.result.Usage.Prompt), slog.Int64("completion_tokens", o.result.Usage.Completion))
+	}
+	if len(rec.attempts) > 1 {
+		attrs = append(attrs, slog.String("attempt_details", details(rec.attempts)))
 	}
 	if !o.complete {
 		attrs = append(attrs, slog.String("aborted", string(o.ended)))

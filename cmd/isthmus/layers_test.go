@@ -16,6 +16,7 @@ func layers() map[string][]string {
 		"routing/store":       {"translate"},
 		"routing/limit":       {"translate", "routing/store"},
 		"routing":             {"translate", "routing/config", "routing/store", "routing/limit"},
+		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command
 		"envoy":               {},
 		"extproc/cache":       {"translate", "routing/store"},
 		"extproc/callback":    {"translate"},

@@ -380,6 +380,7 @@ func TestWhenAllCoolTheClientIsToldWhenToComeBackAndVerboseTellsTheAttempts(t *t
 	if got.status != 500 || strings.Count(details, ";ms=") != 2 || !strings.Contains(details, `;status=429;`) || !strings.Contains(details, `why="500 server_error"`) {
 		t.Errorf("%d with details %s", got.status, details)
 	}
+	await(t, 5*time.Second, "the log line tells the attempts", func() bool { return strings.Contains(s.stderr.String(), `"attempt_details":"`) })
 	got = s.post("/v1/chat/completions", ask)
 	if got.status != 503 || got.header.Get("Retry-After") != "70" && got.header.Get("Retry-After") != "69" || !strings.Contains(got.body, `"code":"no_deployment_available"`) {
 		t.Errorf("all cool: %d %v %s", got.status, got.header, got.body)

@@ -32,9 +32,7 @@ func (r *reader) finish(c *Config) {
 	c.aliases = nil
 	c.finishCache()
 	r.finishCallbacks(c)
-	for _, d := range c.envProblems {
-		r.diagnostics = append(r.diagnostics, d)
-	}
+	r.diagnostics = append(r.diagnostics, c.envProblems...)
 	c.envProblems = nil
 }
 
