@@ -167,7 +167,7 @@ func (x *exchange) recordLocked() record {
 	if x.request != nil {
 		rec.model = x.request.Model
 	}
-	rec.attempts = x.attemptsLocked(now)
+	rec.attempts = x.attemptsLocked(x.started.Add(x.took))
 	return rec
 }
 

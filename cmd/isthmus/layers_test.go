@@ -19,7 +19,7 @@ func layers() map[string][]string {
 		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command
 		"envoy":               {},
 		"extproc/cache":       {"translate", "routing/store"},
-		"extproc/callback":    {"translate"},
+		"extproc/callback":    {"translate", "extproc/callback"},
 		"extproc/metrics":     {},
 		"extproc":             {"translate", "routing", "extproc"},
 		"cmd":                 {"translate", "routing", "envoy", "extproc", "cmd"},
@@ -37,6 +37,8 @@ func layers() map[string][]string {
 		"translate/ollama":    pivot(),
 		"translate/tokens":    pivot(),
 
+		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config"},
+		"envoy/envoytest":         {"envoy"},
 		"translate/translatetest": {"translate"},
 		"routing/store/storetest": {"translate", "routing/store"},
 	}
