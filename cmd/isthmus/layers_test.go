@@ -17,6 +17,7 @@ func layers() map[string][]string {
 		"routing/limit":       {"translate", "routing/store"},
 		"routing":             {"translate", "routing/config", "routing/store", "routing/limit"},
 		"envoy":               {},
+		"envoy/envoytest":     {"envoy"},
 		"extproc/cache":       {"translate", "routing/store"},
 		"extproc/callback":    {"translate"},
 		"extproc/metrics":     {},
