@@ -34,9 +34,9 @@ func ParseIstioVersion(s string) (IstioVersion, error) {
 	case !ok:
 		return 0, fmt.Errorf("%q is no Istio version; say it as 1.%d", s, DefaultIstio)
 	case v < OldestIstio:
-		return 0, fmt.Errorf("Istio %s is too old: isthmus needs 1.%d or later", s, OldestIstio) //nolint:staticcheck // a name
+		return 0, fmt.Errorf("Istio %s is too old: isthmus needs 1.%d or later", s, OldestIstio)
 	case v > NewestIstio:
-		return 0, fmt.Errorf("Istio %s is not known: its Envoy must be; 1.%d is the newest known", s, NewestIstio) //nolint:staticcheck // a name
+		return 0, fmt.Errorf("Istio %s is not known: its Envoy must be; 1.%d is the newest known", s, NewestIstio)
 	}
 	return v, nil
 }

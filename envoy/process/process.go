@@ -100,9 +100,11 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Err says why a Process that is Done has ended, with Envoy's last words.
 func (p *Process) Err() error {
 	if words := p.words.String(); words != "" {
-		return fmt.Errorf("Envoy ended (%w): %s", exitError(p.err), words) //nolint:staticcheck // a name
+		//lint:ignore ST1005 Envoy is a name
+		return fmt.Errorf("Envoy ended (%w): %s", exitError(p.err), words)
 	}
-	return fmt.Errorf("Envoy ended: %w", exitError(p.err)) //nolint:staticcheck // a name
+	//lint:ignore ST1005 Envoy is a name
+	return fmt.Errorf("Envoy ended: %w", exitError(p.err))
 }
 
 func exitError(err error) error {
@@ -128,7 +130,8 @@ func (p *Process) Ready(ctx context.Context) error {
 		case <-p.done:
 			return p.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("Envoy did not become ready: %w %s", context.Cause(ctx), p.words) //nolint:staticcheck // a name
+			//lint:ignore ST1005 Envoy is a name
+			return fmt.Errorf("Envoy did not become ready: %w %s", context.Cause(ctx), p.words)
 		}
 	}
 }

@@ -38,7 +38,8 @@ func Validate(ctx context.Context, b Binary, config []byte) error {
 	}
 	words.read(pipe)
 	if err := errors.Join(cmd.Wait(), ctx.Err()); err != nil {
-		return fmt.Errorf("Envoy does not take the configuration (%w): %s", err, words) //nolint:staticcheck // a name
+		//lint:ignore ST1005 Envoy is a name
+		return fmt.Errorf("Envoy does not take the configuration (%w): %s", err, words)
 	}
 	return nil
 }

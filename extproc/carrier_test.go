@@ -1,0 +1,133 @@
+package extproc
+
+import (
+	"strings"
+	"testing"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+)
+
+// threeSisters are walked in order a, b, a, b … when their group has retries.
+const threeSisters = `model_list:
+- {model_name: m, litellm_params: {model: openai/up-a, api_base: "http://a.test/v1", api_key: sk-a, order: 1}, model_info: {id: a}}
+- {model_name: m, litellm_params: {model: openai/up-b, api_base: "http://b.test/v1", api_key: sk-b, order: 2}, model_info: {id: b}}
+- {model_name: n, litellm_params: {model: openai/up-c, api_base: "http://c.test/v1", api_key: sk-c}, model_info: {id: c}}
+router_settings: {num_retries: 3, fallbacks: [{m: [n]}]}
+`
+
+// attempt is what the retry filter of an Envoy with fixed orders says of an
+// attempt: Envoy has chosen this deployment's host.
+func (h *house) attempt(id string, n int, deployment string) *extprocv3.ProcessingResponse {
+	h.t.Helper()
+	f := h.openWith(filterRetry, "aggregate")
+	m := requestHeaders(false, ":method", "POST")
+	m.Attributes, m.MetadataContext = attrs(n, attributeDeployment, deployment), named(id)
+	answer := f.ask(m)
+	if err := f.close(); err != nil {
+		h.t.Errorf("the retry filter's stream ended with %v", err)
+	}
+	return answer
+}
+
+func TestEnvoysWithFixedOrdersAreGivenAClusterAndTheNumberOfItsAttempts(t *testing.T) {
+	for plan, retries := range map[string]string{"composite": "7", "aggregate": "2"} {
+		h := newHouse(t, threeSisters)
+		answer, _ := h.begin(h.openWith(filterRequest, plan), question)
+		set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation())
+		if set["x-isthmus-cluster"] != "isthmus-order/m/deployment/a" || set["x-envoy-max-retries"] != retries {
+			t.Errorf("%s: cluster %q, %q retries; want %s", plan, set["x-isthmus-cluster"], set["x-envoy-max-retries"], retries)
+		}
+		if got := planOf(answer); got != nil {
+			t.Errorf("%s: a plan that nobody reads: %v", plan, got)
+		}
+	}
+}
+
+func TestAnAttemptIsWrittenForTheDeploymentThatEnvoyChose(t *testing.T) {
+	for name, tc := range map[string]struct {
+		chosen    []string // of attempts 1, 2 …
+		key, host string   // of the last
+	}{
+		"attempt 1 as planned is left as it is": {[]string{"a"}, "", ""},
+		"attempt 1 on another":                  {[]string{"b"}, "sk-b", "b.test"},
+		"attempt 2 as planned":                  {[]string{"a", "b"}, "sk-b", "b.test"},
+		"attempt 2 past one":                    {[]string{"a", "c"}, "sk-c", "c.test"},
+		"attempt 3 on the one that was passed":  {[]string{"b", "c", "a"}, "sk-a", "a.test"},
+		"attempt 2 on the same again":           {[]string{"a", "a"}, "sk-a", "a.test"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, threeSisters)
+			f := h.openWith(filterRequest, "aggregate")
+			_, id := h.begin(f, question)
+			var answer *extprocv3.ProcessingResponse
+			for i, deployment := range tc.chosen {
+				answer = h.attempt(id, i+1, deployment)
+			}
+			set, _ := changes(answer.GetRequestHeaders().GetResponse().GetHeaderMutation())
+			if got := strings.TrimPrefix(set["authorization"], "Bearer "); got != tc.key || set[":authority"] != tc.host {
+				t.Errorf("the last attempt goes to %q with the key %q, want %q %q", set[":authority"], got, tc.host, tc.key)
+			}
+			for _, d := range h.router.Deployments() {
+				want := int64(0)
+				if d.ID == tc.chosen[len(tc.chosen)-1] {
+					want = 1
+				}
+				if d.InFlight() != want {
+					t.Errorf("%d attempts in flight on %s, want %d", d.InFlight(), d.ID, want)
+				}
+			}
+			if err := f.close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range h.router.Deployments() {
+				if d.InFlight() != 0 {
+					t.Errorf("%d attempts in flight on %s after the end", d.InFlight(), d.ID)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAttemptOnADeploymentOfNoPlanIsStopped(t *testing.T) {
+	h := newHouse(t, threeSisters)
+	_, id := h.begin(h.openWith(filterRequest, "aggregate"), question)
+	answer := h.attempt(id, 1, "somebody-else")
+	if answer.GetImmediateResponse().GetStatus().GetCode() != 503 || strings.Contains(answer.String(), "sk-") {
+		t.Errorf("answer = %T", answer.GetResponse())
+	}
+}
+
+func TestWhatNoFailureFilterSawIsJudgedInTheResponsePhase(t *testing.T) {
+	const body = `{"error":{"message":"too much","type":null,"code":null}}`
+	for name, ended := range map[string]bool{"with a body": false, "without one": true} {
+		h := newHouse(t, threeSisters)
+		f := h.openWith(filterRequest, "aggregate")
+		_, id := h.begin(f, question)
+		h.attempt(id, 1, "a")
+		head := responseHead(1, ended, ":status", "429", "retry-after", "7", "x-account", "canary")
+		head.Attributes = attrs(1, "response.code_details", "via_upstream")
+		answer := f.ask(head)
+		set, removed := changes(answer.GetResponseHeaders().GetResponse().GetHeaderMutation())
+		text := string(answer.GetResponseHeaders().GetResponse().GetBodyMutation().GetBody())
+		if !ended {
+			if !removed["x-account"] {
+				t.Errorf("%s: the provider's headers go on", name)
+			}
+			common := f.ask(responsePiece(body, true)).GetResponseBody().GetResponse()
+			set, _ = changes(common.GetHeaderMutation())
+			text = string(common.GetBodyMutation().GetBody())
+			if !strings.Contains(text, "too much") {
+				t.Errorf("%s: %s", name, text)
+			}
+		}
+		if set[":status"] != "429" || set["retry-after"] != "7" || !strings.Contains(text, `"rate_limit_error"`) {
+			t.Errorf("%s: %v %s", name, set, text)
+		}
+		if err := f.close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := h.router.Deployments()[0].InFlight(); n != 0 {
+			t.Errorf("%s: %d attempts in flight", name, n)
+		}
+	}
+}
