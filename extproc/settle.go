@@ -7,7 +7,6 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
-	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -22,7 +21,7 @@ import (
 // stores or shows. Reading a stream costs more than all the rest of a request.
 func (s *requestStream) carries(hop *routing.Hop) bool {
 	x := s.exchange
-	return s.log == logUsage && x.request.WantsUsage && x.request.Endpoint == chat.Completions && hop.Translator.Relays(x.request) &&
+	return s.log == logUsage && x.request.WantsUsage && hop.Translator.Carries(x.request) &&
 		(x.caching.status == "" || x.caching.status == cache.Bypass) && !x.gateway.wantsText
 }
 

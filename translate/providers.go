@@ -58,18 +58,20 @@ func rewriting[T Translator](tr T, err error) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{Translator: tr, relays: func(*chat.Request) bool { return false }}, nil
+	never := func(*chat.Request) bool { return false }
+	return &Bound{Translator: tr, relays: never, carries: never}, nil
 }
 
 // relayer is a Translator whose provider answers in OpenAI's format.
 type relayer interface {
 	Translator
 	Relays(*chat.Request) bool
+	Carries(*chat.Request) bool
 }
 
 func relaying[T relayer](tr T, err error) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{Translator: tr, relays: tr.Relays}, nil
+	return &Bound{Translator: tr, relays: tr.Relays, carries: tr.Carries}, nil
 }

@@ -27,6 +27,7 @@ type Decoder = chat.Decoder
 type Bound struct {
 	Translator
 	relays  func(*chat.Request) bool
+	carries func(*chat.Request) bool
 	secrets []secret.Text // that the deployment sends
 	// lenient drops the parameters that the provider lacks, where the deployment
 	// does not: for requests that ask for it.
@@ -66,3 +67,7 @@ func (b *Bound) Request(req *chat.Request) (*upstream.Call, error) {
 // a blocking answer is rewritten whole, and its status may still change at the
 // end.
 func (b *Bound) Relays(req *chat.Request) bool { return b.relays(req) }
+
+// Carries reports whether the answer to a request may go to the client without
+// anybody looking at it.
+func (b *Bound) Carries(req *chat.Request) bool { return b.carries(req) }

@@ -76,7 +76,7 @@ func processTime(b *testing.B, pid int) time.Duration {
 func startBench(b *testing.B, provider string) bench {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "c.yaml")
-	config := "model_list:\n" + entry("m", provider, "")
+	config := "model_list:\n" + entry("m", provider, ", stream_passthrough: true")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}

@@ -18,7 +18,6 @@ func layers() map[string][]string {
 		"routing":             {"translate", "routing/config", "routing/store", "routing/limit"},
 		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command
 		"envoy":               {},
-		"envoy/envoytest":     {"envoy"},
 		"extproc/cache":       {"translate", "routing/store"},
 		"extproc/callback":    {"translate", "extproc/callback"},
 		"extproc/metrics":     {},

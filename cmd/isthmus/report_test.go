@@ -14,7 +14,7 @@ const usageStream = `{"model":"m","stream":true,"stream_options":{"include_usage
 
 func TestAStreamThatNobodyReadsPassesUntouchedAndItsTokensAreCounted(t *testing.T) {
 	p := newProvider(t, openAI)
-	s := startStack(t, "model_list:\n"+entry("m", p.base(), ""))
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), ", stream_passthrough: true"))
 	direct, err := http.Post(p.base()+"/chat/completions", "application/json", strings.NewReader(usageStream))
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestTheLogSaysWhoEndedAStream(t *testing.T) {
 				}
 				<-r.Context().Done()
 			})
-			s := startStack(t, "model_list:\n"+entry("m", p.base(), ", timeout: 1"), "--concurrency", "1")
+			s := startStack(t, "model_list:\n"+entry("m", p.base(), ", timeout: 1, stream_passthrough: true"), "--concurrency", "1")
 			resp, err := http.Post(s.url+"/v1/chat/completions", "application/json", strings.NewReader(tc.body))
 			if err != nil {
 				t.Fatal(err)

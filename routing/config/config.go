@@ -68,6 +68,7 @@ type Deployment struct {
 	AllowedFails  *int
 
 	DropParams           *bool // nil: as Config.DropParams
+	StreamPassthrough    bool  // its streams may pass without a look
 	AdditionalDropParams []string
 	AllowedOpenAIParams  []string
 	MockResponse         *string

@@ -97,6 +97,8 @@ func (e *entry) steering(f value) bool {
 	case "drop_params":
 		e.DropParams = new(bool)
 		f.boolean(e.DropParams)
+	case "stream_passthrough":
+		f.boolean(&e.StreamPassthrough)
 	case "additional_drop_params":
 		f.strings(&e.AdditionalDropParams)
 	case "allowed_openai_params":

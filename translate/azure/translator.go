@@ -86,6 +86,10 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 // Relays reports true: answers go to the client as they come.
 func (tr *Translator) Relays(*chat.Request) bool { return true }
 
+// Carries reports false: Azure's streams begin with an event that clients fail
+// on.
+func (tr *Translator) Carries(*chat.Request) bool { return false }
+
 // Decoder relays the answer and reads its usage.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
 	return openai.NewDecoder(req, head)

@@ -66,6 +66,13 @@ func (tr *Translator) Relays(req *chat.Request) bool {
 	return req.Stream || req.Endpoint != chat.Completions || !tr.editor.quirks.rewritesAnswers()
 }
 
+// Carries reports whether the answer to a request needs no look at all: a stream
+// of OpenAI itself, or of a server whose streams are said to be like OpenAI's to
+// the last event.
+func (tr *Translator) Carries(req *chat.Request) bool {
+	return req.Stream && req.Endpoint == chat.Completions && (tr.editor.genuine || tr.target.CarryStreams) && !tr.editor.quirks.rewritesAnswers()
+}
+
 // Decoder relays the answer and reads its usage.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
 	return newDecoder(req, head, tr.editor.quirks)

@@ -31,6 +31,7 @@ type Target struct {
 	// hold where the client's request does not have the parameter.
 	Defaults []Param
 
+	CarryStreams    bool     // its streams need no look: see translate.Bound.Carries
 	DropParams      bool     // drop parameters the provider lacks instead of refusing them
 	DropAlso        []string // additional_drop_params
 	AllowAlso       []string // allowed_openai_params: pass although the provider is said to lack them
