@@ -102,7 +102,10 @@ func (s *requestStream) mock(text string) *extprocv3.ProcessingResponse {
 	for _, f := range x.publicHeaders(0, &hop) {
 		header.Set(f.Name, f.Value)
 	}
-	answer := immediate(http.StatusOK, header, w.Take(), "isthmus_mock")
+	body := w.Take()
+	s.listen(x.request.Stream)
+	s.hear(body)
+	answer := immediate(http.StatusOK, header, body, "isthmus_mock")
 	answer.DynamicMetadata = x.metadata().proto()
 	return answer
 }

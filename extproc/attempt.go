@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,7 +46,11 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 	if n == 1 && !moved {
 		return passAttempt() // Envoy 1.36: stream 1 has translated it
 	}
-	call, err := hop.Translator.Request(x.asks(&hop))
+	if !x.secure(n, []string{hop.Deployment.ID}, x.spentOn(n-1)) { // Envoy has chosen
+		e := noRoom()
+		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
+	}
+	call, err := x.callFor(n, &hop)
 	if err != nil {
 		// This provider cannot do what the request asks. An answer from here is
 		// final; it is the client's to know.
@@ -54,6 +59,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
 	}
 	x.begin(n, now)
+	x.calling(n, &hop)
 	edit := providerHeaders(header, hop.Deployment, call)
 	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
 	return laterAttempt(edit, call.Body)
@@ -90,7 +96,7 @@ func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 	case m.GetResponseBody() != nil:
 		edit, plan := s.judge(m.GetResponseBody().GetBody())
 		answer := responseChunk(nil, true, edit, nil)
-		answer.DynamicMetadata = replan(plan).proto()
+		answer.DynamicMetadata = plan.proto()
 		return answer
 	case m.GetResponseTrailers() != nil:
 		return passResponseTrailers()
@@ -111,7 +117,7 @@ func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *extprocv3.Proce
 	}
 	edit, plan := s.judge(nil)
 	answer := passResponseHeaders(edit)
-	answer.DynamicMetadata = replan(plan).proto()
+	answer.DynamicMetadata = plan.proto()
 	return answer
 }
 
@@ -121,7 +127,7 @@ const maxJudged = 64 << 10
 // judge records the failed attempt and decides whether another follows. It
 // returns the header edit that makes Envoy retry and, where Envoy can take one,
 // the new plan; or nothing.
-func (s *failureStream) judge(body []byte) (*headerEdit, *routing.Plan) {
+func (s *failureStream) judge(body []byte) (*headerEdit, metadata) {
 	x := s.exchange
 	if x == nil {
 		return nil, nil
@@ -140,27 +146,71 @@ func (s *failureStream) judge(body []byte) (*headerEdit, *routing.Plan) {
 	return x.judge(n, e, s.head, now)
 }
 
-// judge tells health and routing of the failure of attempt n.
-func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, *routing.Plan) {
+// judge tells health and routing of the failure of attempt n, and makes the next
+// one ready: the room in its deployment's limits and the request in its words.
+func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, metadata) {
+	o := routing.Outcome{
+		Failed: true, Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
+	}
+	next, planned := x.failedWith(n, e, o, now)
+	if !next.Retry || !x.secure(n+1, x.following(n), spent(o)) {
+		return nil, nil
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.lastError = e
-	asked := routing.RetryAfter(head.Header, now)
-	o := routing.Outcome{Failed: true, Status: head.Status, RetryAfter: asked, Reason: strconv.Itoa(head.Status) + " " + e.Type}
-	if x.finished || !x.endLocked(n, o, now) {
-		return nil, nil
-	}
-	next := x.gateway.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: asked})
-	if !next.Retry {
-		return nil, nil
-	}
 	edit := &headerEdit{}
 	edit.put("x-isthmus-retry", "1")
-	if next.Pause > 0 {
+	if next.Pause > 0 && x.plan.Hops[n].Deployment == planned { // it is for that deployment
 		edit.put("x-isthmus-backoff", strconv.Itoa(int(next.Pause/time.Second)))
 	}
 	if x.plan.Fixed {
 		return edit, nil
 	}
-	return edit, x.plan
+	return edit, replan(x.plan)
+}
+
+// failedWith notes the failure of attempt n. When another may follow, it also
+// tells which deployment that is planned on: one that can do what the request
+// asks, for an answer from the retry filter would be final.
+func (x *exchange) failedWith(n int, e *upstream.Error, o routing.Outcome, now time.Time) (routing.Next, *routing.Deployment) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lastError = e
+	if x.finished || !x.endLocked(n, o, now) {
+		return routing.Next{}, nil
+	}
+	next := x.gateway.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
+	if !next.Retry || x.plan.Fixed {
+		return next, nil
+	}
+	for len(x.plan.Hops) > n {
+		hop := &x.plan.Hops[n]
+		call, err := hop.Translator.Request(x.asks(hop))
+		if err == nil {
+			x.ready = prepared{attempt: n + 1, deployment: hop.Deployment, call: call}
+			return next, hop.Deployment
+		}
+		x.plan.Hops = slices.Delete(x.plan.Hops, n, n+1)
+	}
+	return routing.Next{}, nil
+}
+
+// prepared is the call of an attempt that was translated when the one before it
+// failed.
+type prepared struct {
+	attempt    int
+	deployment *routing.Deployment
+	call       *upstream.Call
+}
+
+// callFor is the request in the words of a hop, for attempt n.
+func (x *exchange) callFor(n int, hop *routing.Hop) (*upstream.Call, error) {
+	x.mu.Lock()
+	ready := x.ready
+	x.ready = prepared{}
+	x.mu.Unlock()
+	if ready.attempt == n && ready.deployment == hop.Deployment {
+		return ready.call, nil
+	}
+	return hop.Translator.Request(x.asks(hop))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -23,9 +24,12 @@ type exchange struct {
 	route   route
 	quiet   bool // a health probe
 
-	request *chat.Request // nil until the body was read
-	caller  string        // who asks, as far as it is known; ""
-	caching caching
+	request  *chat.Request // nil until the body was read
+	caller   string        // who asks, as far as it is known; ""
+	tags     []string
+	header   upstream.Header // the client's; never printed
+	caching  caching
+	reporter reporter
 
 	mu        sync.Mutex
 	plan      *routing.Plan
@@ -33,7 +37,11 @@ type exchange struct {
 	lastError *upstream.Error
 	outcome   outcome
 	finished  bool
-	took      time.Duration // to the end; set by finish
+	ready     prepared
+	admission *limit.Admission // nil: nothing is limited
+	secured   int              // the attempt that has room in the limits
+	queued    time.Duration    // waited for a slot
+	took      time.Duration    // to the end; set by finish
 }
 
 // attempt is what is known of one attempt.
@@ -111,6 +119,7 @@ func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 	a.running, a.status, a.reason, a.took = false, o.Status, o.Reason, now.Sub(a.began)
 	o.Total = a.took
 	x.gateway.router.Done(&x.plan.Hops[n-1], o)
+	x.called(n, &x.plan.Hops[n-1], a)
 	return true
 }
 
@@ -206,7 +215,11 @@ func (x *exchange) finish(now time.Time) {
 		x.endLocked(n+1, x.outcome.attempt(), now)
 	}
 	x.took = now.Sub(x.started)
+	a := x.admission
 	x.mu.Unlock()
+	if a != nil {
+		a.Release()
+	}
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.gateway.owner.giveBack()
 	}

@@ -49,6 +49,11 @@ func compressedBody(coding string) *upstream.Error {
 	}
 }
 
+// clientGone is for the records only: nobody reads this answer.
+func clientGone() *upstream.Error {
+	return &upstream.Error{Status: 499, Type: "client_closed_request", Code: "client_closed_request", Message: "the client left before its request was sent"}
+}
+
 func drainingError() *upstream.Error {
 	return &upstream.Error{
 		Status: http.StatusServiceUnavailable, Type: "server_error", Code: "draining",

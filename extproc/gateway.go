@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/callback/all"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
@@ -22,8 +24,12 @@ type Settings struct {
 	MaxBody   int64       // bytes; 0 = 100 MiB
 	Verbose   bool        // tell clients of each attempt, in a header
 	Cache     *cache.Cache
+	Limiter   *limit.Limiter  // nil: no limits
 	Tokens    *tokens.Counter // for answers without usage; nil: they stay without
-	MaxHold   time.Duration   // the longest that a request waits before its first attempt; 0 = 30 s
+	Callbacks *all.Set        // nil: none
+	// TenantHeader names the caller, lower case; "": callers are not told apart.
+	TenantHeader string
+	MaxHold      time.Duration // the longest that a request waits before its first attempt; 0 = 30 s
 }
 
 // Gateway is one configuration in force. An exchange keeps the Gateway it began
@@ -35,8 +41,13 @@ type Gateway struct {
 	verbose bool
 	cache   *cache.Cache
 	traits  map[string]traits // by the names that clients ask for
+	limiter *limit.Limiter
 	tokens  *tokens.Counter
 	maxHold time.Duration
+	tenant  string // the header that names the caller
+	// callbacks are the sinks and hooks; wants is what they listen to.
+	callbacks *all.Set
+	wants     all.Wants
 	// wantsText: somebody is shown the text of answers, so that they must be read.
 	wantsText bool
 	owner     *Gateways
@@ -80,7 +91,8 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) {
 	}
 	g := &Gateway{
 		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
-		cache: s.Cache, tokens: s.Tokens, maxHold: s.MaxHold,
+		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenant: s.TenantHeader,
+		cache: s.Cache, limiter: s.Limiter, tokens: s.Tokens, maxHold: s.MaxHold,
 	}
 	if s.Cache != nil {
 		g.traits = make(map[string]traits)

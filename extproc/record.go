@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -24,11 +25,16 @@ type record struct {
 	attempts []attemptRecord
 	took     time.Duration
 	quiet    bool // a probe: not worth a line
+
+	cacheKey string
+	saved    callback.Prices // of the deployment whose stored answer the client got
 }
 
 // attemptRecord is one attempt for logs.
 type attemptRecord struct {
+	group      string
 	deployment string
+	provider   string
 	status     int
 	took       time.Duration
 	reason     string
@@ -138,7 +144,10 @@ func (x *exchange) answeredHere(status int) {
 func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
 	out := make([]attemptRecord, len(x.attempts))
 	for i, a := range x.attempts {
-		out[i] = attemptRecord{deployment: x.plan.Hops[i].Deployment.ID, status: a.status, took: a.took, reason: a.reason}
+		h := &x.plan.Hops[i]
+		out[i] = attemptRecord{
+			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: a.status, took: a.took, reason: a.reason,
+		}
 		if a.running {
 			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)
 		}
@@ -166,6 +175,12 @@ func (x *exchange) recordLocked() record {
 	rec := record{id: x.id, endpoint: x.route.endpoint, outcome: x.outcome, took: x.took, quiet: x.quiet}
 	if x.request != nil {
 		rec.model = x.request.Model
+	}
+	if e := x.outcome.entry; e != nil {
+		rec.cacheKey = x.caching.key.String()
+		if d := x.gateway.router.Deployment(e.Served.Deployment); d != nil {
+			rec.saved = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
+		}
 	}
 	rec.attempts = x.attemptsLocked(x.started.Add(x.took))
 	return rec

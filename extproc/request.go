@@ -26,6 +26,7 @@ type requestStream struct {
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
 	response *responseReader // nil until the response headers came
+	attempt  int             // whose answer that is
 	timer    *time.Timer     // of the request's deadline; nil: none
 	extend   sync.Once       // the one extension of time that a message gets
 }
@@ -52,6 +53,7 @@ func (s *requestStream) close() {
 	}
 	if x := s.exchange; x != nil {
 		s.server.exchanges.drop(x)
+		x.heard()
 		s.count()
 		x.caching.ticket.Leave()
 		x.finish(time.Now())
@@ -72,6 +74,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.Proc
 	s.header = readHeader(h.GetHeaders())
 	r := parsePath(s.header.Get(":path"))
 	x := newExchange(g, r, time.Now())
+	x.header, x.caller = s.header, g.callerOf(s.header)
 	s.exchange = x
 	s.server.exchanges.put(x)
 	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
@@ -143,13 +146,17 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 	if err != nil {
 		return s.refuse(asError(err))
 	}
-	call.Received = x.started
+	call.Received, x.tags = x.started, call.Tags
+	x.wishes()
 	if answer := s.askCache(call); answer != nil {
 		return answer
 	}
 	plan, err := s.carrier.plan(x.gateway.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
+	}
+	if err := s.admit(plan, call); err != nil {
+		return s.refuse(limitError(err))
 	}
 	x.mu.Lock()
 	x.plan = plan
@@ -171,6 +178,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 		call, err := hop.Translator.Request(x.asks(&hop))
 		if err == nil {
 			x.begin(1, time.Now())
+			x.calling(1, &hop)
 			s.limit(plan)
 			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(s.server.names(x), plan))
 		}

@@ -67,6 +67,7 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		x.failed(n, e.Status, "answer is not of this API", time.Now())
 		return s.failure(header, e)
 	}
+	s.attempt = n
 	x.answered(n, head.Status, hop)
 	if s.log != "" {
 		s.server.ended.expect(x.id)
@@ -111,6 +112,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEd
 		edit.drop("content-length")
 	}
 	x.caching.keep(x.request, &hop, stream)
+	s.listen(stream)
 	if r.whole {
 		return modev3.ProcessingMode_BUFFERED
 	}
@@ -169,7 +171,7 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.Processin
 	last := b.GetEndOfStream() || r.whole
 	out := r.decoder.Feed(b.GetBody(), last)
 	if !r.whole {
-		s.exchange.caching.feed(out)
+		s.pass(out)
 	}
 	if !last {
 		untouched := chat.Untouched(b.GetBody(), out)
@@ -185,12 +187,19 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.Processin
 	return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, s.exchange.metadata())
 }
 
+// pass shows what goes to the client to those who keep it.
+func (s *requestStream) pass(out []byte) {
+	s.hear(out)
+	s.exchange.caching.feed(out)
+}
+
 // end notes that the answer was read to its end.
 func (s *requestStream) end() chat.Result {
 	r := s.response
 	r.ended = true
 	result := r.decoder.Result()
 	s.exchange.complete(result)
+	s.exchange.heard()
 	s.exchange.caching.store(&r.hop, result)
 	return result
 }
@@ -216,7 +225,7 @@ func (s *requestStream) wholeBody(out []byte) *extprocv3.ProcessingResponse {
 		x.refused(e)
 		x.caching.ticket.Failed()
 	} else {
-		x.caching.feed(out)
+		s.pass(out)
 		s.end()
 	}
 	edit.put("content-length", strconv.Itoa(len(out)))
@@ -242,7 +251,7 @@ func (s *requestStream) count() {
 func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
 	answer := passResponseTrailers()
 	if r := s.response; r != nil && r.decoder != nil && !r.ended {
-		s.exchange.caching.feed(r.decoder.Feed(nil, true))
+		s.pass(r.decoder.Feed(nil, true))
 		s.end()
 		answer.DynamicMetadata = s.exchange.metadata().proto()
 	}

@@ -64,8 +64,10 @@ func (x *exchange) settle(entry *logEntry) {
 	x.decideLocked(entry)
 	rec := x.recordLocked()
 	x.mu.Unlock()
-	x.gateway.owner.open.Add(-1)
+	x.leave(&rec.outcome)
+	x.report(&rec)
 	x.gateway.done(rec)
+	x.gateway.owner.open.Add(-1)
 }
 
 // decideLocked fills in the outcome of an exchange that was undecided.

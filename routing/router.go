@@ -61,6 +61,9 @@ const maxAttempts = 20
 // slice must not be changed.
 func (r *Router) Deployments() []*Deployment { return r.deployments }
 
+// Deployment returns the one with this id, or nil.
+func (r *Router) Deployment(id string) *Deployment { return r.byID[id] }
+
 // LeftOut returns the deployments that the configuration has and that cannot be
 // served. The slice must not be changed.
 func (r *Router) LeftOut() []LeftOut { return r.leftOut }
@@ -91,6 +94,20 @@ func (r *Router) Plan(call *Call) (*Plan, error) {
 	}
 	p.Timeout, p.Hurried = r.planTimeout(p), call.timeout() > 0
 	return p, nil
+}
+
+// Replan plans all attempts of a plan anew, before the first was made: what it
+// counted on has changed. The error is as Plan's, and leaves the plan without
+// hops.
+func (r *Router) Replan(p *Plan, call *Call) error {
+	if !p.Fixed {
+		return r.first(p, r.now())
+	}
+	again, err := r.PlanFixed(call)
+	if err == nil {
+		*p = *again
+	}
+	return err
 }
 
 // first plans all attempts. When another request takes the probe of the

@@ -66,9 +66,11 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 		_ = l.Close()
 		return nil, err
 	}
+	g.router = with.router
 	gateways.Use(g.router, extproc.Settings{
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
-		Cache: with.cache, Tokens: with.tokens, MaxHold: g.config.Limits.QueueTimeout,
+		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
+		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader,
 	})
 	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), with: with}
 	s.grpc = grpc.NewServer(

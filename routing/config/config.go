@@ -134,6 +134,16 @@ type Limits struct {
 	QueueEnabled        bool
 	QueueMaxSize        int           // default 1000
 	QueueTimeout        time.Duration // default 30 s
+
+	TenantHeader string      // the header that names the caller; "": callers are not told apart
+	Tenant       TenantLimit // of each caller
+}
+
+// TenantLimit is what one caller may use, per minute and at the same time; 0: no
+// limit.
+type TenantLimit struct {
+	RPM, TPM, ITPM, OTPM int64
+	MaxParallel          int
 }
 
 // Cache is the response cache.

@@ -108,6 +108,37 @@ func (v value) groupRetryPolicy(into map[string]map[string]int) {
 	}
 }
 
+func (v value) headerName(into *string) {
+	var s string
+	if v.str(&s); s == "" {
+		return
+	}
+	if !validHeader(s, "") {
+		v.fail("want the name of an HTTP header, got %s", v.shown())
+		return
+	}
+	*into = strings.ToLower(s)
+}
+
+func (v value) tenantLimits(into *TenantLimit) {
+	for _, f := range v.fields() {
+		switch f.name {
+		case "rpm":
+			f.integer64(&into.RPM, 0)
+		case "tpm":
+			f.integer64(&into.TPM, 0)
+		case "itpm":
+			f.integer64(&into.ITPM, 0)
+		case "otpm":
+			f.integer64(&into.OTPM, 0)
+		case "max_parallel_requests":
+			f.integer(&into.MaxParallel, 0)
+		default:
+			f.unknown([]string{"rpm", "tpm", "itpm", "otpm", "max_parallel_requests"})
+		}
+	}
+}
+
 func (v value) groupLimits(into map[string]GroupLimit) {
 	for _, group := range v.fields() {
 		var limit GroupLimit

@@ -44,6 +44,8 @@ func settingTable() map[string]setter {
 		"enable_request_queue":  func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
 		"queue_max_size":        func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
 		"queue_timeout":         func(c *Config, v value) { v.seconds(&c.Limits.QueueTimeout, 0) },
+		"tenant_header":         func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
+		"tenant_limits":         func(c *Config, v value) { v.tenantLimits(&c.Limits.Tenant) },
 	}
 	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable()} {
 		for name, set := range part {

@@ -160,6 +160,24 @@ func (a *Admission) Close(last Outcome) {
 	a.limiter.settle(back)
 }
 
+// Release gives the slots back before it is known what the request used: for one
+// that has ended and whose tokens come later. Close follows.
+func (a *Admission) Release() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	back := store.Settlement{ID: a.id}
+	for _, h := range []*holding{&a.kept, &a.held} {
+		for _, s := range h.slots {
+			back.Slots = append(back.Slots, s.Key)
+		}
+		h.slots = nil
+	}
+	a.limiter.settle(back)
+}
+
 // take notes the choice of a candidate.
 func (a *Admission) take(index int, d *deployment) {
 	a.chosen, a.on = index, d

@@ -15,6 +15,20 @@ type Budget struct {
 	MaxParallel int64 // requests at the same time
 }
 
+func (b Budget) countsTokens() bool { return b.TPM > 0 || b.ITPM > 0 || b.OTPM > 0 }
+
+// countsTokens reports whether any of the budgets is of tokens.
+func (o *Options) countsTokens() bool {
+	counts := o.Caller.countsTokens()
+	for _, d := range o.Deployments {
+		counts = counts || d.Budget.countsTokens()
+	}
+	for _, b := range o.Groups {
+		counts = counts || b.countsTokens()
+	}
+	return counts
+}
+
 // metric is what a window counts.
 type metric int
 

@@ -51,6 +51,7 @@ type Limiter struct {
 	caller Budget
 	global meter
 	queue  *Queue
+	counts bool // some limit is of tokens
 
 	watch []watched
 	stop  context.CancelFunc
@@ -91,6 +92,7 @@ func New(o Options) *Limiter {
 		l.byID[d.ID] = known
 		l.all = append(l.all, known)
 	}
+	l.counts = o.countsTokens()
 	l.watch = l.watchList()
 	go l.run(ctx)
 	return l
@@ -160,6 +162,13 @@ func (l *Limiter) queueKey(ask *Ask) string {
 	}
 	return ask.Model
 }
+
+// CountsTokens reports whether any limit is of tokens, so that a request's size
+// is worth measuring.
+func (l *Limiter) CountsTokens() bool { return l.counts }
+
+// Queues reports whether there is a queue.
+func (l *Limiter) Queues() bool { return l.queue != nil }
 
 // Queued is how many requests wait.
 func (l *Limiter) Queued() int {

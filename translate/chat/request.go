@@ -136,7 +136,7 @@ func steering(name string) bool {
 	case "cache", "caching", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "disable_fallbacks",
 		"num_retries", "timeout", "request_timeout", "stream_timeout", "tags", "drop_params", "additional_drop_params",
 		"allowed_openai_params", "mock_response", "litellm_trace_id", "litellm_session_id", "litellm_call_id", "ttl",
-		"no-log", "guardrails":
+		"no-log", "guardrails", "turn_off_message_logging":
 		return true
 	}
 	return false

@@ -45,6 +45,10 @@ type Wants struct {
 // answers must be kept.
 func (w Wants) Records() bool { return w.Success || w.Failure }
 
+// Text reports whether anybody listens to the text of answers, so that they must
+// be read.
+func (w Wants) Text() bool { return w.Records() || w.StreamEvent }
+
 // Wants returns what somebody listens to. It never changes.
 func (s *Set) Wants() Wants {
 	if s == nil {

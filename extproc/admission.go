@@ -1,0 +1,199 @@
+package extproc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// maxReplans is how often a plan is made again because the limits of all its
+// deployments turned out to be reached.
+const maxReplans = 3
+
+// admit takes room in the limits for the first attempt of the plan, on the first
+// of its deployments that has some; what stands before it is taken out of the
+// plan. When only a slot is missing and there is a queue, it waits there.
+func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
+	x := s.exchange
+	l := x.gateway.limiter
+	if l == nil {
+		return nil
+	}
+	ask := &limit.Ask{ID: x.id, Model: x.request.Model, Caller: x.caller}
+	if l.CountsTokens() {
+		ask.Size = sizeOf(x.request)
+	}
+	for replans := 0; ; replans++ {
+		ask.Candidates = candidates(plan, 0)
+		admission, err := l.Admit(s.ctx, ask)
+		var refused *limit.Refused
+		if errors.As(err, &refused) && refused.NeedsSlot && l.Queues() {
+			admission, err = s.queue(ask)
+		}
+		if err == nil {
+			plan.Hops = plan.Hops[hopOf(plan, 0, ask.Candidates[admission.Chosen()]):]
+			x.mu.Lock()
+			x.admission, x.secured = admission, 1
+			x.mu.Unlock()
+			return nil
+		}
+		if refused == nil || refused.NeedsSlot || replans == maxReplans {
+			return err
+		}
+		// Others were quicker. Routing knows now who is full, and may find a
+		// deployment that was not in the plan.
+		if again := x.gateway.router.Replan(plan, call); again != nil {
+			return err
+		}
+	}
+}
+
+// queue waits for a slot: as long as the client does, and Envoy can be held.
+func (s *requestStream) queue(ask *limit.Ask) (*limit.Admission, error) {
+	x := s.exchange
+	ctx, stop := s.hold()
+	defer stop()
+	began := time.Now()
+	deadline, _ := ctx.Deadline()
+	admission, err := x.gateway.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
+	x.queued = time.Since(began)
+	return admission, err
+}
+
+// following are the deployments that may serve what comes after attempt n.
+func (x *exchange) following(n int) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return candidates(x.plan, n)
+}
+
+// secure takes room for attempt n, on the first of these deployments of its plan
+// that has some, after the attempt before it failed so. What stands before that
+// one is taken out of the plan. It reports whether there is one; for an attempt
+// that has its room it does nothing.
+func (x *exchange) secure(n int, ids []string, failed limit.Outcome) bool {
+	x.mu.Lock()
+	a := x.admission
+	done := a == nil || x.secured >= n || n > len(x.plan.Hops)
+	x.mu.Unlock()
+	if done {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	chosen, err := a.Next(ctx, ids, failed)
+	if err != nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.secured = n
+	if skip := hopOf(x.plan, n-1, ids[chosen]); skip > n-1 {
+		x.plan.Hops = slices.Delete(x.plan.Hops, n-1, skip)
+	}
+	return true
+}
+
+// storeTime bounds a question to the store of limits, whose own bound is lower.
+const storeTime = time.Second
+
+// candidates are the deployments of a plan's hops from i on, each once. The order
+// of a fixed plan is Envoy's: only its next hop can be had.
+func candidates(plan *routing.Plan, i int) []string {
+	if plan.Fixed {
+		return []string{plan.Hops[i].Deployment.ID}
+	}
+	ids := make([]string, 0, len(plan.Hops)-i)
+	for j := i; j < len(plan.Hops); j++ {
+		if id := plan.Hops[j].Deployment.ID; !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// hopOf is the first hop from i on that is on a deployment of the plan.
+func hopOf(plan *routing.Plan, i int, id string) int {
+	for plan.Hops[i].Deployment.ID != id {
+		i++
+	}
+	return i
+}
+
+// spent is what an attempt has cost its deployment's limits: nothing when it never
+// got there.
+func spent(o routing.Outcome) limit.Outcome {
+	return limit.Outcome{Reached: o.Status > 0 || o.TimedOut, Known: true}
+}
+
+// spentOn is what attempt n, which got no good answer, has cost.
+func (x *exchange) spentOn(n int) limit.Outcome {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n < 1 || n > len(x.attempts) {
+		return limit.Outcome{}
+	}
+	a := &x.attempts[n-1]
+	return spent(routing.Outcome{Status: a.status, TimedOut: a.reason == timedAnswer})
+}
+
+// noRoom stops a cascade at a deployment whose limits are reached: Envoy has
+// chosen it already, so that no other can be taken.
+func noRoom() *upstream.Error {
+	return &upstream.Error{
+		Status: http.StatusTooManyRequests, Type: upstream.TypeOf(http.StatusTooManyRequests), Code: "rate_limit_exceeded",
+		Message: "the limits of the deployment that would be next are reached", Header: upstream.Header{{Name: "retry-after", Value: "1"}},
+	}
+}
+
+// leave gives back the room that the exchange held. The tokens of an answer that
+// reported none, and was not counted, stay estimated.
+func (x *exchange) leave(o *outcome) {
+	if x.admission == nil {
+		return
+	}
+	end := x.spentOn(len(x.attempts))
+	if o.served != nil {
+		end = limit.Outcome{Reached: true, Known: o.result.HasUsage, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
+	}
+	x.admission.Close(end)
+}
+
+// sizeOf is what is known of a request's size before it is sent.
+func sizeOf(req *chat.Request) limit.Size {
+	text, media := req.TextSize()
+	size := limit.Size{Text: text, Media: media}
+	n := int64(1)
+	for _, m := range req.Body.Members() {
+		var value int64
+		switch m.Name {
+		case "max_tokens", "max_completion_tokens", "max_output_tokens":
+			if json.Unmarshal(req.Body.Value(m), &value) == nil {
+				size.MaxOutput = max(size.MaxOutput, value)
+			}
+		case "n":
+			if json.Unmarshal(req.Body.Value(m), &value) == nil && value > 1 {
+				n = min(value, 128)
+			}
+		}
+	}
+	size.MaxOutput *= n
+	return size
+}
+
+// limitError is what the client is told when there is no room.
+func limitError(err error) *upstream.Error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return clientGone()
+	}
+	return asError(err)
+}

@@ -1,0 +1,255 @@
+package extproc
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/callback"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// reporter is what a request keeps for the callbacks. Stream 1 fills it; after
+// the request's end nobody changes it. The zero value reports without text.
+type reporter struct {
+	wish   callback.Wish
+	reader *callback.ResponsesReader // of a Responses API stream
+	text   *cache.Recorder           // of other answers; shared with the cache where that records too
+	answer jsontext.Value            // what the client got
+	events sse.Reader                // of the stream that hooks are told of
+}
+
+// maxShown bounds the text of an answer that is shown to sinks, in bytes.
+const maxShown = 1 << 20
+
+// wishes reads how much of its text a request wants shown, where events show it
+// before its end.
+func (x *exchange) wishes() {
+	if w := x.gateway.wants; w.PreAPICall || w.PostAPICall || w.StreamEvent {
+		x.reporter.wish = callback.ReadWish(x.header, callback.ReadInput(x.request).Wish)
+	}
+}
+
+// listen begins to keep an answer for those who are shown it.
+func (s *requestStream) listen(stream bool) {
+	x := s.exchange
+	if !x.gateway.wants.Records() {
+		return
+	}
+	switch {
+	case x.request.Endpoint == chat.Responses && stream:
+		x.reporter.reader = &callback.ResponsesReader{}
+	case x.caching.recorder != nil:
+		x.reporter.text = x.caching.recorder
+	default:
+		x.reporter.text = cache.NewRecorder(x.request, stream, maxShown)
+	}
+}
+
+// hear passes on what goes to the client.
+func (s *requestStream) hear(out []byte) {
+	x := s.exchange
+	if r := x.reporter.reader; r != nil {
+		r.Feed(out)
+	}
+	if r := x.reporter.text; r != nil && r != x.caching.recorder {
+		r.Feed(out)
+	}
+	if x.request.Stream && x.gateway.wants.StreamEvent {
+		s.streamed(out)
+	}
+}
+
+// heard takes the answer as far as it was read. It comes before the cache
+// finishes its recorder.
+func (x *exchange) heard() {
+	switch r := &x.reporter; {
+	case r.answer != nil:
+	case r.reader != nil:
+		r.answer = r.reader.Answer()
+	case r.text != nil:
+		r.answer = r.text.Answer()
+	}
+	x.reporter.text, x.reporter.reader = nil, nil
+}
+
+// report makes the record of a request that has ended and hands it to the sinks.
+func (x *exchange) report(rec *record) {
+	g := x.gateway
+	if rec.quiet || !g.wants.Records() || x.request == nil {
+		return
+	}
+	in := callback.ReadInput(x.request)
+	r := &callback.Record{CallID: x.id, TraceID: in.TraceID, SessionID: in.SessionID, CallType: callback.CallType(rec.endpoint), Stream: x.request.Stream}
+	if r.TraceID == "" {
+		r.TraceID = x.id
+	}
+	r.Messages, r.ModelParameters, r.Response = in.Messages, in.Parameters, x.reporter.answer
+	r.EndUser = callback.Optional(in.User)
+	r.Metadata.Requester = in.Metadata
+	rec.fillTimes(r, x.started, x.request.Stream)
+	rec.fillServed(r)
+	rec.fillOutcome(r)
+	x.fillCaller(r)
+	g.callbacks.Record(r, callback.ReadWish(x.header, in.Wish))
+}
+
+// fillTimes fills in when things happened.
+func (rec *record) fillTimes(r *callback.Record, started time.Time, stream bool) {
+	end := started.Add(rec.took)
+	r.StartTime, r.EndTime, r.CompletionStartTime = callback.At(started), callback.At(end), callback.At(end)
+	r.ResponseTime = callback.Seconds(rec.took)
+	if first := rec.outcome.firstByte; stream && first > 0 {
+		r.CompletionStartTime, r.ResponseTime = callback.At(started.Add(first)), callback.Seconds(first)
+	}
+}
+
+// fillServed fills in who answered and what it cost.
+func (rec *record) fillServed(r *callback.Record) {
+	o := &rec.outcome
+	r.ID, r.Model, r.ModelGroup = o.result.ID, rec.model, rec.model
+	if r.ID == "" {
+		r.ID = r.CallID
+	}
+	var prices callback.Prices
+	switch {
+	case o.served != nil:
+		d := o.served.Deployment
+		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(d.Provider), d.Provider+"/"+o.served.Model, o.served.Group, d.ID
+		r.APIBase = callback.Origin(d.BaseURL)
+		r.HiddenParams.ModelName = o.served.Model
+		prices = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
+	case o.entry != nil:
+		e := o.entry.Served
+		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(e.Provider), e.Provider+"/"+e.Model, e.Group, e.Deployment
+		r.HiddenParams.ModelName = e.Model
+		r.CacheHit, r.CacheKey = true, callback.Optional(rec.cacheKey)
+		r.Response = o.entry.JSON
+		prices = rec.saved
+	}
+	r.HiddenParams.ModelID, r.HiddenParams.APIBase, r.HiddenParams.CacheKey = r.ModelID, r.APIBase, r.CacheKey
+	r.HiddenParams.ResponseModel, r.HiddenParams.FinishReason = o.result.Model, o.result.FinishReason
+	r.HiddenParams.OverheadMs = float64(rec.overhead().Microseconds()) / 1000
+	if o.result.HasUsage {
+		r.SetUsage(o.result.Usage, prices)
+	}
+	r.TokensEstimated = o.result.Estimated
+}
+
+// fillOutcome fills in how the request ended. What the client left is no failure,
+// unless it had got nothing yet.
+func (rec *record) fillOutcome(r *callback.Record) {
+	o := &rec.outcome
+	r.Status, r.HTTPStatus = callback.Success, o.status
+	if !o.complete {
+		r.Aborted = callback.Optional(o.ended)
+	}
+	failure := o.failure
+	switch {
+	case failure != nil:
+	case !o.complete && o.served == nil:
+		failure = clientGone()
+		r.HTTPStatus = failure.Status
+	case !o.complete && o.ended != endedClient:
+		failure = &upstream.Error{Status: 502, Type: "server_error", Code: "stream_" + string(o.ended), Message: "the provider's answer broke off (" + string(o.ended) + ")"}
+	}
+	if failure != nil {
+		r.Status = callback.Failure
+		r.SetError(failure, string(r.Provider))
+	}
+	for _, a := range rec.attempts {
+		r.Attempts = append(r.Attempts, callback.Attempt{
+			ModelGroup: a.group, Deployment: a.deployment, Provider: a.provider, Status: a.status, Took: callback.Millis(a.took), Reason: a.reason,
+		})
+		if !slices.Contains(r.Metadata.AttemptedModels, a.group) {
+			r.Metadata.AttemptedModels = append(r.Metadata.AttemptedModels, a.group)
+		}
+	}
+}
+
+// fillCaller fills in who asked.
+func (x *exchange) fillCaller(r *callback.Record) {
+	header := x.header
+	route, _, _ := strings.Cut(header.Get(":path"), "?")
+	ip, agent := callback.Optional(clientIP(header)), callback.Optional(header.Get("user-agent"))
+	r.RequesterIPAddress, r.UserAgent = ip, agent
+	r.Metadata.RequesterIP, r.Metadata.UserAgent, r.Metadata.RequestRoute = ip, agent, route
+	if x.caller != sharedCaller && x.caller != unnamedCaller {
+		r.Metadata.KeyAlias = callback.Optional(x.caller)
+	}
+	r.RequestTags = x.tags
+}
+
+// clientIP is the address that Envoy has last seen the request come from.
+func clientIP(header upstream.Header) string {
+	if ip := header.Get("x-envoy-external-address"); ip != "" {
+		return ip
+	}
+	list := header.Get("x-forwarded-for")
+	last := strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
+	if net.ParseIP(last) == nil {
+		return ""
+	}
+	return last
+}
+
+// overhead is the part of a request's time that no attempt took.
+func (rec *record) overhead() time.Duration {
+	rest := rec.took
+	for _, a := range rec.attempts {
+		rest -= a.took
+	}
+	return max(rest, 0)
+}
+
+// calling tells the hooks that attempt n begins.
+func (x *exchange) calling(n int, hop *routing.Hop) {
+	if !x.gateway.wants.PreAPICall {
+		return
+	}
+	e := x.event(callback.PreAPICall, n, hop)
+	e.Messages = callback.ReadInput(x.request).Messages
+	x.gateway.callbacks.Event(e, x.reporter.wish)
+}
+
+// called tells the hooks that attempt n has ended.
+func (x *exchange) called(n int, hop *routing.Hop, a *attempt) {
+	if !x.gateway.wants.PostAPICall {
+		return
+	}
+	e := x.event(callback.PostAPICall, n, hop)
+	e.Status, e.Duration, e.Error = a.status, callback.Seconds(a.took), a.reason
+	x.gateway.callbacks.Event(e, x.reporter.wish)
+}
+
+// streamed tells the hooks of what goes to the client of a stream.
+func (s *requestStream) streamed(out []byte) {
+	x := s.exchange
+	x.mu.Lock()
+	hop := x.outcome.served
+	x.mu.Unlock()
+	x.reporter.events.Feed(out)
+	for event, ok := x.reporter.events.Next(); ok; event, ok = x.reporter.events.Next() {
+		if len(event.Data) == 0 || string(event.Data) == "[DONE]" {
+			continue
+		}
+		e := x.event(callback.StreamEvent, s.attempt, hop)
+		e.Chunk = slices.Clone(event.Data)
+		x.gateway.callbacks.Event(e, x.reporter.wish)
+	}
+}
+
+func (x *exchange) event(hook callback.Hook, n int, hop *routing.Hop) *callback.Event {
+	d := hop.Deployment
+	return &callback.Event{
+		Hook: hook, Time: callback.At(time.Now()), CallID: x.id, Attempt: n, Model: d.Provider + "/" + hop.Model,
+		ModelGroup: hop.Group, ModelID: d.ID, Provider: d.Provider,
+	}
+}

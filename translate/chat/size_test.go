@@ -1,0 +1,29 @@
+package chat_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+)
+
+func TestTextSizeCountsTextAndNotEncodedMedia(t *testing.T) {
+	image := `{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 100_000) + `"}}`
+	for name, tc := range map[string]struct {
+		body             string
+		least, most, med int64
+	}{
+		"text":               {`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("x", 1000) + `"}]}`, 1000, 1100, 0},
+		"an image":           {`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"what is this"},` + image + `]}]}`, 12, 12, 1},
+		"tools":              {`{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f"}}]}`, 40, 60, 0},
+		"messages that fail": {`{"model":"m","messages":[{"image_url":1}]}`, 1, 100, 0},
+	} {
+		req, err := chat.Parse(chat.Completions, []byte(tc.body), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, media := req.TextSize(); text < tc.least || text > tc.most || media != tc.med {
+			t.Errorf("%s: %d bytes and %d media, want %d to %d and %d", name, text, media, tc.least, tc.most, tc.med)
+		}
+	}
+}
