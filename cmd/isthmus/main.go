@@ -1,80 +1,11 @@
-// Command isthmus is an LLM gateway that lives inside Envoy. See README.md.
+// Command isthmus is an LLM gateway that lives inside Envoy. See README.md, and
+// package cmd/cli for how it is put together.
 package main
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/isthmus-proxy/isthmus/cmd/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
-
-const usage = `isthmus: an LLM gateway that lives inside Envoy
-
-  isthmus run    --config FILE [--port 4000] [--envoy PATH]   Envoy and the service together
-  isthmus serve  --config FILE [--listen ADDR] [--admin ADDR] the service alone, for an Envoy you run
-  isthmus envoy  --config FILE [--envoy-version 1.40] [--format bootstrap|filters|istio]
-                                                              Envoy configuration to standard output
-  isthmus check  --config FILE                                validate the model config
-
-  isthmus COMMAND --help lists the flags of a command.
-`
-
-// errUsage is a wrong command line; what is wrong has been said.
-var errUsage = errors.New("usage")
-
-// dispatch runs one command and returns the exit code: 0, 1 for a failure, 2
-// for a wrong command line.
-func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return 2
-	}
-	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"run": runCommand, "serve": serveCommand, "envoy": envoyCommand, "check": checkCommand,
-	}
-	command, ok := commands[args[0]]
-	if !ok {
-		if args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
-			fmt.Fprint(stdout, usage)
-			return 0
-		}
-		fmt.Fprintf(stderr, "isthmus: there is no command %q\n\n%s", args[0], usage)
-		return 2
-	}
-	switch err := command(ctx, args[1:], stdout, stderr); {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	default:
-		fmt.Fprintf(stderr, "isthmus %s: %v\n", args[0], err)
-		return 1
-	}
-}
-
-// parse reads flags; on a wrong one it has said what is wrong.
-func parse(flags *flag.FlagSet, args []string, stderr io.Writer) error {
-	flags.SetOutput(stderr)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "isthmus %s: %q is not expected: everything is said with flags\n", flags.Name(), flags.Arg(0))
-		return errUsage
-	}
-	return nil
-}
+func main() { os.Exit(cli.Main()) }

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// canary makes a secret that can be found again wherever it sings.
+func canary(name string) string { return "canary-" + name + "-" + rand.Text() }
+
+// TestSDKNoSecretLeavesItsPlace sends requests of every outcome through a cascade
+// whose every key, header and client credential is a canary, and then looks at
+// everything that went anywhere.
+func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
+	c := newCascade(t)
+	f := newFlock()
+	// The cascade, and two groups of a provider that fails and quotes its request.
+	lone := func(name, model, base string, p *scripted) string {
+		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %q, api_base: %q, api_key: %s, headers: {X-Tenant: %s}}\n", name, model, base, c.secrets[p][0], c.secrets[p][1])
+	}
+	s := startStack(t, c.list("m", "m", "m")+
+		lone("dead", "openai/gpt-4o", c.openai.base(), c.openai)+
+		lone("dead-claude", "anthropic/claude-sonnet-4-5", c.anthropic.URL, c.anthropic)+
+		"router_settings: {num_retries: 2, cooldown_time: 0}\nlitellm_settings: {set_verbose: true}\ngeneral_settings: {master_key: "+f.master+"}\n")
+
+	places := f.visit(t, s)
+	var received []string // places
+	for _, p := range c.providers() {
+		place := c.place(p)
+		for _, call := range p.calls() {
+			places[place] += call.path + headerText(call.header) + call.body + "\n"
+		}
+		received = append(received, place)
+	}
+	s.collectLogs(t, places)
+
+	for _, p := range c.providers() {
+		for _, secret := range c.secrets[p] {
+			expectOnly(t, places, secret, c.place(p))
+		}
+	}
+	for _, secret := range f.client {
+		expectOnly(t, places, secret)
+	}
+	expectOnly(t, places, f.prompt, received...)
+}
+
+// place is the name of what a provider received.
+func (c *cascade) place(p *scripted) string { return fmt.Sprintf("what %T received", p.format) }
+
+// flock is the canaries that a client sends.
+type flock struct {
+	master, query, prompt string
+	headers               []string // name, value, …; the first is the master key
+	client                []string // all that nobody may see but the gateway
+}
+
+func newFlock() *flock {
+	f := &flock{master: canary("master"), query: canary("query"), prompt: canary("prompt")}
+	f.headers = []string{"X-Litellm-Api-Key", f.master}
+	f.client = []string{f.master, f.query}
+	for _, name := range []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Custom", "Proxy-Authorization", "Openai-Organization", "Anthropic-Beta"} {
+		value := canary("client-" + strings.ToLower(name))
+		f.client = append(f.client, value)
+		f.headers = append(f.headers, name, value)
+	}
+	return f
+}
+
+// outcomes is how many requests visit makes.
+const outcomes = 12
+
+// visit makes a request for every outcome and returns what came back.
+func (f *flock) visit(t *testing.T, s *stack) map[string]string {
+	t.Helper()
+	ask := func(model, more string) string {
+		return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":%q},{"role":"user","content":"hello"}]%s}`, model, f.prompt, more)
+	}
+	path := "/v1/chat/completions?key=" + f.query
+	places := map[string]string{}
+	for name, got := range map[string]*answer{
+		"the answer":            s.post(path, ask("m", ""), f.headers...),
+		"the stream":            s.post(path, ask("m", `,"stream":true`), f.headers...),
+		"an error":              s.post(path, ask("dead", ""), f.headers...),
+		"an error of a stream":  s.post(path, ask("dead", `,"stream":true`), f.headers...),
+		"an error of Anthropic": s.post(path, ask("dead-claude", ""), f.headers...),
+		"an unknown model":      s.post(path, ask("nope", ""), f.headers...),
+		"an unknown path":       s.post("/v1/nowhere?key="+f.query, ask("m", ""), f.headers...),
+		"broken JSON":           s.post(path, ask("m", "")+f.prompt, f.headers...),
+		"a wrong key":           s.post(path, ask("m", ""), f.headers[2:]...),
+		"the model list":        s.get("/v1/models?key="+f.query, f.headers...),
+		"a wrong method":        s.do(http.MethodDelete, path, "", f.headers...),
+		"a refused parameter":   s.post(path, ask("dead-claude", `,"logit_bias":{"1":1}`), f.headers...),
+	} {
+		places[name] = fmt.Sprint(got.status) + headerText(got.header) + got.body
+	}
+	for name, status := range map[string]string{"the answer": "200", "the stream": "200", "an error": "500", "an error of Anthropic": "529", "a wrong key": "401", "broken JSON": "400", "a refused parameter": "400"} {
+		if !strings.HasPrefix(places[name], status) {
+			t.Errorf("%s has not the status %s: %.300s", name, status, places[name])
+		}
+	}
+	return places
+}
+
+// collectLogs adds all that the gateway says of itself, and ends it.
+func (s *stack) collectLogs(t *testing.T, places map[string]string) {
+	t.Helper()
+	places["the health page"], places["the metrics"] = s.adminGet("/health"), s.adminGet("/metrics")
+	s.stop()
+	places["the output"], places["the log"] = s.stdout.String(), s.stderr.String()
+	text, err := os.ReadFile(s.accessLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places["the access log"] = string(text)
+	if !strings.Contains(places["the log"], `"msg":"attempt"`) || strings.Count(places["the access log"], "\n") != outcomes {
+		t.Errorf("the logs are not those meant:\n%s\n%s", places["the log"], places["the access log"])
+	}
+}
+
+// expectOnly checks that a canary sings in these places, and in no other.
+func expectOnly(t *testing.T, places map[string]string, secret string, allowed ...string) {
+	t.Helper()
+	name := secret[:strings.LastIndexByte(secret, '-')]
+	for _, place := range allowed {
+		if !strings.Contains(places[place], secret) {
+			t.Errorf("%s is not in %s: this test sees nothing", name, place)
+		}
+	}
+	for place, text := range places {
+		if slices.Contains(allowed, place) {
+			continue
+		}
+		if i := strings.Index(text, secret); i >= 0 {
+			t.Errorf("%s is in %s: …%s…", name, place, text[max(i-80, 0):min(i+len(secret)+20, len(text))])
+		}
+	}
+}
+
+// headerText is a header as text, sorted.
+func headerText(h http.Header) string {
+	var lines []string
+	for name, values := range h {
+		for _, v := range values {
+			lines = append(lines, name+": "+v)
+		}
+	}
+	slices.Sort(lines)
+	return "\n" + strings.Join(lines, "\n") + "\n\n"
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/extproc/callback"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/config"
+)
+
+// configFlags are the flags of every command that reads the model config.
+type configFlags struct {
+	path, envFile string
+	strict        bool
+	keysElsewhere bool // set by the command that needs no keys
+}
+
+func (f *configFlags) add(flags *flag.FlagSet) {
+	flags.StringVar(&f.path, "config", "", "the model config, a LiteLLM-format YAML `FILE`")
+	flags.StringVar(&f.envFile, "env-file", "", "a `FILE` of NAME=VALUE lines (default: .env beside the config)")
+	flags.BoolVar(&f.strict, "strict", false, "fail when a variable that the config names is not set")
+}
+
+// gateway is a model config that was read and linked.
+type gateway struct {
+	config *config.Config
+	notes  config.Diagnostics
+	router *routing.Router
+	hooks  []*callback.Hooks // built into the program
+}
+
+// load reads the config and builds the router.
+func (f configFlags) load() (*gateway, error) {
+	if f.path == "" {
+		return nil, errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
+	}
+	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere})
+	if errors.Is(err, fs.ErrNotExist) && f.envFile == "" {
+		return nil, fmt.Errorf("there is no file %s; examples/quickstart/config.yaml is a model config to start from", f.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the model config cannot be used:\n%w", err)
+	}
+	router, err := routing.New(c, routing.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("the model config cannot be used: %w", err)
+	}
+	return &gateway{config: c, notes: notes, router: router}, nil
+}
+
+// tell logs what is worth saying about the config.
+func (g *gateway) tell(log *slog.Logger) {
+	for _, n := range g.notes {
+		if n.Severity == config.Warning {
+			log.Warn(n.String())
+			continue
+		}
+		log.Info(n.String())
+	}
+}
+
+// input is the part of the Envoy configuration that comes from the config.
+func (g *gateway) input(version envoy.Version) envoy.Input {
+	in := envoy.Input{
+		Version: version, MaxBody: uint64(g.config.MaxRequestBody), QueueTimeout: g.config.Limits.QueueTimeout,
+		IdleTimeouts: g.idleTimeouts(), CABundle: caBundle(),
+	}
+	for _, d := range g.router.Deployments() {
+		in.Upstreams = append(in.Upstreams, envoy.Upstream{Cluster: d.Cluster, Deployment: d.ID, URL: d.BaseURL})
+	}
+	for _, o := range g.router.Orders() {
+		in.Orders = append(in.Orders, envoy.Order{Name: o.Name, Clusters: o.Clusters})
+	}
+	return in
+}
+
+// idleTimeouts are the distinct attempt timeouts, which bound the gaps between
+// bytes too.
+func (g *gateway) idleTimeouts() []time.Duration {
+	var out []time.Duration
+	for _, d := range g.router.Deployments() {
+		out = append(out, d.Timeout)
+		if d.StreamTimeout > 0 {
+			out = append(out, d.StreamTimeout)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// caBundle finds the system's root certificates, where the distributions of
+// Linux and macOS keep them; "" when there are none.
+func caBundle() string {
+	for _, path := range []string{
+		os.Getenv("SSL_CERT_FILE"),
+		"/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine
+		"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, RHEL
+		"/etc/ssl/ca-bundle.pem",             // openSUSE
+		"/etc/ssl/cert.pem",                  // macOS, BSD
+	} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/routing/config"
+)
+
+// envoyFlags are the flags of envoy.
+type envoyFlags struct {
+	configFlags
+	format, version, processor, caBundle string
+	listen, admin, accessLog             string // bootstrap
+	domains                              string // filters, istio
+	istio                                istioFlags
+}
+
+// istioFlags are those of --format istio.
+type istioFlags struct {
+	version, name, namespace, selector, gateway string
+	port                                        uint
+}
+
+func (f *envoyFlags) add(flags *flag.FlagSet) {
+	f.configFlags.add(flags)
+	flags.StringVar(&f.format, "format", "bootstrap", "`WHAT` to write\n"+
+		"bootstrap: a whole configuration for an Envoy of its own\n"+
+		"filters: the parts to add to an Envoy that has other traffic\n"+
+		"istio: an EnvoyFilter and its like for an Istio gateway")
+	flags.StringVar(&f.version, "envoy-version", envoy.Default.String(), "the Envoy `VERSION` to write for, 1.36 to 1.40 (istio: see --istio-version)")
+	flags.StringVar(&f.processor, "processor", "", "`ADDRESS` of isthmus serve: IP:PORT, NAME:PORT or unix:///path\n"+
+		"(default 127.0.0.1:9100; istio: isthmus.NAMESPACE.svc.cluster.local:9100)")
+	flags.StringVar(&f.caBundle, "ca-bundle", "", "`FILE` with root certificates where Envoy runs (default: where this system has it)")
+	flags.StringVar(&f.listen, "listen", "0.0.0.0:4000", "bootstrap: `ADDRESS` the clients come in at")
+	flags.StringVar(&f.admin, "admin", "127.0.0.1:9901", "bootstrap: `ADDRESS` of Envoy's own admin interface; empty for none")
+	flags.StringVar(&f.accessLog, "access-log", "/dev/stdout", "bootstrap: `FILE` for Envoy's JSON access log; empty for none")
+	flags.StringVar(&f.domains, "domain", "", "filters, istio: host `NAMES` that lead to isthmus, with commas between")
+	flags.StringVar(&f.istio.version, "istio-version", envoy.DefaultIstio.String(), "istio: the Istio `VERSION` to write for, 1.28 to 1.31")
+	flags.StringVar(&f.istio.namespace, "namespace", "istio-system", "istio: the `NAMESPACE` of the gateway")
+	flags.StringVar(&f.istio.selector, "gateway-selector", "istio=ingressgateway", "istio: `LABELS` of the gateway's pods, name=value with commas between")
+	flags.StringVar(&f.istio.gateway, "gateway", "", "istio: the Gateway resource, `NAMESPACE/NAME` (default: every one of the pods)")
+	flags.UintVar(&f.istio.port, "gateway-port", 443, "istio: the `PORT` of the Gateway's server; 0 for all of them")
+	flags.StringVar(&f.istio.name, "name", "isthmus", "istio: the `NAME` of the resources")
+}
+
+// formatOf says which format a flag belongs to; those of several are absent.
+func formatOf(flag string) []string {
+	switch flag {
+	case "listen", "admin", "access-log":
+		return []string{"bootstrap"}
+	case "domain":
+		return []string{"filters", "istio"}
+	case "istio-version", "namespace", "gateway-selector", "gateway", "gateway-port", "name":
+		return []string{"istio"}
+	case "envoy-version":
+		return []string{"bootstrap", "filters"}
+	}
+	return nil
+}
+
+// envoyCommand writes the Envoy configuration that fits a model config. It needs
+// no keys: the service has them, and Envoy never does.
+func envoyCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	f := envoyFlags{configFlags: configFlags{keysElsewhere: true}}
+	flags := flag.NewFlagSet("envoy", flag.ContinueOnError)
+	f.add(flags)
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"bootstrap", "filters", "istio"}, f.format) {
+		return fmt.Errorf("--format %s: want bootstrap, filters or istio", f.format)
+	}
+	var stray error
+	flags.Visit(func(set *flag.Flag) {
+		if of := formatOf(set.Name); of != nil && !slices.Contains(of, f.format) {
+			stray = fmt.Errorf("--%s is for --format %s, not %s", set.Name, strings.Join(of, " or "), f.format)
+		}
+	})
+	if stray != nil {
+		return stray
+	}
+	g, err := f.load()
+	if err != nil {
+		return err
+	}
+	for _, n := range g.notes {
+		if n.Severity == config.Warning {
+			fmt.Fprintf(stderr, "%s: %s\n", n.Severity, n)
+		}
+	}
+	text, err := f.write(g)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "# Written by: isthmus envoy %s\n%s", shellWords(args), text)
+	return err
+}
+
+// write makes the configuration.
+func (f *envoyFlags) write(g *gateway) ([]byte, error) {
+	version, err := envoy.ParseVersion(f.version)
+	if err != nil {
+		return nil, fmt.Errorf("--envoy-version: %w", err)
+	}
+	in := g.input(version)
+	in.Domains = list(f.domains)
+	if f.caBundle != "" {
+		in.CABundle = f.caBundle
+	}
+	if in.CABundle == "" {
+		in.CABundle = "/etc/ssl/certs/ca-certificates.crt" // the configuration is for another machine, perhaps
+	}
+	if in.Processor, err = envoy.ParseTarget(f.processorAddress()); err != nil {
+		return nil, fmt.Errorf("--processor: %w", err)
+	}
+	switch f.format {
+	case "filters":
+		a, err := envoy.Attach(in)
+		if err != nil {
+			return nil, err
+		}
+		return a.YAML()
+	case "istio":
+		return f.istio.write(in)
+	}
+	return f.bootstrap(in)
+}
+
+func (f *envoyFlags) bootstrap(in envoy.Input) ([]byte, error) {
+	var err error
+	in.AccessLog = f.accessLog
+	if in.Listen, err = envoy.ParseAddress(f.listen); err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	if f.admin != "" {
+		if in.Admin, err = envoy.ParseAddress(f.admin); err != nil {
+			return nil, fmt.Errorf("--admin: %w", err)
+		}
+	}
+	boot, err := envoy.Bootstrap(in)
+	if err != nil {
+		return nil, err
+	}
+	return envoy.YAML(boot)
+}
+
+func (f *istioFlags) write(in envoy.Input) ([]byte, error) {
+	version, err := envoy.ParseIstioVersion(f.version)
+	if err != nil {
+		return nil, fmt.Errorf("--istio-version: %w", err)
+	}
+	o := envoy.IstioOptions{
+		Version: version, Name: f.name, Namespace: f.namespace, Gateway: f.gateway, Port: uint32(f.port), Selector: map[string]string{},
+	}
+	if f.port > 65535 {
+		return nil, fmt.Errorf("--gateway-port %d: want 0 to 65535", f.port)
+	}
+	for _, label := range list(f.selector) {
+		name, value, ok := strings.Cut(label, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--gateway-selector %q: want name=value", label)
+		}
+		o.Selector[name] = value
+	}
+	return envoy.Istio(in, o)
+}
+
+func (f *envoyFlags) processorAddress() string {
+	switch {
+	case f.processor != "":
+		return f.processor
+	case f.format == "istio":
+		return "isthmus." + f.istio.namespace + ".svc.cluster.local:9100"
+	}
+	return "127.0.0.1:9100"
+}
+
+// list splits at commas; nothing is an empty list.
+func list(s string) []string {
+	var out []string
+	for _, item := range strings.Split(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// shellWords writes arguments as a shell takes them.
+func shellWords(args []string) string {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = a
+		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`*?[](){}|&;<>~#!") {
+			words[i] = "'" + strings.ReplaceAll(strings.ReplaceAll(a, "\n", " "), "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}

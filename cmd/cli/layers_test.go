@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layers says which of our packages a folder may import, beside those below it
+// in its own folder. docs/architecture.md draws the same arrows.
+func layers() map[string][]string {
+	return map[string][]string{
+		"translate":           {},
+		"routing/config":      {"translate"},
+		"routing/store":       {"translate"},
+		"routing/limit":       {"translate", "routing/store"},
+		"routing":             {"translate", "routing/config", "routing/store", "routing/limit"},
+		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command
+		"envoy":               {},
+		"extproc/cache":       {"translate", "routing/store"},
+		"extproc/callback":    {"translate", "extproc/callback"},
+		"extproc/metrics":     {},
+		"extproc":             {"translate", "routing", "extproc"},
+		"cmd":                 {"translate", "routing", "envoy", "extproc", "cmd"},
+		"examples":            {"cmd", "extproc"},
+		"translate/chat":      {"translate/jsonedit", "translate/upstream", "translate/secret", "translate/sse"},
+		"translate/jsonedit":  {},
+		"translate/sse":       {},
+		"translate/ndjson":    {},
+		"translate/secret":    {},
+		"translate/upstream":  {"translate/secret"},
+		"translate/openai":    pivot("translate/tokens"),
+		"translate/azure":     pivot("translate/openai"),
+		"translate/anthropic": pivot(),
+		"translate/gemini":    pivot(),
+		"translate/ollama":    pivot(),
+		"translate/tokens":    pivot(),
+
+		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config"},
+		"envoy/envoytest":         {"envoy"},
+		"translate/translatetest": {"translate"},
+		"routing/store/storetest": {"translate", "routing/store"},
+	}
+}
+
+// pivot is what a provider's folder may import: never another provider, except
+// azure, which speaks OpenAI's format.
+func pivot(more ...string) []string {
+	return append(more, "translate/chat", "translate/jsonedit", "translate/sse", "translate/ndjson", "translate/secret", "translate/upstream")
+}
+
+func TestArrowsBetweenPackagesPointOneWay(t *testing.T) {
+	const module = "github.com/isthmus-proxy/isthmus/"
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		path, imports, _ := strings.Cut(line, ":")
+		from := strings.TrimPrefix(path, module)
+		rule, allowed := ruleFor(from)
+		if rule == "" {
+			t.Errorf("%s: layers says nothing of this package", from)
+			continue
+		}
+		for _, i := range strings.Fields(imports) {
+			to, ours := strings.CutPrefix(i, module)
+			if !ours || under(to, from) || from == to {
+				continue
+			}
+			checked++
+			if !slices.ContainsFunc(allowed, func(folder string) bool { return under(to, folder) }) {
+				t.Errorf("%s imports %s: %s may import %v", from, to, rule, allowed)
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d arrows were checked", checked)
+	}
+}
+
+// ruleFor finds the rule of the longest folder that holds the package.
+func ruleFor(path string) (string, []string) {
+	best := ""
+	for folder := range layers() {
+		if under(path, folder) && len(folder) > len(best) {
+			best = folder
+		}
+	}
+	return best, layers()[best]
+}
+
+func under(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/isthmus-proxy/isthmus/extproc/callback"
+)
+
+// Main runs the command line that the process was started with, until it ends or
+// a signal comes, and returns the exit code: 0, 1 for a failure, 2 for a wrong
+// command line. A program of one's own hands over its hooks:
+//
+//	func main() { os.Exit(cli.Main(&callback.Hooks{SuccessEvent: …})) }
+func Main(hooks ...*callback.Hooks) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return program{hooks}.dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+const usage = `isthmus: an LLM gateway that lives inside Envoy
+
+  isthmus run    --config FILE [--port 4000] [--envoy PATH]   Envoy and the service together
+  isthmus serve  --config FILE [--listen ADDR] [--admin ADDR] the service alone, for an Envoy you run
+  isthmus envoy  --config FILE [--envoy-version 1.40] [--format bootstrap|filters|istio]
+                                                              Envoy configuration to standard output
+  isthmus check  --config FILE                                validate the model config
+
+  isthmus COMMAND --help lists the flags of a command.
+`
+
+// errUsage is a wrong command line; what is wrong has been said.
+var errUsage = errors.New("usage")
+
+// program is the command line with what was built into it.
+type program struct{ hooks []*callback.Hooks }
+
+// dispatch runs one command and returns the exit code.
+func (p program) dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
+		"run": p.run, "serve": p.serve, "envoy": envoyCommand, "check": checkCommand,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		if args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+			fmt.Fprint(stdout, usage)
+			return 0
+		}
+		fmt.Fprintf(stderr, "isthmus: there is no command %q\n\n%s", args[0], usage)
+		return 2
+	}
+	switch err := command(ctx, args[1:], stdout, stderr); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	default:
+		fmt.Fprintf(stderr, "isthmus %s: %v\n", args[0], err)
+		return 1
+	}
+}
+
+// parse reads flags; on a wrong one it has said what is wrong.
+func parse(flags *flag.FlagSet, args []string, stderr io.Writer) error {
+	flags.SetOutput(stderr)
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "isthmus %s: %q is not expected: everything is said with flags\n", flags.Name(), flags.Arg(0))
+		return errUsage
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/envoy/process"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	configFlags
+	host, admin, envoyPath, accessLog string
+	port, concurrency                 int
+}
+
+// readyTime is how long Envoy may take to start.
+const readyTime = 30 * time.Second
+
+// run runs Envoy and the service together.
+func (p program) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var f runFlags
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	f.add(flags)
+	flags.IntVar(&f.port, "port", 4000, "`PORT` the clients come in at")
+	flags.StringVar(&f.host, "host", "127.0.0.1", "`IP` to listen on; 0.0.0.0 for all")
+	flags.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDRESS` of the admin port (default: a free one)")
+	flags.StringVar(&f.envoyPath, "envoy", "", "the Envoy `BINARY` (default: $ENVOY_PATH, then PATH, then fetched once)")
+	flags.StringVar(&f.accessLog, "access-log", "", "`FILE` for Envoy's JSON access log")
+	flags.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker `THREADS` (default: one per core)")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	g, err := f.load()
+	if err != nil {
+		return err
+	}
+	g.hooks = p.hooks
+	log := newLogger(stderr, g.config)
+	g.tell(log)
+	if err := f.checkPort(); err != nil {
+		return err
+	}
+	if g.config.MasterKey.IsZero() && !net.ParseIP(f.host).IsLoopback() {
+		log.Warn("no master_key is set: everybody who reaches " + f.host + " can use the providers' keys")
+	}
+	finder := process.Finder{Path: f.envoyPath, Notify: func(s string) { log.Info(s) }}
+	binary, err := finder.Find(ctx)
+	if err != nil {
+		return err
+	}
+	r := &runner{flags: f, gateway: g, binary: binary, log: log}
+	return r.run(ctx, stdout)
+}
+
+// checkPort fails early, and with the reason, when the port is taken.
+func (f runFlags) checkPort() error {
+	if f.port < 1 || f.port > 65535 {
+		return fmt.Errorf("--port %d: want 1 to 65535", f.port)
+	}
+	if net.ParseIP(f.host) == nil {
+		return fmt.Errorf("--host %s: want an IP address", f.host)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.port)))
+	if err != nil {
+		return fmt.Errorf("port %d cannot be had: %w; say another with --port", f.port, err)
+	}
+	return l.Close()
+}
+
+// runner is one `isthmus run`.
+type runner struct {
+	flags   runFlags
+	gateway *gateway
+	binary  process.Binary
+	log     *slog.Logger
+	dir     string // sockets
+	config  []byte // Envoy's
+}
+
+func (r *runner) run(ctx context.Context, stdout io.Writer) error {
+	dir, err := os.MkdirTemp("", "isthmus-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	r.dir = dir
+	processor := envoy.Address{Path: filepath.Join(dir, "extproc.sock")}
+	s, err := startService(r.gateway, places{Envoy: processor, Admin: r.flags.admin}, r.log)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if err := r.configure(processor); err != nil {
+		return err
+	}
+	p, err := r.start(ctx)
+	if err != nil {
+		return err
+	}
+	r.greet(stdout, s)
+	return r.watch(ctx, s, p)
+}
+
+// configure writes Envoy's configuration.
+func (r *runner) configure(processor envoy.Address) error {
+	version, err := envoy.ParseVersion(r.binary.Version)
+	if err != nil {
+		return err
+	}
+	in := r.gateway.input(version)
+	in.Listen = envoy.Address{Host: r.flags.host, Port: uint32(r.flags.port)}
+	in.Admin = envoy.Address{Path: r.adminSocket()}
+	in.Processor = processor
+	in.AccessLog = r.flags.accessLog
+	boot, err := envoy.Bootstrap(in)
+	if err != nil {
+		return err
+	}
+	r.config, err = envoy.YAML(boot)
+	return err
+}
+
+func (r *runner) adminSocket() string { return filepath.Join(r.dir, "envoy.sock") }
+
+// start starts Envoy and waits until it takes requests.
+func (r *runner) start(ctx context.Context) (*process.Process, error) {
+	p, err := process.Start(r.binary, r.config, process.Options{Log: r.log, AdminSocket: r.adminSocket(), Concurrency: r.flags.concurrency})
+	if err != nil {
+		return nil, err
+	}
+	limit, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("not within %s", readyTime))
+	defer cancel()
+	if err := p.Ready(limit); err != nil {
+		stopped, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		p.Stop(stopped)
+		return nil, err
+	}
+	r.log.Debug("Envoy is ready", "pid", p.Pid(), "version", r.binary.Version)
+	return p, nil
+}
+
+// greet prints the one line that says where everything is, and a request to try.
+func (r *runner) greet(w io.Writer, s *service) {
+	models := r.gateway.router.Models()
+	url := "http://" + net.JoinHostPort(r.flags.host, strconv.Itoa(r.flags.port))
+	key := ""
+	if !r.gateway.config.MasterKey.IsZero() {
+		key = ` -H "Authorization: Bearer $KEY"`
+	}
+	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s, admin http://%s), models: %s\n", url, r.binary.Version, s.adminAt, strings.Join(models, ", "))
+	fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
+		url, key, models[0])
+}
+
+// minimumLife is how long an Envoy must have run to be started again: one that
+// dies sooner would only die again.
+const minimumLife = 5 * time.Second
+
+// watch keeps Envoy running until ctx ends, then drains. An Envoy that dies is
+// started again, unless it dies at once.
+func (r *runner) watch(ctx context.Context, s *service, p *process.Process) error {
+	for {
+		started := time.Now()
+		select {
+		case <-ctx.Done():
+			return r.drain(ctx, s, p)
+		case err := <-s.failed:
+			return err
+		case <-p.Done():
+		}
+		if time.Since(started) < minimumLife {
+			return p.Err()
+		}
+		r.log.Error("starting Envoy again", "after", p.Err())
+		next, err := r.start(ctx)
+		if err != nil {
+			return errors.Join(p.Err(), err)
+		}
+		p = next
+	}
+}
+
+// drain refuses new requests, waits for the open ones and ends Envoy.
+func (r *runner) drain(ctx context.Context, s *service, p *process.Process) error {
+	r.log.Info("draining", "open", s.gateways.Open())
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	s.gateways.Drain()
+	if err := p.Refuse(limit); err != nil {
+		r.log.Warn("Envoy goes on listening while draining", "error", err)
+	}
+	s.drain(limit)
+	end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancelEnd()
+	p.Stop(end)
+	return nil
+}

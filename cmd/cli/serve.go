@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+)
+
+// drainTime is how long open requests may run on after a signal.
+const drainTime = 30 * time.Second
+
+// serve runs the service alone.
+func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var f configFlags
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	f.add(flags)
+	listen := flags.String("listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
+	admin := flags.String("admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
+	advertise := flags.String("advertise", "", "`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	address, err := envoy.ParseAddress(*listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	g, err := f.load()
+	if err != nil {
+		return err
+	}
+	g.hooks = p.hooks
+	log := newLogger(stderr, g.config)
+	g.tell(log)
+	at := places{Envoy: address, Admin: *admin, Replica: *advertise}
+	if at.Replica == "" {
+		at.Replica = reachable(address)
+	}
+	s, err := startService(g, at, log)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models; admin at http://%s\n", address, len(g.router.Models()), s.adminAt)
+	select {
+	case <-ctx.Done():
+	case err := <-s.failed:
+		return err
+	}
+	log.Info("draining", slog.Int64("open", s.gateways.Open()))
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	s.drain(limit)
+	return nil
+}
+
+// reachable is the address at which other machines reach a listener: its own, or
+// this machine's first one when it listens on all. "": only this machine does.
+func reachable(a envoy.Address) string {
+	ip := net.ParseIP(a.Host)
+	if a.Path != "" || ip == nil || ip.IsLoopback() {
+		return ""
+	}
+	if ip.IsUnspecified() {
+		ip = nil
+		addresses, _ := net.InterfaceAddrs()
+		for _, each := range addresses {
+			if n, ok := each.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+				ip = n.IP
+				break
+			}
+		}
+		if ip == nil {
+			return ""
+		}
+	}
+	return net.JoinHostPort(ip.String(), strconv.Itoa(int(a.Port)))
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/extproc"
+	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+)
+
+// service is the running ext_proc server and its admin port.
+type service struct {
+	gateways *extproc.Gateways
+	grpc     *grpc.Server
+	admin    *http.Server
+	adminAt  net.Addr
+	failed   chan error // a listener that broke
+	with     *resources
+	closers  []func()
+	ballast  []byte // see newBallast
+}
+
+// flushTime is how long writing what is left may take at the end.
+const flushTime = 5 * time.Second
+
+// streamWorkers is how many goroutines serve streams again and again.
+const streamWorkers = 64
+
+// messageRoom is what a gRPC message may be larger than a request body: headers
+// and framing.
+const messageRoom = 4 << 20
+
+// places are the addresses of a service.
+type places struct {
+	Envoy   envoy.Address // where Envoy's filters come in
+	Admin   string        // HTTP; "" for none
+	Replica string        // where other replicas reach this one; "" when there are none
+}
+
+// startService serves a gateway at these places, which are bound when it
+// returns.
+func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gateways := extproc.NewGateways(metrics.New(registry), log)
+	l, err := bind(at.Envoy)
+	if err != nil {
+		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
+	}
+	with, err := newResources(g.config, g.hooks, log)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	g.router = with.router
+	gateways.Use(g.router, extproc.Settings{
+		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
+		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
+		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader,
+	})
+	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), with: with}
+	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(extproc.Codec()),
+		grpc.MaxRecvMsgSize(int(2*g.config.MaxRequestBody)+messageRoom), // Envoys before 1.38 need twice the limit
+		grpc.MaxSendMsgSize(int(g.config.MaxRequestBody)+messageRoom),
+		grpc.InitialWindowSize(16<<20), grpc.InitialConnWindowSize(64<<20),
+		grpc.MaxConcurrentStreams(1<<31-1),
+		// Goroutines that are kept: a new one would grow its stack anew for each
+		// request. More streams than these get goroutines of their own.
+		grpc.NumStreamWorkers(streamWorkers),
+	)
+	processor := extproc.NewServer(gateways, at.Replica, log)
+	processor.Register(s.grpc)
+	s.closers = append(s.closers, processor.Close)
+	healthpb.RegisterHealthServer(s.grpc, health.NewServer())
+	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(l) })
+	if at.Admin == "" {
+		return s, nil
+	}
+	al, err := net.Listen("tcp", at.Admin)
+	if err != nil {
+		s.grpc.Stop()
+		return nil, fmt.Errorf("listen for the admin port at %s: %w", at.Admin, err)
+	}
+	s.adminAt = al.Addr()
+	s.admin = &http.Server{
+		Handler:           extproc.Admin(gateways, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	go s.serve("the admin port", func() error { return s.admin.Serve(al) })
+	return s, nil
+}
+
+func (s *service) serve(name string, serve func() error) {
+	if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+		s.failed <- fmt.Errorf("%s ended: %w", name, err)
+	}
+}
+
+// bind listens; a socket file that a killed process left is taken over, one
+// that somebody answers at is not.
+func bind(a envoy.Address) (net.Listener, error) {
+	if a.Path == "" {
+		return net.Listen("tcp", a.String())
+	}
+	if c, err := net.DialTimeout("unix", a.Path, time.Second); err == nil {
+		_ = c.Close()
+		return nil, errors.New("another process serves there")
+	}
+	_ = os.Remove(a.Path)
+	return net.Listen("unix", a.Path)
+}
+
+// drainPoll is how often open requests are counted while draining.
+const drainPoll = 20 * time.Millisecond
+
+// drain waits until no request is open, or ctx ends.
+func (s *service) drain(ctx context.Context) {
+	s.gateways.Drain()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for s.gateways.Open() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stop ends the service.
+func (s *service) stop() {
+	s.grpc.Stop()
+	if s.admin != nil {
+		_ = s.admin.Close()
+	}
+	for _, f := range s.closers {
+		f()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	s.with.close(ctx)
+}
