@@ -13,27 +13,34 @@
 //     probes, unknown paths, a wrong key. For the rest an exchange with an id of
 //     our own is made (exchange.go); the id goes back as metadata, so that every
 //     later message and access-log entry of the request can name it.
-//  2. The body follows, whole. It is parsed once, strictly; routing makes a plan
-//     (ordered attempts, each one deployment); the deployment of attempt 1
-//     translates. The answer carries that body, the plan as metadata for Envoy's
-//     cluster specifier, and clear_route_cache. From here on Envoy walks the
-//     plan by itself.
+//  2. The body follows, whole. It is parsed once, strictly. The cache is asked
+//     (caching.go), and may answer. Routing makes a plan (ordered attempts, each
+//     one deployment); room is taken in the limits of the first that has some
+//     (admission.go), after a wait in the queue if need be (hold.go); its
+//     deployment translates. The answer carries that body, the plan as metadata
+//     for Envoy's cluster specifier, and clear_route_cache. From here on Envoy
+//     walks the plan by itself.
 //  3. Only if an attempt is not the first, the retry filter asks for the request
 //     again (attempt.go): it is translated afresh from the client's text for the
 //     deployment of that attempt. Attempts that ended without an answer
 //     (refused, reset, timed out) are noticed here.
 //  4. Only if an attempt's status is not 2xx, the failure filter shows the
 //     answer (attempt.go): the deployment's health is told, and routing decides
-//     whether another attempt follows, on whom and when. The new plan goes back
-//     as metadata together with the header that makes Envoy retry.
+//     whether another attempt follows, on whom and when; room is taken in that
+//     one's limits. The new plan goes back as metadata together with the header
+//     that makes Envoy retry.
 //  5. The final answer's headers come on stream 1 (response.go). An error
 //     becomes OpenAI's error shape. For a good answer the provider's decoder is
 //     made, and Envoy is told how to send the body: streamed where it can be
 //     relayed, whole where it must be rewritten, not at all where nobody reads it.
-//  6. Body chunks pass through the decoder; most go back untouched. The last one
+//  6. Body chunks pass through the decoder; most go back untouched. The cache and
+//     the callbacks keep a copy where they want one (report.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
-//     back everything the request held and writes its record.
+//     back everything the request held. What it came to is settled then, or a
+//     moment later when only Envoy's access log knows it (settle.go,
+//     accesslog.go): the limits are corrected, the callbacks and the log get
+//     their record.
 //
 // # Failure
 //
