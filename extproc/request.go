@@ -23,6 +23,7 @@ type requestStream struct {
 	out      *outlet
 	carrier  carrier
 	log      string          // what the Envoy's access log reports: see logKey
+	marked   bool            // the Envoy was told to read the usage of a stream
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
 	response *responseReader // nil until the response headers came
@@ -208,7 +209,7 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
 	}
-	if s.carries(hop) {
+	if s.marked = s.carries(hop); s.marked {
 		edit.put("x-isthmus-usage", "envoy")
 	}
 	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream

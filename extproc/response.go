@@ -80,7 +80,7 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 	case x.request.Endpoint == chat.Speech:
 		s.response = &responseReader{} // sound: nobody reads it
 		x.complete(chat.Result{})
-	case s.carries(&hop) && isEventStream(header):
+	case s.marked && s.carries(&hop) && isEventStream(header):
 		s.response = &responseReader{hop: hop}
 		x.caching.ticket.Unstorable()
 		x.unread()

@@ -45,7 +45,7 @@ func serve(t *testing.T, config string) *attached {
 	a := &attached{stack: s, dir: dir, config: path, port: freePort(t), grpc: "127.0.0.1:" + freePort(t)}
 	s.url = "http://127.0.0.1:" + a.port
 	go func() {
-		s.exit <- dispatch(ctx, []string{"serve", "--config", path, "--listen", a.grpc, "--admin", "127.0.0.1:0"}, s.stdout, s.stderr)
+		s.exit <- dispatch(ctx, []string{"serve", "--config", path, "--listen", a.grpc, "--advertise", a.grpc, "--admin", "127.0.0.1:0"}, s.stdout, s.stderr)
 	}()
 	t.Cleanup(func() {
 		s.stop()
