@@ -37,7 +37,7 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 		admission, err := l.Admit(s.ctx, ask)
 		var refused *limit.Refused
 		if errors.As(err, &refused) && refused.NeedsSlot && l.Queues() {
-			admission, err = s.queue(ask)
+			admission, err = s.queue(ask, plan.Deadline)
 		}
 		if err == nil {
 			plan.Hops = plan.Hops[hopOf(plan, 0, ask.Candidates[admission.Chosen()]):]
@@ -57,13 +57,17 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	}
 }
 
-// queue waits for a slot: as long as the client does, and Envoy can be held.
-func (s *requestStream) queue(ask *limit.Ask) (*limit.Admission, error) {
+// queue waits for a slot: as long as the client does, Envoy can be held, and the
+// request has time.
+func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admission, error) {
 	x := s.exchange
 	ctx, stop := s.hold()
 	defer stop()
 	began := time.Now()
 	deadline, _ := ctx.Deadline()
+	if !latest.IsZero() && latest.Before(deadline) {
+		deadline = latest
+	}
 	admission, err := x.gateway.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
 	x.queued = time.Since(began)
 	return admission, err
