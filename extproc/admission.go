@@ -107,6 +107,15 @@ func (x *exchange) secure(n int, ids []string, failed limit.Outcome) bool {
 	return true
 }
 
+// secureInstead moves the room of attempt 1 to the deployments that are left, when
+// the first turned out not to do what the request asks.
+func (x *exchange) secureInstead() bool {
+	x.mu.Lock()
+	x.secured = 0
+	x.mu.Unlock()
+	return x.secure(1, x.following(0), limit.Outcome{})
+}
+
 // storeTime bounds a question to the store of limits, whose own bound is lower.
 const storeTime = time.Second
 

@@ -188,6 +188,9 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 			break
 		}
 		plan.Hops = plan.Hops[1:]
+		if len(plan.Hops) > 0 && !x.secureInstead() {
+			return s.refuse(noRoom())
+		}
 	}
 	return s.refuse(refused)
 }
