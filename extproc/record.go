@@ -93,11 +93,17 @@ func (x *exchange) failed(n, status int, reason string, now time.Time) {
 	if o.Status = status; status > 0 {
 		o.Reason = reason
 	}
+	if strings.HasPrefix(reason, noHost) {
+		o.Nowhere, o.Reason = true, "its host name does not resolve"
+	}
 	if reason == totalTimeout && n > 1 && !o.TimedOut {
 		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before
 	}
 	x.endLocked(n, o, now)
 }
+
+// noHost is what Envoy says of a cluster without a host. It does not retry then.
+const noHost = "no_healthy_upstream"
 
 // totalTimeout is what Envoy calls the end of a request's whole time.
 const totalTimeout = "response_timeout"

@@ -14,6 +14,7 @@ type Outcome struct {
 	// that neither failed nor has a status says nothing about its deployment:
 	// the client left before the answer.
 	Status     int
+	Nowhere    bool          // there was no host to send it to: its name does not resolve
 	TimedOut   bool          // no answer came within the attempt's time
 	RetryAfter time.Duration // what the provider asked for; 0 when nothing
 	Reason     string        // of a failure: short, for logs and the health report

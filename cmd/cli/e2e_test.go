@@ -267,3 +267,15 @@ func TestACutStreamNeverLooksWhole(t *testing.T) {
 	}
 	s.idle()
 }
+
+func TestADeploymentWhoseHostDoesNotResolveIsLeftAloneAtOnce(t *testing.T) {
+	good := newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("m", "http://no-such-host.invalid/v1", ", order: 1")+entry("m", good.base(), ", order: 2")+"router_settings: {cooldown_time: 60}\n")
+	s.post("/v1/chat/completions", ask) // Envoy has no host and does not retry
+	if !strings.Contains(s.adminGet("/health"), `"cooldown_cause":"its host name does not resolve"`) {
+		t.Errorf("after one request: %s", s.adminGet("/health"))
+	}
+	if got := s.post("/v1/chat/completions", ask); got.status != 200 || got.header.Get("X-Isthmus-Attempts") != "1" {
+		t.Errorf("the next request: %d %s", got.status, got.body)
+	}
+}
