@@ -22,7 +22,7 @@ func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 type codec struct{ encoding.CodecV2 }
 
 // largeBody is from which size on a copy is worth avoiding, in bytes.
-const largeBody = 64 << 10
+const largeBody = 16 << 10
 
 // Field numbers of envoy/service/ext_proc/v3/external_processor.proto.
 const (
