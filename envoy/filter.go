@@ -98,7 +98,7 @@ func (b *builder) requestFilter() *extprocv3.ExternalProcessor {
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, RequestBodyMode: extprocv3.ProcessingMode_BUFFERED,
 		ResponseHeaderMode: extprocv3.ProcessingMode_SEND, ResponseBodyMode: extprocv3.ProcessingMode_NONE,
 	})
-	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code_details", "xds.cluster_name"}
+	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code_details"}
 	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(namespaceExchange, namespacePlan, namespaceAttempt)}
 	return p
 }
@@ -108,7 +108,7 @@ func (b *builder) retryFilter() *extprocv3.ExternalProcessor {
 	p := b.externalProcessor("retry", &extprocv3.ProcessingMode{
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, ResponseHeaderMode: extprocv3.ProcessingMode_SKIP,
 	})
-	p.RequestAttributes = []string{"upstream.request_attempt_count", "xds.cluster_name"}
+	p.RequestAttributes = []string{"upstream.request_attempt_count"}
 	if !b.in.Version.choosesPerAttempt() {
 		// The route's cluster is a list; which of it serves, only the host says.
 		p.RequestAttributes = append(p.RequestAttributes, attributeDeployment)
@@ -126,7 +126,7 @@ func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
 		ResponseBodyMode: extprocv3.ProcessingMode_BUFFERED,
 	}
 	p := b.externalProcessor("failure", mode)
-	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code", "xds.cluster_name"}
+	p.ResponseAttributes = []string{"upstream.request_attempt_count"}
 	p.MetadataOptions = &extprocv3.MetadataOptions{
 		ForwardingNamespaces: untyped(namespaceExchange), ReceivingNamespaces: untyped(namespacePlan),
 	}
