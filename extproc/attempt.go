@@ -13,9 +13,13 @@ import (
 )
 
 // retryStream serves the retry filter: one attempt that is not the first.
-type retryStream struct{ server *Server }
+type retryStream struct {
+	server   *Server
+	exchange *exchange
+}
 
-func (s *retryStream) close() {}
+func (s *retryStream) close()        {}
+func (s *retryStream) of() *exchange { return s.exchange }
 
 // attributeDeployment is the id of the deployment whose host Envoy has chosen;
 // only Envoys that walk a fixed order are asked for it.
@@ -29,7 +33,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 		return nil
 	}
 	x := s.server.exchanges.find(exchangeID(m))
-	if x == nil {
+	if s.exchange = x; x == nil {
 		e := localFailure(0, "")
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unknown_exchange")
 	}
@@ -87,7 +91,8 @@ type failureStream struct {
 	number   int
 }
 
-func (s *failureStream) close() {}
+func (s *failureStream) close()        {}
+func (s *failureStream) of() *exchange { return s.exchange }
 
 func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
 	switch {
@@ -180,6 +185,7 @@ func (x *exchange) failedWith(n int, e *upstream.Error, o routing.Outcome, now t
 		return routing.Next{}, nil
 	}
 	next := x.gateway.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
+	x.stepNextLocked(n, next)
 	if !next.Retry || x.plan.Fixed {
 		return next, nil
 	}

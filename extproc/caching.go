@@ -37,6 +37,7 @@ func (s *requestStream) askCache(call *routing.Call) *extprocv3.ProcessingRespon
 	if x.caching.status = cache.Bypass; !c.Uses(x.request, controls) {
 		return nil
 	}
+	began := time.Now()
 	ctx, stop := s.hold()
 	defer stop()
 	var reply cache.Reply
@@ -49,6 +50,7 @@ func (s *requestStream) askCache(call *routing.Call) *extprocv3.ProcessingRespon
 		reply = c.Ask(ctx, x.caching.key, controls)
 	}
 	x.caching.status, x.caching.ticket = reply.Status, reply.Ticket
+	x.stepCache(time.Since(began))
 	if reply.Entry == nil {
 		return nil
 	}

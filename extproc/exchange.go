@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
@@ -30,6 +31,7 @@ type exchange struct {
 	header   upstream.Header // the client's; never printed
 	caching  caching
 	reporter reporter
+	own      atomic.Int64 // nanoseconds of our own work for it, waits excluded
 
 	mu        sync.Mutex
 	plan      *routing.Plan
@@ -42,12 +44,14 @@ type exchange struct {
 	secured   int              // the attempt that has room in the limits
 	queued    time.Duration    // waited for a slot
 	took      time.Duration    // to the end; set by finish
+	steps     []step           // not written yet
 }
 
 // attempt is what is known of one attempt.
 type attempt struct {
 	began   time.Time
 	running bool
+	failed  bool
 	status  int    // of the answer; 0: none came
 	reason  string // why it failed; "" when it did not
 	took    time.Duration
@@ -61,15 +65,16 @@ const (
 
 // outcome is how the exchange ended, as far as stream 1 has seen it.
 type outcome struct {
-	status    int           // sent to the client; 0: no answer was seen
-	firstByte time.Duration // to the response headers
-	served    *routing.Hop  // who answered
-	entry     *cache.Entry  // or what the cache answered with
-	result    chat.Result
-	complete  bool // the answer was read to its end, or its body was not ours to read
-	unread    bool // Envoy carries the answer's body past us
-	ended     ending
-	failure   *upstream.Error
+	status     int           // sent to the client; 0: no answer was seen
+	firstByte  time.Duration // to the response headers
+	firstToken time.Duration // to the first piece of a stream; 0: none came, or nobody looked
+	served     *routing.Hop  // who answered
+	entry      *cache.Entry  // or what the cache answered with
+	result     chat.Result
+	complete   bool // the answer was read to its end, or its body was not ours to read
+	unread     bool // Envoy carries the answer's body past us
+	ended      ending
+	failure    *upstream.Error
 }
 
 // attempt is the outcome of the attempt that was running when the exchange
@@ -107,6 +112,7 @@ func (x *exchange) begin(n int, now time.Time) {
 	}
 	a.began, a.running = now, true
 	x.gateway.router.Begin(&x.plan.Hops[n-1])
+	x.stepBeginLocked(n)
 }
 
 // endLocked notes how attempt n ended; only the first call for an attempt counts.
@@ -116,10 +122,11 @@ func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 		return false
 	}
 	a := &x.attempts[n-1]
-	a.running, a.status, a.reason, a.took = false, o.Status, o.Reason, now.Sub(a.began)
+	a.running, a.failed, a.status, a.reason, a.took = false, o.Failed, o.Status, o.Reason, now.Sub(a.began)
 	o.Total = a.took
 	x.gateway.router.Done(&x.plan.Hops[n-1], o)
 	x.called(n, &x.plan.Hops[n-1], a)
+	x.stepEndLocked(n)
 	return true
 }
 
@@ -220,6 +227,7 @@ func (x *exchange) finish(now time.Time) {
 	if a != nil {
 		a.Release()
 	}
+	x.tell()
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.gateway.owner.giveBack()
 	}

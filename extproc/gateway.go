@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"crypto/sha256"
 	"log/slog"
 	"runtime"
@@ -73,12 +74,15 @@ type Gateways struct {
 	open    atomic.Int64 // exchanges that have not ended
 	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
+	steps   bool // each step of a request is logged
 	log     *slog.Logger
 }
 
 // NewGateways returns an empty holder; Use must be called before requests come.
 func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
-	return &Gateways{metrics: m, log: log}
+	gs := &Gateways{metrics: m, log: log, steps: log.Enabled(context.Background(), slog.LevelDebug)}
+	gs.watch()
+	return gs
 }
 
 // Use puts a configuration in force for the requests that come from now on.

@@ -14,7 +14,7 @@ const holdAfter = 3 * time.Second
 // extension per message, so it is asked for the whole time, once, and only when
 // the wait turns out long. stop must be called before the answer is sent.
 func (s *requestStream) hold() (ctx context.Context, stop func()) {
-	limit := s.exchange.gateway.maxHold
+	limit, began := s.exchange.gateway.maxHold, time.Now()
 	ctx, cancel := context.WithDeadline(s.ctx, s.exchange.started.Add(limit))
 	timer := time.AfterFunc(holdAfter, func() {
 		s.extend.Do(func() {
@@ -22,6 +22,7 @@ func (s *requestStream) hold() (ctx context.Context, stop func()) {
 		})
 	})
 	return ctx, func() {
+		s.exchange.own.Add(-int64(time.Since(began))) // waiting is no work of ours
 		timer.Stop()
 		cancel()
 	}

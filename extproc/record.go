@@ -1,16 +1,13 @@
 package extproc
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
-	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -20,17 +17,24 @@ import (
 type record struct {
 	id       string
 	endpoint chat.Endpoint
-	model    string // asked for
+	model    string // asked for, in the client's words
+	asked    string // the same as the configuration spells it; "" when nobody serves it
+	caller   string
+	stream   bool
+	cache    cache.Status
 	outcome  outcome
 	attempts []attemptRecord
+	started  time.Time
 	took     time.Duration
-	quiet    bool // a probe: not worth a line
+	own      time.Duration // of took: our own work
+	queued   time.Duration // of took: waited for a slot
+	quiet    bool          // a probe: not worth a line
 
 	cacheKey string
 	saved    callback.Prices // of the deployment whose stored answer the client got
 }
 
-// attemptRecord is one attempt for logs.
+// attemptRecord is one attempt of it.
 type attemptRecord struct {
 	group      string
 	deployment string
@@ -38,6 +42,9 @@ type attemptRecord struct {
 	status     int
 	took       time.Duration
 	reason     string
+	failed     bool
+	began      time.Time
+	hop        routing.Hop
 }
 
 // answered notes that the answer of attempt n is good and goes to the client.
@@ -153,6 +160,7 @@ func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
 		h := &x.plan.Hops[i]
 		out[i] = attemptRecord{
 			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: a.status, took: a.took, reason: a.reason,
+			failed: a.failed, began: a.began, hop: *h,
 		}
 		if a.running {
 			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)
@@ -178,9 +186,12 @@ func details(attempts []attemptRecord) string {
 }
 
 func (x *exchange) recordLocked() record {
-	rec := record{id: x.id, endpoint: x.route.endpoint, outcome: x.outcome, took: x.took, quiet: x.quiet}
+	rec := record{
+		id: x.id, endpoint: x.route.endpoint, asked: x.askedLocked(), caller: x.caller, cache: x.caching.status, outcome: x.outcome,
+		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, quiet: x.quiet,
+	}
 	if x.request != nil {
-		rec.model = x.request.Model
+		rec.model, rec.stream = x.request.Model, x.request.Stream
 	}
 	if e := x.outcome.entry; e != nil {
 		rec.cacheKey = x.caching.key.String()
@@ -190,52 +201,4 @@ func (x *exchange) recordLocked() record {
 	}
 	rec.attempts = x.attemptsLocked(x.started.Add(x.took))
 	return rec
-}
-
-// done writes the record: one line and the counters.
-func (g *Gateway) done(rec record) {
-	if rec.quiet {
-		return
-	}
-	o := rec.outcome
-	sample := metrics.Request{
-		Endpoint: string(rec.endpoint), Status: o.status, Attempts: len(rec.attempts), Duration: rec.took, FirstByte: o.firstByte,
-		Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion, Aborted: !o.complete,
-	}
-	if o.served != nil {
-		sample.Deployment, sample.Provider, sample.Group = o.served.Deployment.ID, o.served.Deployment.Provider, o.served.Group
-	}
-	g.owner.metrics.Request(sample)
-	g.owner.log.LogAttrs(context.Background(), slog.LevelInfo, "request", rec.attrs()...)
-	for i, a := range rec.attempts {
-		g.owner.log.Debug("attempt", "id", rec.id, "number", i+1, "deployment", a.deployment, "status", a.status, "ms", a.took.Milliseconds(), "reason", a.reason)
-	}
-}
-
-func (rec record) attrs() []slog.Attr {
-	o := rec.outcome
-	attrs := []slog.Attr{
-		slog.String("id", rec.id), slog.String("endpoint", string(rec.endpoint)), slog.String("model", rec.model),
-		slog.Int("status", o.status), slog.Int("attempts", len(rec.attempts)),
-		slog.Int64("ms_first_byte", o.firstByte.Milliseconds()), slog.Int64("ms", rec.took.Milliseconds()),
-	}
-	if o.served != nil {
-		attrs = append(attrs, slog.String("deployment", o.served.Deployment.ID))
-	}
-	if o.result.HasUsage {
-		attrs = append(attrs, slog.Int64("prompt_tokens", o.result.Usage.Prompt), slog.Int64("completion_tokens", o.result.Usage.Completion))
-	}
-	if len(rec.attempts) > 1 {
-		attrs = append(attrs, slog.String("attempt_details", details(rec.attempts)))
-	}
-	if !o.complete {
-		attrs = append(attrs, slog.String("aborted", string(o.ended)))
-	}
-	if o.result.Estimated {
-		attrs = append(attrs, slog.Bool("estimated", true))
-	}
-	if o.failure != nil {
-		attrs = append(attrs, slog.String("error", o.failure.Type), slog.String("code", o.failure.Code))
-	}
-	return attrs
 }

@@ -48,6 +48,8 @@ func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 	return nil
 }
 
+func (s *requestStream) of() *exchange { return s.exchange }
+
 func (s *requestStream) close() {
 	if s.timer != nil {
 		s.timer.Stop()
@@ -162,6 +164,7 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 	x.mu.Lock()
 	x.plan = plan
 	x.mu.Unlock()
+	x.stepPlan(plan)
 	if text := plan.Hops[0].Deployment.MockResponse; text != nil {
 		return s.mock(*text)
 	}

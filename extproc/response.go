@@ -168,6 +168,9 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.Processin
 	if r == nil || r.decoder == nil {
 		return responseChunk(nil, true, nil, nil)
 	}
+	if s.exchange.request.Stream {
+		s.exchange.streaming()
+	}
 	last := b.GetEndOfStream() || r.whole
 	out := r.decoder.Feed(b.GetBody(), last)
 	if !r.whole {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -13,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 )
 
 // Names of the three filters, as each sends it in its gRPC metadata, and the
@@ -41,6 +44,7 @@ type Server struct {
 	ended     waiting
 	replica   string // where other replicas reach this one; "" when there are none
 	peers     peers
+	filters   map[string]*metrics.Filter // what is counted of each filter's streams
 	log       *slog.Logger
 }
 
@@ -48,7 +52,11 @@ type Server struct {
 // replica is the address (host:port) at which other replicas of the service
 // reach this one, or "" when Envoy knows only this one.
 func NewServer(gateways *Gateways, replica string, log *slog.Logger) *Server {
-	return &Server{gateways: gateways, replica: replica, log: log}
+	s := &Server{gateways: gateways, replica: replica, log: log, filters: map[string]*metrics.Filter{}}
+	for _, name := range []string{filterRequest, filterRetry, filterFailure} {
+		s.filters[name] = gateways.metrics.Filter(name)
+	}
+	return s
 }
 
 // Close ends the connections to other replicas.
@@ -66,6 +74,8 @@ type processor interface {
 	handle(*extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse
 	// close is called once, when the stream has ended for whatever reason.
 	close()
+	// of is the exchange that the last message belonged to, or nil.
+	of() *exchange
 }
 
 // Process serves one stream of one filter. A panic ends that stream with an
@@ -76,10 +86,12 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 	if err != nil {
 		return err
 	}
-	s.gateways.metrics.Stream(name)
+	counted := s.filters[name]
+	counted.Opened()
 	defer out.close()
 	defer func() {
 		if cause := recover(); cause != nil {
+			counted.Panicked()
 			s.log.Error("panic while serving a request", "filter", name, "cause", panicText(cause), "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
@@ -95,10 +107,11 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 		}
 		if owner := s.owner(stream.Context(), name, message); owner != "" {
 			if err := s.relay(stream, name, owner, message); !errors.Is(err, errNoRelay) {
+				counted.Relayed()
 				return err
 			}
 		}
-		answer := p.handle(message)
+		answer := timed(p, message, counted)
 		if answer == nil {
 			continue
 		}
@@ -106,6 +119,34 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 			return err
 		}
 	}
+}
+
+// timed answers a message and notes how long that took: for the filter, and for
+// the request as time of our own.
+func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter) *extprocv3.ProcessingResponse {
+	began := time.Now()
+	answer := p.handle(m)
+	took := time.Since(began)
+	counted.Message(phaseOf(m), took)
+	if x := p.of(); x != nil {
+		x.own.Add(int64(took))
+		x.tell()
+	}
+	return answer
+}
+
+func phaseOf(m *extprocv3.ProcessingRequest) metrics.Phase {
+	switch {
+	case m.GetRequestHeaders() != nil:
+		return metrics.RequestHeaders
+	case m.GetRequestBody() != nil:
+		return metrics.RequestBody
+	case m.GetResponseHeaders() != nil:
+		return metrics.ResponseHeaders
+	case m.GetResponseBody() != nil:
+		return metrics.ResponseBody
+	}
+	return metrics.ResponseTrailers
 }
 
 func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {

@@ -62,7 +62,7 @@ func newHouse(t testing.TB, text string) *house {
 	}
 	out := &lines{}
 	log := slog.New(slog.NewTextHandler(out, nil))
-	gateways := NewGateways(metrics.New(prometheus.NewRegistry()), log)
+	gateways := NewGateways(metrics.New(prometheus.NewRegistry(), "test"), log)
 	gateways.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
 	return &house{Server: NewServer(gateways, "", log), t: t, router: router, log: out}
 }

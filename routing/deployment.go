@@ -49,10 +49,11 @@ type Deployment struct {
 	shareRPM, shareTPM float64
 	alone              bool // its group has no other deployment
 
-	inFlight atomic.Int64
-	health   health
-	pace     pace
-	meter    meter
+	inFlight  atomic.Int64
+	cooldowns atomic.Int64 // begun
+	health    health
+	pace      pace
+	meter     meter
 }
 
 // Scheme is "http" or "https".

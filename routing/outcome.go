@@ -115,6 +115,7 @@ func (r *Router) cool(d *Deployment, o Outcome, now time.Time) {
 	used := d.meter.used(now)
 	frequent := float64(used.Failures) >= frequentFailures*float64(used.Requests)
 	if d.health.fail(now, o, p, frequent) {
+		d.cooldowns.Add(1)
 		until, cause := d.health.cooldown()
 		r.announce(change{store.Cooldown{Deployment: d.ID, Until: until, Cause: cause}})
 	}

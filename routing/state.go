@@ -7,6 +7,8 @@ type State struct {
 	Health   string // healthy, cooling, or probing: resting, but for one request that tries it
 	InFlight int64
 	Used     Used // in the last minute
+	// Cooldowns is how many have begun here since the configuration was loaded.
+	Cooldowns int64
 
 	// How fast it has answered lately, weighted means; 0: not measured.
 	FirstByte time.Duration // of streams
@@ -21,7 +23,7 @@ type State struct {
 func (r *Router) State(d *Deployment) State {
 	now := r.now()
 	s := State{
-		InFlight: d.InFlight(), Used: r.used(d),
+		InFlight: d.InFlight(), Used: r.used(d), Cooldowns: d.cooldowns.Load(),
 		FirstByte: seconds(d.pace.firstByte.value()), PerToken: seconds(d.pace.perToken.value()), Total: seconds(d.pace.total.value()),
 	}
 	switch d.health.phase(now) {

@@ -56,7 +56,8 @@ type places struct {
 func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	gateways := extproc.NewGateways(metrics.New(registry), log)
+	counts := metrics.New(registry, buildVersion())
+	gateways := extproc.NewGateways(counts, log)
 	l, err := bind(at.Envoy)
 	if err != nil {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
@@ -67,6 +68,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 		return nil, err
 	}
 	g.router = with.router
+	with.watch(counts, g.config)
 	gateways.Use(g.router, extproc.Settings{
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
 		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,

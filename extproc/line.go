@@ -1,0 +1,89 @@
+package extproc
+
+import (
+	"context"
+	"log/slog"
+)
+
+// done tells of an ended exchange: one line, and the counters.
+func (g *Gateway) done(rec *record) {
+	if rec.quiet {
+		return
+	}
+	g.owner.metrics.Request(rec.sample())
+	if rec.queued > 0 {
+		g.owner.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
+	}
+	if log := g.owner.log; log.Enabled(context.Background(), slog.LevelInfo) {
+		log.LogAttrs(context.Background(), slog.LevelInfo, "request", rec.attrs()...)
+	}
+}
+
+// afterQueue is how the request's wait for a slot ended.
+func (rec *record) afterQueue() string {
+	switch {
+	case len(rec.attempts) > 0:
+		return "admitted"
+	case rec.outcome.status == clientGone().Status:
+		return "left"
+	}
+	return "refused"
+}
+
+// maxName is how much of a client's text a line shows, in bytes.
+const maxName = 128
+
+// attrs are what the request's line says: nothing of its content, and of the
+// client's words only the model's name.
+func (rec *record) attrs() []slog.Attr {
+	o := &rec.outcome
+	attrs := make([]slog.Attr, 0, 20)
+	attrs = append(attrs,
+		slog.String("id", rec.id), slog.String("endpoint", string(rec.endpoint)), slog.String("model", shortened(rec.model)),
+		slog.Int("status", o.status), slog.Int("attempts", len(rec.attempts)),
+		slog.Int64("ms_first_byte", o.firstByte.Milliseconds()), slog.Int64("ms", rec.took.Milliseconds()),
+	)
+	if o.served != nil {
+		attrs = append(attrs, slog.String("deployment", o.served.Deployment.ID), slog.String("provider", o.served.Deployment.Provider))
+	}
+	if n := len(rec.attempts); n > 0 && rec.attempts[n-1].hop.Fallback > 0 {
+		last := &rec.attempts[n-1].hop
+		attrs = append(attrs, slog.Int("fallbacks", last.Fallback), slog.String("model_group", shortened(last.Group)))
+	}
+	if rec.stream {
+		attrs = append(attrs, slog.Bool("stream", true), slog.Int64("ms_first_token", o.firstToken.Milliseconds()))
+	}
+	if rec.cache != "" {
+		attrs = append(attrs, slog.String("cache", string(rec.cache)))
+	}
+	if rec.caller != "" && rec.caller != sharedCaller && rec.caller != unnamedCaller {
+		attrs = append(attrs, slog.String("caller", shortened(rec.caller)))
+	}
+	if o.result.HasUsage {
+		attrs = append(attrs, slog.Int64("prompt_tokens", o.result.Usage.Prompt), slog.Int64("completion_tokens", o.result.Usage.Completion))
+	}
+	if len(rec.attempts) > 1 {
+		attrs = append(attrs, slog.String("attempt_details", details(rec.attempts)))
+	}
+	if rec.queued > 0 {
+		attrs = append(attrs, slog.Int64("ms_queued", rec.queued.Milliseconds()))
+	}
+	if o.result.Estimated {
+		attrs = append(attrs, slog.Bool("estimated", true))
+	}
+	if !o.complete {
+		attrs = append(attrs, slog.String("aborted", string(o.ended)))
+	}
+	if o.failure != nil {
+		attrs = append(attrs, slog.String("error", shortened(o.failure.Type)), slog.String("code", shortened(o.failure.Code)))
+	}
+	return attrs
+}
+
+// shortened cuts a name that a client or a provider has made long.
+func shortened(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	return s[:maxName] + "…"
+}

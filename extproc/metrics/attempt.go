@@ -1,0 +1,132 @@
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Attempt is one attempt of a request.
+type Attempt struct {
+	Served
+	Outcome    Outcome
+	Status     int           // of the provider's answer; 0: none came
+	Took       time.Duration // from its begin to its end
+	FirstToken time.Duration // to the first piece of a stream; 0: none
+}
+
+// Outcome is how an attempt ended.
+type Outcome string
+
+// The outcomes of attempts.
+const (
+	Good      Outcome = "good"
+	Failed    Outcome = "failed"    // the provider answered with an error, or broke its answer off
+	NoAnswer  Outcome = "no_answer" // refused or reset
+	TimedOut  Outcome = "timed_out"
+	Abandoned Outcome = "abandoned" // the client left before the end
+)
+
+// attempts are the instruments of attempts.
+type attempts struct {
+	count                      *prometheus.CounterVec
+	duration                   *prometheus.HistogramVec
+	requests, success, failure *prometheus.CounterVec // litellm_*
+}
+
+func newAttempts(k *maker) attempts {
+	deployment := []string{"requested_model", "litellm_model_name", "model_id", "api_provider"}
+	return attempts{
+		count: k.counter("isthmus_attempts_total",
+			"Attempts. outcome: good, failed, no_answer (refused or reset), timed_out, abandoned (the client left). status is the provider's; 0: none.",
+			"model_group", "deployment", "provider", "outcome", "status"),
+		duration: k.histogram("isthmus_upstream_duration_seconds", "Attempts from their begin to their end.", durationBuckets(), "model_group", "deployment", "outcome"),
+		requests: k.counter("litellm_deployment_total_requests_total", "Attempts.", deployment...),
+		success:  k.counter("litellm_deployment_success_responses_total", "Attempts that answered.", deployment...),
+		failure: k.counter("litellm_deployment_failure_responses_total",
+			"Attempts that failed.", append(deployment, "exception_status", "exception_class")...),
+	}
+}
+
+type attemptKey struct {
+	asked   string
+	served  Served
+	outcome Outcome
+	status  int
+}
+
+type attemptSeries struct {
+	count, requests, result prometheus.Counter
+	duration                prometheus.Observer
+}
+
+func (a *attempts) series(k attemptKey) *attemptSeries {
+	d, status := &k.served, strconv.Itoa(k.status)
+	named := []string{k.asked, d.Model, d.Deployment, d.Provider}
+	s := &attemptSeries{
+		count:    a.count.WithLabelValues(d.Group, d.Deployment, d.Provider, string(k.outcome), status),
+		duration: a.duration.WithLabelValues(d.Group, d.Deployment, string(k.outcome)),
+		requests: a.requests.WithLabelValues(named...),
+	}
+	switch k.outcome {
+	case Good:
+		s.result = a.success.WithLabelValues(named...)
+	case Failed, NoAnswer, TimedOut:
+		class := exceptionClass(k.status)
+		if k.outcome == TimedOut {
+			class = exceptionClass(http.StatusGatewayTimeout)
+		}
+		s.result = a.failure.WithLabelValues(append(named, exceptionStatus(k.status), class)...)
+	}
+	return s
+}
+
+func (m *Metrics) attempt(r *Request, a *Attempt) {
+	s := m.tried.get(attemptKey{r.Asked, a.Served, a.Outcome, a.Status})
+	s.count.Inc()
+	s.duration.Observe(a.Took.Seconds())
+	s.requests.Inc()
+	if s.result != nil {
+		s.result.Inc()
+	}
+}
+
+// exceptionStatus is a status as LiteLLM's label has it: "" when there was none.
+func exceptionStatus(status int) string {
+	if status == 0 {
+		return ""
+	}
+	return strconv.Itoa(status)
+}
+
+// exceptionClass is LiteLLM's name of what a status means.
+func exceptionClass(status int) string {
+	switch status {
+	case 0:
+		return "APIConnectionError"
+	case http.StatusBadRequest:
+		return "BadRequestError"
+	case http.StatusUnauthorized:
+		return "AuthenticationError"
+	case http.StatusForbidden:
+		return "PermissionDeniedError"
+	case http.StatusNotFound:
+		return "NotFoundError"
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return "Timeout"
+	case http.StatusUnprocessableEntity:
+		return "UnprocessableEntityError"
+	case http.StatusTooManyRequests:
+		return "RateLimitError"
+	case http.StatusBadGateway:
+		return "BadGatewayError"
+	case http.StatusServiceUnavailable:
+		return "ServiceUnavailableError"
+	}
+	if status >= 400 && status < 500 {
+		return "BadRequestError"
+	}
+	return "InternalServerError"
+}

@@ -1,0 +1,187 @@
+package extproc
+
+import (
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+)
+
+// sample is what the metrics count of an ended exchange.
+func (rec *record) sample() *metrics.Request {
+	o := &rec.outcome
+	s := &metrics.Request{
+		Endpoint: string(rec.endpoint), Operation: operation(rec.endpoint), Asked: rec.asked, Cache: string(rec.cache),
+		Status: o.status, Aborted: !o.complete, Failed: o.failure != nil || o.broken(), Stream: rec.stream,
+		Duration: rec.took, FirstToken: rec.firstToken(), Own: rec.own,
+		Fallbacks: rec.fallbacks(),
+	}
+	if o.failure != nil && len(rec.attempts) == 0 {
+		if s.Code = o.failure.Code; s.Code == "" {
+			s.Code = o.failure.Type
+		}
+	}
+	if o.served != nil {
+		s.Served, s.Cost = servedBy(o.served), cost(o.served.Deployment, o.result.Usage)
+		u := &o.result.Usage
+		s.Tokens = metrics.Tokens{
+			Prompt: u.Prompt, Completion: u.Completion, Cached: u.Cached, CacheWrite: u.CacheWrite, Reasoning: u.Reasoning, Estimated: o.result.Estimated,
+		}
+	}
+	for i := range rec.attempts {
+		a := &rec.attempts[i]
+		m := metrics.Attempt{Served: servedBy(&a.hop), Took: a.took}
+		m.Outcome, m.Status = rec.ended(i)
+		if i == len(rec.attempts)-1 && s.FirstToken > 0 {
+			m.FirstToken = s.FirstToken - a.began.Sub(rec.started)
+		}
+		s.Attempts = append(s.Attempts, m)
+	}
+	return s
+}
+
+// servedBy names a hop by the configuration's words alone: a wildcard's group
+// and model are as the configuration spells them, not as the client did.
+func servedBy(h *routing.Hop) metrics.Served {
+	d := h.Deployment
+	return metrics.Served{Group: d.Group, Deployment: d.ID, Provider: d.Provider, System: system(d.Provider), Model: d.Model}
+}
+
+// cost is what an answer cost, in USD; 0 when no price is known.
+func cost(d *routing.Deployment, u chat.Usage) float64 {
+	return float64(u.Prompt)*d.InputCost + float64(u.Completion)*d.OutputCost
+}
+
+// firstToken is when the first piece of a stream came: with its headers, as far
+// as one can tell, where Envoy carries it past us.
+func (rec *record) firstToken() time.Duration {
+	if rec.outcome.unread && rec.stream {
+		return rec.outcome.firstByte
+	}
+	return rec.outcome.firstToken
+}
+
+// broken reports whether the provider cut the answer off.
+func (o *outcome) broken() bool {
+	return !o.complete && (o.ended == endedUpstream || o.ended == endedTimeout)
+}
+
+// ended is how attempt i (from 0) ended, and the provider's status. What Envoy
+// says of the answer at last is not yet in the attempt itself.
+func (rec *record) ended(i int) (metrics.Outcome, int) {
+	a, o := &rec.attempts[i], &rec.outcome
+	switch {
+	case a.reason == timedAnswer, !a.failed && a.status == 0 && a.reason != "":
+		return metrics.TimedOut, a.status
+	case a.failed && a.status == 0:
+		return metrics.NoAnswer, 0
+	case a.failed:
+		return metrics.Failed, a.status
+	case a.status > 0:
+		return metrics.Good, a.status
+	case i < len(rec.attempts)-1 || o.served == nil:
+		return metrics.Abandoned, 0
+	case o.complete:
+		return metrics.Good, o.status
+	case o.broken():
+		return metrics.Failed, o.status
+	}
+	return metrics.Abandoned, o.status
+}
+
+// fallbacks are the steps from group to group that the attempts took.
+func (rec *record) fallbacks() []metrics.Fallback {
+	var out []metrics.Fallback
+	stage, status := 0, 0
+	for i := range rec.attempts {
+		a := &rec.attempts[i]
+		if a.hop.Fallback > stage {
+			stage = a.hop.Fallback
+			out = append(out, metrics.Fallback{To: a.hop.Deployment.Group, Status: status})
+		}
+		var outcome metrics.Outcome
+		outcome, status = rec.ended(i)
+		if len(out) > 0 && outcome == metrics.Good {
+			out[len(out)-1].Good = true
+		}
+	}
+	return out
+}
+
+// askedLocked is the name asked for as the configuration spells it; "" when
+// nobody serves it: a client's text is no label.
+func (x *exchange) askedLocked() string {
+	switch {
+	case x.plan != nil:
+		return x.plan.Name
+	case x.request != nil && x.gateway.router.Has(x.request.Model):
+		return x.gateway.router.Spelt(x.request.Model)
+	}
+	return ""
+}
+
+// streaming notes that a piece of a streamed answer came.
+func (x *exchange) streaming() {
+	if x.outcome.firstToken == 0 { // only stream 1 writes it
+		now := time.Now()
+		x.mu.Lock()
+		x.outcome.firstToken = now.Sub(x.started)
+		x.mu.Unlock()
+	}
+}
+
+// watch tells the metrics where the state of this gateway can be asked.
+func (gs *Gateways) watch() {
+	gs.metrics.Watch(metrics.Sources{Gateway: gs.gatewayState, Deployments: gs.deploymentMetrics, Cache: gs.cacheMetrics})
+}
+
+func (gs *Gateways) gatewayState() metrics.Gateway {
+	s := metrics.Gateway{Open: gs.open.Load(), Draining: gs.drain.Load()}
+	if g := gs.Current(); g != nil {
+		s.LeftOut = len(g.router.LeftOut())
+	}
+	return s
+}
+
+func (gs *Gateways) deploymentMetrics() []metrics.Deployment {
+	g := gs.Current()
+	if g == nil {
+		return nil
+	}
+	now := time.Now()
+	all := g.router.Deployments()
+	out := make([]metrics.Deployment, len(all))
+	for i, d := range all {
+		s := g.router.State(d)
+		m := &out[i]
+		*m = metrics.Deployment{
+			Group: d.Group, ID: d.ID, Provider: d.Provider, Model: d.Model, InFlight: s.InFlight, Cooldowns: s.Cooldowns,
+			Requests: s.Used.Requests, Tokens: s.Used.Tokens, RPM: d.RPM, TPM: d.TPM,
+		}
+		switch s.Health {
+		case "cooling":
+			m.State, m.Cooling = metrics.Cooling, max(s.Until.Sub(now), 0)
+		case "probing":
+			m.State = metrics.Probing
+		}
+	}
+	return out
+}
+
+func (gs *Gateways) cacheMetrics() metrics.Cache {
+	g := gs.Current()
+	if g == nil || g.cache == nil {
+		return metrics.Cache{}
+	}
+	return cacheSample(g.cache.Stats())
+}
+
+func cacheSample(s cache.Stats) metrics.Cache {
+	return metrics.Cache{
+		Hits: s.Hits, Misses: s.Misses, Shared: s.Shared, Bypasses: s.Bypasses, LookupErrors: s.LookupErrors, Corrupt: s.Corrupt,
+		StoreErrors: s.StoreErrors, Stores: s.Stores, Drops: s.Drops, Unstorable: s.Unstorable, StoredBytes: s.StoredBytes,
+		Waiting: s.Waiting, LocalBytesHeld: s.LocalBytes,
+	}
+}
