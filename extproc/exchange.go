@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -31,7 +32,8 @@ type exchange struct {
 	header   upstream.Header // the client's; never printed
 	caching  caching
 	reporter reporter
-	own      atomic.Int64 // nanoseconds of our own work for it, waits excluded
+	span     *trace.Request // nil: nobody traces
+	own      atomic.Int64   // nanoseconds of our own work for it, waits excluded
 
 	mu        sync.Mutex
 	plan      *routing.Plan
@@ -52,6 +54,7 @@ type attempt struct {
 	began   time.Time
 	running bool
 	failed  bool
+	cooled  bool   // its deployment rests after it
 	status  int    // of the answer; 0: none came
 	reason  string // why it failed; "" when it did not
 	took    time.Duration
@@ -127,6 +130,7 @@ func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 	x.gateway.router.Done(&x.plan.Hops[n-1], o)
 	x.called(n, &x.plan.Hops[n-1], a)
 	x.stepEndLocked(n)
+	x.coolsLocked(n)
 	return true
 }
 

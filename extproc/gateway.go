@@ -12,6 +12,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/all"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
@@ -74,7 +75,8 @@ type Gateways struct {
 	open    atomic.Int64 // exchanges that have not ended
 	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
-	steps   bool // each step of a request is logged
+	tracer  *trace.Tracer // nil: nobody traces
+	steps   bool          // each step of a request is logged
 	log     *slog.Logger
 }
 

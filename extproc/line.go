@@ -5,12 +5,14 @@ import (
 	"log/slog"
 )
 
-// done tells of an ended exchange: one line, and the counters.
-func (g *Gateway) done(rec *record) {
+// done tells of an ended exchange: a line, the counters, the spans.
+func (x *exchange) done(rec *record) {
 	if rec.quiet {
 		return
 	}
-	g.owner.metrics.Request(rec.sample())
+	g, sample := x.gateway, rec.sample()
+	g.owner.metrics.Request(sample)
+	x.endSpan(rec, sample)
 	if rec.queued > 0 {
 		g.owner.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
 	}

@@ -43,6 +43,7 @@ type attemptRecord struct {
 	took       time.Duration
 	reason     string
 	failed     bool
+	cooled     bool
 	began      time.Time
 	hop        routing.Hop
 }
@@ -160,7 +161,7 @@ func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
 		h := &x.plan.Hops[i]
 		out[i] = attemptRecord{
 			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: a.status, took: a.took, reason: a.reason,
-			failed: a.failed, began: a.began, hop: *h,
+			failed: a.failed, cooled: a.cooled, began: a.began, hop: *h,
 		}
 		if a.running {
 			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)

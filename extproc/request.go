@@ -80,6 +80,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.Proc
 	x.header, x.caller = s.header, g.callerOf(s.header)
 	s.exchange = x
 	s.server.exchanges.put(x)
+	s.traced()
 	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
 		return answer
 	}
@@ -202,6 +203,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 // and tells Envoy how often and how long it may try.
 func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *headerEdit {
 	edit := providerHeaders(s.header, hop.Deployment, call)
+	s.exchange.nameSpan(edit, 1)
 	edit.put(hostHeader, hop.Deployment.Authority())
 	edit.put("content-length", strconv.Itoa(len(call.Body)))
 	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))

@@ -66,7 +66,7 @@ func (x *exchange) settle(entry *logEntry) {
 	x.mu.Unlock()
 	x.leave(&rec.outcome)
 	x.report(&rec)
-	x.gateway.done(&rec)
+	x.done(&rec)
 	x.gateway.owner.open.Add(-1)
 }
 

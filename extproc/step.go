@@ -89,6 +89,19 @@ func (x *exchange) stepEndLocked(n int) {
 	}
 }
 
+// coolsLocked notes, for steps and spans, whether the failure of attempt n has
+// sent its deployment to rest.
+func (x *exchange) coolsLocked(n int) {
+	a, d := &x.attempts[n-1], x.plan.Hops[n-1].Deployment
+	if !a.failed || !x.verbose() && x.span == nil {
+		return
+	}
+	s := x.gateway.router.State(d)
+	if a.cooled = s.Health == "cooling"; a.cooled && x.verbose() {
+		x.stepLocked("cooldown", slog.String("deployment", d.ID), slog.Time("until", s.Until), slog.String("cause", shortened(s.Cause)))
+	}
+}
+
 // stepNextLocked tells what routing made of the failure of attempt n.
 func (x *exchange) stepNextLocked(n int, next routing.Next) {
 	if !x.verbose() {

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/all"
+	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
@@ -28,6 +30,7 @@ type resources struct {
 	cache     *cache.Cache // nil: off
 	callbacks *all.Set
 	tokens    *tokens.Counter
+	tracer    *trace.Tracer // nil: nobody wants spans
 
 	closers []func(context.Context) // in the order of their making
 }
@@ -40,6 +43,9 @@ func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger) (
 			r.close(context.Background())
 		}
 	}()
+	if err := r.openTraces(c.Callbacks, log); err != nil {
+		return nil, err
+	}
 	go r.tokens.Warm() // off the path of the first request; it ends by itself
 	if err := r.openStore(c.Redis, log); err != nil {
 		return nil, err
@@ -151,6 +157,20 @@ func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, l
 	r.onClose(func(ctx context.Context) {
 		if err := r.callbacks.Close(ctx); err != nil {
 			log.Error("callbacks: not everything could be delivered", "error", err)
+		}
+	})
+	return nil
+}
+
+func (r *resources) openTraces(c config.Callbacks, log *slog.Logger) (err error) {
+	asked := slices.Contains(c.Success, "otel") || slices.Contains(c.Failure, "otel")
+	r.tracer, err = trace.Open(context.Background(), trace.Config{Asked: asked, Getenv: os.Getenv, Version: buildVersion(), Log: log})
+	if err != nil {
+		return err
+	}
+	r.onClose(func(ctx context.Context) {
+		if err := r.tracer.Close(ctx); err != nil {
+			log.Warn("traces: the last spans could not be delivered", "error", err)
 		}
 	})
 	return nil

@@ -69,6 +69,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	}
 	g.router = with.router
 	with.watch(counts, g.config)
+	gateways.Trace(with.tracer)
 	gateways.Use(g.router, extproc.Settings{
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
 		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,

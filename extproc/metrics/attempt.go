@@ -29,6 +29,17 @@ const (
 	Abandoned Outcome = "abandoned" // the client left before the end
 )
 
+// ErrorType is the conventions' error.type: "" for a good answer.
+func (a *Attempt) ErrorType() string {
+	switch {
+	case a.Outcome == Good:
+		return ""
+	case a.Outcome == Failed && a.Status >= 400:
+		return strconv.Itoa(a.Status)
+	}
+	return string(a.Outcome)
+}
+
 // attempts are the instruments of attempts.
 type attempts struct {
 	count                      *prometheus.CounterVec

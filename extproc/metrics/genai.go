@@ -37,7 +37,7 @@ func (g *genAI) series(k requestKey) genAISeries {
 	labels := func(more ...string) []string {
 		return append([]string{k.operation, k.served.System, k.group(), k.served.Model}, more...)
 	}
-	s.duration = g.duration.WithLabelValues(labels(k.errorType())...)
+	s.duration = g.duration.WithLabelValues(labels(errorType(k.status, k.aborted, k.failed))...)
 	if k.counted {
 		s.input, s.output = g.usage.WithLabelValues(labels("input")...), g.usage.WithLabelValues(labels("output")...)
 	}
@@ -47,15 +47,17 @@ func (g *genAI) series(k requestKey) genAISeries {
 	return s
 }
 
-// errorType is the conventions' error.type: "" for a good answer.
-func (k *requestKey) errorType() string {
+// ErrorType is the conventions' error.type: "" for a good answer.
+func (r *Request) ErrorType() string { return errorType(r.Status, r.Aborted, r.Failed) }
+
+func errorType(status int, aborted, failed bool) string {
 	switch {
-	case k.failed && (k.aborted || k.status < 400):
+	case failed && (aborted || status < 400):
 		return "stream_error"
-	case k.aborted:
+	case aborted:
 		return "aborted"
-	case k.failed:
-		return strconv.Itoa(k.status)
+	case failed:
+		return strconv.Itoa(status)
 	}
 	return ""
 }
