@@ -19,6 +19,7 @@ func canary(name string) string { return "canary-" + name + "-" + rand.Text() }
 func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 	c := newCascade(t)
 	f := newFlock()
+	spans := newCollector(t)
 	// The cascade, and two groups of a provider that fails and quotes its request.
 	lone := func(name, model, base string, p *scripted) string {
 		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %q, api_base: %q, api_key: %s, headers: {X-Tenant: %s}}\n", name, model, base, c.secrets[p][0], c.secrets[p][1])
@@ -38,6 +39,9 @@ func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 		received = append(received, place)
 	}
 	s.collectLogs(t, places)
+	if places["the spans"] = spans.text(); !strings.Contains(places["the spans"], "gen_ai.usage.input_tokens") {
+		t.Error("no spans came")
+	}
 
 	for _, p := range c.providers() {
 		for _, secret := range c.secrets[p] {

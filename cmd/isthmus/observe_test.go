@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// logged are the JSON lines of the log with this message.
+func (s *stack) logged(t *testing.T, message string) []map[string]any {
+	t.Helper()
+	var out []map[string]any
+	for line := range strings.SplitSeq(s.stderr.String(), "\n") {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
+			out = append(out, fields)
+		}
+	}
+	return out
+}
+
+// awaitLine waits for the request's line.
+func (s *stack) awaitLine(t *testing.T) map[string]any {
+	t.Helper()
+	await(t, 10*time.Second, "the request has its line", func() bool { return len(s.logged(t, "request")) > 0 })
+	return s.logged(t, "request")[0]
+}
+
+func TestEachRequestIsOneLineThatSaysHowItWent(t *testing.T) {
+	s := startStack(t, "model_list:\n"+entry("m", newProvider(t, failWith(500)).base(), "")+entry("other", newProvider(t, openAI).base(), "")+
+		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true}\n")
+	s.post("/v1/chat/completions", askStream)
+	line := s.awaitLine(t)
+	for name, want := range map[string]any{
+		"level": "INFO", "endpoint": "chat/completions", "model": "m", "model_group": "other", "provider": "openai", "status": 200.0, "attempts": 2.0, "fallbacks": 1.0,
+		"prompt_tokens": 3.0, "completion_tokens": 2.0, "stream": true, "cache": "miss",
+	} {
+		if line[name] != want {
+			t.Errorf("%s = %v, want %v", name, line[name], want)
+		}
+	}
+	for _, name := range []string{"id", "ms", "ms_first_byte", "ms_first_token", "deployment", "attempt_details"} {
+		if line[name] == nil {
+			t.Errorf("the line has no %s: %v", name, line)
+		}
+	}
+	if n := len(s.logged(t, "request")); n != 1 || len(s.logged(t, "plan")) != 0 {
+		t.Errorf("%d lines:\n%s", n, s.stderr)
+	}
+}
+
+func TestVerboseTellsEachStepOfARequest(t *testing.T) {
+	s := startStack(t, "model_list:\n"+entry("m", newProvider(t, failWith(429, "Retry-After", "5")).base(), "")+entry("m", newProvider(t, failWith(429, "Retry-After", "5")).base(), "")+
+		entry("other", newProvider(t, openAI).base(), "")+
+		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true, set_verbose: true}\n")
+	s.post("/v1/chat/completions", ask)
+	id := s.awaitLine(t)["id"]
+	var steps []string
+	for line := range strings.SplitSeq(s.stderr.String(), "\n") {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["id"] == id {
+			steps = append(steps, fields["msg"].(string))
+		}
+	}
+	want := []string{"cache", "plan", "attempt begins", "attempt", "cooldown", "another attempt", "attempt begins", "attempt", "request"}
+	if !slices.Equal(steps, want) {
+		t.Errorf("steps = %q, want %q\n%s", steps, want, s.stderr)
+	}
+}
+
+// TestEveryMetricOfARunningGatewayIsDocumented reads the page after requests of
+// several outcomes.
+func TestEveryMetricOfARunningGatewayIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startStack(t, "model_list:\n"+entry("m", newProvider(t, failWith(500)).base(), ", rpm: 100")+entry("other", newProvider(t, openAI).base(), "")+entry("my-*", newProvider(t, openAI).base(), "")+
+		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true}\ngeneral_settings: {max_parallel_requests: 10, enable_request_queue: true}\n")
+	for _, body := range []string{ask, ask, askStream, strings.Replace(ask, `"m"`, `"a-client's-own-words"`, 1), strings.Replace(ask, `"m"`, `"my-secret-project"`, 1), "{"} {
+		s.post("/v1/chat/completions", body)
+	}
+	s.idle()
+	await(t, 10*time.Second, "every request is counted", func() bool {
+		return s.metric(`isthmus_requests_total{deployment="",endpoint="chat/completions",model_group="",status="400"}`) == 1
+	})
+	page := s.adminGet("/metrics")
+	names := regexp.MustCompile(`(?m)^# TYPE (\S+) `).FindAllStringSubmatch(page, -1)
+	seen := 0
+	for _, m := range names {
+		if strings.HasPrefix(m[1], "go_") || strings.HasPrefix(m[1], "process_") {
+			continue
+		}
+		if seen++; !strings.Contains(string(text), "| `"+m[1]+"` |") {
+			t.Errorf("%s is not in docs/metrics.md", m[1])
+		}
+	}
+	if seen < 40 {
+		t.Errorf("only %d metrics are on the page", seen)
+	}
+	for _, words := range []string{"a-client", "my-secret"} {
+		if strings.Contains(page, words) {
+			t.Errorf("%q, which a client said, is on the page", words)
+		}
+	}
+	if n := s.metric(`isthmus_requests_total{deployment="",endpoint="chat/completions",model_group="",status="404"}`); n != 1 {
+		t.Errorf("requests for an unknown model = %v", n)
+	}
+	if !strings.Contains(page, `gen_ai_request_model="my-*"`) {
+		t.Error("the wildcard's request is not under its name")
+	}
+	if n := s.metric("isthmus_queue_capacity"); n != 1000 {
+		t.Errorf("isthmus_queue_capacity = %v", n)
+	}
+}
