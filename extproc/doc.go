@@ -39,8 +39,10 @@
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
 //     back everything the request held. What it came to is settled then, or a
 //     moment later when only Envoy's access log knows it (settle.go,
-//     accesslog.go): the limits are corrected, the callbacks and the log get
-//     their record.
+//     accesslog.go): the limits are corrected, the callbacks get their record,
+//     the log its line (line.go), the metrics their sample (sample.go), and the
+//     spans end (tracing.go). With set_verbose each step before that has been a
+//     line already (step.go).
 //
 // # Failure
 //

@@ -223,6 +223,9 @@ func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 	if log := h.log.String(); !strings.Contains(log, "panic while serving a request") || strings.Contains(log, "hi") && strings.Contains(log, "messages") {
 		t.Errorf("log = %s", log)
 	}
+	if n := h.count(t, "isthmus_extproc_panics_total", "filter", filterRequest); n != 1 {
+		t.Errorf("%v panics are counted", n)
+	}
 	other := h.open(filterRequest)
 	if answer, _ := h.begin(other, question); answer.GetRequestBody() == nil {
 		t.Error("the next request is not served")

@@ -30,6 +30,7 @@ type house struct {
 	t      testing.TB
 	router *routing.Router
 	log    *lines
+	counts *prometheus.Registry
 }
 
 // lines is a log that the test may read while it is written.
@@ -62,9 +63,10 @@ func newHouse(t testing.TB, text string) *house {
 	}
 	out := &lines{}
 	log := slog.New(slog.NewTextHandler(out, nil))
-	gateways := NewGateways(metrics.New(prometheus.NewRegistry(), "test"), log)
+	counts := prometheus.NewRegistry()
+	gateways := NewGateways(metrics.New(counts, "test"), log)
 	gateways.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
-	return &house{Server: NewServer(gateways, "", log), t: t, router: router, log: out}
+	return &house{Server: NewServer(gateways, "", log), t: t, router: router, log: out, counts: counts}
 }
 
 // filterStream is one gRPC stream of one filter.

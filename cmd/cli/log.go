@@ -10,7 +10,7 @@ import (
 
 // newLogger logs text to a terminal and JSON elsewhere.
 func newLogger(w io.Writer, c *config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.Verbose {
 		options.Level = slog.LevelDebug
 	}

@@ -150,7 +150,7 @@ func (r *resources) openCache(c config.Cache, log *slog.Logger) error {
 }
 
 func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, log *slog.Logger) (err error) {
-	r.callbacks, err = all.Open(c, all.Deps{Log: log, Now: time.Now, Rand: mathrand.Float64, Hooks: hooks})
+	r.callbacks, err = all.Open(c, all.Deps{Log: log, Now: time.Now, Rand: mathrand.Float64, Version: buildVersion(), Hooks: hooks})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/translate/secret"
@@ -23,6 +24,7 @@ type Config struct {
 	DropParams     bool        // drop what a provider lacks instead of refusing it; default false
 	StreamUsage    bool        // ask streams for usage on the gateway's behalf; default true
 	Verbose        bool        // set_verbose, LITELLM_VERBOSE, LITELLM_LOG=DEBUG
+	LogLevel       slog.Level  // LITELLM_LOG=WARNING or ERROR: the least that is logged; default info
 	JSONLogs       bool
 
 	envRedis    Redis       // what the environment alone says

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -121,8 +122,13 @@ func (c *Config) fromEnvironment(env *environment) {
 			table[pair[1]](c, value{r: r, key: "$" + pair[0], name: pair[1], node: scalarNode(text)})
 		}
 	}
-	if level, _ := env.get("LITELLM_LOG"); strings.EqualFold(level, "debug") {
+	switch level, _ := env.get("LITELLM_LOG"); strings.ToLower(level) {
+	case "debug":
 		c.Verbose = true
+	case "warning", "warn":
+		c.LogLevel = slog.LevelWarn
+	case "error", "critical":
+		c.LogLevel = slog.LevelError
 	}
 	if text, ok := env.get("GENERIC_LOGGER_HEADERS"); ok {
 		c.Callbacks.Webhook.Headers = headerPairs(text)

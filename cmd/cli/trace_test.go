@@ -1,9 +1,10 @@
-package main
+package cli
 
 import (
 	"bytes"
 	"encoding/hex"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +19,8 @@ import (
 
 // collector is an OTLP/HTTP receiver for the gateways that the test starts.
 type collector struct {
+	address string // host:port
+
 	mu   sync.Mutex
 	raw  bytes.Buffer
 	got  []*tracepb.Span
@@ -30,6 +33,7 @@ func newCollector(t *testing.T) *collector {
 	c := &collector{}
 	server := httptest.NewServer(http.HandlerFunc(c.take))
 	t.Cleanup(server.Close)
+	c.address = server.Listener.Addr().String()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
 	return c
@@ -144,4 +148,67 @@ func TestWithoutTracesTheClientsTraceparentReachesTheProvider(t *testing.T) {
 	if got := p.calls()[0].header.Get("Traceparent"); got != parent {
 		t.Errorf("the provider got %q", got)
 	}
+}
+
+// TestTheRequestsSpanJoinsThatOfAnEnvoyThatTraces has Envoy send its own spans to
+// the same collector.
+func TestTheRequestsSpanJoinsThatOfAnEnvoyThatTraces(t *testing.T) {
+	c, p := newCollector(t), newProvider(t, openAI)
+	a := serve(t, "model_list:\n"+entry("m", p.base(), ""))
+	config := string(a.envoyConfig("--listen", "127.0.0.1:"+a.port, "--admin", "unix://"+a.adminSocket(), "--processor", a.grpc, "--access-log", ""))
+	a.start("1.40.0", []byte(withTracing(t, config, c.address)))
+	const trace, span = "0af7651916cd43dd8448eb211c80319e", "b7ad6b7169203331"
+	if got := a.post("/v1/chat/completions", ask, "Traceparent", "00-"+trace+"-"+span+"-01"); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	var ours *tracepb.Span
+	byID := map[string]*tracepb.Span{}
+	await(t, 15*time.Second, "our spans and Envoy's have come", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, each := range c.got {
+			byID[hex.EncodeToString(each.SpanId)] = each
+			if each.Name == "chat m" {
+				ours = each
+			}
+		}
+		return ours != nil && byID[hex.EncodeToString(ours.ParentSpanId)] != nil
+	})
+	// Up the chain: Envoy's span of the ext_proc stream, if it makes one, its span
+	// of the request, the client's.
+	steps := 0
+	for at := ours; at != nil; at = byID[hex.EncodeToString(at.ParentSpanId)] {
+		if hex.EncodeToString(at.TraceId) != trace {
+			t.Errorf("%s is in another trace", at.Name)
+		}
+		if steps++; hex.EncodeToString(at.ParentSpanId) == span {
+			break
+		}
+	}
+	if steps < 2 {
+		t.Errorf("our span's parent is the client's, not Envoy's: %v", ours)
+	}
+	if got := p.calls()[0].header.Get("Traceparent"); !strings.Contains(got, trace) {
+		t.Errorf("the provider got %q", got)
+	}
+}
+
+// withTracing makes a bootstrap's listener trace to a collector.
+func withTracing(t *testing.T, config, address string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const manager = "'@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n"
+	before, after, ok := strings.Cut(config, manager)
+	if !ok {
+		t.Fatal("no connection manager in the configuration")
+	}
+	indent := before[strings.LastIndexByte(before, '\n')+1:]
+	tracing := indent + "tracing: {provider: {name: envoy.tracers.opentelemetry, typed_config: {'@type': type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, " +
+		"service_name: envoy, http_service: {http_uri: {uri: 'http://" + address + "/v1/traces', cluster: collector, timeout: 1s}}}}}\n"
+	cluster := "  clusters:\n    - {name: collector, type: STATIC, load_assignment: {cluster_name: collector, endpoints: [{lb_endpoints: [{endpoint: " +
+		"{address: {socket_address: {address: " + host + ", port_value: " + port + "}}}}]}]}}\n"
+	return strings.Replace(before, "  clusters:\n", cluster, 1) + manager + tracing + after
 }
