@@ -11,6 +11,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/all"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
@@ -74,11 +75,15 @@ type Gateways struct {
 	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
 	log     *slog.Logger
+
+	started time.Time
+	recent  *status.History
+	figures atomic.Pointer[Figures]
 }
 
 // NewGateways returns an empty holder; Use must be called before requests come.
 func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
-	return &Gateways{metrics: m, log: log}
+	return &Gateways{metrics: m, log: log, started: time.Now(), recent: status.NewHistory(time.Now)}
 }
 
 // Use puts a configuration in force for the requests that come from now on.
@@ -101,6 +106,7 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) {
 			g.traits[name] = traits{digest: cache.ConfigDigest(targets), mixable: cache.Mixable(targets)}
 		}
 	}
+	gs.recent.Track(ids(router))
 	gs.current.Store(g)
 }
 

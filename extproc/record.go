@@ -25,6 +25,8 @@ type record struct {
 	attempts []attemptRecord
 	took     time.Duration
 	quiet    bool // a probe: not worth a line
+	stream   bool
+	cache    cache.Status
 
 	cacheKey string
 	saved    callback.Prices // of the deployment whose stored answer the client got
@@ -38,6 +40,8 @@ type attemptRecord struct {
 	status     int
 	took       time.Duration
 	reason     string
+	after      time.Duration // since the request came
+	firstByte  time.Duration // to the headers of a good answer
 }
 
 // answered notes that the answer of attempt n is good and goes to the client.
@@ -49,7 +53,8 @@ func (x *exchange) answered(n, status int, hop routing.Hop) {
 	x.outcome.firstByte = now.Sub(x.started)
 	x.outcome.served = &hop
 	if n > 0 && n <= len(x.attempts) && x.attempts[n-1].running {
-		x.gateway.router.Answered(&hop, now.Sub(x.attempts[n-1].began))
+		x.attempts[n-1].firstByte = now.Sub(x.attempts[n-1].began)
+		x.gateway.router.Answered(&hop, x.attempts[n-1].firstByte)
 	}
 }
 
@@ -153,6 +158,7 @@ func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
 		h := &x.plan.Hops[i]
 		out[i] = attemptRecord{
 			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: a.status, took: a.took, reason: a.reason,
+			after: a.began.Sub(x.started), firstByte: a.firstByte,
 		}
 		if a.running {
 			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)
@@ -180,7 +186,7 @@ func details(attempts []attemptRecord) string {
 func (x *exchange) recordLocked() record {
 	rec := record{id: x.id, endpoint: x.route.endpoint, outcome: x.outcome, took: x.took, quiet: x.quiet}
 	if x.request != nil {
-		rec.model = x.request.Model
+		rec.model, rec.stream, rec.cache = x.request.Model, x.request.Stream, x.caching.status
 	}
 	if e := x.outcome.entry; e != nil {
 		rec.cacheKey = x.caching.key.String()
@@ -206,6 +212,7 @@ func (g *Gateway) done(rec record) {
 		sample.Deployment, sample.Provider, sample.Group = o.served.Deployment.ID, o.served.Deployment.Provider, o.served.Group
 	}
 	g.owner.metrics.Request(sample)
+	g.owner.recent.Add(rec.shown())
 	g.owner.log.LogAttrs(context.Background(), slog.LevelInfo, "request", rec.attrs()...)
 	for i, a := range rec.attempts {
 		g.owner.log.Debug("attempt", "id", rec.id, "number", i+1, "deployment", a.deployment, "status", a.status, "ms", a.took.Milliseconds(), "reason", a.reason)
