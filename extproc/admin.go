@@ -31,6 +31,10 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 			writeJSON(w, http.StatusOK, handle(g))
 		})
 	}
+	page := gateways.statusPage()
+	mux.Handle("GET /{$}", page)
+	mux.Handle("GET /status", page)
+	mux.Handle("GET /status/", page)
 	guarded("GET /models", (*Gateway).modelList)
 	guarded("GET /v1/models", (*Gateway).modelList)
 	guarded("GET /health", (*Gateway).deploymentStates)

@@ -51,13 +51,14 @@ type exchange struct {
 
 // attempt is what is known of one attempt.
 type attempt struct {
-	began   time.Time
-	running bool
-	failed  bool
-	cooled  bool   // its deployment rests after it
-	status  int    // of the answer; 0: none came
-	reason  string // why it failed; "" when it did not
-	took    time.Duration
+	began     time.Time
+	running   bool
+	failed    bool
+	cooled    bool   // its deployment rests after it
+	status    int    // of the answer; 0: none came
+	reason    string // why it failed; "" when it did not
+	took      time.Duration
+	firstByte time.Duration // to the headers of a good answer
 }
 
 // noAnswer is the reason of an attempt that was refused, reset or timed out.

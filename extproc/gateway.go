@@ -12,6 +12,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/all"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
@@ -78,11 +79,18 @@ type Gateways struct {
 	tracer  *trace.Tracer // nil: nobody traces
 	steps   bool          // each step of a request is logged
 	log     *slog.Logger
+
+	started time.Time
+	recent  *status.History
+	figures atomic.Pointer[Figures]
 }
 
 // NewGateways returns an empty holder; Use must be called before requests come.
 func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
-	gs := &Gateways{metrics: m, log: log, steps: log.Enabled(context.Background(), slog.LevelDebug)}
+	gs := &Gateways{
+		metrics: m, log: log, steps: log.Enabled(context.Background(), slog.LevelDebug),
+		started: time.Now(), recent: status.NewHistory(time.Now),
+	}
 	gs.watch()
 	return gs
 }
@@ -107,6 +115,7 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) {
 			g.traits[name] = traits{digest: cache.ConfigDigest(targets), mixable: cache.Mixable(targets)}
 		}
 	}
+	gs.recent.Track(ids(router))
 	gs.current.Store(g)
 }
 

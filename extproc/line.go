@@ -12,6 +12,7 @@ func (x *exchange) done(rec *record) {
 	}
 	g, sample := x.gateway, rec.sample()
 	g.owner.metrics.Request(sample)
+	g.owner.recent.Add(rec.shown())
 	x.endSpan(rec, sample)
 	if rec.queued > 0 {
 		g.owner.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)

@@ -46,6 +46,8 @@ type attemptRecord struct {
 	cooled     bool
 	began      time.Time
 	hop        routing.Hop
+	after      time.Duration // since the request came
+	firstByte  time.Duration // to the headers of a good answer
 }
 
 // answered notes that the answer of attempt n is good and goes to the client.
@@ -57,7 +59,8 @@ func (x *exchange) answered(n, status int, hop routing.Hop) {
 	x.outcome.firstByte = now.Sub(x.started)
 	x.outcome.served = &hop
 	if n > 0 && n <= len(x.attempts) && x.attempts[n-1].running {
-		x.gateway.router.Answered(&hop, now.Sub(x.attempts[n-1].began))
+		x.attempts[n-1].firstByte = now.Sub(x.attempts[n-1].began)
+		x.gateway.router.Answered(&hop, x.attempts[n-1].firstByte)
 	}
 }
 
@@ -162,6 +165,7 @@ func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
 		out[i] = attemptRecord{
 			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: a.status, took: a.took, reason: a.reason,
 			failed: a.failed, cooled: a.cooled, began: a.began, hop: *h,
+			after: a.began.Sub(x.started), firstByte: a.firstByte,
 		}
 		if a.running {
 			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)

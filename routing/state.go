@@ -1,6 +1,10 @@
 package routing
 
-import "time"
+import (
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+)
 
 // State is what a deployment is doing at one moment, for people to look at.
 type State struct {
@@ -40,3 +44,24 @@ func (r *Router) State(d *Deployment) State {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Stage is one step of a cascade, for people to look at.
+type Stage struct {
+	Group    string // as the configuration spells it
+	Model    string // asked for instead of the deployments' own; "" is theirs
+	Fallback bool   // tried only when what the name itself stands for has failed
+}
+
+// Cascade is what a name leads to, step by step, when the request says nothing
+// of its own; none when there is no such name.
+func (r *Router) Cascade(name string) []Stage {
+	own := r.resolve(name)
+	if len(own) == 0 {
+		return nil
+	}
+	var out []Stage
+	for i, t := range r.cascade(&Call{Request: &chat.Request{Model: name}}, own) {
+		out = append(out, Stage{Group: r.Spelt(t.name), Model: t.model, Fallback: i >= len(own)})
+	}
+	return out
+}

@@ -22,6 +22,7 @@ func layers() map[string][]string {
 		"extproc/callback":    {"translate", "extproc/callback"},
 		"extproc/metrics":     {},
 		"extproc/trace":       {},
+		"extproc/status":      {},
 		"extproc":             {"translate", "routing", "extproc"},
 		"cmd":                 {"translate", "routing", "envoy", "extproc", "cmd"},
 		"examples":            {"cmd", "extproc"},

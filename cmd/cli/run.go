@@ -97,7 +97,7 @@ func (r *runner) run(ctx context.Context, stdout io.Writer) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	r.dir = dir
 	processor := envoy.Address{Path: filepath.Join(dir, "extproc.sock")}
-	s, err := startService(r.gateway, places{Envoy: processor, Admin: r.flags.admin}, r.log)
+	s, err := startService(r.gateway, places{Envoy: processor, Admin: r.flags.admin, Front: r.binary.Version}, r.log)
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,7 @@ func (s *stack) runScript(t *testing.T, command ...string) {
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1", "NO_PROXY=127.0.0.1", "LANGSMITH_TRACING=false",
 		"GATEWAY_URL=" + s.url, "GATEWAY_KEY=" + gatewayKey, "NODE_SDK=" + filepath.Dir(filepath.Dir(filepath.Dir(installed(t, ".cache/node/node_modules/openai/package.json")))),
+		"ADMIN_URL=" + s.admin, "BROWSER_MODULES=" + installed(t, ".cache/browser/node_modules"),
 	}
 	var stderr output
 	cmd.Stderr = &stderr

@@ -49,6 +49,7 @@ type places struct {
 	Envoy   envoy.Address // where Envoy's filters come in
 	Admin   string        // HTTP; "" for none
 	Replica string        // where other replicas reach this one; "" when there are none
+	Front   string        // version of the Envoy in front; "": unknown
 }
 
 // startService serves a gateway at these places, which are bound when it
@@ -75,6 +76,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
 		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader,
 	})
+	gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: at.Front, Strategy: g.config.Router.Strategy})
 	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), with: with}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(extproc.Codec()),

@@ -1,0 +1,116 @@
+package extproc
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/status"
+	"github.com/isthmus-proxy/isthmus/routing"
+)
+
+// Figures are what the status page shows and only others know. Each may be left
+// out; Limits must not block, and is called once a second at most, while somebody
+// watches.
+type Figures struct {
+	Version  string // of isthmus
+	Envoy    string // version of the Envoy in front; "": unknown
+	Strategy string // of routing
+	Limits   func() []status.Limit
+}
+
+// Show puts figures on the status page.
+func (gs *Gateways) Show(f Figures) { gs.figures.Store(&f) }
+
+// statusPage serves the status page and its data.
+func (gs *Gateways) statusPage() http.Handler {
+	return status.NewHandler(status.Options{
+		Board:    status.NewBoard(gs.overview, gs.recent, time.Now),
+		Draining: gs.drain.Load,
+		Refuse: func(w http.ResponseWriter, r *http.Request) bool {
+			e := gs.Current().auth.check(plainHeader(r))
+			if e != nil && w != nil {
+				writeJSON(w, e.Status, e.JSON())
+			}
+			return e != nil
+		},
+	})
+}
+
+// overview is the state of everything now.
+func (gs *Gateways) overview() status.Snapshot {
+	g := gs.Current()
+	s := status.Snapshot{
+		Gateway:     status.Gateway{Started: gs.started.UnixMilli(), Open: gs.Open(), Draining: gs.drain.Load()},
+		Deployments: []status.Deployment{}, LeftOut: []status.LeftOut{}, Limits: []status.Limit{}, Sinks: []status.Sink{},
+		Names: cascades(g.router),
+	}
+	for i, d := range g.router.Deployments() {
+		s.Deployments = append(s.Deployments, shownDeployment(i, d, g.router.State(d)))
+	}
+	for _, l := range g.router.LeftOut() {
+		s.LeftOut = append(s.LeftOut, status.LeftOut(l))
+	}
+	if g.cache != nil {
+		c := g.cache.Stats()
+		s.Cache = &status.Cache{
+			Hits: c.Hits, Shared: c.Shared, Misses: c.Misses, Stores: c.Stores, Errors: c.LookupErrors + c.StoreErrors, Drops: c.Drops,
+			Waiting: c.Waiting, Bytes: c.LocalBytes,
+		}
+	}
+	if l := g.limiter; l != nil && l.Queues() {
+		s.Queue = &status.Queue{Waiting: int64(l.Queued())}
+	}
+	for _, c := range g.callbacks.Stats() {
+		s.Sinks = append(s.Sinks, status.Sink{Name: c.Name, Sent: c.Sent, Retried: c.Retried, Dropped: c.Dropped, Queued: int64(c.Queued), Spilled: c.OnDisk})
+	}
+	if f := gs.figures.Load(); f != nil {
+		f.fill(&s)
+	}
+	return s
+}
+
+func (f *Figures) fill(s *status.Snapshot) {
+	s.Gateway.Version, s.Gateway.Envoy, s.Gateway.Strategy = f.Version, f.Envoy, f.Strategy
+	if f.Limits != nil {
+		s.Limits = f.Limits()
+	}
+}
+
+func shownDeployment(order int, d *routing.Deployment, now routing.State) status.Deployment {
+	out := status.Deployment{
+		ID: d.ID, Order: order, Group: d.Group, Provider: d.Provider, Model: d.Model, Tags: d.Tags,
+		State: now.Health, Cause: now.Cause, InFlight: now.InFlight,
+		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM,
+	}
+	if !now.Until.IsZero() {
+		out.Until = now.Until.UnixMilli()
+	}
+	return out
+}
+
+// cascades are the names that lead to more than the group of that name.
+func cascades(router *routing.Router) []status.Name {
+	out := []status.Name{}
+	for i, name := range slices.Sorted(slices.Values(router.Names())) {
+		stages := router.Cascade(name)
+		if len(stages) == 1 && stages[0].Group == name {
+			continue
+		}
+		n := status.Name{Name: name, Order: i, Alias: len(stages) > 0 && stages[0].Group != name}
+		for _, s := range stages {
+			n.Stages = append(n.Stages, status.Stage(s))
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// ids are those of the deployments of a router.
+func ids(router *routing.Router) []string {
+	var out []string
+	for _, d := range router.Deployments() {
+		out = append(out, d.ID)
+	}
+	return out
+}

@@ -1,0 +1,70 @@
+package extproc
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/isthmus-proxy/isthmus/extproc/status"
+)
+
+// snapshot asks the admin port for the status page's data.
+func (h *house) snapshot(key string) (int, string) {
+	r := httptest.NewRequest(http.MethodGet, "/status/snapshot", nil)
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	w := httptest.NewRecorder()
+	Admin(h.gateways, http.NotFoundHandler()).ServeHTTP(w, r)
+	return w.Code, w.Body.String()
+}
+
+func TestTheStatusPageTellsOfARequestAndItsAttempts(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	f := h.open(filterRequest)
+	_, id := h.begin(f, question)
+	h.fail(id, 1, 500, `{"error":{"message":"broken at http://a.test with sk-a"}}`)
+	h.retry(id, 2, ":path", "/v1/chat/completions")
+	f.end()
+	<-f.err
+	_, text := h.snapshot("")
+	var got struct {
+		Sections struct {
+			Requests    map[string]status.Request    `json:"requests"`
+			Deployments map[string]status.Deployment `json:"deployments"`
+		} `json:"sections"`
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	want := status.Request{ID: id, Endpoint: "chat/completions", Model: "m", Aborted: true, Attempts: []status.Attempt{
+		{Deployment: "a", Group: "m", Status: 500, Failed: true, Reason: "500 server_error"}, {Deployment: "b", Group: "m"},
+	}}
+	times := cmp.Options{cmpopts.IgnoreFields(status.Request{}, "Ended", "Took"), cmpopts.IgnoreFields(status.Attempt{}, "After", "Took")}
+	if diff := cmp.Diff(want, got.Sections.Requests["0"], times); diff != "" {
+		t.Errorf("the request (-want +got):\n%s", diff)
+	}
+	if d := got.Sections.Deployments["a"]; d.Provider != "openai" || d.Failures != 1 || d.Requests != 1 {
+		t.Errorf("the deployment: %+v", d)
+	}
+	for _, secret := range []string{"sk-a", "sk-b", "a.test", "b.test", `"hi"`, "broken at"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s is in the data: %s", secret, text)
+		}
+	}
+}
+
+func TestTheStatusPagesDataNeedsTheMasterKey(t *testing.T) {
+	h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master}\n")
+	for key, want := range map[string]int{"": 401, "sk-wrong": 401, "sk-master": 200} {
+		code, text := h.snapshot(key)
+		if code != want || (want != 200) != strings.Contains(text, "invalid_api_key") || strings.Contains(text, "sk-master") {
+			t.Errorf("key %q: %d %s", key, code, text)
+		}
+	}
+}
