@@ -48,6 +48,9 @@ func (e *Edits) put(next edit) {
 		*old = next
 		return
 	}
+	if e.list == nil {
+		e.list = make([]edit, 0, 8) // most bodies need a few
+	}
 	e.list = append(e.list, next)
 }
 
