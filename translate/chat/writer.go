@@ -300,6 +300,9 @@ func (w *Writer) Take() []byte {
 // Closed reports whether the answer has ended.
 func (w *Writer) Closed() bool { return w.closed }
 
+// Failed reports whether the answer ended with an error.
+func (w *Writer) Failed() bool { return w.result.Failure != nil }
+
 // Result returns what is known of the answer so far.
 func (w *Writer) Result() Result {
 	r := w.result

@@ -78,6 +78,9 @@ func (d *decoder) feedBody(chunk []byte, last bool) {
 	}
 }
 
+// Failed reports whether the answer has failed.
+func (d *decoder) Failed() bool { return d.w.Failed() }
+
 // Result is what is known of the answer so far.
 func (d *decoder) Result() chat.Result { return d.w.Result() }
 

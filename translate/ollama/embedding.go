@@ -72,5 +72,8 @@ func (d *embeddingDecoder) answer() []byte {
 	return chat.AppendEmbeddings(nil, d.result.Model, e.Embeddings, d.result.Usage, d.base64)
 }
 
+// Failed reports whether the answer has failed.
+func (d *embeddingDecoder) Failed() bool { return d.result.Failure != nil }
+
 // Result is what is known of the answer so far.
 func (d *embeddingDecoder) Result() chat.Result { return d.result }

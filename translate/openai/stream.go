@@ -59,6 +59,8 @@ func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
 	return d.out
 }
 
+func (d *streamDecoder) Failed() bool { return d.result.Failure != nil }
+
 func (d *streamDecoder) Result() chat.Result {
 	r := d.result
 	if !r.HasUsage {
