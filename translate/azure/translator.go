@@ -79,6 +79,7 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 		Method: "POST",
 		Path:   tr.prefix + "/" + string(req.Endpoint) + tr.query,
 		Header: openai.WithAccept(tr.header, req),
+		Takes:  openai.ClientFields,
 		Body:   body,
 	}, nil
 }

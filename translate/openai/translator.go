@@ -56,6 +56,7 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 		Method: "POST",
 		Path:   tr.path + "/" + string(req.Endpoint),
 		Header: WithAccept(tr.header, req),
+		Takes:  ClientFields,
 		Body:   body,
 	}, nil
 }
@@ -82,6 +83,10 @@ func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decode
 func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 	return upstream.ReadError(head, body)
 }
+
+// ClientFields are the header fields of a client that OpenAI-format servers get as
+// they are: its library chooses beta features by them.
+var ClientFields = []string{"openai-beta"}
 
 // WithAccept returns the header list with the accept field of the request.
 func WithAccept(header upstream.Header, req *chat.Request) upstream.Header {

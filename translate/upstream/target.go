@@ -84,7 +84,10 @@ type Call struct {
 	Method string
 	Path   string // with the query; starts with "/"
 	Header Header // what the provider gets, credentials included: never print it
-	Body   []byte
+	// Takes names the fields of the client's own request that the provider gets
+	// too, where the client sent them and Header has none of that name.
+	Takes []string
+	Body  []byte
 }
 
 // Format shows the call without its headers and body, whatever the verb.
