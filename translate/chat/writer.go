@@ -271,6 +271,14 @@ func Incomplete() *upstream.Error {
 	}
 }
 
+// Unreadable is the failure of a 2xx answer that is not what it should be.
+func Unreadable() *upstream.Error {
+	return &upstream.Error{
+		Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+		Message: "the provider's answer could not be read",
+	}
+}
+
 func (w *Writer) complete() bool {
 	for i := range w.choices {
 		if w.choices[i].seen && w.choices[i].finish == "" {

@@ -48,7 +48,7 @@ func TestRequestParameters(t *testing.T) {
 		"service tiers have other names": {params: `"service_tier":"default"`, want: `"serviceTier":"standard"`},
 		"additional_drop_params drops decoded parameters too": {
 			target: upstream.Target{DropAlso: []string{"response_format", "logit_bias", "stop"}},
-			params: `"response_format":{"type":"json_object"},"logit_bias":{},"stop":"x","n":2`,
+			params: `"response_format":{"type":"json_object"},"logit_bias":{"1":1},"stop":"x","n":2`,
 			want:   `"generationConfig":{"candidateCount":2}`,
 		},
 		"allowed_openai_params are passed as they are": {
@@ -58,7 +58,7 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"drop_params drops what Gemini lacks": {
 			target: upstream.Target{DropParams: true},
-			params: `"logit_bias":{},"min_p":0.1,"tools":[{"type":"mystery"}]`,
+			params: `"logit_bias":{"1":1},"min_p":0.1,"tools":[{"type":"mystery"}]`,
 		},
 		"Gemini 3 has no penalties and is given its default temperature": {
 			target: upstream.Target{Model: "gemini-3-pro-preview"},
@@ -124,7 +124,7 @@ func TestRequestRefusals(t *testing.T) {
 		want    upstream.Error
 	}{
 		"all parameters Gemini lacks are named": {
-			request: `{` + hi + `,"logit_bias":{},"verbosity":"low"}`,
+			request: `{` + hi + `,"logit_bias":{"1":1},"verbosity":"low"}`,
 			want:    upstream.Error{Param: "logit_bias", Message: "gemini does not support parameters: logit_bias, verbosity; set drop_params: true to drop them"},
 		},
 		"a model that cannot think": {

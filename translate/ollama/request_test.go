@@ -48,7 +48,7 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"drop_params drops what Ollama lacks": {
 			target: upstream.Target{DropParams: true},
-			params: `"logit_bias":{},"n":2,"tools":[{"type":"web_search"}]`,
+			params: `"logit_bias":{"1":1},"n":2,"tools":[{"type":"web_search"}]`,
 		},
 		"additional_drop_params and allowed_openai_params": {
 			target: upstream.Target{DropAlso: []string{"seed", "stop"}, AllowAlso: []string{"verbosity", "draft"}},
@@ -112,7 +112,7 @@ func TestRequestMessages(t *testing.T) {
 func TestRequestRefusals(t *testing.T) {
 	tests := map[string]struct{ request, param, message string }{
 		"all parameters Ollama lacks are named": {
-			`{` + hi + `,"logit_bias":{},"n":2,"modalities":["audio"]}`, "logit_bias",
+			`{` + hi + `,"logit_bias":{"1":1},"n":2,"modalities":["audio"]}`, "logit_bias",
 			"ollama does not support parameters: logit_bias, modalities, n; set drop_params: true to drop them",
 		},
 		"an image on the web": {
