@@ -44,7 +44,7 @@ var family = []Server{
 
 // What several servers have in common.
 var (
-	maxTokens = []Rename{{From: "max_completion_tokens", To: "max_tokens"}}
+	maxTokens   = []Rename{{From: "max_completion_tokens", To: "max_tokens"}}
 	bookkeeping = chat.Bookkeeping
 	legacyTools = []string{"functions", "function_call"}
 	logprobs    = []string{"logprobs", "top_logprobs", "logit_bias"}
