@@ -203,16 +203,6 @@ func (w *Writer) Finish(index int, reason string) {
 	}
 }
 
-// Finished reports whether any choice has its finish reason.
-func (w *Writer) Finished() bool {
-	for i := range w.choices {
-		if w.choices[i].finish != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // Usage sets the token counts of the answer; the last call holds.
 func (w *Writer) Usage(u Usage) { w.result.Usage, w.result.HasUsage = u, true }
 

@@ -29,9 +29,6 @@ func (e *Edits) Delete(name string) { e.put(edit{name: name}) }
 // new name must not exist.
 func (e *Edits) Rename(name, to string) { e.put(edit{name: name, to: to, keep: true}) }
 
-// Empty reports whether there is nothing to change.
-func (e *Edits) Empty() bool { return len(e.list) == 0 }
-
 // Touches reports whether the named member is changed by e.
 func (e *Edits) Touches(name string) bool { return e.find(name) != nil }
 

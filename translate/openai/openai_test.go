@@ -11,8 +11,6 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-const base = "https://api.openai.com/v1"
-
 func TestNewRefusesADeploymentWithoutHost(t *testing.T) {
 	if _, err := openai.New(&upstream.Target{BaseURL: "nowhere", Model: "m"}); err == nil {
 		t.Error("no error")

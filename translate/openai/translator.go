@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -20,9 +18,9 @@ type Translator struct {
 
 // New returns the Translator of an OpenAI-format deployment.
 func New(t *upstream.Target) (*Translator, error) {
-	base, err := url.Parse(t.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	base, err := t.Base()
+	if err != nil {
+		return nil, err
 	}
 	tr := &Translator{
 		target: t,
@@ -36,9 +34,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	if t.Organization != "" {
 		tr.header.Set("openai-organization", t.Organization)
 	}
-	for _, h := range t.Headers {
-		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
-	}
+	tr.header.SetExtra(t.Headers)
 	return tr, nil
 }
 
