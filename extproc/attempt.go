@@ -64,7 +64,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 	}
 	x.begin(n, now)
 	x.calling(n, &hop)
-	edit := providerHeaders(header, hop.Deployment, call)
+	edit := x.providerHeaders(header, hop.Deployment, call)
 	x.nameSpan(edit, n)
 	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
 	return laterAttempt(edit, call.Body)

@@ -56,6 +56,28 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 	}
 }
 
+func TestBetaFeaturesOfOpenAIGoToProvidersThatKnowThemWhicheverIsFirst(t *testing.T) {
+	swapped := strings.NewReplacer("order: 1", "order: 2", "order: 2", "order: 1").Replace(twoSisters)
+	for name, config := range map[string]string{"OpenAI first": twoSisters, "Anthropic first": swapped} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, config)
+			f := h.open(filterRequest)
+			first, id := h.begin(f, question, "openai-beta", "assistants=v2")
+			h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
+			second := h.retry(id, 2, "openai-beta", "assistants=v2")
+			for _, m := range []*extprocv3.HeaderMutation{
+				first.GetRequestBody().GetResponse().GetHeaderMutation(), second.GetRequestHeaders().GetResponse().GetHeaderMutation(),
+			} {
+				set, removed := changes(m)
+				knows := set[":path"] == "/v1/chat/completions"
+				if got := set["openai-beta"] == "assistants=v2"; got != knows || removed["openai-beta"] == knows {
+					t.Errorf("%s gets openai-beta: %v", set[":path"], got)
+				}
+			}
+		})
+	}
+}
+
 func TestAFailedAttemptIsTranslatedAfreshForTheNextProvider(t *testing.T) {
 	h := newHouse(t, twoSisters)
 	f := h.open(filterRequest)

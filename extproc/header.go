@@ -33,7 +33,7 @@ func readHeader(m *corev3.HeaderMap) upstream.Header {
 }
 
 // keepRequestHeader is the allow-list of client headers that stay on a request
-// to a provider. Envoy's own (x-request-id, x-forwarded-proto) are needed until
+// to any provider; some take others too (upstream.Call.Takes). Envoy's own (x-request-id, x-forwarded-proto) are needed until
 // the upstream header_mutation filter takes them away; tracing headers join the
 // provider's span to ours and say nothing else.
 func keepRequestHeader(name string) bool {
@@ -41,7 +41,7 @@ func keepRequestHeader(name string) bool {
 		return true
 	}
 	switch name {
-	case "x-request-id", "x-forwarded-proto", "traceparent", "tracestate", "openai-beta":
+	case "x-request-id", "x-forwarded-proto", "traceparent", "tracestate":
 		return true
 	}
 	return false

@@ -202,7 +202,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 // attemptHeaders replaces the client's headers with those of the first attempt
 // and tells Envoy how often and how long it may try.
 func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *headerEdit {
-	edit := providerHeaders(s.header, hop.Deployment, call)
+	edit := s.exchange.providerHeaders(s.header, hop.Deployment, call)
 	s.exchange.nameSpan(edit, 1)
 	edit.put(hostHeader, hop.Deployment.Authority())
 	edit.put("content-length", strconv.Itoa(len(call.Body)))
@@ -232,10 +232,10 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 // would look for the route among those of the provider's host name.
 const hostHeader = "x-isthmus-host"
 
-// providerHeaders makes the headers of an attempt: all that the call says, and
-// nothing of what was there but the allow-list. What an earlier attempt set is
-// still there on a later one.
-func providerHeaders(present upstream.Header, d *routing.Deployment, call *upstream.Call) *headerEdit {
+// providerHeaders makes the headers of an attempt: all that the call says, what
+// the provider takes of the client's, and nothing of what was there but the
+// allow-list. What an earlier attempt set is still there on a later one.
+func (x *exchange) providerHeaders(present upstream.Header, d *routing.Deployment, call *upstream.Call) *headerEdit {
 	edit := &headerEdit{}
 	edit.put(":method", call.Method)
 	edit.put(":path", call.Path)
@@ -243,6 +243,11 @@ func providerHeaders(present upstream.Header, d *routing.Deployment, call *upstr
 	edit.put("accept-encoding", "identity") // neither we nor Envoy's usage filters read gzip
 	edit.put("user-agent", "isthmus")
 	edit.putAll(call.Header)
+	for _, name := range call.Takes {
+		if value := x.header.Get(name); value != "" && !edit.sets(name) {
+			edit.put(name, value)
+		}
+	}
 	for _, f := range present {
 		if !keepRequestHeader(f.Name) && !edit.sets(f.Name) {
 			edit.drop(f.Name)

@@ -1,9 +1,12 @@
 package translate
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -29,9 +32,56 @@ func secretsOf(t *upstream.Target) []secret.Text {
 // request that they refuse: the deployment's secrets go no further than here,
 // neither to the client nor into a log.
 func (b *Bound) Failure(head upstream.Head, body []byte) *upstream.Error {
-	e := b.Translator.Failure(head, body)
-	for _, s := range b.secrets {
-		e.Message = strings.ReplaceAll(e.Message, s.Reveal(), s.String())
+	return b.discreet(b.Translator.Failure(head, body))
+}
+
+// Decoder reads the answer to a call when its status is 2xx, see [Translator]. An
+// error inside of it is as discreet as one that has a status of its own.
+func (b *Bound) Decoder(req *chat.Request, head upstream.Head) Decoder {
+	d := b.Translator.Decoder(req, head)
+	if len(b.secrets) == 0 {
+		return d
 	}
-	return e
+	return &discreetDecoder{d, b}
+}
+
+// discreet returns e without the deployment's secrets.
+func (b *Bound) discreet(e *upstream.Error) *upstream.Error {
+	clean := *e
+	for _, s := range b.secrets {
+		clean.Message = strings.ReplaceAll(clean.Message, s.Reveal(), s.String())
+	}
+	return &clean
+}
+
+// discreetDecoder takes the deployment's secrets out of an answer that failed.
+// An answer that did not is not looked at.
+type discreetDecoder struct {
+	Decoder
+	bound *Bound
+}
+
+// Feed reads the next bytes of the answer. An error event goes out whole, with
+// the message spelt as this project spells strings.
+func (d *discreetDecoder) Feed(chunk []byte, last bool) []byte {
+	out := d.Decoder.Feed(chunk, last)
+	if !d.Failed() {
+		return out
+	}
+	for _, s := range d.bound.secrets {
+		quoted := jsonedit.AppendString(nil, s.Reveal())
+		if spelt := quoted[1 : len(quoted)-1]; bytes.Contains(out, spelt) {
+			out = bytes.ReplaceAll(out, spelt, []byte(s.String()))
+		}
+	}
+	return out
+}
+
+// Result is what is known of the answer so far.
+func (d *discreetDecoder) Result() chat.Result {
+	r := d.Decoder.Result()
+	if r.Failure != nil {
+		r.Failure = d.bound.discreet(r.Failure)
+	}
+	return r
 }

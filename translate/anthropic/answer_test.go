@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -25,7 +26,7 @@ func reply(content, reason string) string {
 
 // choice wraps a message in the whole answer of a client.
 func choice(message, finish string) string {
-	return `{"id":"msg_1","object":"chat.completion",*,"model":"claude-x","choices":[{"index":0,"message":{"role":"assistant",` + message + `},"finish_reason":"` + finish +
+	return `{"id":"msg_1","object":"chat.completion","created":0,"model":"claude-x","choices":[{"index":0,"message":{"role":"assistant",` + message + `},"finish_reason":"` + finish +
 		`"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
 }
 
@@ -153,7 +154,7 @@ func TestStreams(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var want strings.Builder
-			head := `data: {"id":"msg_1","object":"chat.completion.chunk",*,"model":"claude-x","choices":[{"index":0,"delta":{`
+			head := `data: {"id":"msg_1","object":"chat.completion.chunk","created":0,"model":"claude-x","choices":[{"index":0,"delta":{`
 			for _, delta := range test.want[:len(test.want)-1] {
 				want.WriteString(head + delta + "},\"finish_reason\":null}]}\n\n")
 			}
@@ -171,7 +172,7 @@ func TestStreams(t *testing.T) {
 }
 
 func TestStreamAnsweredWithoutEvents(t *testing.T) {
-	tr, req := bind(t, upstream.Target{}), parse(t, chat.Completions, streaming)
+	tr, req := suite.Bind(t, upstream.Target{}), translatetest.Request(t, chat.Completions, streaming)
 	head := upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "application/json; charset=utf-8"}}}
 	out := string(tr.Decoder(req, head).Feed([]byte(reply(`{"type":"text","text":"a"}`, "end_turn")), true))
 	if !strings.Contains(out, `"content":"a"`) || !strings.HasSuffix(out, "data: [DONE]\n\n") {
@@ -180,10 +181,10 @@ func TestStreamAnsweredWithoutEvents(t *testing.T) {
 }
 
 func TestLegacyCompletionAnswers(t *testing.T) {
-	tr := bind(t, upstream.Target{})
-	d := tr.Decoder(parse(t, chat.TextCompletions, `{"prompt":"Once"}`), upstream.Head{Status: 200})
-	got := volatile.ReplaceAllString(string(d.Feed([]byte(reply(`{"type":"text","text":" upon"}`, "max_tokens")), true)), "*")
-	want := `{"id":"msg_1","object":"text_completion",*,"model":"claude-x","choices":[{"index":0,"text":" upon","logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+	tr := suite.Bind(t, upstream.Target{})
+	d := tr.Decoder(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once"}`), upstream.Head{Status: 200})
+	got, _ := translatetest.Feed(t, d, reply(`{"type":"text","text":" upon"}`, "max_tokens"))
+	want := `{"id":"msg_1","object":"text_completion","created":0,"model":"claude-x","choices":[{"index":0,"text":" upon","logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
@@ -257,7 +258,7 @@ func TestFailure(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			test.want.Status = test.status
-			got := bind(t, upstream.Target{}).Failure(upstream.Head{Status: test.status, Header: test.header}, []byte(test.body))
+			got := suite.Bind(t, upstream.Target{}).Failure(upstream.Head{Status: test.status, Header: test.header}, []byte(test.body))
 			if diff := cmp.Diff(test.want, *got); diff != "" {
 				t.Errorf("failure (-want +got):\n%s", diff)
 			}

@@ -1,16 +1,14 @@
 package anthropic_test
 
 import (
-	"errors"
-	"regexp"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/anthropic"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -19,48 +17,9 @@ const (
 	hi   = `"messages":[{"role":"user","content":"hi"}]`
 )
 
-func bind(t testing.TB, target upstream.Target) *anthropic.Translator {
-	t.Helper()
-	target.Provider = "anthropic"
-	if target.Model == "" {
-		target.Model = "claude-sonnet-4-5"
-	}
-	if target.BaseURL == "" {
-		target.BaseURL = base
-	}
-	tr, err := anthropic.New(&target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
-
-func parse(t testing.TB, endpoint chat.Endpoint, body string) *chat.Request {
-	t.Helper()
-	req, err := chat.Parse(endpoint, []byte(body), "alias")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return req
-}
-
-// canonical spells JSON so that equal values are equal texts.
-func canonical(t testing.TB, text []byte) string {
-	t.Helper()
-	v := jsontext.Value(text).Clone()
-	if err := v.Canonicalize(); err != nil {
-		t.Fatalf("%s in %s", err, text)
-	}
-	return string(v)
-}
-
 func call(t testing.TB, target upstream.Target, request string) *upstream.Call {
 	t.Helper()
-	call, err := bind(t, target).Request(parse(t, chat.Completions, request))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return call
+	return suite.Call(t, target, chat.Completions, request)
 }
 
 // members returns members of a body as a canonical object.
@@ -78,16 +37,7 @@ func members(t testing.TB, body []byte, names ...string) string {
 			picked = append(append(picked, `"`+name+`":`...), m.Value...)
 		}
 	}
-	return canonical(t, append(append([]byte{'{'}, picked...), '}'))
-}
-
-func refusal(t testing.TB, err error) *upstream.Error {
-	t.Helper()
-	var e *upstream.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("want an *upstream.Error, got %v", err)
-	}
-	return e
+	return translatetest.Canonical(t, append(append([]byte{'{'}, picked...), '}'))
 }
 
 func TestNewWorksOutTheCall(t *testing.T) {
@@ -164,12 +114,12 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestRequestsDoNotShareHeaders(t *testing.T) {
-	tr := bind(t, upstream.Target{})
-	first, err := tr.Request(parse(t, chat.Completions, `{`+hi+`,"speed":"fast"}`))
+	tr := suite.Bind(t, upstream.Target{})
+	first, err := tr.Request(translatetest.Request(t, chat.Completions, `{`+hi+`,"speed":"fast"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := tr.Request(parse(t, chat.Completions, `{`+hi+`}`))
+	second, err := tr.Request(translatetest.Request(t, chat.Completions, `{`+hi+`}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,24 +129,19 @@ func TestRequestsDoNotShareHeaders(t *testing.T) {
 }
 
 func TestSupports(t *testing.T) {
-	tr := bind(t, upstream.Target{})
+	tr := suite.Bind(t, upstream.Target{})
 	for endpoint, want := range map[chat.Endpoint]bool{chat.Completions: true, chat.TextCompletions: true, chat.Embeddings: false, chat.Images: false} {
 		if got := tr.Supports(endpoint); got != want {
 			t.Errorf("Supports(%s) = %v", endpoint, got)
 		}
 	}
-	if _, err := tr.Request(parse(t, chat.Embeddings, `{"input":"a"}`)); refusal(t, err).Status != 400 {
+	if _, err := tr.Request(translatetest.Request(t, chat.Embeddings, `{"input":"a"}`)); translatetest.Refusal(t, err).Status != 400 {
 		t.Errorf("embeddings: %v", err)
 	}
 }
 
-// volatile matches what is made up for each answer.
-var volatile = regexp.MustCompile(`(chatcmpl-|cmpl-|call_)[A-Z2-7]{26}|"created":\d+`)
-
 // answer decodes a provider's answer and blanks out what is made up.
 func answer(t testing.TB, target upstream.Target, request, answer string) (string, chat.Result) {
 	t.Helper()
-	d := bind(t, target).Decoder(parse(t, chat.Completions, request), upstream.Head{Status: 200})
-	out := d.Feed([]byte(answer), true)
-	return volatile.ReplaceAllString(string(out), "*"), d.Result()
+	return translatetest.Feed(t, suite.Bind(t, target).Decoder(translatetest.Request(t, chat.Completions, request), upstream.Head{Status: 200}), answer)
 }

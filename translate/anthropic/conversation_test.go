@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -112,7 +113,7 @@ func TestConversation(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, upstream.Target{}, `{"messages":[`+test.messages+`]}`)
-			if diff := cmp.Diff(canonical(t, []byte("{"+test.want+"}")), members(t, got.Body, "tools", "system", "messages")); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte("{"+test.want+"}")), members(t, got.Body, "tools", "system", "messages")); diff != "" {
 				t.Errorf("conversation (-want +got):\n%s", diff)
 			}
 		})
@@ -140,7 +141,7 @@ func TestContentParts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, upstream.Target{}, `{"messages":[{"role":"user","content":["a",`+test.part+`]}]}`)
 			want := `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},` + test.want + `]}]}`
-			if diff := cmp.Diff(canonical(t, []byte(want)), members(t, got.Body, "messages")); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want)), members(t, got.Body, "messages")); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}
 		})
@@ -162,8 +163,8 @@ func TestContentPartRefusals(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := bind(t, upstream.Target{}).Request(parse(t, chat.Completions, `{"messages":[{"role":"user","content":[`+test.part+`]}]}`))
-			if diff := cmp.Diff("messages[0]: content[0]: "+test.want, refusal(t, err).Message); diff != "" {
+			_, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Completions, `{"messages":[{"role":"user","content":[`+test.part+`]}]}`))
+			if diff := cmp.Diff("messages[0]: content[0]: "+test.want, translatetest.Refusal(t, err).Message); diff != "" {
 				t.Errorf("message (-want +got):\n%s", diff)
 			}
 		})

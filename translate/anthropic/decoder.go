@@ -56,6 +56,9 @@ func (d *decoder) Feed(chunk []byte, last bool) []byte {
 	return d.w.Take()
 }
 
+// Failed reports whether the answer has failed.
+func (d *decoder) Failed() bool { return d.w.Failed() }
+
 // Result is what is known of the answer so far.
 func (d *decoder) Result() chat.Result { return d.w.Result() }
 
@@ -65,7 +68,7 @@ func (d *decoder) feedEvents(chunk []byte, last bool) {
 		d.read(e.Data)
 	}
 	if err := d.reader.Err(); err != nil {
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 	}
 	if !last {
 		return
@@ -79,7 +82,7 @@ func (d *decoder) feedEvents(chunk []byte, last bool) {
 func (d *decoder) feedBody(chunk []byte, last bool) {
 	if len(d.body)+len(chunk) > sse.MaxEvent {
 		d.body = nil
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	if !last {
@@ -130,7 +133,7 @@ type block struct {
 func (d *decoder) message(data []byte) {
 	var m message
 	if err := json.Unmarshal(data, &m, lenient); err != nil {
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	switch {
@@ -138,7 +141,7 @@ func (d *decoder) message(data []byte) {
 		d.w.Fail(streamed(data))
 		return
 	case m.Type != "message" && m.Content == nil:
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	d.head(&m)

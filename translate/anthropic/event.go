@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
@@ -45,7 +46,7 @@ func (d *decoder) read(data []byte) {
 	d.event = event{}
 	e := &d.event
 	if err := json.Unmarshal(data, e, lenient); err != nil {
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	switch e.Type {

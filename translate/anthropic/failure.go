@@ -69,11 +69,3 @@ func statusOf(kind string) int {
 	}
 	return http.StatusBadGateway
 }
-
-// unreadable is the failure of a 2xx answer that is not what it should be.
-func unreadable() *upstream.Error {
-	return &upstream.Error{
-		Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
-		Message: "the provider's answer could not be read",
-	}
-}

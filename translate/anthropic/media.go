@@ -1,9 +1,9 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -82,27 +82,18 @@ func (b *body) mediaAt(address, mime string) error {
 	return fmt.Errorf("must be a data: or https: URL, not %q: send the content as a data: URL", scheme)
 }
 
-// dataURL reads what follows "data:" (RFC 2397).
+// dataURL reads what follows "data:".
 func (b *body) dataURL(rest, mime string) error {
-	head, data, ok := strings.Cut(rest, ",")
-	if !ok {
-		return fmt.Errorf("a data: URL needs a comma before its data")
-	}
-	if mime == "" {
-		mime, _, _ = strings.Cut(head, ";")
-	}
-	if strings.HasSuffix(head, ";base64") {
-		return b.inline(mime, data)
-	}
-	text, err := url.PathUnescape(data)
+	u, err := chat.ParseDataURL(rest)
 	if err != nil {
-		return fmt.Errorf("the data of a data: URL: %w", err)
+		return err
 	}
-	if mime == "" || isText(mime) {
-		b.plainText(text)
+	mime = cmp.Or(mime, u.MIME)
+	if !u.Base64 && (mime == "" || isText(mime)) {
+		b.plainText(u.Data)
 		return nil
 	}
-	return b.inline(mime, base64.StdEncoding.EncodeToString([]byte(text)))
+	return b.inline(mime, u.Encoded())
 }
 
 // inline opens the block for base64 data: an image, a PDF or a text.

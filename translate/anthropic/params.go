@@ -15,10 +15,10 @@ import (
 
 // params are the parameters of one request, sorted by what becomes of them.
 type params struct {
-	members   []upstream.Param // of Anthropic's body, as they are
-	thinking  jsontext.Value   // Anthropic's own, wins over reasoning_effort
-	output    jsontext.Value   // output_config
-	webSearch jsontext.Value   // web_search_options
+	members   chat.Members   // of Anthropic's body, as they are
+	thinking  jsontext.Value // Anthropic's own, wins over reasoning_effort
+	output    jsontext.Value // output_config
+	webSearch jsontext.Value // web_search_options
 	userID    string
 	lacking   []string // what Anthropic does not have
 }
@@ -53,7 +53,7 @@ func (tr *Translator) take(p *params, param upstream.Param) {
 	}
 	switch param.Name {
 	case "temperature", "top_p", "top_k":
-		if tr.model.fixedSampling() && !(param.Name == "temperature" && isOne(param.Value)) {
+		if tr.model.fixedSampling() && !(param.Name == "temperature" && chat.IsOne(param.Value)) {
 			p.lacking = append(p.lacking, param.Name)
 			return
 		}
@@ -71,7 +71,7 @@ func (tr *Translator) take(p *params, param upstream.Param) {
 		p.takeMetadata(param.Value)
 	default:
 		switch {
-		case harmless(param.Name) || idle(param):
+		case slices.Contains(chat.Bookkeeping, param.Name) || chat.Idle(param):
 		case tr.target.Allows(param.Name):
 			p.set(param)
 		default:
@@ -87,9 +87,7 @@ func (p *params) set(param upstream.Param) {
 	case "model", "messages", "max_tokens", "system", "tools", "tool_choice", "stream", "metadata", "thinking", "output_config":
 		return
 	}
-	if !slices.ContainsFunc(p.members, func(m upstream.Param) bool { return m.Name == param.Name }) {
-		p.members = append(p.members, param)
-	}
+	p.members.Add(param.Name, param.Value)
 }
 
 // takeMetadata reads Anthropic's only member of metadata. OpenAI's metadata is
@@ -119,39 +117,6 @@ var (
 // personal reports whether a user id looks like a mail address or a telephone
 // number, which Anthropic refuses in metadata.user_id.
 func personal(id string) bool { return mailAddress.MatchString(id) || phoneNumber.MatchString(id) }
-
-// harmless lists OpenAI's parameters that Anthropic lacks and nobody misses.
-func harmless(name string) bool {
-	switch name {
-	case "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention":
-		return true
-	}
-	return false
-}
-
-// idle reports whether a parameter that Anthropic lacks asks for nothing: many
-// clients send OpenAI's defaults.
-func idle(p upstream.Param) bool {
-	value := string(p.Value)
-	switch p.Name {
-	case "frequency_penalty", "presence_penalty", "top_logprobs":
-		return strings.Trim(value, "-0.") == ""
-	case "logprobs", "echo":
-		return value == "false"
-	case "logit_bias":
-		return value == "{}"
-	case "best_of":
-		return isOne(p.Value)
-	case "modalities":
-		return value == `["text"]`
-	}
-	return false
-}
-
-func isOne(v jsontext.Value) bool {
-	text, zeros, _ := strings.Cut(string(v), ".")
-	return text == "1" && strings.Trim(zeros, "0") == ""
-}
 
 // appendStop appends stop_sequences; Anthropic refuses those of white space only.
 func appendStop(dst []byte, stop []string) []byte {

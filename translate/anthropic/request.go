@@ -102,7 +102,7 @@ func (b *body) params(p *params, r reasoning) {
 
 // disturbs reports whether a parameter must not be given to a thinking model.
 func disturbs(p upstream.Param) bool {
-	return p.Name == "top_k" || p.Name == "temperature" && !isOne(p.Value)
+	return p.Name == "top_k" || p.Name == "temperature" && !chat.IsOne(p.Value)
 }
 
 // outputConfig appends the effort and the schema of the answer to what the client

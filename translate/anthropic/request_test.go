@@ -7,6 +7,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -82,7 +83,7 @@ func TestRequestParameters(t *testing.T) {
 					rest = jsonedit.AppendMember(rest, m.Name, m.Value)
 				}
 			}
-			if diff := cmp.Diff(canonical(t, []byte("{"+test.want+"}")), canonical(t, append(rest, '}'))); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte("{"+test.want+"}")), translatetest.Canonical(t, append(rest, '}'))); diff != "" {
 				t.Errorf("members (-want +got):\n%s", diff)
 			}
 		})
@@ -128,7 +129,7 @@ func TestRequestThinking(t *testing.T) {
 				request = `{` + test.params + `}`
 			}
 			got := call(t, upstream.Target{Model: test.model, DropParams: test.drop}, request)
-			want := canonical(t, []byte("{"+test.want+"}"))
+			want := translatetest.Canonical(t, []byte("{"+test.want+"}"))
 			if diff := cmp.Diff(want, members(t, got.Body, "max_tokens", "thinking", "output_config", "temperature", "top_k")); diff != "" {
 				t.Errorf("members (-want +got):\n%s", diff)
 			}
@@ -242,9 +243,9 @@ func TestRequestRefusals(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := bind(t, test.target).Request(parse(t, chat.Completions, test.request))
+			_, err := suite.Bind(t, test.target).Request(translatetest.Request(t, chat.Completions, test.request))
 			test.want.Status, test.want.Type = 400, "invalid_request_error"
-			if diff := cmp.Diff(test.want, *refusal(t, err)); diff != "" {
+			if diff := cmp.Diff(test.want, *translatetest.Refusal(t, err)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -252,8 +253,8 @@ func TestRequestRefusals(t *testing.T) {
 }
 
 func TestRequestLegacyCompletion(t *testing.T) {
-	tr := bind(t, upstream.Target{})
-	got, err := tr.Request(parse(t, chat.TextCompletions, `{"prompt":"Once","max_tokens":4,"echo":false,"best_of":1,"stream":true}`))
+	tr := suite.Bind(t, upstream.Target{})
+	got, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","max_tokens":4,"echo":false,"best_of":1,"stream":true}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func TestRequestLegacyCompletion(t *testing.T) {
 	if diff := cmp.Diff(want, string(got.Body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	if _, err := tr.Request(parse(t, chat.TextCompletions, `{"prompt":"Once","suffix":"end"}`)); refusal(t, err).Param != "suffix" {
+	if _, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","suffix":"end"}`)); translatetest.Refusal(t, err).Param != "suffix" {
 		t.Errorf("suffix: %v", err)
 	}
 }

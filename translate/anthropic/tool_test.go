@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -68,7 +69,7 @@ func TestTools(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, upstream.Target{Model: test.model}, `{`+hi+`,`+test.params+`}`)
-			if diff := cmp.Diff(canonical(t, []byte("{"+test.want+"}")), members(t, got.Body, "tools", "tool_choice")); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte("{"+test.want+"}")), members(t, got.Body, "tools", "tool_choice")); diff != "" {
 				t.Errorf("tools (-want +got):\n%s", diff)
 			}
 		})
@@ -113,7 +114,7 @@ func TestAnswerSchema(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, upstream.Target{}, `{`+hi+`,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":`+test.schema+`}}}`)
 			want := `{"output_config":{"format":{"type":"json_schema","schema":` + test.want + `}}}`
-			if diff := cmp.Diff(canonical(t, []byte(want)), members(t, got.Body, "output_config")); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want)), members(t, got.Body, "output_config")); diff != "" {
 				t.Errorf("output_config (-want +got):\n%s", diff)
 			}
 		})
@@ -135,7 +136,7 @@ func TestAnswerSchemaForAModelThatTakesNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, upstream.Target{Model: "claude-sonnet-4-20250514"},
 				`{`+hi+`,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"a":{"minimum":1}}}}}`+test.params+`}`)
-			if diff := cmp.Diff(canonical(t, []byte("{"+test.want+"}")), members(t, got.Body, "tools", "tool_choice", "thinking", "output_config")); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte("{"+test.want+"}")), members(t, got.Body, "tools", "tool_choice", "thinking", "output_config")); diff != "" {
 				t.Errorf("members (-want +got):\n%s", diff)
 			}
 		})

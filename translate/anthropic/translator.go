@@ -29,9 +29,9 @@ type Translator struct {
 // New returns the Translator of an Anthropic deployment. The base URL may end
 // before, in or after "/v1/messages".
 func New(t *upstream.Target) (*Translator, error) {
-	base, err := url.Parse(t.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	base, err := t.Base()
+	if err != nil {
+		return nil, err
 	}
 	if t.Model == "" {
 		return nil, fmt.Errorf("anthropic needs a model: anthropic/<model>")

@@ -13,35 +13,6 @@ import (
 
 const base = "https://res.openai.azure.com"
 
-func bind(t testing.TB, target upstream.Target) *azure.Translator {
-	t.Helper()
-	target.Provider = "azure"
-	if target.Model == "" {
-		target.Model = "prod-chat"
-	}
-	if target.BaseURL == "" {
-		target.BaseURL = base
-	}
-	tr, err := azure.New(&target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
-
-func call(t testing.TB, target upstream.Target, endpoint chat.Endpoint, body string) *upstream.Call {
-	t.Helper()
-	req, err := chat.Parse(endpoint, []byte(body), "alias")
-	if err != nil {
-		t.Fatal(err)
-	}
-	call, err := bind(t, target).Request(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return call
-}
-
 func TestNewSaysWhatADeploymentLacks(t *testing.T) {
 	for _, base := range []string{"", "res.openai.azure.com"} {
 		if _, err := azure.New(&upstream.Target{Model: "m", BaseURL: base}); err == nil {
@@ -71,7 +42,7 @@ func TestPaths(t *testing.T) {
 		"the other hosts of Azure are no others": {upstream.Target{BaseURL: "https://r.services.ai.azure.com", APIVersion: "v"}, chat.Completions, "/openai/deployments/prod-chat/chat/completions?api-version=v"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := call(t, tc.target, tc.endpoint, `{"messages":[],"input":"a","prompt":"a"}`).Path; got != tc.want {
+			if got := suite.Call(t, tc.target, tc.endpoint, `{"messages":[],"input":"a","prompt":"a"}`).Path; got != tc.want {
 				t.Errorf("path %s, want %s", got, tc.want)
 			}
 		})
@@ -92,7 +63,7 @@ func TestTheKeyOrTheTokenIsSentNeverBoth(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := append(upstream.Header{{Name: "content-type", Value: "application/json"}}, tc.want...)
 			want.Set("accept", "application/json")
-			if diff := cmp.Diff(want, call(t, tc.target, chat.Completions, `{"messages":[]}`).Header); diff != "" {
+			if diff := cmp.Diff(want, suite.Call(t, tc.target, chat.Completions, `{"messages":[]}`).Header); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
 			}
 		})
@@ -111,7 +82,7 @@ func TestBodies(t *testing.T) {
 			upstream.Target{}, `{"model":"alias","messages":[{"role":"developer","content":"a","cache_control":{}}]}`, `{"model":"prod-chat","messages":[{"role":"developer","content":"a"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := string(call(t, tc.target, chat.Completions, tc.body).Body); got != tc.want {
+			if got := string(suite.Call(t, tc.target, chat.Completions, tc.body).Body); got != tc.want {
 				t.Errorf("body %s, want %s", got, tc.want)
 			}
 		})
@@ -139,7 +110,7 @@ func TestFailuresOfBothShapes(t *testing.T) {
 		"nothing said": {upstream.Head{Status: 408}, ``, upstream.Error{Status: 408, Type: "timeout_error", Message: "the provider answered 408 Request Timeout"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(&tc.want, bind(t, upstream.Target{}).Failure(tc.head, []byte(tc.body))); diff != "" {
+			if diff := cmp.Diff(&tc.want, suite.Bind(t, upstream.Target{}).Failure(tc.head, []byte(tc.body))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -153,7 +124,7 @@ func TestAnswersAreRelayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := bind(t, upstream.Target{}).Decoder(req, upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "text/event-stream"}}})
+	d := suite.Bind(t, upstream.Target{}).Decoder(req, upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "text/event-stream"}}})
 	if got := string(d.Feed([]byte(filter+rest), true)); got != rest {
 		t.Errorf("stream %q, want %q", got, rest)
 	}
@@ -167,7 +138,7 @@ func FuzzFailure(f *testing.F) {
 	f.Add(`{"error":{"code":429,"message":null}}`, 429)
 	f.Add(`[{"error":"x"}]`, 500)
 	f.Add("<html>\xff", 502)
-	tr := bind(f, upstream.Target{})
+	tr := suite.Bind(f, upstream.Target{})
 	f.Fuzz(func(t *testing.T, body string, status int) {
 		e := tr.Failure(upstream.Head{Status: status}, []byte(body))
 		if e.Message == "" || e.Type == "" || e.Status != status {
@@ -181,7 +152,7 @@ func BenchmarkRequest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	tr := bind(b, upstream.Target{APIKey: secret.New("k")})
+	tr := suite.Bind(b, upstream.Target{APIKey: secret.New("k")})
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := tr.Request(req); err != nil {

@@ -29,9 +29,9 @@ func New(t *upstream.Target) (*Translator, error) {
 	if t.BaseURL == "" {
 		return nil, fmt.Errorf("azure needs api_base (or AZURE_API_BASE): https://<resource>.openai.azure.com")
 	}
-	base, err := url.Parse(t.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	base, err := t.Base()
+	if err != nil {
+		return nil, err
 	}
 	tr := &Translator{editor: openai.NewBodyEditor(t, true)}
 	tr.setPath(t, strings.TrimRight(base.EscapedPath(), "/"))
@@ -42,9 +42,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	case !t.APIKey.IsZero():
 		tr.header.Set("api-key", t.APIKey.Reveal())
 	}
-	for _, h := range t.Headers {
-		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
-	}
+	tr.header.SetExtra(t.Headers)
 	return tr, nil
 }
 
@@ -79,6 +77,7 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 		Method: "POST",
 		Path:   tr.prefix + "/" + string(req.Endpoint) + tr.query,
 		Header: openai.WithAccept(tr.header, req),
+		Takes:  openai.ClientFields,
 		Body:   body,
 	}, nil
 }

@@ -11,6 +11,9 @@ type Decoder interface {
 	// An answer that fails in the middle of a stream ends with an error event;
 	// a blocking one returns nothing and Result has the Failure.
 	Feed(chunk []byte, last bool) []byte
+	// Failed reports whether the answer has failed; Result has the Failure then.
+	// It is cheap enough to be asked after every Feed.
+	Failed() bool
 	// Result is what is known of the answer so far, complete after the last
 	// Feed.
 	Result() Result

@@ -58,9 +58,9 @@ func (e *Embedding) take(p upstream.Param) error {
 	return nil
 }
 
-// AppendEmbeddings appends the answer of the embeddings endpoint. In base64 a
+// appendEmbeddings appends the answer of the embeddings endpoint. In base64 a
 // vector is little-endian float32, as OpenAI sends it.
-func AppendEmbeddings(dst []byte, model string, vectors [][]float64, usage Usage, asBase64 bool) []byte {
+func appendEmbeddings(dst []byte, model string, vectors [][]float64, usage Usage, asBase64 bool) []byte {
 	dst = append(dst, `{"object":"list","data":[`...)
 	for i, vector := range vectors {
 		if i > 0 {

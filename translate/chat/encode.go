@@ -31,20 +31,23 @@ func (w *Writer) appendChunkHead(dst []byte) []byte {
 	return w.appendHead(dst, "chat.completion.chunk")
 }
 
-// delta writes a chunk with one member in its delta. The first delta of a
-// choice carries the role.
-func (w *Writer) delta(index int, name string, value []byte) {
-	w.out = w.appendChunkHead(w.out)
-	w.out = append(w.out, `{"index":`...)
-	w.out = strconv.AppendInt(w.out, int64(index), 10)
-	w.out = append(w.out, `,"delta":{`...)
+// openDelta returns what is ready for the client with a chunk up to the value of
+// the one member in its delta, which is for the caller to append. The first delta
+// of a choice carries the role.
+func (w *Writer) openDelta(index int, name string) []byte {
+	out := w.appendChunkHead(w.out)
+	out = append(out, `{"index":`...)
+	out = strconv.AppendInt(out, int64(index), 10)
+	out = append(out, `,"delta":{`...)
 	if c := &w.choices[index]; !c.begun {
 		c.begun = true
-		w.out = append(w.out, `"role":"assistant",`...)
+		out = append(out, `"role":"assistant",`...)
 	}
-	w.out = appendString(w.out, name)
-	w.out = append(w.out, ':')
-	w.out = append(w.out, value...)
+	out = appendString(out, name)
+	return append(out, ':')
+}
+
+func (w *Writer) closeDelta() {
 	w.out = append(w.out, "},\"finish_reason\":null}]}\n\n"...)
 }
 

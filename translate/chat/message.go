@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -101,7 +102,7 @@ type googleExtra struct {
 
 type wireMessage struct {
 	Role         string          `json:"role"`
-	Content      jsontext.Value  `json:"content"`
+	Content      wireContent     `json:"content"`
 	Name         string          `json:"name"`
 	Refusal      string          `json:"refusal"`
 	ToolCalls    []wireCall      `json:"tool_calls"`
@@ -111,6 +112,27 @@ type wireMessage struct {
 	Thinking     []ThinkingBlock `json:"thinking_blocks"`
 	CacheControl jsontext.Value  `json:"cache_control"`
 	Specific     specificFields  `json:"provider_specific_fields"`
+}
+
+// wireContent is content: a string, which is most of most requests and so is read
+// in one go, or anything else as it is.
+type wireContent struct {
+	text  []Part // of a string
+	other jsontext.Value
+}
+
+func (c *wireContent) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == '"' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		c.text = []Part{{Type: "text", Text: token.String()}}
+		return nil
+	}
+	value, err := dec.ReadValue()
+	c.other = value.Clone()
+	return err
 }
 
 type wireFunction struct {
@@ -141,15 +163,16 @@ func (r *Request) decodeMessages() ([]Message, error) {
 	if !ok {
 		return nil, upstream.BadRequest("messages", "missing required parameter: 'messages'")
 	}
-	var raw []jsontext.Value
-	if err := json.Unmarshal(value, &raw); err != nil {
+	if value.Kind() != '[' {
 		return nil, upstream.BadRequest("messages", "'messages' must be an array of messages")
 	}
-	messages := make([]Message, len(raw))
-	for i := range raw {
-		if err := messages[i].decode(raw[i]); err != nil {
-			return nil, upstream.BadRequest("messages", fmt.Sprintf("messages[%d]: %s", i, err))
+	messages := []Message{}
+	for raw := range jsonedit.Elements(value) {
+		var m Message
+		if err := m.decode(raw); err != nil {
+			return nil, upstream.BadRequest("messages", fmt.Sprintf("messages[%d]: %s", len(messages), err))
 		}
+		messages = append(messages, m)
 	}
 	return messages, nil
 }
@@ -172,8 +195,10 @@ func (m *Message) decode(raw jsontext.Value) error {
 	if w.FunctionCall != nil {
 		m.Calls = append(m.Calls, Call{Type: "function", Name: w.FunctionCall.Name, Arguments: w.FunctionCall.Arguments})
 	}
-	content, err := decodeContent(w.Content)
-	m.Content = content
+	var err error
+	if m.Content = w.Content.text; m.Content == nil {
+		m.Content, err = decodeParts(w.Content.other)
+	}
 	return err
 }
 
@@ -189,26 +214,18 @@ func (w wireCall) call() Call {
 	return Call{ID: w.ID, Type: kind, Name: w.Function.Name, Arguments: w.Function.Arguments, Signature: signature}
 }
 
-func decodeContent(raw jsontext.Value) ([]Part, error) {
+func decodeParts(raw jsontext.Value) ([]Part, error) {
 	switch raw.Kind() {
 	case 0, 'n':
 		return nil, nil
-	case '"':
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return nil, err
-		}
-		return []Part{{Type: "text", Text: text}}, nil
 	case '[':
-		var list []jsontext.Value
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return nil, err
-		}
-		parts := make([]Part, len(list))
-		for i := range list {
-			if err := parts[i].decode(list[i]); err != nil {
-				return nil, fmt.Errorf("content[%d]: %w", i, err)
+		parts := []Part{}
+		for element := range jsonedit.Elements(raw) {
+			var p Part
+			if err := p.decode(element); err != nil {
+				return nil, fmt.Errorf("content[%d]: %w", len(parts), err)
 			}
+			parts = append(parts, p)
 		}
 		return parts, nil
 	}

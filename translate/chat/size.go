@@ -38,8 +38,9 @@ func (r *Request) TextSize() (text, media int64) {
 }
 
 func hasMedia(body []byte) bool {
-	for _, name := range []string{"image_url", "input_audio", "file"} {
-		if jsonedit.Find(body, name) >= 0 {
+	for name := range jsonedit.Names(body) {
+		switch string(name) {
+		case "image_url", "input_audio", "file":
 			return true
 		}
 	}

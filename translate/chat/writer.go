@@ -80,7 +80,8 @@ func (w *Writer) Text(index int, text string) {
 		w.out = w.appendLegacyChunk(w.out, index, text, "")
 		return
 	}
-	w.delta(index, "content", appendString(nil, text))
+	w.out = appendString(w.openDelta(index, "content"), text)
+	w.closeDelta()
 }
 
 // Reasoning adds to the reasoning_content of a choice.
@@ -94,7 +95,8 @@ func (w *Writer) Reasoning(index int, text string) {
 		c.reasoning = append(c.reasoning, text...)
 		return
 	}
-	w.delta(index, "reasoning_content", appendString(nil, text))
+	w.out = appendString(w.openDelta(index, "reasoning_content"), text)
+	w.closeDelta()
 }
 
 // Refusal adds to the refusal of a choice.
@@ -108,7 +110,8 @@ func (w *Writer) Refusal(index int, text string) {
 		c.refusal = append(c.refusal, text...)
 		return
 	}
-	w.delta(index, "refusal", appendString(nil, text))
+	w.out = appendString(w.openDelta(index, "refusal"), text)
+	w.closeDelta()
 }
 
 // ToolCall starts a tool call and returns its index in the choice. Arguments
@@ -127,7 +130,8 @@ func (w *Writer) ToolCall(index int, call Call) int {
 	n := len(c.calls)
 	c.calls = append(c.calls, call)
 	if w.stream {
-		w.delta(index, "tool_calls", appendCalls(nil, n, call))
+		w.out = appendCalls(w.openDelta(index, "tool_calls"), n, call)
+		w.closeDelta()
 		c.calls[n] = Call{} // only the count matters from here on
 	}
 	return n
@@ -144,7 +148,8 @@ func (w *Writer) Arguments(index, n int, fragment string) {
 		c.calls[n].Arguments += fragment
 		return
 	}
-	w.delta(index, "tool_calls", appendArguments(nil, n, fragment))
+	w.out = appendArguments(w.openDelta(index, "tool_calls"), n, fragment)
+	w.closeDelta()
 }
 
 // Thinking adds a whole reasoning block, which the client must give back
@@ -185,7 +190,8 @@ func (w *Writer) Extra(index int, name string, value jsontext.Value) {
 		c.extra = append(c.extra, upstream.Param{Name: name, Value: value.Clone()})
 		return
 	}
-	w.delta(index, name, value)
+	w.out = append(w.openDelta(index, name), value...)
+	w.closeDelta()
 }
 
 // Finish says why a choice ended, in OpenAI's words. "stop" becomes
@@ -195,16 +201,6 @@ func (w *Writer) Finish(index int, reason string) {
 	if c := w.choice(index); c != nil {
 		c.finish = reason
 	}
-}
-
-// Finished reports whether any choice has its finish reason.
-func (w *Writer) Finished() bool {
-	for i := range w.choices {
-		if w.choices[i].finish != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // Usage sets the token counts of the answer; the last call holds.
@@ -246,7 +242,8 @@ func (w *Writer) Close() {
 	}
 	for i := range w.choices {
 		if blocks := w.choices[i].thinking; len(blocks) > 0 {
-			w.delta(i, "thinking_blocks", appendThinking(nil, blocks))
+			w.out = appendThinking(w.openDelta(i, "thinking_blocks"), blocks)
+			w.closeDelta()
 		}
 		w.out = w.appendFinishChunk(w.out, i)
 	}
@@ -264,6 +261,14 @@ func Incomplete() *upstream.Error {
 	}
 }
 
+// Unreadable is the failure of a 2xx answer that is not what it should be.
+func Unreadable() *upstream.Error {
+	return &upstream.Error{
+		Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+		Message: "the provider's answer could not be read",
+	}
+}
+
 func (w *Writer) complete() bool {
 	for i := range w.choices {
 		if w.choices[i].seen && w.choices[i].finish == "" {
@@ -273,15 +278,28 @@ func (w *Writer) complete() bool {
 	return len(w.choices) > 0
 }
 
-// Take returns what is ready for the client and forgets it.
+// maxKept is the size up to which a Writer writes into the same memory again, in
+// bytes: one large event must not stay as long as the stream lasts.
+const maxKept = 64 << 10
+
+// Take returns what is ready for the client, nil when nothing is. It is valid
+// until the next report.
 func (w *Writer) Take() []byte {
 	out := w.out
-	w.out = nil
+	if w.out = out[:0]; cap(out) > maxKept {
+		w.out = nil
+	}
+	if len(out) == 0 {
+		return nil
+	}
 	return out
 }
 
 // Closed reports whether the answer has ended.
 func (w *Writer) Closed() bool { return w.closed }
+
+// Failed reports whether the answer ended with an error.
+func (w *Writer) Failed() bool { return w.result.Failure != nil }
 
 // Result returns what is known of the answer so far.
 func (w *Writer) Result() Result {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -70,7 +71,7 @@ func TestBlockingAnswer(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			want := `{"id":"*","object":"chat.completion",*,"model":"gemini-2.5-flash","choices":[` + test.choices + `]`
+			want := `{"id":"*","object":"chat.completion","created":0,"model":"gemini-2.5-flash","choices":[` + test.choices + `]`
 			if test.usage != "" {
 				want += `,"usage":` + test.usage
 			}
@@ -106,7 +107,7 @@ func TestFinishReasons(t *testing.T) {
 const streaming = `{"messages":[],"stream":true,"stream_options":{"include_usage":true}}`
 
 func TestStreamedAnswer(t *testing.T) {
-	const head = `data: {"id":"r1","object":"chat.completion.chunk",*,"model":"g","choices":[`
+	const head = `data: {"id":"r1","object":"chat.completion.chunk","created":0,"model":"g","choices":[`
 	first := `data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],"modelVersion":"g","responseId":"r1","usageMetadata":{"promptTokenCount":1,"totalTokenCount":2}}` + "\r\n\r\n"
 	opened := head + `{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":null}]}` + "\n\n"
 	tests := map[string]struct{ events, want string }{
@@ -149,9 +150,9 @@ func TestStreamedAnswer(t *testing.T) {
 }
 
 func TestAStreamRequestAnsweredWithOneJSONBody(t *testing.T) {
-	req := parse(t, chat.Completions, streaming)
+	req := translatetest.Request(t, chat.Completions, streaming)
 	head := upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "application/json; charset=UTF-8"}}}
-	d := bind(t, upstream.Target{}).Decoder(req, head)
+	d := suite.Bind(t, upstream.Target{}).Decoder(req, head)
 	out := string(d.Feed([]byte(`{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}`), true))
 	if !strings.HasPrefix(out, "data: {") || !strings.HasSuffix(out, "data: [DONE]\n\n") || d.Result().Failure != nil {
 		t.Errorf("got %s", out)
@@ -191,7 +192,7 @@ func TestEmbeddingAnswer(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := bind(t, upstream.Target{}).Decoder(parse(t, chat.Embeddings, test.request), upstream.Head{Status: 200})
+			d := suite.Bind(t, upstream.Target{}).Decoder(translatetest.Request(t, chat.Embeddings, test.request), upstream.Head{Status: 200})
 			out := string(d.Feed([]byte(test.answer[:7]), false)) + string(d.Feed([]byte(test.answer[7:]), true)) + string(d.Feed([]byte("more"), true))
 			if diff := cmp.Diff(test.want, out); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -225,7 +226,7 @@ func TestFailure(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := bind(t, upstream.Target{}).Failure(upstream.Head{Status: test.status}, []byte(test.body))
+			got := suite.Bind(t, upstream.Target{}).Failure(upstream.Head{Status: test.status}, []byte(test.body))
 			if diff := cmp.Diff(test.want, *got); diff != "" {
 				t.Errorf("failure (-want +got):\n%s", diff)
 			}

@@ -16,20 +16,12 @@ import (
 // params are the parameters of one request, sorted by the place they have in
 // Gemini's body.
 type params struct {
-	config     []upstream.Param // members of generationConfig
-	top        []upstream.Param // members of the body itself
+	config     chat.Members // members of generationConfig
+	top        chat.Members // members of the body itself
 	tools      []ownTool
 	toolConfig jsontext.Value
 	voice      bool     // speech is wanted
 	lacking    []string // what Gemini does not have
-}
-
-// set adds a member; the first of a name holds.
-func set(list *[]upstream.Param, name string, value jsontext.Value) {
-	if value.Kind() == 'n' || slices.ContainsFunc(*list, func(p upstream.Param) bool { return p.Name == name }) {
-		return
-	}
-	*list = append(*list, upstream.Param{Name: name, Value: value})
 }
 
 // sort reads all parameters of a completion.
@@ -49,10 +41,10 @@ func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params,
 	}
 	if tr.model.third() {
 		// Google's default and its advice for Gemini 3, said aloud as LiteLLM does.
-		set(&p.config, "temperature", jsontext.Value("1.0"))
+		p.config.Add("temperature", jsontext.Value("1.0"))
 	}
 	if p.voice {
-		set(&p.config, "responseModalities", jsontext.Value(`["AUDIO"]`))
+		p.config.Add("responseModalities", jsontext.Value(`["AUDIO"]`))
 	}
 	if err := tr.target.Refuse(p.lacking); err != nil {
 		return nil, err
@@ -63,17 +55,13 @@ func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params,
 // takeDecoded reads the parameters that package chat has decoded.
 func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 	if c.MaxTokens != 0 {
-		set(&p.config, "maxOutputTokens", number(c.MaxTokens))
+		p.config.Add("maxOutputTokens", number(c.MaxTokens))
 	}
 	if c.N != 0 {
-		set(&p.config, "candidateCount", number(c.N))
+		p.config.Add("candidateCount", number(c.N))
 	}
 	if len(c.Stop) > 0 {
-		list := []byte{'['}
-		for _, stop := range c.Stop {
-			list = jsonedit.AppendString(jsonedit.AppendComma(list), stop)
-		}
-		set(&p.config, "stopSequences", append(list, ']'))
+		p.config.Add("stopSequences", jsonedit.AppendStrings(nil, c.Stop))
 	}
 	switch {
 	case c.ReasoningEffort == "":
@@ -84,7 +72,7 @@ func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 		if err != nil {
 			return err
 		}
-		set(&p.config, "thinkingConfig", thinking)
+		p.config.Add("thinkingConfig", thinking)
 	}
 	return tr.takeFormat(p, &c.ResponseFormat)
 }
@@ -97,17 +85,17 @@ func (tr *Translator) takeFormat(p *params, f *chat.ResponseFormat) error {
 	if f.Type != "json_object" && f.Type != "json_schema" {
 		return nil
 	}
-	set(&p.config, "responseMimeType", jsontext.Value(`"application/json"`))
+	p.config.Add("responseMimeType", jsontext.Value(`"application/json"`))
 	switch {
 	case f.Type == "json_object":
 	case tr.model.jsonSchema():
-		set(&p.config, "responseJsonSchema", f.Schema)
+		p.config.Add("responseJsonSchema", f.Schema)
 	default:
 		schema, err := cleanSchema(f.Schema, true)
 		if err != nil {
 			return upstream.BadRequest("response_format", "response_format.json_schema: "+err.Error())
 		}
-		set(&p.config, "responseSchema", schema)
+		p.config.Add("responseSchema", schema)
 	}
 	return nil
 }
@@ -117,19 +105,19 @@ func (tr *Translator) takeFormat(p *params, f *chat.ResponseFormat) error {
 func (tr *Translator) take(p *params, param upstream.Param) error {
 	name, value := param.Name, param.Value
 	switch {
-	case value.Kind() == 'n', harmless(name):
+	case value.Kind() == 'n', slices.Contains(chat.Bookkeeping, name), name == "parallel_tool_calls":
 		return nil
 	case configName(name) != "":
-		set(&p.config, configName(name), value)
+		p.config.Add(configName(name), value)
 		return nil
 	case topName(name) != "":
-		set(&p.top, topName(name), value)
+		p.top.Add(topName(name), value)
 		return nil
 	}
 	switch name {
 	case "presence_penalty", "frequency_penalty", "presencePenalty", "frequencyPenalty":
 		if !tr.model.third() { // Gemini 3 refuses them
-			set(&p.config, camel(name), value)
+			p.config.Add(camel(name), value)
 		}
 	case "thinking":
 		if !tr.model.thinks() {
@@ -137,14 +125,14 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 			return nil
 		}
 		thinking, err := tr.model.thinkingParam(value)
-		set(&p.config, "thinkingConfig", thinking)
+		p.config.Add("thinkingConfig", thinking)
 		return err
 	case "modalities":
 		return takeModalities(p, value)
 	case "audio":
 		return takeVoice(p, value)
 	case "service_tier":
-		set(&p.top, "serviceTier", serviceTier(value))
+		p.top.Add("serviceTier", serviceTier(value))
 	case "web_search_options":
 		p.tools = append(p.tools, webSearch())
 	case "toolConfig", "tool_config":
@@ -160,10 +148,12 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 // takeUnknown passes what the deployment allows and notes the rest.
 func (tr *Translator) takeUnknown(p *params, param upstream.Param) {
 	if tr.target.Allows(param.Name) {
-		set(&p.top, param.Name, param.Value)
+		p.top.Add(param.Name, param.Value)
 		return
 	}
-	p.lacking = append(p.lacking, param.Name)
+	if !chat.Idle(param) {
+		p.lacking = append(p.lacking, param.Name)
+	}
 }
 
 // takeNested reads the members of an object as if each had been a parameter:
@@ -182,7 +172,7 @@ func (tr *Translator) takeNested(p *params, param upstream.Param) error {
 		value := object.Value(m)
 		switch {
 		case param.Name != "google":
-			set(&p.config, camel(m.Name), value)
+			p.config.Add(camel(m.Name), value)
 		case m.Name == "google":
 			return upstream.BadRequest("google", "'google' must not be nested")
 		default:
@@ -192,15 +182,6 @@ func (tr *Translator) takeNested(p *params, param upstream.Param) error {
 		}
 	}
 	return nil
-}
-
-// harmless lists OpenAI's parameters that Gemini lacks and nobody misses.
-func harmless(name string) bool {
-	switch name {
-	case "user", "metadata", "store", "parallel_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention":
-		return true
-	}
-	return false
 }
 
 // configName returns the name that a parameter, taken as it is, has in
@@ -264,7 +245,7 @@ func takeModalities(p *params, value jsontext.Value) error {
 	for _, m := range list {
 		out = jsonedit.AppendString(jsonedit.AppendComma(out), strings.ToUpper(m))
 	}
-	set(&p.config, "responseModalities", append(out, ']'))
+	p.config.Add("responseModalities", append(out, ']'))
 	return nil
 }
 
@@ -282,7 +263,7 @@ func takeVoice(p *params, value jsontext.Value) error {
 	if w.Voice != "" {
 		out = append(jsonedit.AppendString([]byte(`{"voiceConfig":{"prebuiltVoiceConfig":{"voiceName":`), w.Voice), "}}}"...)
 	}
-	set(&p.config, "speechConfig", out)
+	p.config.Add("speechConfig", out)
 	p.voice = true
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -100,7 +101,7 @@ func TestRequestMessages(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := body(t, upstream.Target{Model: test.model}, `{"messages":[`+test.messages+`]}`)
-			if diff := cmp.Diff(canonical(t, []byte("{"+test.want+"}")), got); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte("{"+test.want+"}")), got); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		})
@@ -135,7 +136,7 @@ func TestRequestTools(t *testing.T) {
 				want += "," + test.want
 			}
 			got := body(t, upstream.Target{}, `{`+hi+`,`+test.params+`}`)
-			if diff := cmp.Diff(canonical(t, []byte(want+"}")), got); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want+"}")), got); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		})

@@ -16,7 +16,7 @@ import (
 // Decoder reads the answer to a call of Request.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
 	if req.Endpoint == chat.Embeddings {
-		return &embeddingDecoder{model: tr.target.Model, base64: tr.wantsBase64(req)}
+		return chat.NewEmbeddingDecoder(req, tr.target.Defaults, tr.readEmbeddings)
 	}
 	whole := !req.Stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")
 	return &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream, events: !whole}
@@ -77,7 +77,7 @@ func (d *decoder) event(event sse.Event) {
 func (d *decoder) feedBody(chunk []byte, last bool) {
 	if len(d.body)+len(chunk) > sse.MaxEvent {
 		d.body = nil
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	d.body = append(d.body, chunk...)
@@ -86,6 +86,9 @@ func (d *decoder) feedBody(chunk []byte, last bool) {
 		d.close()
 	}
 }
+
+// Failed reports whether the answer has failed.
+func (d *decoder) Failed() bool { return d.w.Failed() }
 
 // Result is what is known of the answer so far.
 func (d *decoder) Result() chat.Result { return d.w.Result() }
@@ -107,7 +110,7 @@ type response struct {
 func (d *decoder) read(data []byte) {
 	var r response
 	if err := json.Unmarshal(data, &r, lenient); err != nil {
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	if r.Error.Kind() == '{' || r.Error.Kind() == '"' {

@@ -4,29 +4,10 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// embeddingDecoder reads the answer of batchEmbedContents.
-type embeddingDecoder struct {
-	model  string
-	base64 bool
-	body   []byte
-	ended  bool
-	result chat.Result
-}
-
-// wantsBase64 reports whether the client, or else the deployment, asks for
-// vectors in base64, which Google does not have.
-func (tr *Translator) wantsBase64(req *chat.Request) bool {
-	for _, p := range req.Params(tr.target.Defaults) {
-		if p.Name == "encoding_format" {
-			return text(p.Value) == "base64"
-		}
-	}
-	return false
-}
-
+// embeddings is the answer of batchEmbedContents.
 type embeddings struct {
 	Embeddings []vector `json:"embeddings"`
 	Usage      *usage   `json:"usageMetadata"` // only newer models tell
@@ -36,40 +17,17 @@ type vector struct {
 	Values []float64 `json:"values"`
 }
 
-// Feed collects the body and answers when it is whole.
-func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
-	if d.ended {
-		return nil
-	}
-	if len(d.body)+len(chunk) > sse.MaxEvent {
-		d.ended, d.body, d.result.Failure = true, nil, unreadable()
-		return nil
-	}
-	d.body = append(d.body, chunk...)
-	if !last {
-		return nil
-	}
-	d.ended = true
-	return d.answer()
-}
-
-func (d *embeddingDecoder) answer() []byte {
+func (tr *Translator) readEmbeddings(body []byte) (chat.Embedded, *upstream.Error) {
 	var e embeddings
-	if err := json.Unmarshal(d.body, &e, lenient); err != nil || len(e.Embeddings) == 0 {
-		d.result.Failure = unreadable()
-		return nil
+	if err := json.Unmarshal(body, &e, lenient); err != nil || len(e.Embeddings) == 0 {
+		return chat.Embedded{}, chat.Unreadable()
 	}
-	d.result.Model = d.model
-	if e.Usage != nil {
-		d.result.Usage = chat.Usage{Prompt: e.Usage.Prompt, Total: e.Usage.Prompt}
-		d.result.HasUsage = true
-	}
-	vectors := make([][]float64, len(e.Embeddings))
+	out := chat.Embedded{Model: tr.target.Model, Vectors: make([][]float64, len(e.Embeddings))}
 	for i := range e.Embeddings {
-		vectors[i] = e.Embeddings[i].Values
+		out.Vectors[i] = e.Embeddings[i].Values
 	}
-	return chat.AppendEmbeddings(nil, d.model, vectors, d.result.Usage, d.base64)
+	if e.Usage != nil {
+		out.Usage, out.HasUsage = chat.Usage{Prompt: e.Usage.Prompt, Total: e.Usage.Prompt}, true
+	}
+	return out, nil
 }
-
-// Result is what is known of the answer so far.
-func (d *embeddingDecoder) Result() chat.Result { return d.result }

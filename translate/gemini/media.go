@@ -1,9 +1,8 @@
 package gemini
 
 import (
-	"encoding/base64"
+	"cmp"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -90,29 +89,14 @@ func mediaAt(address, mime, name string) (media, error) {
 	return media{}, fmt.Errorf("must be a data:, https: or gs: URL, not %q", scheme)
 }
 
-// dataURL reads what follows "data:" (RFC 2397). mime, when given, wins over the
+// dataURL reads what follows "data:". mime, when given, wins over the
 // media type the URL names.
 func dataURL(rest, mime string) (media, error) {
-	head, data, ok := strings.Cut(rest, ",")
-	if !ok {
-		return media{}, fmt.Errorf("a data: URL needs a comma before its data")
-	}
-	named, _, _ := strings.Cut(head, ";")
-	switch {
-	case mime != "":
-	case named != "":
-		mime = named
-	default:
-		mime = "text/plain"
-	}
-	if strings.HasSuffix(head, ";base64") {
-		return media{mime: mime, data: data}, nil
-	}
-	plain, err := url.PathUnescape(data)
+	u, err := chat.ParseDataURL(rest)
 	if err != nil {
-		return media{}, fmt.Errorf("the data of a data: URL: %w", err)
+		return media{}, err
 	}
-	return media{mime: mime, data: base64.StdEncoding.EncodeToString([]byte(plain))}, nil
+	return media{mime: cmp.Or(mime, u.MIME, "text/plain"), data: u.Encoded()}, nil
 }
 
 // mimeOf returns the media type that the extension of a file name or URL stands

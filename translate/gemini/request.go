@@ -1,11 +1,12 @@
 package gemini
 
 import (
+	"slices"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // generate writes the body of generateContent.
@@ -32,7 +33,7 @@ func (tr *Translator) generate(req *chat.Request) ([]byte, error) {
 		return nil, err
 	}
 	if w.highest > 0 && !tr.model.third() {
-		set(&p.config, "mediaResolution", jsontext.Value(`"`+resolutions[w.highest].level+`"`))
+		p.config.Add("mediaResolution", jsontext.Value(`"`+resolutions[w.highest].level+`"`))
 	}
 	return append(appendParams(body, p), '}'), nil
 }
@@ -41,17 +42,9 @@ func (tr *Translator) generate(req *chat.Request) ([]byte, error) {
 func appendParams(dst []byte, p *params) []byte {
 	if len(p.config) > 0 {
 		dst = append(jsonedit.AppendName(dst, "generationConfig"), '{')
-		for _, m := range p.config {
-			dst = jsonedit.AppendMember(dst, m.Name, m.Value)
-		}
-		dst = append(dst, '}')
+		dst = append(p.config.AppendTo(dst, nil), '}')
 	}
-	for _, m := range p.top {
-		if !written(m.Name) {
-			dst = jsonedit.AppendMember(dst, m.Name, m.Value)
-		}
-	}
-	return dst
+	return p.top.AppendTo(dst, written)
 }
 
 // written reports whether a member of the body is this package's to write, so
@@ -89,19 +82,19 @@ func (tr *Translator) embed(req *chat.Request) ([]byte, error) {
 
 // embedParams returns the members that follow the content of each request.
 func (tr *Translator) embedParams(e *chat.Embedding) ([]byte, error) {
-	var list []upstream.Param
+	var list chat.Members
 	var lacking []string
 	if e.Dimensions != 0 && !tr.target.Drops("dimensions") {
-		set(&list, "outputDimensionality", number(e.Dimensions))
+		list.Add("outputDimensionality", number(e.Dimensions))
 	}
 	for _, p := range e.Params {
 		switch {
-		case tr.target.Drops(p.Name), harmless(p.Name):
+		case tr.target.Drops(p.Name), slices.Contains(chat.Bookkeeping, p.Name):
 		case p.Name == "task_type", p.Name == "taskType", p.Name == "title",
 			p.Name == "outputDimensionality", p.Name == "output_dimensionality":
-			set(&list, camel(p.Name), p.Value)
+			list.Add(camel(p.Name), p.Value)
 		case tr.target.Allows(p.Name) && p.Name != "content":
-			set(&list, p.Name, p.Value)
+			list.Add(p.Name, p.Value)
 		default:
 			lacking = append(lacking, p.Name)
 		}
@@ -109,9 +102,6 @@ func (tr *Translator) embedParams(e *chat.Embedding) ([]byte, error) {
 	if err := tr.target.Refuse(lacking); err != nil {
 		return nil, err
 	}
-	tail := []byte("}") // of the member before, so that each gets its comma
-	for _, m := range list {
-		tail = jsonedit.AppendMember(tail, m.Name, m.Value)
-	}
+	tail := list.AppendTo([]byte("}"), nil) // of the member before, so that each gets its comma
 	return tail[1:], nil
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -48,7 +49,7 @@ func TestRequestParameters(t *testing.T) {
 		"service tiers have other names": {params: `"service_tier":"default"`, want: `"serviceTier":"standard"`},
 		"additional_drop_params drops decoded parameters too": {
 			target: upstream.Target{DropAlso: []string{"response_format", "logit_bias", "stop"}},
-			params: `"response_format":{"type":"json_object"},"logit_bias":{},"stop":"x","n":2`,
+			params: `"response_format":{"type":"json_object"},"logit_bias":{"1":1},"stop":"x","n":2`,
 			want:   `"generationConfig":{"candidateCount":2}`,
 		},
 		"allowed_openai_params are passed as they are": {
@@ -58,7 +59,7 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"drop_params drops what Gemini lacks": {
 			target: upstream.Target{DropParams: true},
-			params: `"logit_bias":{},"min_p":0.1,"tools":[{"type":"mystery"}]`,
+			params: `"logit_bias":{"1":1},"min_p":0.1,"tools":[{"type":"mystery"}]`,
 		},
 		"Gemini 3 has no penalties and is given its default temperature": {
 			target: upstream.Target{Model: "gemini-3-pro-preview"},
@@ -82,7 +83,7 @@ func TestRequestParameters(t *testing.T) {
 			if test.want != "" {
 				want += "," + test.want
 			}
-			if diff := cmp.Diff(canonical(t, []byte(want+"}")), body(t, test.target, request+"}")); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want+"}")), body(t, test.target, request+"}")); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		})
@@ -110,7 +111,7 @@ func TestRequestThinking(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := `{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"generationConfig":{"temperature":1,"thinkingConfig":` + test.want + `}}`
 			got := body(t, upstream.Target{Model: test.model}, `{`+hi+`,"temperature":1,`+test.params+`}`)
-			if diff := cmp.Diff(canonical(t, []byte(want)), got); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want)), got); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		})
@@ -124,7 +125,7 @@ func TestRequestRefusals(t *testing.T) {
 		want    upstream.Error
 	}{
 		"all parameters Gemini lacks are named": {
-			request: `{` + hi + `,"logit_bias":{},"verbosity":"low"}`,
+			request: `{` + hi + `,"logit_bias":{"1":1},"verbosity":"low"}`,
 			want:    upstream.Error{Param: "logit_bias", Message: "gemini does not support parameters: logit_bias, verbosity; set drop_params: true to drop them"},
 		},
 		"a model that cannot think": {
@@ -155,9 +156,9 @@ func TestRequestRefusals(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := bind(t, test.target).Request(parse(t, chat.Completions, test.request))
+			_, err := suite.Bind(t, test.target).Request(translatetest.Request(t, chat.Completions, test.request))
 			test.want.Status, test.want.Type = 400, "invalid_request_error"
-			if diff := cmp.Diff(test.want, *refusal(t, err)); diff != "" {
+			if diff := cmp.Diff(test.want, *translatetest.Refusal(t, err)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -165,8 +166,8 @@ func TestRequestRefusals(t *testing.T) {
 }
 
 func TestRequestEmbeddings(t *testing.T) {
-	tr := bind(t, upstream.Target{Model: "gemini-embedding-001"})
-	call, err := tr.Request(parse(t, chat.Embeddings, `{"input":["a\n","b"],"dimensions":2,"task_type":"CLUSTERING","encoding_format":"base64","user":"u"}`))
+	tr := suite.Bind(t, upstream.Target{Model: "gemini-embedding-001"})
+	call, err := tr.Request(translatetest.Request(t, chat.Embeddings, `{"input":["a\n","b"],"dimensions":2,"task_type":"CLUSTERING","encoding_format":"base64","user":"u"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,14 +180,14 @@ func TestRequestEmbeddings(t *testing.T) {
 	if want := "/v1beta/models/gemini-embedding-001:batchEmbedContents"; call.Path != want {
 		t.Errorf("path %q, want %q", call.Path, want)
 	}
-	if _, err := tr.Request(parse(t, chat.Embeddings, `{"input":[1,2]}`)); refusal(t, err).Param != "input" {
+	if _, err := tr.Request(translatetest.Request(t, chat.Embeddings, `{"input":[1,2]}`)); translatetest.Refusal(t, err).Param != "input" {
 		t.Errorf("token array: %v", err)
 	}
 }
 
 func TestRequestLegacyCompletion(t *testing.T) {
-	tr := bind(t, upstream.Target{})
-	call, err := tr.Request(parse(t, chat.TextCompletions, `{"prompt":"Once","max_tokens":4}`))
+	tr := suite.Bind(t, upstream.Target{})
+	call, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","max_tokens":4}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestRequestLegacyCompletion(t *testing.T) {
 	if diff := cmp.Diff(want, string(call.Body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	if _, err := tr.Request(parse(t, chat.TextCompletions, `{"prompt":"Once","logprobs":3}`)); refusal(t, err).Param != "logprobs" {
+	if _, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","logprobs":3}`)); translatetest.Refusal(t, err).Param != "logprobs" {
 		t.Errorf("legacy logprobs: %v", err)
 	}
 }

@@ -24,9 +24,9 @@ type Translator struct {
 // New returns the Translator of an AI Studio deployment. Its base URL has the
 // API version in it, as in "https://generativelanguage.googleapis.com/v1beta".
 func New(t *upstream.Target) (*Translator, error) {
-	base, err := url.Parse(t.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	base, err := t.Base()
+	if err != nil {
+		return nil, err
 	}
 	if t.Model == "" {
 		return nil, fmt.Errorf("gemini needs a model: gemini/<model>")
@@ -49,9 +49,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	if !t.APIKey.IsZero() {
 		tr.header.Set("x-goog-api-key", t.APIKey.Reveal())
 	}
-	for _, h := range t.Headers {
-		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
-	}
+	tr.header.SetExtra(t.Headers)
 	return tr, nil
 }
 

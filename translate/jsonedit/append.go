@@ -17,6 +17,15 @@ func AppendMember(dst []byte, name string, value jsontext.Value) []byte {
 	return append(AppendName(dst, name), value...)
 }
 
+// AppendStrings appends an array of strings.
+func AppendStrings(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for _, s := range list {
+		dst = AppendString(AppendComma(dst), s)
+	}
+	return append(dst, ']')
+}
+
 // AppendComma appends the comma before the next element of an array or member
 // of an object that is being written, unless it is the first.
 func AppendComma(dst []byte) []byte {

@@ -2,6 +2,7 @@ package jsonedit
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -41,6 +42,35 @@ func MapArray(array jsontext.Value, f func(jsontext.Value) (jsontext.Value, erro
 
 func sameMemory(a, b []byte) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// Elements returns the elements of a valid JSON array in order, as parts of its
+// text. It does not validate: of what is no array it returns anything, or nothing.
+func Elements(array jsontext.Value) iter.Seq[jsontext.Value] {
+	return func(yield func(jsontext.Value) bool) {
+		start := bytes.IndexByte(array, '[') + 1
+		depth := 0 // inside an element
+		for i := start; i < len(array); i++ {
+			switch c := array[i]; {
+			case c == '"':
+				end := stringEnd(array, i+1)
+				if end < 0 {
+					return
+				}
+				i = end
+			case c == '[' || c == '{':
+				depth++
+			case depth > 0 && (c == ']' || c == '}'):
+				depth--
+			case depth == 0 && (c == ',' || c == ']'):
+				element := bytes.TrimSpace(array[start:i])
+				if len(element) > 0 && !yield(element) || c == ']' {
+					return
+				}
+				start = i + 1
+			}
+		}
+	}
 }
 
 // Find returns the offset of the value of the first member with this name, at

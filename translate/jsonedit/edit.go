@@ -29,9 +29,6 @@ func (e *Edits) Delete(name string) { e.put(edit{name: name}) }
 // new name must not exist.
 func (e *Edits) Rename(name, to string) { e.put(edit{name: name, to: to, keep: true}) }
 
-// Empty reports whether there is nothing to change.
-func (e *Edits) Empty() bool { return len(e.list) == 0 }
-
 // Touches reports whether the named member is changed by e.
 func (e *Edits) Touches(name string) bool { return e.find(name) != nil }
 
@@ -47,6 +44,9 @@ func (e *Edits) put(next edit) {
 	if old := e.find(next.name); old != nil {
 		*old = next
 		return
+	}
+	if e.list == nil {
+		e.list = make([]edit, 0, 8) // most bodies need a few
 	}
 	e.list = append(e.list, next)
 }

@@ -41,9 +41,6 @@ func (s *Scanner) Get(name string) (jsontext.Value, bool) {
 	return v, ok
 }
 
-// Complete reports whether the object has been closed.
-func (s *Scanner) Complete() bool { return s.complete }
-
 // Feed reads the next piece of the text. Pieces may be cut anywhere.
 func (s *Scanner) Feed(piece []byte) {
 	for i := 0; i < len(piece) && !s.dead; {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -40,7 +41,7 @@ func TestBlockingAnswer(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			want := `{"id":"*","object":"chat.completion","created":0,"model":"m","choices":[{"index":0,` + test.choice + `}],"usage":` + test.usage + `}`
-			got, result := feed(t, parse(t, chat.Completions, blocking), test.answer)
+			got, result := feed(t, translatetest.Request(t, chat.Completions, blocking), test.answer)
 			if result.Failure != nil {
 				t.Fatal(result.Failure)
 			}
@@ -79,7 +80,7 @@ func TestStreamedAnswer(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, _ := feed(t, parse(t, chat.Completions, streaming), first+test.lines)
+			got, _ := feed(t, translatetest.Request(t, chat.Completions, streaming), first+test.lines)
 			if diff := cmp.Diff(opened+test.want, got); diff != "" {
 				t.Errorf("stream (-want +got):\n%s", diff)
 			}
@@ -103,7 +104,7 @@ func TestAnswersThatFail(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			out, result := feed(t, parse(t, test.endpoint, test.request), test.answer)
+			out, result := feed(t, translatetest.Request(t, test.endpoint, test.request), test.answer)
 			if out != "" || result.Failure == nil {
 				t.Fatalf("got %q and failure %v", out, result.Failure)
 			}
@@ -115,7 +116,7 @@ func TestAnswersThatFail(t *testing.T) {
 }
 
 func TestEmbeddingAnswer(t *testing.T) {
-	got, result := feed(t, parse(t, chat.Embeddings, `{"input":"a","encoding_format":"base64"}`), `{"model":"m","embed`, `dings":[[1]],"prompt_eval_count":2}`)
+	got, result := feed(t, translatetest.Request(t, chat.Embeddings, `{"input":"a","encoding_format":"base64"}`), `{"model":"m","embed`, `dings":[[1]],"prompt_eval_count":2}`)
 	want := `{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPw=="}],"model":"m","usage":{"prompt_tokens":2,"total_tokens":2}}`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
@@ -137,7 +138,7 @@ func TestFailure(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := bind(t, upstream.Target{}).Failure(upstream.Head{Status: test.status}, []byte(test.body))
+			got := suite.Bind(t, upstream.Target{}).Failure(upstream.Head{Status: test.status}, []byte(test.body))
 			if diff := cmp.Diff(test.want, *got); diff != "" {
 				t.Errorf("failure (-want +got):\n%s", diff)
 			}

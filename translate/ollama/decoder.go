@@ -18,7 +18,7 @@ var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allo
 // Decoder reads the answer to a call of Request.
 func (tr *Translator) Decoder(req *chat.Request, _ upstream.Head) chat.Decoder {
 	if req.Endpoint == chat.Embeddings {
-		return &embeddingDecoder{model: tr.target.Model, base64: tr.wantsBase64(req)}
+		return chat.NewEmbeddingDecoder(req, tr.target.Defaults, tr.readEmbeddings)
 	}
 	return &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream}
 }
@@ -68,7 +68,7 @@ func (d *decoder) feedLines(chunk []byte, last bool) {
 func (d *decoder) feedBody(chunk []byte, last bool) {
 	if len(d.body)+len(chunk) > ndjson.MaxLine {
 		d.body = nil
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	d.body = append(d.body, chunk...)
@@ -77,6 +77,9 @@ func (d *decoder) feedBody(chunk []byte, last bool) {
 		d.w.Close()
 	}
 }
+
+// Failed reports whether the answer has failed.
+func (d *decoder) Failed() bool { return d.w.Failed() }
 
 // Result is what is known of the answer so far.
 func (d *decoder) Result() chat.Result { return d.w.Result() }
@@ -110,7 +113,7 @@ type toolCall struct {
 func (d *decoder) read(data []byte) {
 	var r response
 	if err := json.Unmarshal(data, &r, lenient); err != nil || jsontext.Value(data).Kind() != '{' {
-		d.w.Fail(unreadable())
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	if kind := r.Error.Kind(); kind == '"' || kind == '{' {
@@ -177,12 +180,4 @@ func items(list jsontext.Value) []byte {
 		return nil
 	}
 	return bytes.TrimSpace(list[1 : len(list)-1])
-}
-
-// unreadable is the failure of a 2xx answer that is not what it should be.
-func unreadable() *upstream.Error {
-	return &upstream.Error{
-		Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
-		Message: "the provider's answer could not be read",
-	}
 }

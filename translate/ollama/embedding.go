@@ -6,30 +6,10 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/ndjson"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// embeddingDecoder reads the answer of /api/embed.
-type embeddingDecoder struct {
-	model  string
-	base64 bool
-	body   []byte
-	ended  bool
-	result chat.Result
-}
-
-// wantsBase64 reports whether the client, or else the deployment, asks for
-// vectors in base64, which Ollama does not have.
-func (tr *Translator) wantsBase64(req *chat.Request) bool {
-	for _, p := range req.Params(tr.target.Defaults) {
-		if p.Name == "encoding_format" {
-			return string(p.Value) == `"base64"`
-		}
-	}
-	return false
-}
-
+// embeddings is the answer of /api/embed.
 type embeddings struct {
 	Model      string      `json:"model"`
 	Embeddings [][]float64 `json:"embeddings"`
@@ -37,40 +17,18 @@ type embeddings struct {
 	Error      string      `json:"error"`
 }
 
-// Feed collects the body and answers when it is whole.
-func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
-	if d.ended {
-		return nil
-	}
-	if len(d.body)+len(chunk) > ndjson.MaxLine {
-		d.ended, d.body, d.result.Failure = true, nil, unreadable()
-		return nil
-	}
-	d.body = append(d.body, chunk...)
-	if !last {
-		return nil
-	}
-	d.ended = true
-	return d.answer()
-}
-
-func (d *embeddingDecoder) answer() []byte {
+func (tr *Translator) readEmbeddings(body []byte) (chat.Embedded, *upstream.Error) {
 	var e embeddings
-	err := json.Unmarshal(d.body, &e, lenient)
+	err := json.Unmarshal(body, &e, lenient)
 	switch {
 	case err == nil && e.Error != "":
-		d.result.Failure = failure(upstream.Head{Status: 500}, d.body)
-		return nil
+		return chat.Embedded{}, failure(upstream.Head{Status: 500}, body)
 	case err != nil || len(e.Embeddings) == 0:
-		d.result.Failure = unreadable()
-		return nil
+		return chat.Embedded{}, chat.Unreadable()
 	}
-	d.result.Model = cmp.Or(e.Model, d.model)
+	out := chat.Embedded{Model: cmp.Or(e.Model, tr.target.Model), Vectors: e.Embeddings}
 	if e.Prompt != nil {
-		d.result.Usage, d.result.HasUsage = chat.Usage{Prompt: *e.Prompt, Total: *e.Prompt}, true
+		out.Usage, out.HasUsage = chat.Usage{Prompt: *e.Prompt, Total: *e.Prompt}, true
 	}
-	return chat.AppendEmbeddings(nil, d.result.Model, e.Embeddings, d.result.Usage, d.base64)
+	return out, nil
 }
-
-// Result is what is known of the answer so far.
-func (d *embeddingDecoder) Result() chat.Result { return d.result }

@@ -15,17 +15,9 @@ import (
 // params are the parameters of one request, sorted by the place they have in
 // Ollama's body.
 type params struct {
-	options []upstream.Param
-	top     []upstream.Param // members of the body itself
-	lacking []string         // what Ollama does not have
-}
-
-// set adds a member; the first of a name holds.
-func set(list *[]upstream.Param, name string, value jsontext.Value) {
-	if value.Kind() == 'n' || slices.ContainsFunc(*list, func(p upstream.Param) bool { return p.Name == name }) {
-		return
-	}
-	*list = append(*list, upstream.Param{Name: name, Value: value})
+	options chat.Members
+	top     chat.Members // members of the body itself
+	lacking []string     // what Ollama does not have
 }
 
 // sort reads all parameters of a completion.
@@ -49,29 +41,25 @@ func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params,
 // takeDecoded reads the parameters that package chat has decoded.
 func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 	if c.MaxTokens != 0 {
-		set(&p.options, "num_predict", number(c.MaxTokens))
+		p.options.Add("num_predict", number(c.MaxTokens))
 	}
 	if len(c.Stop) > 0 {
-		list := []byte{'['}
-		for _, stop := range c.Stop {
-			list = jsonedit.AppendString(jsonedit.AppendComma(list), stop)
-		}
-		set(&p.options, "stop", append(list, ']'))
+		p.options.Add("stop", jsonedit.AppendStrings(nil, c.Stop))
 	}
 	if c.N > 1 {
 		p.lacking = append(p.lacking, "n")
 	}
 	switch c.ResponseFormat.Type {
 	case "json_object":
-		set(&p.top, "format", jsontext.Value(`"json"`))
+		p.top.Add("format", jsontext.Value(`"json"`))
 	case "json_schema":
-		set(&p.top, "format", c.ResponseFormat.Schema)
+		p.top.Add("format", c.ResponseFormat.Schema)
 	}
 	if c.ReasoningEffort == "" {
 		return nil
 	}
 	think, err := tr.think(c.ReasoningEffort)
-	set(&p.top, "think", think)
+	p.top.Add("think", think)
 	return err
 }
 
@@ -106,40 +94,38 @@ func (tr *Translator) think(effort string) (jsontext.Value, error) {
 // take reads one parameter. What is neither OpenAI's nor a member of the body is
 // an option: Ollama overlooks those it does not know.
 func (tr *Translator) take(p *params, param upstream.Param) error {
-	if param.Value.Kind() == 'n' {
+	if param.Value.Kind() == 'n' || slices.Contains(chat.Bookkeeping, param.Name) {
 		return nil
 	}
 	switch param.Name {
-	case "user", "metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention":
+	case "service_tier", "parallel_tool_calls":
 		return nil // nobody misses them
 	case "keep_alive", "think", "format", "truncate", "shift", "logprobs", "top_logprobs":
-		set(&p.top, param.Name, param.Value)
+		p.top.Add(param.Name, param.Value)
 	case "options":
 		return takeOptions(p, param.Value)
 	case "thinking":
 		return takeThinking(p, param.Value)
-	case "modalities":
-		if string(param.Value) != `["text"]` {
-			tr.takeLacking(p, param)
-		}
-	case "logit_bias", "audio", "prediction", "verbosity", "web_search_options", "suffix", "echo", "best_of":
+	case "logit_bias", "modalities", "audio", "prediction", "verbosity", "web_search_options", "suffix", "echo", "best_of":
 		tr.takeLacking(p, param)
 	default:
 		if tr.target.Allows(param.Name) {
-			set(&p.top, param.Name, param.Value)
+			p.top.Add(param.Name, param.Value)
 			return nil
 		}
-		set(&p.options, param.Name, param.Value)
+		p.options.Add(param.Name, param.Value)
 	}
 	return nil
 }
 
 func (tr *Translator) takeLacking(p *params, param upstream.Param) {
 	if tr.target.Allows(param.Name) {
-		set(&p.top, param.Name, param.Value)
+		p.top.Add(param.Name, param.Value)
 		return
 	}
-	p.lacking = append(p.lacking, param.Name)
+	if !chat.Idle(param) {
+		p.lacking = append(p.lacking, param.Name)
+	}
 }
 
 // takeOptions reads Ollama's own options object.
@@ -149,7 +135,7 @@ func takeOptions(p *params, value jsontext.Value) error {
 		return upstream.BadRequest("options", "'options' must be an object")
 	}
 	for _, m := range object.Members() {
-		set(&p.options, m.Name, object.Value(m))
+		p.options.Add(m.Name, object.Value(m))
 	}
 	return nil
 }
@@ -163,6 +149,6 @@ func takeThinking(p *params, value jsontext.Value) error {
 	if err := json.Unmarshal(value, &w); err != nil {
 		return upstream.BadRequest("thinking", "'thinking' must be an object with a 'type'")
 	}
-	set(&p.top, "think", strconv.AppendBool(nil, w.Type != "disabled"))
+	p.top.Add("think", strconv.AppendBool(nil, w.Type != "disabled"))
 	return nil
 }

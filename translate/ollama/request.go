@@ -73,19 +73,12 @@ func appendTool(dst []byte, t *chat.Tool) []byte {
 
 // appendParams appends options and what stands beside it.
 func appendParams(dst []byte, p *params) []byte {
-	for _, m := range p.top {
-		if !written(m.Name) {
-			dst = jsonedit.AppendMember(dst, m.Name, m.Value)
-		}
-	}
+	dst = p.top.AppendTo(dst, written)
 	if len(p.options) == 0 {
 		return dst
 	}
 	dst = append(jsonedit.AppendName(dst, "options"), '{')
-	for _, m := range p.options {
-		dst = jsonedit.AppendMember(dst, m.Name, m.Value)
-	}
-	return append(dst, '}')
+	return append(p.options.AppendTo(dst, nil), '}')
 }
 
 // written reports whether a member of the body is this package's to write, so
@@ -118,11 +111,7 @@ func (tr *Translator) embed(req *chat.Request) ([]byte, error) {
 	}
 	body := make([]byte, 0, len(req.Body.Source())+128)
 	body = jsonedit.AppendMember(append(body, '{'), "model", tr.model)
-	body = append(jsonedit.AppendName(body, "input"), '[')
-	for _, input := range e.Input {
-		body = jsonedit.AppendString(jsonedit.AppendComma(body), input)
-	}
-	body = append(body, ']')
+	body = jsonedit.AppendStrings(jsonedit.AppendName(body, "input"), e.Input)
 	if e.Dimensions != 0 && !tr.target.Drops("dimensions") {
 		body = jsonedit.AppendMember(body, "dimensions", number(e.Dimensions))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -48,7 +49,7 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"drop_params drops what Ollama lacks": {
 			target: upstream.Target{DropParams: true},
-			params: `"logit_bias":{},"n":2,"tools":[{"type":"web_search"}]`,
+			params: `"logit_bias":{"1":1},"n":2,"tools":[{"type":"web_search"}]`,
 		},
 		"additional_drop_params and allowed_openai_params": {
 			target: upstream.Target{DropAlso: []string{"seed", "stop"}, AllowAlso: []string{"verbosity", "draft"}},
@@ -59,7 +60,7 @@ func TestRequestParameters(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			request := "{" + hi + "," + test.params + "}"
-			call, err := bind(t, test.target).Request(parse(t, chat.Completions, request))
+			call, err := suite.Bind(t, test.target).Request(translatetest.Request(t, chat.Completions, request))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +72,7 @@ func TestRequestParameters(t *testing.T) {
 			if test.want != "" {
 				want += "," + test.want
 			}
-			if diff := cmp.Diff(canonical(t, []byte(want+"}")), canonical(t, call.Body)); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want+"}")), translatetest.Canonical(t, call.Body)); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		})
@@ -97,12 +98,12 @@ func TestRequestMessages(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			call, err := bind(t, upstream.Target{}).Request(parse(t, chat.Completions, `{"messages":[`+test.messages+`],"stream":true}`))
+			call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Completions, `{"messages":[`+test.messages+`],"stream":true}`))
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := `{"model":"llama3.2","messages":[` + test.want + `],"stream":true}`
-			if diff := cmp.Diff(canonical(t, []byte(want)), canonical(t, call.Body)); diff != "" {
+			if diff := cmp.Diff(translatetest.Canonical(t, []byte(want)), translatetest.Canonical(t, call.Body)); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		})
@@ -112,7 +113,7 @@ func TestRequestMessages(t *testing.T) {
 func TestRequestRefusals(t *testing.T) {
 	tests := map[string]struct{ request, param, message string }{
 		"all parameters Ollama lacks are named": {
-			`{` + hi + `,"logit_bias":{},"n":2,"modalities":["audio"]}`, "logit_bias",
+			`{` + hi + `,"logit_bias":{"1":1},"n":2,"modalities":["audio"]}`, "logit_bias",
 			"ollama does not support parameters: logit_bias, modalities, n; set drop_params: true to drop them",
 		},
 		"an image on the web": {
@@ -138,8 +139,8 @@ func TestRequestRefusals(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := bind(t, upstream.Target{}).Request(parse(t, chat.Completions, test.request))
-			if diff := cmp.Diff(upstream.BadRequest(test.param, test.message), refusal(t, err)); diff != "" {
+			_, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Completions, test.request))
+			if diff := cmp.Diff(upstream.BadRequest(test.param, test.message), translatetest.Refusal(t, err)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -147,7 +148,7 @@ func TestRequestRefusals(t *testing.T) {
 }
 
 func TestRequestEmbeddings(t *testing.T) {
-	call, err := bind(t, upstream.Target{}).Request(parse(t, chat.Embeddings, `{"input":["a","b"],"dimensions":2,"truncate":false,"num_ctx":9,"user":"u","encoding_format":"base64"}`))
+	call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Embeddings, `{"input":["a","b"],"dimensions":2,"truncate":false,"num_ctx":9,"user":"u","encoding_format":"base64"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestRequestEmbeddings(t *testing.T) {
 }
 
 func TestRequestLegacyCompletion(t *testing.T) {
-	call, err := bind(t, upstream.Target{}).Request(parse(t, chat.TextCompletions, `{"prompt":"Once"}`))
+	call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package ollama
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -27,9 +26,9 @@ type Translator struct {
 // New returns the Translator of an Ollama deployment. Its base URL is the
 // server's; one that ends in an API path is tolerated.
 func New(t *upstream.Target) (*Translator, error) {
-	base, err := url.Parse(t.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	base, err := t.Base()
+	if err != nil {
+		return nil, err
 	}
 	if t.Model == "" {
 		return nil, fmt.Errorf("ollama needs a model: ollama/<model>")
@@ -47,9 +46,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	if !t.APIKey.IsZero() {
 		tr.header.Set("authorization", "Bearer "+t.APIKey.Reveal())
 	}
-	for _, h := range t.Headers {
-		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
-	}
+	tr.header.SetExtra(t.Headers)
 	return tr, nil
 }
 

@@ -30,6 +30,9 @@ func (d *rewriter) Feed(chunk []byte, last bool) []byte {
 	return out
 }
 
+// Failed is false: what a blocking answer says stays what the server said.
+func (d *rewriter) Failed() bool { return false }
+
 func (d *rewriter) Result() chat.Result {
 	if d.relay == nil {
 		return chat.Result{}

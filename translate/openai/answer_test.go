@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -38,7 +39,7 @@ func stream(data ...string) string {
 func feed(t testing.TB, req *chat.Request, contentType string, pieces ...string) (string, chat.Result) {
 	t.Helper()
 	head := upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: contentType}}}
-	d := bind(t, upstream.Target{}).Decoder(req, head)
+	d := suite.Bind(t, upstream.Target{}).Decoder(req, head)
 	var out []byte
 	for i, piece := range pieces {
 		out = append(out, d.Feed([]byte(piece), i == len(pieces)-1)...)
@@ -53,7 +54,7 @@ func told(r chat.Result) chat.Result {
 
 func TestBlockingAnswersAreRelayed(t *testing.T) {
 	const answer = `{ "id":"c1","model":"gpt", "choices":[{"message":{"refusal":"no","annotations":[]},"logprobs":{}}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":3}}, "x": 1.0}`
-	req := parse(t, chat.Completions, `{"model":"m","messages":[]}`)
+	req := translatetest.Request(t, chat.Completions, `{"model":"m","messages":[]}`)
 	for cut := range len(answer) {
 		out, result := feed(t, req, plainJSON, answer[:cut], answer[cut:])
 		if out != answer {
@@ -68,7 +69,7 @@ func TestBlockingAnswersAreRelayed(t *testing.T) {
 
 func TestRelayedChunksAreTheProvidersMemory(t *testing.T) {
 	head := upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: eventStream}}}
-	d := bind(t, upstream.Target{}).Decoder(parse(t, chat.Completions, asked), head)
+	d := suite.Bind(t, upstream.Target{}).Decoder(translatetest.Request(t, chat.Completions, asked), head)
 	for _, data := range []string{chunk(`"delta":{"content":"a"}`), chunk(`"delta":{},"finish_reason":"stop"`), counts, "[DONE]"} {
 		piece := []byte(stream(data))
 		if out := d.Feed(piece, data == "[DONE]"); !chat.Untouched(piece, out) {
@@ -106,7 +107,7 @@ func TestStreams(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			req := parse(t, chat.Completions, tc.request)
+			req := translatetest.Request(t, chat.Completions, tc.request)
 			for cut := range len(tc.answer) + 1 {
 				out, result := feed(t, req, eventStream, tc.answer[:cut], tc.answer[cut:])
 				if diff := cmp.Diff(tc.want, out); diff != "" {
@@ -130,7 +131,7 @@ func TestErrorsInsideAStreamGetTheirMembers(t *testing.T) {
 		"vLLM's flat object":          {`{"object":"error","message":"bad","type":"BadRequestError","param":null,"code":400}`, `{"error":{"message":"bad","type":"BadRequestError","param":null,"code":"400"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, result := feed(t, parse(t, chat.Completions, asked), eventStream, stream(text, tc.event))
+			out, result := feed(t, translatetest.Request(t, chat.Completions, asked), eventStream, stream(text, tc.event))
 			if want := stream(text, tc.want); out != want {
 				t.Errorf("stream %s, want %s", out, want)
 			}
@@ -143,7 +144,7 @@ func TestErrorsInsideAStreamGetTheirMembers(t *testing.T) {
 
 func TestStreamOfTheResponsesAPIEndsAsItLikes(t *testing.T) {
 	text := "event: response.created\ndata: {\"type\":\"response.created\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":2,\"output_tokens_details\":{\"reasoning_tokens\":1}}}}\n\n"
-	out, result := feed(t, parse(t, chat.Responses, `{"model":"m","input":"a","stream":true}`), eventStream, text)
+	out, result := feed(t, translatetest.Request(t, chat.Responses, `{"model":"m","input":"a","stream":true}`), eventStream, text)
 	if out != text || result.Usage != counted || result.Failure != nil {
 		t.Errorf("%q, %+v", out, result)
 	}

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -157,7 +156,7 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 		edits.Delete("tool_choice")
 	}
 	if messages, ok := req.Body.Get("messages"); ok {
-		if changed := withoutToolImages(withFileNames(b.messages(messages))); !chat.Untouched(messages, changed) {
+		if changed := b.messages(messages); !chat.Untouched(messages, changed) {
 			edits.Set("messages", changed)
 		}
 	}
@@ -173,33 +172,27 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 	}
 }
 
-// messages makes the edits inside messages. It looks at the bytes first: almost
+// messages makes the edits inside messages. It looks at their names first: almost
 // always there is nothing to do and nothing is parsed again.
 func (b *BodyEditor) messages(messages jsontext.Value) jsontext.Value {
-	var rewrite []func(*jsonedit.Object, *jsonedit.Edits)
-	if b.genuine && jsonedit.Find(messages, "cache_control") >= 0 {
-		rewrite = append(rewrite, dropCacheControl)
-	}
-	if !b.genuine && bytes.Contains(messages, []byte(`"developer"`)) {
-		rewrite = append(rewrite, developerToSystem)
-	}
-	if i := jsonedit.Find(messages, "image_url"); i >= 0 {
-		rewrite = append(rewrite, imageParts)
-	}
-	for _, edit := range b.quirkEdits(messages) {
-		rewrite = append(rewrite, edit)
-	}
-	if b.quirks.NoEmptyTurns {
+	marks := marksOf(messages, b.quirks.Drop)
+	if b.quirks.NoEmptyTurns && marks.assistant {
 		messages = withoutEmptyTurns(messages)
 	}
-	if len(rewrite) == 0 {
-		return messages
+	if rewrite := b.messageEdits(&marks); len(rewrite) > 0 {
+		messages = mapObjects(messages, func(o *jsonedit.Object, edits *jsonedit.Edits) {
+			for _, f := range rewrite {
+				f(o, edits)
+			}
+		})
 	}
-	return mapObjects(messages, func(o *jsonedit.Object, edits *jsonedit.Edits) {
-		for _, f := range rewrite {
-			f(o, edits)
-		}
-	})
+	if marks.fileData {
+		messages = withFileNames(messages)
+	}
+	if marks.image && marks.tool {
+		messages = withoutToolImages(messages)
+	}
+	return messages
 }
 
 // mapObjects edits each object of an array; other elements stay.

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -14,9 +13,6 @@ import (
 // withFileNames gives file parts a filename: OpenAI refuses file_data without
 // one. What needs no change comes back as it is.
 func withFileNames(messages jsontext.Value) jsontext.Value {
-	if jsonedit.Find(messages, "file_data") < 0 {
-		return messages
-	}
 	return mapObjects(messages, func(o *jsonedit.Object, edits *jsonedit.Edits) {
 		editContent(o, edits, nameFile)
 	})
@@ -63,9 +59,6 @@ const (
 // behind them, since OpenAI takes text only from a tool. What needs no change
 // comes back as it is.
 func withoutToolImages(messages jsontext.Value) jsontext.Value {
-	if jsonedit.Find(messages, "image_url") < 0 || !bytes.Contains(messages, []byte(`"tool"`)) {
-		return messages
-	}
 	var list, out, images []jsontext.Value
 	if json.Unmarshal(messages, &list) != nil {
 		return messages

@@ -46,6 +46,9 @@ func (d *relay) Feed(chunk []byte, _ bool) []byte {
 	return chunk
 }
 
+// Failed is false: what a blocking answer says stays what the server said.
+func (d *relay) Failed() bool { return false }
+
 func (d *relay) Result() chat.Result {
 	var r chat.Result
 	r.ID, r.Model = text(d.scan, "id"), text(d.scan, "model")

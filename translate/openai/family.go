@@ -3,6 +3,7 @@ package openai
 import (
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -43,10 +44,8 @@ var family = []Server{
 
 // What several servers have in common.
 var (
-	maxTokens = []Rename{{From: "max_completion_tokens", To: "max_tokens"}}
-	// bookkeeping says something to OpenAI's dashboard or cache and nothing to
-	// the model: it is dropped without a word where it is not known.
-	bookkeeping = []string{"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+	maxTokens   = []Rename{{From: "max_completion_tokens", To: "max_tokens"}}
+	bookkeeping = chat.Bookkeeping
 	legacyTools = []string{"functions", "function_call"}
 	logprobs    = []string{"logprobs", "top_logprobs", "logit_bias"}
 	media       = []string{"modalities", "audio"}

@@ -19,9 +19,9 @@ var extensions = []string{"thinking_blocks", "provider_specific_fields", "extra_
 // messageEdit edits one message on top of edits already made to it.
 type messageEdit func(*jsonedit.Object, *jsonedit.Edits)
 
-// quirkEdits returns what the server's quirks have to change in these messages.
-// It looks at the bytes only: almost always there is nothing.
-func (b *BodyEditor) quirkEdits(messages jsontext.Value) []messageEdit {
+// messageEdits returns what the server wants changed in messages that hold these
+// marks, in the order of the changes.
+func (b *BodyEditor) messageEdits(m *marks) []messageEdit {
 	q := b.quirks
 	var edits []messageEdit
 	add := func(wanted bool, edit messageEdit) {
@@ -29,19 +29,21 @@ func (b *BodyEditor) quirkEdits(messages jsontext.Value) []messageEdit {
 			edits = append(edits, edit)
 		}
 	}
-	has := func(name string) bool { return jsonedit.Find(messages, name) >= 0 }
-	if q.Plain && has("cache_control") {
-		add(b.caches, cacheControlInParts)
-		add(!b.caches, dropCacheControl)
-	}
-	add((q.Plain || b.genuine) && slices.ContainsFunc(extensions, has), dropExtensions)
-	add(b.genuine && has("reasoning_content"), func(_ *jsonedit.Object, e *jsonedit.Edits) { e.Delete("reasoning_content") })
-	add(slices.ContainsFunc(q.Drop, has), func(o *jsonedit.Object, e *jsonedit.Edits) { dropMembers(o, e, q.Drop) })
-	add(q.NoNulls && bytes.Contains(messages, []byte("null")), dropNulls)
-	add(q.TextContent && bytes.Contains(messages, []byte(`"text"`)), joinText)
-	add(q.ShortCallIDs && (has("tool_calls") || has("tool_call_id")), shortCallIDs)
+	add(b.genuine && m.cacheControl, dropCacheControl)
+	add(!b.genuine && m.developer, developerToSystem)
+	add(m.image, imageParts)
+	add(q.Plain && m.cacheControl && b.caches, cacheControlInParts)
+	add(q.Plain && m.cacheControl && !b.caches, dropCacheControl)
+	add((q.Plain || b.genuine) && m.extension, dropExtensions)
+	add(b.genuine && m.reasoning, dropReasoning)
+	add(m.dropped, func(o *jsonedit.Object, e *jsonedit.Edits) { dropMembers(o, e, q.Drop) })
+	add(q.NoNulls && m.null, dropNulls)
+	add(q.TextContent && m.text, joinText)
+	add(q.ShortCallIDs && m.calls, shortCallIDs)
 	return edits
 }
+
+func dropReasoning(_ *jsonedit.Object, edits *jsonedit.Edits) { edits.Delete("reasoning_content") }
 
 func roleOf(o *jsonedit.Object) string {
 	role, _ := o.Get("role")

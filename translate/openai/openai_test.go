@@ -1,10 +1,8 @@
 package openai_test
 
 import (
-	"errors"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -12,63 +10,6 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
-
-const base = "https://api.openai.com/v1"
-
-func bind(t testing.TB, target upstream.Target) *openai.Translator {
-	t.Helper()
-	if target.Provider == "" {
-		target.Provider = "openai"
-	}
-	if target.Model == "" {
-		target.Model = "gpt-4o"
-	}
-	if target.BaseURL == "" {
-		target.BaseURL = base
-	}
-	tr, err := openai.New(&target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
-
-func parse(t testing.TB, endpoint chat.Endpoint, body string) *chat.Request {
-	t.Helper()
-	req, err := chat.Parse(endpoint, []byte(body), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return req
-}
-
-func call(t testing.TB, target upstream.Target, endpoint chat.Endpoint, body string) *upstream.Call {
-	t.Helper()
-	call, err := bind(t, target).Request(parse(t, endpoint, body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return call
-}
-
-// canonical spells JSON so that equal values are equal texts.
-func canonical(t testing.TB, text string) string {
-	t.Helper()
-	v := jsontext.Value(text).Clone()
-	if err := v.Canonicalize(); err != nil {
-		t.Fatalf("%s in %s", err, text)
-	}
-	return string(v)
-}
-
-func refusal(t testing.TB, err error) *upstream.Error {
-	t.Helper()
-	var e *upstream.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("want an *upstream.Error, got %v", err)
-	}
-	return e
-}
 
 func TestNewRefusesADeploymentWithoutHost(t *testing.T) {
 	if _, err := openai.New(&upstream.Target{BaseURL: "nowhere", Model: "m"}); err == nil {
@@ -107,7 +48,7 @@ func TestEndpointsAndHeaders(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := call(t, tc.target, tc.endpoint, tc.body)
+			got := suite.Call(t, tc.target, tc.endpoint, tc.body)
 			if got.Method != "POST" || got.Path != tc.path {
 				t.Errorf("%s %s, want POST %s", got.Method, got.Path, tc.path)
 			}
@@ -120,7 +61,7 @@ func TestEndpointsAndHeaders(t *testing.T) {
 
 func TestFailureKeepsTheServersWords(t *testing.T) {
 	head := upstream.Head{Status: 400, Header: upstream.Header{{Name: "retry-after", Value: "3"}, {Name: "openai-organization", Value: "secret"}}}
-	got := bind(t, upstream.Target{}).Failure(head, []byte(`{"error":{"message":"This model's maximum context length is 8192 tokens.","type":"invalid_request_error","param":"messages","code":null}}`))
+	got := suite.Bind(t, upstream.Target{}).Failure(head, []byte(`{"error":{"message":"This model's maximum context length is 8192 tokens.","type":"invalid_request_error","param":"messages","code":null}}`))
 	want := &upstream.Error{
 		Status: 400, Type: "invalid_request_error", Param: "messages", Code: "context_length_exceeded",
 		Message: "This model's maximum context length is 8192 tokens.", Header: upstream.Header{{Name: "retry-after", Value: "3"}},

@@ -62,13 +62,13 @@ func (b *BodyEditor) dropLacking(req *chat.Request, edits *jsonedit.Edits) error
 		if !ok || b.target.Allows(name) {
 			continue
 		}
-		if value.Kind() == 'n' || idle(name, value) || b.genuine && name == "temperature" && unreasoning(req, edits) {
+		if value.Kind() == 'n' || chat.Idle(upstream.Param{Name: name, Value: value}) || b.genuine && name == "temperature" && unreasoning(req, edits) {
 			if !b.genuine {
 				edits.Delete(name)
 			}
 			continue
 		}
-		if !slices.Contains(bookkeeping, name) {
+		if !slices.Contains(chat.Bookkeeping, name) {
 			lacking = append(lacking, name)
 		}
 		edits.Delete(name)
@@ -81,36 +81,6 @@ func (b *BodyEditor) dropLacking(req *chat.Request, edits *jsonedit.Edits) error
 func unreasoning(req *chat.Request, edits *jsonedit.Edits) bool {
 	effort, _ := current(req, edits, "reasoning_effort")
 	return isString(effort, "none")
-}
-
-// idle reports whether a parameter asks for nothing: many clients send OpenAI's
-// defaults.
-func idle(name string, value jsontext.Value) bool {
-	text := string(value)
-	switch name {
-	case "temperature", "top_p", "n":
-		whole, zeros, _ := strings.Cut(text, ".")
-		return whole == "1" && strings.Trim(zeros, "0") == ""
-	case "frequency_penalty", "presence_penalty", "top_logprobs":
-		return strings.Trim(text, "-0.") == ""
-	case "logprobs", "store":
-		return text == "false"
-	case "parallel_tool_calls":
-		return text == "true"
-	case "logit_bias":
-		return text == "{}"
-	case "tools", "functions":
-		return text == "[]"
-	case "tool_choice", "function_call":
-		return text == `"none"`
-	case "modalities":
-		return text == `["text"]`
-	case "service_tier":
-		return text == `"auto"` || text == `"default"`
-	case "verbosity":
-		return text == `"medium"`
-	}
-	return false
 }
 
 // renameParam gives a parameter the server's name. If the request has both, the

@@ -6,13 +6,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/translatetest"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 func TestRequestKeepsTheClientsText(t *testing.T) {
 	const body = `{ "messages": [ {"role":"user","content":"é\u00e9"} ],  "model":"alias", "temperature": 0.70, "future": {"a": [1.0, null]},"stream":false }`
 	const want = `{ "messages": [ {"role":"user","content":"é\u00e9"} ],  "model":"gpt-4o", "temperature": 0.70, "future": {"a": [1.0, null]},"stream":false }`
-	if got := string(call(t, upstream.Target{}, chat.Completions, body).Body); got != want {
+	if got := string(suite.Call(t, upstream.Target{}, chat.Completions, body).Body); got != want {
 		t.Errorf("body\n%s\nwant\n%s", got, want)
 	}
 }
@@ -122,8 +123,8 @@ func TestRequest(t *testing.T) {
 			if model == "" {
 				model = "gpt-4o"
 			}
-			got := canonical(t, string(call(t, tc.target, chat.Completions, `{"model":"alias",`+tc.body+`}`).Body))
-			if want := canonical(t, `{"model":"`+model+`",`+tc.want+`}`); got != want {
+			got := translatetest.Canonical(t, string(suite.Call(t, tc.target, chat.Completions, `{"model":"alias",`+tc.body+`}`).Body))
+			if want := translatetest.Canonical(t, `{"model":"`+model+`",`+tc.want+`}`); got != want {
 				t.Errorf("body\n%s\nwant\n%s", got, want)
 			}
 		})
@@ -131,12 +132,12 @@ func TestRequest(t *testing.T) {
 }
 
 func TestRequestEditsOnlyChatsMessages(t *testing.T) {
-	got := string(call(t, upstream.Target{Model: "o3"}, chat.TextCompletions, `{"model":"a","prompt":[1,2],"max_tokens":5,"stream":true}`).Body)
+	got := string(suite.Call(t, upstream.Target{Model: "o3"}, chat.TextCompletions, `{"model":"a","prompt":[1,2],"max_tokens":5,"stream":true}`).Body)
 	want := `{"model":"o3","prompt":[1,2],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}`
 	if got != want {
 		t.Errorf("body %s, want %s", got, want)
 	}
-	got = string(call(t, upstream.Target{}, chat.Embeddings, `{"model":"a","input":["x"],"encoding_format":"base64"}`).Body)
+	got = string(suite.Call(t, upstream.Target{}, chat.Embeddings, `{"model":"a","input":["x"],"encoding_format":"base64"}`).Body)
 	if want = `{"model":"gpt-4o","input":["x"],"encoding_format":"base64"}`; got != want {
 		t.Errorf("body %s, want %s", got, want)
 	}

@@ -59,6 +59,8 @@ func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
 	return d.out
 }
 
+func (d *streamDecoder) Failed() bool { return d.result.Failure != nil }
+
 func (d *streamDecoder) Result() chat.Result {
 	r := d.result
 	if !r.HasUsage {
@@ -85,7 +87,7 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 			event.Data, renamed = data, data
 		}
 	}
-	keep, data := d.inspect(event)
+	keep, data := d.inspect(event.Data)
 	if data == nil {
 		data = renamed
 	}
@@ -101,28 +103,33 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 }
 
 // inspect reads what the gateway wants to know of an event. keep false drops
-// it; non-nil data replaces it.
-func (d *streamDecoder) inspect(event sse.Event) (keep bool, data []byte) {
+// it; a non-nil changed replaces it.
+func (d *streamDecoder) inspect(data []byte) (keep bool, changed []byte) {
 	if !d.first {
 		d.first = true
-		d.readHead(event.Data)
+		d.readHead(data)
 	}
-	if i := jsonedit.Find(event.Data, "finish_reason"); i >= 0 && i < len(event.Data) && event.Data[i] == '"' {
-		if reason := stringAt(event.Data[i:]); reason != "" {
+	at := placesIn(data)
+	if startsWith(data, at.finish, `"`) {
+		if reason := stringAt(data[at.finish:]); reason != "" {
 			d.finished, d.result.FinishReason = true, reason
 		}
 	}
-	if i := jsonedit.Find(event.Data, "error"); i >= 0 && i < len(event.Data) && event.Data[i] != 'n' || isFlatError(event.Data) {
-		if data := d.errorEvent(event.Data); data != nil {
-			return true, data
+	// Older vLLM servers' error object stands bare: {"object":"error","message":…}.
+	if at.failure > 0 && !startsWith(data, at.failure, "n") || startsWith(data, at.object, `"error"`) {
+		if changed := d.errorEvent(data); changed != nil {
+			return true, changed
 		}
 	}
-	if d.blank(event.Data) {
+	if d.chunks && d.result.ID == "" && at.filter > 0 {
+		// Azure's first event has no id, no model and no choice, only the filter
+		// results of the prompt: clients that read choices[0] fail on it.
+		d.first = false // the next event has the id
 		return false, nil
 	}
-	measure(&d.meter, event.Data)
-	if i := jsonedit.Find(event.Data, "usage"); i >= 0 && i < len(event.Data) && event.Data[i] == '{' {
-		return d.usageEvent(event.Data)
+	at.measure(&d.meter, data)
+	if startsWith(data, at.usage, "{") {
+		return d.usageEvent(data)
 	}
 	return true, nil
 }
@@ -131,17 +138,6 @@ func (d *streamDecoder) readHead(data []byte) {
 	scan := jsonedit.NewScanner("id", "model")
 	scan.Feed(data)
 	d.result.ID, d.result.Model = text(scan, "id"), text(scan, "model")
-}
-
-// blank reports whether the event is Azure's first one, which has no id, no
-// model and no choice, only the filter results of the prompt: clients that read
-// choices[0] fail on it.
-func (d *streamDecoder) blank(data []byte) bool {
-	if !d.chunks || d.result.ID != "" || jsonedit.Find(data, "prompt_filter_results") < 0 {
-		return false
-	}
-	d.first = false // the next event has the id
-	return true
 }
 
 type chunkHead struct {
@@ -187,13 +183,6 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	var edits jsonedit.Edits
 	edits.Delete("usage")
 	return true, object.Apply(&edits)
-}
-
-// isFlatError looks for the error object of older vLLM servers, which stands bare:
-// {"object":"error","message":…}.
-func isFlatError(data []byte) bool {
-	i := jsonedit.Find(data, "object")
-	return i >= 0 && bytes.HasPrefix(data[min(i, len(data)):], []byte(`"error"`))
 }
 
 // errorEvent reads an error inside a stream and gives it the members OpenAI's

@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -20,9 +18,9 @@ type Translator struct {
 
 // New returns the Translator of an OpenAI-format deployment.
 func New(t *upstream.Target) (*Translator, error) {
-	base, err := url.Parse(t.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	base, err := t.Base()
+	if err != nil {
+		return nil, err
 	}
 	tr := &Translator{
 		target: t,
@@ -36,9 +34,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	if t.Organization != "" {
 		tr.header.Set("openai-organization", t.Organization)
 	}
-	for _, h := range t.Headers {
-		tr.header.Set(strings.ToLower(h.Name), h.Value.Reveal())
-	}
+	tr.header.SetExtra(t.Headers)
 	return tr, nil
 }
 
@@ -56,6 +52,7 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 		Method: "POST",
 		Path:   tr.path + "/" + string(req.Endpoint),
 		Header: WithAccept(tr.header, req),
+		Takes:  ClientFields,
 		Body:   body,
 	}, nil
 }
@@ -82,6 +79,10 @@ func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decode
 func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 	return upstream.ReadError(head, body)
 }
+
+// ClientFields are the header fields of a client that OpenAI-format servers get as
+// they are: its library chooses beta features by them.
+var ClientFields = []string{"openai-beta"}
 
 // WithAccept returns the header list with the accept field of the request.
 func WithAccept(header upstream.Header, req *chat.Request) upstream.Header {

@@ -29,6 +29,7 @@ type Reader struct {
 	at      int    // start of the line being read, in buf
 	scanned int    // no line ends between at and here, so that a long line is searched once
 	name    string
+	last    string // the last name, since streams say the same one again and again
 	lines   int    // data lines of the event so far
 	lo, hi  int    // the first data line, in buf
 	joined  []byte // all data lines, when there are several
@@ -156,7 +157,10 @@ func (r *Reader) field(line []byte, start int) {
 		}
 		r.joined = append(append(r.joined, '\n'), value...)
 	case "event":
-		r.name = string(value)
+		if r.last != string(value) {
+			r.last = string(value)
+		}
+		r.name = r.last
 	}
 }
 

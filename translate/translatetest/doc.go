@@ -1,5 +1,9 @@
-// Package translatetest plays golden exchanges through a provider's translator.
-// Every provider's tests run it over testdata/exchanges, one txtar file a case:
+// Package translatetest is the suite that every provider's tests run. A provider
+// says in its suite_test.go who it is ([Suite]) and calls [Run], [FuzzRequest],
+// [FuzzDecoder] and [Bench]; its other tests are about what is its own, with
+// [Suite.Bind], [Request] and [Feed] to ask and to answer.
+//
+// [Run] plays golden exchanges, one txtar file of testdata/exchanges a case:
 //
 //	what the case shows, and who says so
 //	-- config --            litellm_params of the deployment

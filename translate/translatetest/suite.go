@@ -14,18 +14,16 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// Suite runs a provider's golden exchanges.
+// Suite is a provider under test.
 type Suite struct {
-	BaseURL string // of the provider, for cases without api_base
-	Dir     string // the folder of the cases; "" = testdata/exchanges
+	Provider string // its name in the model config
+	Model    string // for tests that name none
+	BaseURL  string // for tests and cases that name none
 }
 
-// Run plays each exchange of the suite, its answer cut in every way.
+// Run plays each golden exchange of the provider, its answer cut in every way.
 func Run(t *testing.T, s Suite) {
-	if s.Dir == "" {
-		s.Dir = "testdata/exchanges"
-	}
-	list, err := Load(s.Dir)
+	list, err := Load("testdata/exchanges")
 	if err != nil {
 		t.Fatal(err)
 	}

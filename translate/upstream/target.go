@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -36,6 +38,15 @@ type Target struct {
 	DropAlso        []string // additional_drop_params
 	AllowAlso       []string // allowed_openai_params: pass although the provider is said to lack them
 	HideStreamUsage bool     // never ask for usage in streams that the client did not ask it for
+}
+
+// Base reads the BaseURL.
+func (t *Target) Base() (*url.URL, error) {
+	base, err := url.Parse(t.BaseURL)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("api_base %q is not a URL with a host", t.BaseURL)
+	}
+	return base, nil
 }
 
 // Param is one top-level member of a request body: a name and its JSON value.
@@ -78,13 +89,23 @@ func (h *Header) Set(name, value string) {
 	*h = append(*h, Field{name, value})
 }
 
+// SetExtra sets configured headers, which win over what is there.
+func (h *Header) SetExtra(list []ExtraHeader) {
+	for _, extra := range list {
+		h.Set(strings.ToLower(extra.Name), extra.Value.Reveal())
+	}
+}
+
 // Call is one HTTP request to a provider. Its scheme and host are those of the
 // Target's BaseURL.
 type Call struct {
 	Method string
 	Path   string // with the query; starts with "/"
 	Header Header // what the provider gets, credentials included: never print it
-	Body   []byte
+	// Takes names the fields of the client's own request that the provider gets
+	// too, where the client sent them and Header has none of that name.
+	Takes []string
+	Body  []byte
 }
 
 // Format shows the call without its headers and body, whatever the verb.
