@@ -36,7 +36,7 @@ lint: ## gofmt, go vet and staticcheck, as one gate.
 
 .PHONY: bench
 bench: ## Run the benchmarks of the hot functions.
-	go test -run '^$$' -bench . -benchmem ./translate/... ./routing/... ./extproc/...
+	go test -run '^$$' -bench . -benchmem ./translate/... ./routing/... ./extproc/... ./cmd/...
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s).

@@ -283,9 +283,10 @@ func BenchmarkProcessorTimeOverTheFloor(b *testing.B) {
 		body       string
 		n, clients int
 	}{
-		"blocking 1 KB":       {body: `{"model":"m","messages":[{"role":"user","content":"` + kilobyte + `"}]}`, n: 2000, clients: 16},
-		"blocking 32 KB":      {body: `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(kilobyte, 35) + `"}]}`, n: 1000, clients: 16},
-		"stream of 100 chunk": {body: `{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
+		"blocking 1 KB":                           {body: `{"model":"m","messages":[{"role":"user","content":"` + kilobyte + `"}]}`, n: 2000, clients: 16},
+		"blocking 32 KB":                          {body: `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(kilobyte, 35) + `"}]}`, n: 1000, clients: 16},
+		"stream of 100 chunks that is read":       {body: `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
+		"stream of 100 chunks that Envoy carries": {body: `{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := newProvider(b, benchProvider)
