@@ -46,8 +46,9 @@ func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) 
 	p.end()
 	n := len(p.took)
 	t.Logf("%d calls, p50 %v, p99 %v, max %v; frozen for 3 s, back after %v", n, p.took[n/2], p.took[n*99/100], p.took[n-1], back)
-	if p.took[n-1] > 200*time.Millisecond {
-		t.Errorf("a call took %v", p.took[n-1])
+	// Generous: other tests run on the same processors. What hangs takes seconds.
+	if p99, most := p.took[n*99/100], p.took[n-1]; p99 > 200*time.Millisecond || most > time.Second {
+		t.Errorf("99 of 100 calls took at most %v, one took %v", p99, most)
 	}
 	if len(p.failed) > 0 || p.admitted != n {
 		t.Errorf("%d of %d were admitted; errors: %v", p.admitted, n, p.failed)

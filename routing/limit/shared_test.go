@@ -129,7 +129,8 @@ func TestTokensOvershootByTheEstimationErrorOnly(t *testing.T) {
 	all.Wait()
 	over := used.Load() - limited
 	t.Logf("limit %d, used %d, overshoot %d; at most %d ran at once", limited, used.Load(), over, most.Load())
-	if worst := most.Load() * (real - 508); over > worst {
+	const underway = 10 // have ended, but the store does not know yet
+	if worst := (most.Load() + underway) * (real - 508); over > worst {
 		t.Errorf("overshoot %d, want at most %d: %d running requests, each %d tokens too low", over, worst, most.Load(), real-508)
 	}
 }

@@ -61,6 +61,9 @@ func (w *watch) due(now time.Time, closed bool) bool {
 	}
 	if !w.away {
 		w.away = true
+		if w.since.IsZero() { // since the start
+			w.since = now
+		}
 		if now.Sub(w.back) < probeSeldom {
 			w.every = min(2*w.every, probeSeldom)
 		} else {
