@@ -24,7 +24,6 @@ type record struct {
 	cache    cache.Status
 	outcome  outcome
 	attempts []attemptRecord
-	last     *routing.Hop // of the last attempt; nil: there was none
 	started  time.Time
 	took     time.Duration
 	own      time.Duration // of took: our own work
@@ -218,8 +217,5 @@ func (x *exchange) recordLocked() record {
 		}
 	}
 	rec.attempts = x.attemptsLocked(x.started.Add(x.took))
-	if n := len(x.attempts); n > 0 {
-		rec.last = &x.plan.Hops[n-1]
-	}
 	return rec
 }

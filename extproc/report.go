@@ -120,8 +120,8 @@ func (rec *record) fillServed(r *callback.Record) {
 	r.Model, r.ModelGroup = rec.model, rec.model
 	var prices callback.Prices
 	hop := o.served
-	if hop == nil {
-		hop = rec.last // who failed
+	if n := len(rec.attempts); hop == nil && n > 0 {
+		hop = &rec.attempts[n-1].hop // who failed
 	}
 	switch {
 	case hop != nil:
@@ -143,7 +143,7 @@ func (rec *record) fillServed(r *callback.Record) {
 	r.ID = cmp.Or(o.result.ID, said.ID, r.CallID)
 	r.HiddenParams.ResponseModel = cmp.Or(o.result.Model, said.Model)
 	r.HiddenParams.FinishReason = cmp.Or(o.result.FinishReason, said.FinishReason)
-	r.HiddenParams.OverheadMs = float64(rec.overhead().Microseconds()) / 1000
+	r.HiddenParams.OverheadMs = float64(rec.own.Microseconds()) / 1000
 	if o.result.HasUsage {
 		r.SetUsage(o.result.Usage, prices)
 	}
@@ -213,15 +213,6 @@ func clientIP(header upstream.Header) string {
 		return ""
 	}
 	return last
-}
-
-// overhead is the part of a request's time that no attempt took.
-func (rec *record) overhead() time.Duration {
-	rest := rec.took
-	for _, a := range rec.attempts {
-		rest -= a.took
-	}
-	return max(rest, 0)
 }
 
 // calling tells the hooks that attempt n begins.

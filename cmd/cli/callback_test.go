@@ -215,8 +215,8 @@ func checkTimes(t *testing.T, name string, r *callback.Record, began time.Time) 
 		attempts += time.Duration(a.Took)
 	}
 	overhead := time.Duration(r.HiddenParams.OverheadMs * float64(time.Millisecond))
-	if (attempts+overhead-took).Abs() > 10*time.Microsecond || len(r.Attempts) > 0 && attempts <= 0 {
-		t.Errorf("%s: attempts of %v and %v of overhead are not %v", name, attempts, overhead, took)
+	if attempts > took || len(r.Attempts) > 0 && attempts <= 0 || overhead <= 0 || overhead > took {
+		t.Errorf("%s took %v: attempts of %v and %v of overhead", name, took, attempts, overhead)
 	}
 	if strings.Contains(name, "stalled") && took < time.Second {
 		t.Errorf("%s took %v, though the timeout is a second", name, took)
@@ -283,8 +283,8 @@ func TestTheGuidesMLflowShowsEveryRequestOnce(t *testing.T) {
 		}
 		trace.StartMs, trace.DurationMs = 0, 0
 		for _, m := range []map[string]string{trace.Tags, trace.Metadata} {
-			for key := range m { // what MLflow notes for itself
-				if strings.HasPrefix(key, "mlflow.") && !strings.HasPrefix(key, "mlflow.trace.") || key == "mlflow.trace.sizeStats" || key == "mlflow.trace.sizeBytes" {
+			for key := range m { // what MLflow notes for itself, and the version of isthmus
+				if strings.HasPrefix(key, "mlflow.") && !strings.HasPrefix(key, "mlflow.trace.") || key == "service.version" || key == "mlflow.trace.sizeStats" || key == "mlflow.trace.sizeBytes" {
 					delete(m, key)
 				}
 			}
