@@ -127,6 +127,9 @@ func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 	}
 	a := &x.attempts[n-1]
 	a.running, a.failed, a.status, a.reason, a.took = false, o.Failed, o.Status, o.Reason, now.Sub(a.began)
+	if a.status == 0 && n == len(x.attempts) && x.outcome.served != nil {
+		a.status = x.outcome.status // an answer that was not read to its end
+	}
 	o.Total = a.took
 	x.gateway.router.Done(&x.plan.Hops[n-1], o)
 	x.called(n, &x.plan.Hops[n-1], a)

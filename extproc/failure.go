@@ -51,7 +51,7 @@ func compressedBody(coding string) *upstream.Error {
 
 // clientGone is for the records only: nobody reads this answer.
 func clientGone() *upstream.Error {
-	return &upstream.Error{Status: 499, Type: "client_closed_request", Code: "client_closed_request", Message: "the client left before its request was sent"}
+	return &upstream.Error{Status: 499, Type: "client_closed_request", Code: "client_closed_request", Message: "the client left before it was answered"}
 }
 
 func drainingError() *upstream.Error {

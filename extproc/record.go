@@ -101,8 +101,11 @@ func (x *exchange) failed(n, status int, reason string, now time.Time) {
 	}
 	x.madeLocked(n, now)
 	o := x.unansweredLocked(n, now)
-	if o.Status = status; status > 0 {
+	switch o.Status = status; {
+	case status > 0:
 		o.Reason = reason
+	case attemptTimeout(reason):
+		o.TimedOut, o.Reason = true, timedAnswer // Envoy's clock may be a little ahead of ours
 	}
 	if strings.HasPrefix(reason, noHost) {
 		o.Nowhere, o.Reason = true, "its host name does not resolve"
@@ -118,6 +121,15 @@ const noHost = "no_healthy_upstream"
 
 // totalTimeout is what Envoy calls the end of a request's whole time.
 const totalTimeout = "response_timeout"
+
+// attemptTimeout reports whether Envoy's details say that an attempt's time was up.
+func attemptTimeout(details string) bool {
+	switch details {
+	case "stream_idle_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout":
+		return true
+	}
+	return false
+}
 
 // lastReason is why attempt n failed.
 func (x *exchange) lastReason(n int) string {

@@ -1,7 +1,9 @@
 package extproc
 
 import (
+	"cmp"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -87,9 +89,10 @@ func (x *exchange) report(rec *record) {
 		return
 	}
 	in := callback.ReadInput(x.request)
-	r := &callback.Record{CallID: x.id, TraceID: in.TraceID, SessionID: in.SessionID, CallType: callback.CallType(rec.endpoint), Stream: x.request.Stream}
-	if r.TraceID == "" {
-		r.TraceID = x.id
+	r := &callback.Record{
+		CallID: x.id, CallType: callback.CallType(rec.endpoint), Stream: x.request.Stream,
+		TraceID:   cmp.Or(in.TraceID, x.header.Get("x-litellm-trace-id"), x.id),
+		SessionID: cmp.Or(in.SessionID, x.header.Get("x-litellm-session-id")),
 	}
 	r.Messages, r.ModelParameters, r.Response = in.Messages, in.Parameters, x.reporter.answer
 	r.EndUser = callback.Optional(in.User)
@@ -114,17 +117,18 @@ func (rec *record) fillTimes(r *callback.Record, started time.Time, stream bool)
 // fillServed fills in who answered and what it cost.
 func (rec *record) fillServed(r *callback.Record) {
 	o := &rec.outcome
-	r.ID, r.Model, r.ModelGroup = o.result.ID, rec.model, rec.model
-	if r.ID == "" {
-		r.ID = r.CallID
-	}
+	r.Model, r.ModelGroup = rec.model, rec.model
 	var prices callback.Prices
+	hop := o.served
+	if n := len(rec.attempts); hop == nil && n > 0 {
+		hop = &rec.attempts[n-1].hop // who failed
+	}
 	switch {
-	case o.served != nil:
-		d := o.served.Deployment
-		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(d.Provider), d.Provider+"/"+o.served.Model, o.served.Group, d.ID
+	case hop != nil:
+		d := hop.Deployment
+		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(d.Provider), d.Provider+"/"+hop.Model, hop.Group, d.ID
 		r.APIBase = callback.Origin(d.BaseURL)
-		r.HiddenParams.ModelName = o.served.Model
+		r.HiddenParams.ModelName = hop.Model
 		prices = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
 	case o.entry != nil:
 		e := o.entry.Served
@@ -135,8 +139,11 @@ func (rec *record) fillServed(r *callback.Record) {
 		prices = rec.saved
 	}
 	r.HiddenParams.ModelID, r.HiddenParams.APIBase, r.HiddenParams.CacheKey = r.ModelID, r.APIBase, r.CacheKey
-	r.HiddenParams.ResponseModel, r.HiddenParams.FinishReason = o.result.Model, o.result.FinishReason
-	r.HiddenParams.OverheadMs = float64(rec.overhead().Microseconds()) / 1000
+	said := callback.ReadAnswer(r.Response)
+	r.ID = cmp.Or(o.result.ID, said.ID, r.CallID)
+	r.HiddenParams.ResponseModel = cmp.Or(o.result.Model, said.Model)
+	r.HiddenParams.FinishReason = cmp.Or(o.result.FinishReason, said.FinishReason)
+	r.HiddenParams.OverheadMs = float64(rec.own.Microseconds()) / 1000
 	if o.result.HasUsage {
 		r.SetUsage(o.result.Usage, prices)
 	}
@@ -158,7 +165,7 @@ func (rec *record) fillOutcome(r *callback.Record) {
 		failure = clientGone()
 		r.HTTPStatus = failure.Status
 	case !o.complete && o.ended != endedClient:
-		failure = &upstream.Error{Status: 502, Type: "server_error", Code: "stream_" + string(o.ended), Message: "the provider's answer broke off (" + string(o.ended) + ")"}
+		failure = brokenOff(o.ended)
 	}
 	if failure != nil {
 		r.Status = callback.Failure
@@ -174,7 +181,15 @@ func (rec *record) fillOutcome(r *callback.Record) {
 	}
 }
 
-// fillCaller fills in who asked.
+// brokenOff is for the records only: the client had begun to get its answer.
+func brokenOff(by ending) *upstream.Error {
+	if by == endedTimeout {
+		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "stream_timeout", Message: "the provider stopped in the middle of its answer"}
+	}
+	return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "stream_cut", Message: "the provider's answer broke off"}
+}
+
+// fillCaller fills in who asked. Headers are no part of it: they hold keys.
 func (x *exchange) fillCaller(r *callback.Record) {
 	header := x.header
 	route, _, _ := strings.Cut(header.Get(":path"), "?")
@@ -198,15 +213,6 @@ func clientIP(header upstream.Header) string {
 		return ""
 	}
 	return last
-}
-
-// overhead is the part of a request's time that no attempt took.
-func (rec *record) overhead() time.Duration {
-	rest := rec.took
-	for _, a := range rec.attempts {
-		rest -= a.took
-	}
-	return max(rest, 0)
 }
 
 // calling tells the hooks that attempt n begins.

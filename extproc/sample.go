@@ -79,7 +79,7 @@ func (rec *record) ended(i int) (metrics.Outcome, int) {
 		return metrics.NoAnswer, 0
 	case a.failed:
 		return metrics.Failed, a.status
-	case a.status > 0:
+	case a.status > 0 && (o.complete || o.served == nil || i < len(rec.attempts)-1):
 		return metrics.Good, a.status
 	case i < len(rec.attempts)-1 || o.served == nil:
 		return metrics.Abandoned, 0

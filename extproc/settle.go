@@ -99,7 +99,11 @@ func (x *exchange) decideLocked(entry *logEntry) {
 		x.gateway.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
 	}
 	if o.ended == endedUpstream || o.ended == endedTimeout {
-		x.gateway.router.Cut(o.served, "the answer was cut ("+string(o.ended)+")")
+		why := "the answer was cut (" + string(o.ended) + ")"
+		x.gateway.router.Cut(o.served, why)
+		if n := len(x.attempts); n > 0 {
+			x.attempts[n-1].reason = why
+		}
 	}
 }
 

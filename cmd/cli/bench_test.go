@@ -72,11 +72,16 @@ func processTime(b *testing.B, pid int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// startBench runs the test binary as isthmus, so that its time is its own.
+// startBench runs isthmus with one deployment.
 func startBench(b *testing.B, provider string) bench {
 	b.Helper()
+	return startBenchOn(b, "model_list:\n"+entry("m", provider, ", stream_passthrough: true"))
+}
+
+// startBenchOn runs the test binary as isthmus, so that its time is its own.
+func startBenchOn(b *testing.B, config string) bench {
+	b.Helper()
 	path := filepath.Join(b.TempDir(), "c.yaml")
-	config := "model_list:\n" + entry("m", provider, ", stream_passthrough: true")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}

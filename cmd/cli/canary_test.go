@@ -20,6 +20,7 @@ func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 	c := newCascade(t)
 	f := newFlock()
 	spans := newCollector(t)
+	records := newInbox(t)
 	// The cascade, and two groups of a provider that fails and quotes its request.
 	lone := func(name, model, base string, p *scripted) string {
 		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %q, api_base: %q, api_key: %s, headers: {X-Tenant: %s}}\n", name, model, base, c.secrets[p][0], c.secrets[p][1])
@@ -27,7 +28,7 @@ func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 	s := startStack(t, c.list("m", "m", "m")+
 		lone("dead", "openai/gpt-4o", c.openai.base(), c.openai)+
 		lone("dead-claude", "anthropic/claude-sonnet-4-5", c.anthropic.URL, c.anthropic)+
-		"router_settings: {num_retries: 2, cooldown_time: 0}\nlitellm_settings: {set_verbose: true}\ngeneral_settings: {master_key: "+f.master+"}\n")
+		"router_settings: {num_retries: 2, cooldown_time: 0}\nlitellm_settings: {set_verbose: true}\ngeneral_settings: {callbacks: [webhook], webhook_url: \""+records.URL+"\", master_key: "+f.master+"}\n")
 
 	places := f.visit(t, s)
 	var received []string // places
@@ -42,6 +43,9 @@ func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 	if places["the spans"] = spans.text(); !strings.Contains(places["the spans"], "gen_ai.usage.input_tokens") {
 		t.Error("no spans came")
 	}
+	texts, _ := records.all(t)
+	places["the records"] = fmt.Sprintf("%s", texts)
+	received = append(received, "the records")
 
 	for _, p := range c.providers() {
 		for _, secret := range c.secrets[p] {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
+	"github.com/isthmus-proxy/isthmus/extproc/callback/exec"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 )
@@ -42,7 +43,7 @@ func (f configFlags) load() (*gateway, error) {
 	if f.path == "" {
 		return nil, errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
 	}
-	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere})
+	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere, Command: checkCommandLine})
 	if errors.Is(err, fs.ErrNotExist) && f.envFile == "" {
 		return nil, fmt.Errorf("there is no file %s; examples/quickstart/config.yaml is a model config to start from", f.path)
 	}
@@ -54,6 +55,12 @@ func (f configFlags) load() (*gateway, error) {
 		return nil, fmt.Errorf("the model config cannot be used: %w", err)
 	}
 	return &gateway{config: c, notes: notes, router: router}, nil
+}
+
+// checkCommandLine says what is wrong with a callback's command.
+func checkCommandLine(line string) error {
+	_, err := exec.Parse(line)
+	return err
 }
 
 // tell logs what is worth saying about the config.

@@ -104,8 +104,12 @@ func TestWhatCannotStartSaysWhyAtOnce(t *testing.T) {
 	defer func() { _ = taken.Close() }()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	dir := t.TempDir()
-	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
-	for path, text := range map[string]string{good: "model_list:\n" + entry("m", "http://127.0.0.1:1/v1", ""), bad: "model_list:\n- model_name: m\n  litellm_params: {model: nope/x}\n"} {
+	good, bad, hooks, quote := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml"), filepath.Join(dir, "hooks.yaml"), filepath.Join(dir, "quote.yaml")
+	model := "model_list:\n" + entry("m", "http://127.0.0.1:1/v1", "")
+	for path, text := range map[string]string{
+		hooks: model + "general_settings:\n  success_callback:\n  - prometheus\n  - exec:ISTHMUS_HOOKS=pre_call python3 x.py\n",
+		quote: model + "litellm_settings:\n  callbacks: ['exec:python3 \"x.py']\n",
+		good:  "model_list:\n" + entry("m", "http://127.0.0.1:1/v1", ""), bad: "model_list:\n- model_name: m\n  litellm_params: {model: nope/x}\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -120,6 +124,8 @@ func TestWhatCannotStartSaysWhyAtOnce(t *testing.T) {
 		"no config":               {[]string{"run"}, 1, "examples/quickstart/config.yaml"},
 		"a config that is absent": {[]string{"run", "--config", filepath.Join(dir, "no.yaml")}, 1, "there is no file"},
 		"a config that is wrong":  {[]string{"run", "--config", bad}, 1, `bad.yaml:3: model_list[0].litellm_params.model: provider "nope" is not known`},
+		"a hook that is none":     {[]string{"check", "--config", hooks}, 1, `hooks.yaml:7: general_settings.success_callback[1]: the command behind exec: cannot be run: ISTHMUS_HOOKS: no hook is called "pre_call"`},
+		"an open quote":           {[]string{"check", "--config", quote}, 1, "quote.yaml:5: litellm_settings.callbacks[0]: the command behind exec: cannot be run: a quote is not closed"},
 		"a taken port":            {[]string{"run", "--config", good, "--port", port}, 1, "port " + port + " cannot be had"},
 		"an impossible port":      {[]string{"run", "--config", good, "--port", "70000"}, 1, "1 to 65535"},
 		"a wrong flag":            {[]string{"run", "--confg", good}, 2, "flag provided but not defined"},

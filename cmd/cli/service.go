@@ -37,6 +37,10 @@ type service struct {
 // flushTime is how long writing what is left may take at the end.
 const flushTime = 5 * time.Second
 
+// settleTime is how long requests that were cut off at the end may take to be
+// settled: Envoy's word on them may be waited for.
+const settleTime = 3 * time.Second
+
 // streamWorkers is how many goroutines serve streams again and again.
 const streamWorkers = 64
 
@@ -156,6 +160,9 @@ func (s *service) stop() {
 	for _, f := range s.closers {
 		f()
 	}
+	settled, done := context.WithTimeout(context.Background(), settleTime)
+	defer done()
+	s.drain(settled)
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	s.with.close(ctx)

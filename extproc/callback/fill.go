@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -30,6 +33,29 @@ func CallType(e chat.Endpoint) string {
 		return "arerank"
 	}
 	return string(e)
+}
+
+// Answer is what a provider's answer says of itself.
+type Answer struct{ ID, Model, FinishReason string }
+
+// ReadAnswer reads an answer, of which there may be nothing. Members of another
+// type than expected are passed over.
+func ReadAnswer(response jsontext.Value) Answer {
+	var known struct {
+		ID      jsontext.Value `json:"id"`
+		Model   jsontext.Value `json:"model"`
+		Choices []struct {
+			FinishReason jsontext.Value `json:"finish_reason"`
+		} `json:"choices"`
+	}
+	if response.Kind() != '{' || json.Unmarshal(response, &known) != nil {
+		return Answer{}
+	}
+	a := Answer{ID: text(known.ID), Model: text(known.Model)}
+	if len(known.Choices) > 0 {
+		a.FinishReason = text(known.Choices[0].FinishReason)
+	}
+	return a
 }
 
 // Prices are USD per token; zero: not known.

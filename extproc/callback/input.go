@@ -17,7 +17,7 @@ type Input struct {
 	User       string
 	TraceID    string // litellm_trace_id, else metadata.trace_id
 	SessionID  string // litellm_session_id, else metadata.session_id
-	Wish       Wish   // turn_off_message_logging
+	Wish       Wish   // turn_off_message_logging, of the body or its metadata
 }
 
 // ReadInput splits a client's body. It costs one pass over the top-level members,
@@ -72,9 +72,13 @@ func (in *Input) readMetadata() {
 	var known struct {
 		TraceID   jsontext.Value `json:"trace_id"`
 		SessionID jsontext.Value `json:"session_id"`
+		Hide      jsontext.Value `json:"turn_off_message_logging"`
 	}
 	if json.Unmarshal(in.Metadata, &known) != nil {
 		return
+	}
+	if known.Hide.Kind() == 't' {
+		in.Wish = Hide
 	}
 	if in.TraceID == "" {
 		in.TraceID = text(known.TraceID)

@@ -112,15 +112,14 @@ type HiddenParams struct {
 
 // Metadata is what is known of the caller.
 type Metadata struct {
-	KeyHash         Optional          `json:"user_api_key_hash"`
-	KeyAlias        Optional          `json:"user_api_key_alias"`
-	RequestRoute    string            `json:"user_api_key_request_route"` // "/v1/chat/completions"
-	Requester       jsontext.Value    `json:"requester_metadata"`         // the body's metadata object
-	RequesterIP     Optional          `json:"requester_ip_address"`
-	UserAgent       Optional          `json:"user_agent"`
-	CustomHeaders   map[string]string `json:"requester_custom_headers"` // x-* headers; never a credential
-	Usage           *Usage            `json:"usage_object"`
-	AttemptedModels []string          `json:"attempted_model_groups"` // of a cascade, in order
+	KeyHash         Optional       `json:"user_api_key_hash"`          // always null: one key for all tells nobody apart, and its hash could be guessed at
+	KeyAlias        Optional       `json:"user_api_key_alias"`         // the caller, as the tenant header names it
+	RequestRoute    string         `json:"user_api_key_request_route"` // "/v1/chat/completions"
+	Requester       jsontext.Value `json:"requester_metadata"`         // the body's metadata object
+	RequesterIP     Optional       `json:"requester_ip_address"`
+	UserAgent       Optional       `json:"user_agent"`
+	Usage           *Usage         `json:"usage_object"`
+	AttemptedModels []string       `json:"attempted_model_groups"` // of a cascade, in order
 }
 
 // Usage is OpenAI's usage object.

@@ -106,7 +106,6 @@ const fullJSON = `{
 		},
 		"requester_ip_address": null,
 		"user_agent": null,
-		"requester_custom_headers": {},
 		"usage_object": {
 			"prompt_tokens": 100,
 			"completion_tokens": 20,
@@ -253,7 +252,7 @@ func TestOriginShowsNoSecret(t *testing.T) {
 func TestTextThatIsNoUTF8CostsNobodyARecord(t *testing.T) {
 	r := fullRecord()
 	r.UserAgent, r.RequestTags = "a\xffb", []string{"\xc3"}
-	r.Metadata.CustomHeaders = map[string]string{"x-name": "\xfe"}
+	r.Metadata.KeyAlias = "\xfe"
 	r.Response = jsontext.Value("{\"half")
 	Policy{}.Apply(r, Inherit)
 	text, err := Encode(r)

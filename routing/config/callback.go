@@ -62,7 +62,11 @@ func (v value) callbacks() []string {
 		switch {
 		case slices.Contains([]string{"langfuse", "mlflow", "webhook", "prometheus", "otel"}, name):
 			out = append(out, name)
-		case strings.HasPrefix(name, "exec:") && len(name) > len("exec:"):
+		case strings.HasPrefix(name, "exec:"):
+			if err := v.r.checkCommand(strings.TrimPrefix(name, "exec:")); err != nil {
+				item.fail("the command behind exec: cannot be run: %v", err)
+				continue
+			}
 			out = append(out, name)
 		case foreignCallback(name):
 			item.say(Warning, "isthmus has no callback %q: ignored", name)
@@ -73,6 +77,13 @@ func (v value) callbacks() []string {
 		}
 	}
 	return out
+}
+
+func (r *reader) checkCommand(line string) error {
+	if r.command == nil {
+		return nil
+	}
+	return r.command(line)
 }
 
 // foreignCallback lists LiteLLM's callbacks that isthmus lacks.

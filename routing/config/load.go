@@ -21,6 +21,9 @@ type Options struct {
 	// not set here is kept, so that an Envoy configuration can be written where
 	// no key is.
 	KeysElsewhere bool
+	// Command reads what stands behind "exec:" in a list of callbacks and says
+	// what is wrong with it; nil = nobody looks.
+	Command func(line string) error
 }
 
 // Load reads the file of o.Path. The error lists everything that must be mended,
@@ -39,7 +42,7 @@ func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reader{env: env, strict: o.Strict, keysElsewhere: o.KeysElsewhere}
+	r := &reader{env: env, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command}
 	tops := r.file(name, src, []string{absolute(name)})
 	c := r.build(tops)
 	rest, err := r.diagnostics.split()

@@ -17,7 +17,8 @@ type reader struct {
 	env    *environment
 	strict bool
 
-	keysElsewhere bool // see Options
+	keysElsewhere bool               // see Options
+	command       func(string) error // see Options
 	diagnostics   Diagnostics
 }
 

@@ -1,5 +1,6 @@
-// Package callbacktest has the records that the tests of all sinks send: one of
-// each way in which a request can end.
+// Package callbacktest has what the tests of the sinks share: records of each way
+// in which a request can end, and the other ends of the sinks: a strict Langfuse
+// and a real MLflow.
 package callbacktest
 
 import (

@@ -3,21 +3,17 @@ package langfuse
 import (
 	"encoding/hex"
 	"flag"
-	"fmt"
-	"maps"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -41,31 +37,26 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestSpansSayEverything(t *testing.T) {
-	fake := &fakeLangfuse{}
+	fake := &callbacktest.Langfuse{}
 	records := callbacktest.New().All()
-	if err := fake.start(t).Deliver(t.Context(), records); err != nil {
+	if err := start(t, fake).Deliver(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
-	if len(fake.spans) != len(records) {
-		t.Fatalf("%d spans for %d records: one generation each", len(fake.spans), len(records))
+	if len(fake.Spans()) != len(records) {
+		t.Fatalf("%d spans for %d records: one generation each", len(fake.Spans()), len(records))
 	}
 	for i, r := range records {
-		golden(t, strings.TrimPrefix(r.CallID, "call-")+".span", show(fake.spans[i]))
+		golden(t, strings.TrimPrefix(r.CallID, "call-")+".span", callbacktest.ShowSpan(fake.Spans()[i]))
 	}
 }
 
-// show writes a span so that a reader can check it against the table in
-// litellm's documentation.
-func show(s *tracepb.Span) string {
-	at := func(nanos uint64) string { return time.Unix(0, int64(nanos)).UTC().Format(time.RFC3339Nano) }
-	var b strings.Builder
-	fmt.Fprintf(&b, "trace %x span %x parent %x\n%s %s\n%s to %s\n%s %q\n", s.TraceId, s.SpanId, s.ParentSpanId,
-		s.Name, s.Kind, at(s.StartTimeUnixNano), at(s.EndTimeUnixNano), s.Status.Code, s.Status.Message)
-	all := attributes(s.Attributes)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(&b, "%s = %s\n", name, all[name])
-	}
-	return b.String()
+// start gives a sink whose other end is a strict Langfuse.
+func start(t *testing.T, fake *callbacktest.Langfuse) *Sink {
+	poster := callback.NewPoster(callback.PosterConfig{})
+	t.Cleanup(poster.Close)
+	return New(Config{
+		PublicKey: callbacktest.LangfusePublicKey, SecretKey: secret.New(callbacktest.LangfuseSecretKey), Host: fake.Start(t), Version: "1.2",
+	}, poster)
 }
 
 // TestFieldsOfTheTable asserts what the golden files hold in so many words: the
@@ -74,7 +65,7 @@ func TestFieldsOfTheTable(t *testing.T) {
 	r := callbacktest.New()
 	span := func(r *callback.Record) map[string]string {
 		s := newEntry(r).span()
-		all := attributes(s.Attributes)
+		all := callbacktest.Attributes(s.Attributes)
 		all["trace id"], all["span id"], all["name"] = hex.EncodeToString(s.TraceId), hex.EncodeToString(s.SpanId), s.Name
 		return all
 	}
@@ -131,7 +122,7 @@ func TestMetadataThatIsOdd(t *testing.T) {
 	r := callbacktest.New().Success
 	r.Metadata.Requester = jsontext.Value(`{"trace_id":12345,"trace_name":{"no":"text"},"session_id":null,"mask_input":true,"mask_output":"true","existing_trace_id":"","litellm_call_id":"forged"}`)
 	e := newEntry(r)
-	all := attributes(e.span().Attributes)
+	all := callbacktest.Attributes(e.span().Attributes)
 	if e.traceID != hex.EncodeToString(hash("12345")) || e.traceName != "litellm-acompletion" || string(e.input) != `"redacted-by-litellm"` || string(e.output) != `"redacted-by-litellm"` {
 		t.Errorf("%+v", e)
 	}
@@ -140,7 +131,7 @@ func TestMetadataThatIsOdd(t *testing.T) {
 	}
 	r.Metadata.Requester = jsontext.Value(`{"existing_trace_id":"abc","parent_observation_id":"00f067aa0ba902b7"}`)
 	e = newEntry(r)
-	all = attributes(e.span().Attributes)
+	all = callbacktest.Attributes(e.span().Attributes)
 	if e.traceID != hex.EncodeToString(hash("abc")) || e.parent != "00f067aa0ba902b7" || all["langfuse.trace.name"] != "" || all["langfuse.trace.input"] != "" {
 		t.Errorf("a continued trace is changed: %v", all)
 	}
@@ -155,19 +146,19 @@ func TestTheSameRecordHasTheSameIDs(t *testing.T) {
 
 func TestHostsWithoutOTLPGetTheIngestionAPI(t *testing.T) {
 	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed} {
-		fake := &fakeLangfuse{noOTLP: status}
-		sink := fake.start(t)
+		fake := &callbacktest.Langfuse{NoOTLP: status}
+		sink := start(t, fake)
 		records := callbacktest.New()
 		for _, r := range records.All() {
 			if err := sink.Deliver(t.Context(), []*callback.Record{r}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := strings.Count(strings.Join(fake.paths, " "), "otel"); n != 1 {
+		if n := strings.Count(strings.Join(fake.Paths(), " "), "otel"); n != 1 {
 			t.Errorf("the OTLP endpoint was asked %d times", n)
 		}
 		for i, r := range records.All() {
-			body := jsontext.Value(fake.bodies[i])
+			body := jsontext.Value(fake.Bodies()[i])
 			if err := body.Indent(jsontext.WithIndent("\t")); err != nil {
 				t.Fatal(err)
 			}
@@ -182,8 +173,8 @@ func TestIngestionErrors(t *testing.T) {
 		`{"errors":[{"id":"1","status":400,"message":"bad"},{"id":"2","status":503,"message":"busy"}]}`: false,
 		`<html>`: false,
 	} {
-		fake := &fakeLangfuse{noOTLP: 404, refuse: answer}
-		err := fake.start(t).Deliver(t.Context(), callbacktest.New().All())
+		fake := &callbacktest.Langfuse{NoOTLP: 404, Refuse: answer}
+		err := start(t, fake).Deliver(t.Context(), callbacktest.New().All())
 		if err == nil || callback.IsPermanent(err) != permanent {
 			t.Errorf("%s: %v", answer, err)
 		}
@@ -191,8 +182,8 @@ func TestIngestionErrors(t *testing.T) {
 }
 
 func TestAWrongKeyIsPermanent(t *testing.T) {
-	fake := &fakeLangfuse{}
-	sink := fake.start(t)
+	fake := &callbacktest.Langfuse{}
+	sink := start(t, fake)
 	wrong := New(Config{PublicKey: "pk", Host: sink.host}, sink.poster)
 	err := wrong.Deliver(t.Context(), callbacktest.New().All())
 	if !callback.IsPermanent(err) || !strings.Contains(err.Error(), "401") {

@@ -21,12 +21,12 @@ import (
 // want is what MLflow has to show of a record.
 type want struct {
 	record  *callback.Record
-	seen    seen
+	seen    callbacktest.Trace
 	spanTag map[string]string // trace tags beside those of MLflow
 }
 
 func TestRealMLflowShowsTheRequests(t *testing.T) {
-	address := startServer(t)
+	address := callbacktest.StartMLflow(t)
 	now := time.Now()
 	poster := callback.NewPoster(callback.PosterConfig{})
 	defer poster.Close()
@@ -47,7 +47,7 @@ func TestRealMLflowShowsTheRequests(t *testing.T) {
 	if err := sink.Deliver(t.Context(), records.All()); err != nil {
 		t.Fatal(err)
 	}
-	found := search(t, address, "litellm-production")
+	found := callbacktest.Traces(t, address, "litellm-production")
 	if len(found) != len(records.All()) {
 		t.Errorf("%d traces, want %d", len(found), len(records.All()))
 	}
@@ -71,13 +71,13 @@ func TestRealMLflowShowsTheRequests(t *testing.T) {
 		if err != nil || !strings.Contains(string(answer), `"active"`) {
 			t.Errorf("%v: %s", err, answer)
 		}
-		if _, ok := search(t, address, "litellm-production")["call-after"]; !ok {
+		if _, ok := callbacktest.Traces(t, address, "litellm-production")["call-after"]; !ok {
 			t.Error("the trace is not there")
 		}
 	})
 }
 
-func compare(t *testing.T, w want, got seen) {
+func compare(t *testing.T, w want, got callbacktest.Trace) {
 	r := w.record
 	if got.Experiment != "litellm-production" || got.Spans != 1 {
 		t.Errorf("experiment %q, %d spans", got.Experiment, got.Spans)
@@ -106,7 +106,7 @@ func compare(t *testing.T, w want, got seen) {
 	w.seen.Attributes.Group, w.seen.Attributes.CacheHit, w.seen.Attributes.SessionID = r.ModelGroup, r.CacheHit, r.SessionID
 	w.seen.Attributes.Aborted = string(r.Aborted)
 	w.seen.Attributes.Attempts = got.Attributes.Attempts
-	for _, v := range []*seen{&w.seen, &got} {
+	for _, v := range []*callbacktest.Trace{&w.seen, &got} {
 		_ = v.Inputs.Canonicalize()
 		_ = v.Outputs.Canonicalize()
 	}

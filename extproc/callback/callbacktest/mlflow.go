@@ -1,9 +1,10 @@
-package mlflow
+package callbacktest
 
 import (
 	"bufio"
 	"bytes"
 	"context"
+	_ "embed" // for listTraces
 	"fmt"
 	"net"
 	"net/http"
@@ -18,23 +19,36 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// venv is where .ci/deps installs MLflow.
-const venv = "../../../.cache/mlflow-venv/bin/"
-
-// startServer starts a real MLflow tracking server with a store of its own and
-// returns its address. It ends with the test.
-func startServer(t *testing.T) string {
+// venv is where .ci/deps installs MLflow: it is found from any folder of the
+// repository.
+func venv(t testing.TB, program string) string {
 	t.Helper()
-	program, err := filepath.Abs(venv + "mlflow")
+	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(program); err != nil {
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("this is not the repository")
+		}
+	}
+	path := filepath.Join(dir, ".cache/mlflow-venv/bin", program)
+	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("no MLflow: run .ci/deps (%v)", err)
 	}
+	return path
+}
+
+// StartMLflow starts a real MLflow tracking server with a store of its own and
+// returns its address. It ends with the test.
+func StartMLflow(t testing.TB) string {
+	t.Helper()
 	folder, port := t.TempDir(), freePort(t)
 	var output bytes.Buffer
-	cmd := exec.Command(program, "server", "--host", "127.0.0.1", "--port", port, "--workers", "1",
+	cmd := exec.Command(venv(t, "mlflow"), "server", "--host", "127.0.0.1", "--port", port, "--workers", "1",
 		"--backend-store-uri", "sqlite:///"+folder+"/mlflow.db", "--default-artifact-root", folder+"/artifacts")
 	cmd.Env = append(os.Environ(), "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &output, &output
@@ -60,12 +74,12 @@ func startServer(t *testing.T) string {
 	return address
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
 }
@@ -81,7 +95,7 @@ func waitFor(ctx context.Context, url string, ended <-chan struct{}) error {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
@@ -96,8 +110,8 @@ func waitFor(ctx context.Context, url string, ended <-chan struct{}) error {
 	}
 }
 
-// seen is a trace as MLflow's own Python client shows it.
-type seen struct {
+// Trace is a trace as MLflow's own Python client shows it.
+type Trace struct {
 	Experiment      string            `json:"experiment"`
 	Spans           int               `json:"spans"`
 	State           string            `json:"state"`
@@ -114,11 +128,8 @@ type seen struct {
 	Outputs         jsontext.Value    `json:"outputs"`
 	Status          string            `json:"status"`
 	Description     string            `json:"description"`
-	Events          []struct {
-		Name       string            `json:"name"`
-		Attributes map[string]string `json:"attributes"`
-	} `json:"events"`
-	Attributes struct {
+	Events          []TraceEvent      `json:"events"`
+	Attributes      struct {
 		Model     string         `json:"model"`
 		LLMModel  string         `json:"mlflow.llm.model"`
 		Provider  string         `json:"mlflow.llm.provider"`
@@ -130,22 +141,31 @@ type seen struct {
 	} `json:"attributes"`
 }
 
-// search lists the traces of an experiment by call id.
-func search(t *testing.T, address, experiment string) map[string]seen {
+// TraceEvent is an event of a trace's span.
+type TraceEvent struct {
+	Name       string            `json:"name"`
+	Attributes map[string]string `json:"attributes"`
+}
+
+//go:embed traces.py
+var listTraces string
+
+// Traces lists the traces of an experiment by call id.
+func Traces(t testing.TB, address, experiment string) map[string]Trace {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var errors bytes.Buffer
-	cmd := exec.CommandContext(ctx, venv+"python", "testdata/traces.py", address, experiment)
+	cmd := exec.CommandContext(ctx, venv(t, "python"), "-c", listTraces, address, experiment)
 	cmd.Env = append(os.Environ(), "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true")
 	cmd.Stderr = &errors
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("search traces: %v\n%s", err, errors.String())
 	}
-	found := map[string]seen{}
+	found := map[string]Trace{}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		var s seen
+		var s Trace
 		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
 			t.Fatalf("%v: %s", err, lines.Bytes())
 		}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAStreamThatTheClientLeftIsCounted lets a client leave after a hundred words
+// of an answer whose provider has not said what they cost.
+func TestAStreamThatTheClientLeftIsCounted(t *testing.T) {
+	t.Parallel()
+	piece := fmt.Sprintf("data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":%q}}]}\n\n", strings.Repeat("word ", 100))
+	p := newProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		if !strings.Contains(body, `"stream":true`) {
+			openAI(w, r, body)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, piece)
+		flush(w)
+		<-r.Context().Done()
+	})
+	b := newInbox(t)
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), ", tpm: 80, num_retries: 0")+
+		fmt.Sprintf("general_settings: {callbacks: [webhook], webhook_url: %q}\n", b.URL), "--concurrency", "1")
+	resp, err := http.Post(s.url+"/v1/chat/completions", "application/json", strings.NewReader(askStream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, len(piece))); err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+
+	await(t, 10*time.Second, "its record has come", func() bool { _, records := b.all(t); return len(records) == 1 })
+	_, records := b.all(t)
+	if r := records[0]; r.CompletionTokens < 100 || r.PromptTokens < 1 || !r.TokensEstimated || r.Aborted != "client" || r.Status != "success" ||
+		!strings.Contains(string(r.Response), "word word") {
+		t.Errorf("record: %+v", r)
+	}
+	if n := completionTokens(t, s); n != records[0].CompletionTokens {
+		t.Errorf("the metrics have %d tokens, the record %d", n, records[0].CompletionTokens)
+	}
+	if got := s.post("/v1/chat/completions", ask); got.status != 429 {
+		t.Errorf("the limit of 80 tokens a minute is not reached by %d: %d %s", records[0].TotalTokens, got.status, got.body)
+	}
+}
+
+var completionSample = regexp.MustCompile(`(?m)^litellm_output_tokens_metric_total\{[^}]*\} (\d+)$`)
+
+// completionTokens is the number that the metrics show.
+func completionTokens(t *testing.T, s *stack) int64 {
+	t.Helper()
+	m := completionSample.FindStringSubmatch(s.adminGet("/metrics"))
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// expectLines checks that lines that match the patterns come in this order.
+func expectLines(t *testing.T, what func() string, patterns ...string) {
+	t.Helper()
+	all := regexp.MustCompile("(?s)" + strings.Join(patterns, ".*"))
+	await(t, 20*time.Second, fmt.Sprintf("the lines %q in this order", patterns), func() bool { return all.MatchString(what()) })
+}
+
+// TestTheGoExampleHearsOfAllFiveHooks builds the example and runs it with an
+// Envoy of its own.
+func TestTheGoExampleHearsOfAllFiveHooks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program, config := filepath.Join(dir, "isthmus-with-hooks"), filepath.Join(dir, "config.yaml")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../examples/custom-callback/go").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	g := newStage(t)
+	if err := os.WriteFile(config, []byte(g.models()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, port := &output{}, freePort(t)
+	start(t, exec.Command(program, "run", "--config", config, "--port", port, "--concurrency", "1"), out)
+	await(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	for _, name := range []string{"stream", "failure", "cascade"} {
+		for _, c := range scenes() {
+			if c.name != name {
+				continue
+			}
+			resp, err := http.Post("http://127.0.0.1:"+port+c.path, "application/json", strings.NewReader(c.body()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+		}
+	}
+	const took = `openai/up took \d+(\.\d+)?[mµ]s\n`
+	expectLines(t, out.String, `calling openai/up\n`, `chunk \{.*"content":"Hel"`, `chunk \{.*"content":"lo"`, took, `success, 5 tokens\n`)
+	expectLines(t, out.String, `success, 5 tokens\n`, `calling openai/up\n`, took, `failure: Rate limit reached\n`)
+	expectLines(t, out.String, `failure: Rate limit reached\n`, `calling openai/up\n`, took, `calling openai/up\n`, took, `success, 5 tokens\n`)
+	if n := strings.Count(out.String(), "calling"); n != 4 {
+		t.Errorf("%d attempts were told of, want 4", n)
+	}
+}
+
+// pythonExample is the example's model config with a provider of the test's own.
+func pythonExample(t *testing.T, base string) string {
+	t.Helper()
+	dir := filepath.Dir(exampleFiles(t, "custom-callback/config.yaml")[0])
+	const key = "api_key: os.environ/OPENAI_API_KEY"
+	config := read(t, filepath.Join(dir, "config.yaml"))
+	if !strings.Contains(config, key) {
+		t.Fatalf("the example has no %s", key)
+	}
+	t.Chdir(dir) // its README says so
+	return strings.Replace(config, key, fmt.Sprintf("api_key: sk-provider\n      api_base: %q\n      num_retries: 0", base), 1)
+}
+
+// TestTheGuidesCustomLoggerPrintsItsLines runs the guide's Python class, unchanged,
+// as the example does.
+func TestTheGuidesCustomLoggerPrintsItsLines(t *testing.T) {
+	p := newProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		if strings.Contains(body, "fail") {
+			failWith(500)(w, r, body)
+			return
+		}
+		openAI(w, r, body)
+	})
+	s := startStack(t, pythonExample(t, p.base()))
+	for _, says := range []string{"hi", "fail"} {
+		s.post("/v1/chat/completions", fmt.Sprintf(`{"model":"gpt-4o","messages":[{"role":"user","content":%q}]}`, says))
+	}
+	const began, took = `Chamando modelo: openai/gpt-4o`, `Requisição concluída em \d+\.\d\ds`
+	expectLines(t, s.stderr.String, began, took, `✅ Requisição bem-sucedida`, began, took, `❌ Requisição falhou`)
+	if s.stop(); strings.Contains(s.stderr.String(), "Traceback") {
+		t.Errorf("log:\n%s", s.stderr)
+	}
+}
