@@ -142,12 +142,6 @@ func hopOf(plan *routing.Plan, i int, id string) int {
 	return i
 }
 
-// spent is what an attempt has cost its deployment's limits: nothing when it never
-// got there.
-func spent(o routing.Outcome) limit.Outcome {
-	return limit.Outcome{Reached: o.Status > 0 || o.TimedOut, Known: true}
-}
-
 // spentOn is what attempt n, which got no good answer, has cost.
 func (x *exchange) spentOn(n int) limit.Outcome {
 	x.mu.Lock()
@@ -155,8 +149,28 @@ func (x *exchange) spentOn(n int) limit.Outcome {
 	if n < 1 || n > len(x.attempts) {
 		return limit.Outcome{}
 	}
-	a := &x.attempts[n-1]
-	return spent(routing.Outcome{Status: a.status, TimedOut: a.reason == timedAnswer})
+	return x.attempts[n-1].spent()
+}
+
+// spent is what a failed attempt has cost. One that was still running when its
+// time was up or the client left has reached the provider, which may have worked on
+// it: the estimate stands. An error costs a request and no tokens.
+func (a *attempt) spent() limit.Outcome {
+	reached := !a.began.IsZero() && a.reason != noAnswer && a.reason != noAddress
+	return limit.Outcome{Reached: reached, Known: a.status > 0}
+}
+
+// rateLimits are the x-ratelimit fields of a request that limits of ours hold. A
+// client reads limit, remaining and reset together, so that they take the place of
+// all that the provider says; none: its own may stand.
+func (x *exchange) rateLimits() upstream.Header {
+	x.mu.Lock()
+	a := x.admission
+	x.mu.Unlock()
+	if a == nil {
+		return nil
+	}
+	return a.Header()
 }
 
 // noRoom stops a cascade at a deployment whose limits are reached: Envoy has

@@ -159,7 +159,7 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 		Failed: true, Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
 	next, planned := x.failedWith(n, e, o, now)
-	if !next.Retry || !x.secure(n+1, x.following(n), spent(o)) {
+	if !next.Retry || !x.secure(n+1, x.following(n), x.spentOn(n)) {
 		return nil, nil
 	}
 	x.mu.Lock()

@@ -65,6 +65,7 @@ type attempt struct {
 const (
 	noAnswer    = "refused or reset"
 	timedAnswer = "no answer in time"
+	noAddress   = "its host name does not resolve"
 )
 
 // outcome is how the exchange ended, as far as stream 1 has seen it.
