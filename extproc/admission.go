@@ -81,12 +81,12 @@ func (x *exchange) following(n int) []string {
 }
 
 // secure takes room for attempt n, on the first of these deployments of its plan
-// that has some, after the attempt before it failed so. What stands before that
+// that has some, and gives back that of the attempt before. What stands before that
 // one is taken out of the plan. It reports whether there is one; for an attempt
 // that has its room it does nothing.
-func (x *exchange) secure(n int, ids []string, failed limit.Outcome) bool {
+func (x *exchange) secure(n int, ids []string) bool {
 	x.mu.Lock()
-	a := x.admission
+	a, failed := x.admission, x.spentLocked()
 	done := a == nil || x.secured >= n || n > len(x.plan.Hops)
 	x.mu.Unlock()
 	if done {
@@ -113,7 +113,7 @@ func (x *exchange) secureInstead() bool {
 	x.mu.Lock()
 	x.secured = 0
 	x.mu.Unlock()
-	return x.secure(1, x.following(0), limit.Outcome{})
+	return x.secure(1, x.following(0))
 }
 
 // storeTime bounds a question to the store of limits, whose own bound is lower.
@@ -142,14 +142,14 @@ func hopOf(plan *routing.Plan, i int, id string) int {
 	return i
 }
 
-// spentOn is what attempt n, which got no good answer, has cost.
-func (x *exchange) spentOn(n int) limit.Outcome {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if n < 1 || n > len(x.attempts) {
-		return limit.Outcome{}
+// spentLocked is what the attempt that has the room has cost, if it got no good
+// answer. That need not be the last one: those that Envoy made and nobody saw were
+// refused, and had none.
+func (x *exchange) spentLocked() limit.Outcome {
+	if x.secured < 1 || x.secured > len(x.attempts) {
+		return limit.Outcome{} // it was not made
 	}
-	return x.attempts[n-1].spent()
+	return x.attempts[x.secured-1].spent()
 }
 
 // spent is what a failed attempt has cost. One that was still running when its
@@ -188,7 +188,9 @@ func (x *exchange) leave(o *outcome) {
 	if x.admission == nil {
 		return
 	}
-	end := x.spentOn(len(x.attempts))
+	x.mu.Lock()
+	end := x.spentLocked()
+	x.mu.Unlock()
 	if o.served != nil {
 		end = limit.Outcome{Reached: true, Known: o.result.HasUsage, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	}
