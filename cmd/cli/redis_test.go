@@ -36,12 +36,17 @@ type fleet struct {
 func startFleet(t *testing.T, n int, config string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, server: storetest.Start(t)}
-	f.redis = redis.NewClient(&redis.Options{Addr: f.server.Addr, DisableIdentity: true})
-	t.Cleanup(func() { _ = f.redis.Close() })
+	f.redis = newRedisClient(t, f.server.Addr)
 	for range n {
 		f.replicas = append(f.replicas, startStack(t, strings.ReplaceAll(config, "$REDIS", f.server.Addr)))
 	}
 	return f
+}
+
+func newRedisClient(t *testing.T, addr string) *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // burst sends n requests at once, by turns to each replica, and returns the
