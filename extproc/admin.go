@@ -40,6 +40,7 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 	guarded("GET /health", (*Gateway).deploymentStates)
 	guarded("GET /model/info", (*Gateway).modelInfo)
 	guarded("GET /v1/model/info", (*Gateway).modelInfo)
+	adminCache(mux, gateways)
 	return mux
 }
 

@@ -81,12 +81,12 @@ func (x *exchange) following(n int) []string {
 }
 
 // secure takes room for attempt n, on the first of these deployments of its plan
-// that has some, after the attempt before it failed so. What stands before that
+// that has some, and gives back that of the attempt before. What stands before that
 // one is taken out of the plan. It reports whether there is one; for an attempt
 // that has its room it does nothing.
-func (x *exchange) secure(n int, ids []string, failed limit.Outcome) bool {
+func (x *exchange) secure(n int, ids []string) bool {
 	x.mu.Lock()
-	a := x.admission
+	a, failed := x.admission, x.spentLocked()
 	done := a == nil || x.secured >= n || n > len(x.plan.Hops)
 	x.mu.Unlock()
 	if done {
@@ -113,7 +113,7 @@ func (x *exchange) secureInstead() bool {
 	x.mu.Lock()
 	x.secured = 0
 	x.mu.Unlock()
-	return x.secure(1, x.following(0), limit.Outcome{})
+	return x.secure(1, x.following(0))
 }
 
 // storeTime bounds a question to the store of limits, whose own bound is lower.
@@ -142,21 +142,35 @@ func hopOf(plan *routing.Plan, i int, id string) int {
 	return i
 }
 
-// spent is what an attempt has cost its deployment's limits: nothing when it never
-// got there.
-func spent(o routing.Outcome) limit.Outcome {
-	return limit.Outcome{Reached: o.Status > 0 || o.TimedOut, Known: true}
+// spentLocked is what the attempt that has the room has cost, if it got no good
+// answer. That need not be the last one: those that Envoy made and nobody saw were
+// refused, and had none.
+func (x *exchange) spentLocked() limit.Outcome {
+	if x.secured < 1 || x.secured > len(x.attempts) {
+		return limit.Outcome{} // it was not made
+	}
+	return x.attempts[x.secured-1].spent()
 }
 
-// spentOn is what attempt n, which got no good answer, has cost.
-func (x *exchange) spentOn(n int) limit.Outcome {
+// spent is what a failed attempt has cost. One that was still running when its
+// time was up or the client left has reached the provider, which may have worked on
+// it: the estimate stands. An error costs a request and no tokens.
+func (a *attempt) spent() limit.Outcome {
+	reached := !a.began.IsZero() && a.reason != noAnswer && a.reason != noAddress
+	return limit.Outcome{Reached: reached, Known: a.status > 0}
+}
+
+// rateLimits are the x-ratelimit fields of a request that limits of ours hold. A
+// client reads limit, remaining and reset together, so that they take the place of
+// all that the provider says; none: its own may stand.
+func (x *exchange) rateLimits() upstream.Header {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if n < 1 || n > len(x.attempts) {
-		return limit.Outcome{}
+	a := x.admission
+	x.mu.Unlock()
+	if a == nil {
+		return nil
 	}
-	a := &x.attempts[n-1]
-	return spent(routing.Outcome{Status: a.status, TimedOut: a.reason == timedAnswer})
+	return a.Header()
 }
 
 // noRoom stops a cascade at a deployment whose limits are reached: Envoy has
@@ -174,7 +188,9 @@ func (x *exchange) leave(o *outcome) {
 	if x.admission == nil {
 		return
 	}
-	end := x.spentOn(len(x.attempts))
+	x.mu.Lock()
+	end := x.spentLocked()
+	x.mu.Unlock()
 	if o.served != nil {
 		end = limit.Outcome{Reached: true, Known: o.result.HasUsage, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	}

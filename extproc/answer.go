@@ -99,7 +99,7 @@ func (s *requestStream) mock(text string) *extprocv3.ProcessingResponse {
 		header.Set("content-type", "text/event-stream; charset=utf-8")
 		header.Set("cache-control", "no-cache")
 	}
-	for _, f := range x.publicHeaders(0, &hop) {
+	for _, f := range append(x.publicHeaders(0, &hop), x.rateLimits()...) {
 		header.Set(f.Name, f.Value)
 	}
 	body := w.Take()

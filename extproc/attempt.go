@@ -50,7 +50,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 	if n == 1 && !moved {
 		return passAttempt() // Envoy 1.36: stream 1 has translated it
 	}
-	if !x.secure(n, []string{hop.Deployment.ID}, x.spentOn(n-1)) { // Envoy has chosen
+	if !x.secure(n, []string{hop.Deployment.ID}) { // Envoy has chosen
 		e := noRoom()
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 	}
@@ -159,7 +159,7 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 		Failed: true, Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
 	next, planned := x.failedWith(n, e, o, now)
-	if !next.Retry || !x.secure(n+1, x.following(n), spent(o)) {
+	if !next.Retry || !x.secure(n+1, x.following(n)) {
 		return nil, nil
 	}
 	x.mu.Lock()

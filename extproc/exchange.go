@@ -65,6 +65,7 @@ type attempt struct {
 const (
 	noAnswer    = "refused or reset"
 	timedAnswer = "no answer in time"
+	noAddress   = "its host name does not resolve"
 )
 
 // outcome is how the exchange ended, as far as stream 1 has seen it.
@@ -161,11 +162,15 @@ func (x *exchange) lostBefore(n int, now time.Time) bool {
 // why: one that took its whole time was cut by Envoy's timer.
 func (x *exchange) unansweredLocked(n int, now time.Time) routing.Outcome {
 	o := routing.Outcome{Failed: true, Reason: noAnswer}
-	if n <= len(x.attempts) && x.plan.Timeout > 0 && now.Sub(x.attempts[n-1].began) >= x.plan.Timeout {
+	if n <= len(x.attempts) && x.plan.Timeout > 0 && now.Sub(x.attempts[n-1].began) >= x.plan.Timeout-early(x.plan.Timeout) {
 		o.TimedOut, o.Reason = true, timedAnswer
 	}
 	return o
 }
+
+// early is how much sooner than that a busy Envoy's timer may fire: it counts from
+// the beginning of a turn of its event loop.
+func early(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
 
 // madeLocked counts the attempts up to n that no filter has heard of: Envoy made
 // them, and they were refused before anything reached us.

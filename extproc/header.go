@@ -55,8 +55,10 @@ func keepResponseHeader(name string) bool {
 		"retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "request-id", "openai-processing-ms", "openai-version":
 		return true
 	}
-	return strings.HasPrefix(name, "x-ratelimit-")
+	return isRateLimit(name)
 }
+
+func isRateLimit(name string) bool { return strings.HasPrefix(name, "x-ratelimit-") }
 
 // attributes are the Envoy attributes of one message.
 type attributes map[string]*structpb.Struct

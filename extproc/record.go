@@ -108,7 +108,10 @@ func (x *exchange) failed(n, status int, reason string, now time.Time) {
 		o.TimedOut, o.Reason = true, timedAnswer // Envoy's clock may be a little ahead of ours
 	}
 	if strings.HasPrefix(reason, noHost) {
-		o.Nowhere, o.Reason = true, "its host name does not resolve"
+		o.Nowhere, o.Reason = true, noAddress
+	}
+	if reason == totalTimeout {
+		o.Reason = timedAnswer
 	}
 	if reason == totalTimeout && n > 1 && !o.TimedOut {
 		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before

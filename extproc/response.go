@@ -149,12 +149,16 @@ func impossible(req *chat.Request, header upstream.Header) bool {
 // clientHeaders keeps the provider headers that the client may see and adds ours.
 func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing.Hop) *headerEdit {
 	edit := &headerEdit{}
+	ours := s.exchange.rateLimits()
 	for _, f := range header {
-		if !keepResponseHeader(f.Name) {
+		if !keepResponseHeader(f.Name) || len(ours) > 0 && isRateLimit(f.Name) {
 			edit.drop(f.Name)
 		}
 	}
-	edit.putAll(upstream.RateLimits(header))
+	if len(ours) == 0 {
+		ours = upstream.RateLimits(header)
+	}
+	edit.putAll(ours)
 	edit.putAll(s.exchange.publicHeaders(n, &hop))
 	return edit
 }

@@ -16,6 +16,8 @@ type Room interface {
 	// Wait is 0 when the deployment can take a request of about this many
 	// tokens now, else how long until it can.
 	Wait(deployment string, tokens int64) time.Duration
+	// RateLimits are the x-ratelimit fields of the deployment's own limits.
+	RateLimits(deployment string) upstream.Header
 }
 
 // candidates fills p.pool with the deployments of target i that may be chosen
@@ -89,6 +91,7 @@ type obstacles struct {
 	unsupported, untagged, tooSmall, resting, full int
 
 	rest, wait time.Duration // the soonest end of a rest, and of a limit's wait
+	next       string        // the full deployment that has room first
 }
 
 func (o *obstacles) note(r *Router, p *Plan, t target, now time.Time) {
@@ -107,7 +110,9 @@ func (o *obstacles) note(r *Router, p *Plan, t target, now time.Time) {
 			o.rest = sooner(o.rest, until.Sub(now))
 		case r.room != nil:
 			o.full++
-			o.wait = sooner(o.wait, r.room.Wait(d.ID, p.call.Tokens()))
+			if wait := sooner(o.wait, r.room.Wait(d.ID, p.call.Tokens())); wait != o.wait {
+				o.wait, o.next = wait, d.ID
+			}
 		}
 	}
 }
@@ -132,7 +137,7 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 		return &upstream.Error{
 			Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
 			Message: "the limits of every deployment of `" + name + "` are reached; try again in " + seconds + " s",
-			Header:  upstream.Header{{Name: "retry-after", Value: seconds}},
+			Header:  append(upstream.Header{{Name: "retry-after", Value: seconds}}, r.room.RateLimits(o.next)...),
 		}
 	case o.full+o.resting > 0:
 		wait := o.rest

@@ -144,6 +144,10 @@ type room map[string]time.Duration
 
 func (r room) Wait(id string, _ int64) time.Duration { return r[id] }
 
+func (r room) RateLimits(id string) upstream.Header {
+	return upstream.Header{{Name: "x-ratelimit-limit-requests", Value: id}}
+}
+
 func TestDeploymentsWithoutRoomArePassedOver(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b")
 	w.room = room{"a": time.Second}
@@ -153,8 +157,8 @@ func TestDeploymentsWithoutRoomArePassedOver(t *testing.T) {
 	w.room = room{"a": 3 * time.Second, "b": 2500 * time.Millisecond}
 	_, err := w.Plan(call(t, "m"))
 	var e *upstream.Error
-	if !errors.As(err, &e) || e.Status != 429 || e.Header.Get("retry-after") != "3" {
-		t.Errorf("Plan = %v, want 429 with retry-after 3", err)
+	if !errors.As(err, &e) || e.Status != 429 || e.Header.Get("retry-after") != "3" || e.Header.Get("x-ratelimit-limit-requests") != "b" {
+		t.Errorf("Plan = %v, want 429 with retry-after 3 and what b says of its limits", err)
 	}
 }
 

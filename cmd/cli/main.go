@@ -31,6 +31,7 @@ const usage = `isthmus: an LLM gateway that lives inside Envoy
   isthmus envoy  --config FILE [--envoy-version 1.40] [--format bootstrap|filters|istio]
                                                               Envoy configuration to standard output
   isthmus check  --config FILE                                validate the model config
+  isthmus cache  ping|flush --config FILE                     ask after the cache in Redis, or empty it
 
   isthmus COMMAND --help lists the flags of a command.
 `
@@ -49,6 +50,7 @@ func (p program) dispatch(ctx context.Context, args []string, stdout, stderr io.
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"run": p.run, "serve": p.serve, "envoy": envoyCommand, "check": checkCommand,
+		"cache": cacheCommand,
 	}
 	command, ok := commands[args[0]]
 	if !ok {

@@ -58,7 +58,7 @@ func (v value) cacheParams(c *Config) {
 		case "default_in_redis_ttl", "default_in_memory_ttl":
 			f.seconds(&byType, 0)
 		case "namespace":
-			f.str(&c.Cache.Namespace)
+			f.namespace(&c.Cache.Namespace)
 		case "mode":
 			f.cacheMode(&c.Cache.OptIn)
 		case "supported_call_types":
@@ -160,6 +160,15 @@ func (v value) cacheType(into *string) {
 		v.fail("isthmus has no cache of type %s: use local or redis", s)
 	default:
 		v.fail("want local or redis, got %s", v.shown())
+	}
+}
+
+// namespace refuses the one that the keys of limits begin with: flushing the cache
+// would lift the limits.
+func (v value) namespace(into *string) {
+	v.str(into)
+	if *into == "isthmus" || strings.HasPrefix(*into, "isthmus:") {
+		v.fail("isthmus is the namespace of limits: want another one, such as isthmus-cache")
 	}
 }
 

@@ -32,6 +32,7 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"a negative number of seconds":        {oneModel + "router_settings:\n  timeout: -1\n", "c.yaml:5: router_settings.timeout: "},
 		"a boolean that is none":              {oneModel + "general_settings:\n  cache: perhaps\n", "c.yaml:5: general_settings.cache: want true or false"},
 		"a cache of another kind":             {oneModel + "general_settings:\n  cache_params: {type: disk}\n", "isthmus has no cache of type disk: use local or redis"},
+		"the namespace of limits":             {oneModel + "general_settings:\n  cache_params: {namespace: isthmus}\n", "isthmus is the namespace of limits: want another one, such as isthmus-cache"},
 		"a port that is none":                 {oneModel + "general_settings:\n  cache_params: {type: redis, port: 70000}\n", "want a port from 1 to 65535"},
 		"a callback that does not exist":      {oneModel + "general_settings:\n  success_callback: [langfuze]\n", `no callback is called "langfuze": want langfuse, mlflow, webhook, prometheus, otel, or exec:COMMAND for your own`},
 		"a Python class as callback":          {oneModel + "general_settings:\n  callbacks: [my.module.logger]\n", "run it as a program of its own with exec:COMMAND, see examples/custom-callback"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // load is what strategies may ask of a deployment without waiting.
@@ -21,7 +22,8 @@ type load struct {
 
 // seen is what the store last said of a window.
 type seen struct {
-	used int64
+	used  int64
+	empty time.Time // when it is if nothing more is charged, as far as is known
 	// A request of this cost had no room, and none was announced before this time.
 	refused int64
 	until   time.Time
@@ -70,6 +72,9 @@ func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
 		w.until = time.Time{}
 	}
 	w.used = u.Used
+	if u.Reset > 0 {
+		w.empty = now.Add(u.Reset)
+	}
 	if u.Wait > 0 {
 		w.refused, w.until = c.cost, now.Add(u.Wait)
 	}
@@ -104,6 +109,26 @@ func (l *Limiter) Wait(deployment string, n int64) time.Duration {
 		}
 	}
 	return wait
+}
+
+// RateLimits are the x-ratelimit fields of the deployment's own limits, as they were
+// last seen.
+func (l *Limiter) RateLimits(deployment string) upstream.Header {
+	d := l.byID[deployment]
+	if d == nil {
+		return nil
+	}
+	now := l.now()
+	var g gauges
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	for m := range d.load.seen {
+		if limit := d.own.limits[m]; limit > 0 {
+			w := &d.load.seen[m]
+			g.note(charge{metric: metric(m), limit: limit}, store.Usage{Used: w.used, Reset: max(w.empty.Sub(now), 0)})
+		}
+	}
+	return g.appendTo(nil)
 }
 
 // InFlight is how many attempts run on the deployment on the other replicas, as

@@ -13,6 +13,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 const (
@@ -206,6 +207,9 @@ func (s *simulation) Wait(id string, _ int64) time.Duration {
 	}
 	return 0
 }
+
+// RateLimits tells nothing: no client reads it.
+func (s *simulation) RateLimits(string) upstream.Header { return nil }
 
 // begin sends one request to whom the router chooses.
 func (s *simulation) begin() error {

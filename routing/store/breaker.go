@@ -21,8 +21,9 @@ func (b *breaker) succeed() {
 }
 
 // fail counts a failure and reports whether it is the one that opens the breaker.
-func (b *breaker) fail() bool {
-	return b.fails.Add(1) >= maxFails && b.open.CompareAndSwap(false, true)
+// sure: one is enough.
+func (b *breaker) fail(sure bool) bool {
+	return (b.fails.Add(1) >= maxFails || sure) && b.open.CompareAndSwap(false, true)
 }
 
 func (b *breaker) close() {

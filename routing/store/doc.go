@@ -21,7 +21,7 @@
 //     clock. All keys of limits carry one hash tag, so that one request's keys
 //     are on one node of a cluster; blobs are spread over all nodes.
 //   - [Shared] (shared.go) is what the gateway uses. It asks Redis within a short
-//     time budget and mirrors every charge of its own process in a Memory. When
+//     time (patience.go) and mirrors every charge of its own process in a Memory. When
 //     Redis is late, frozen or gone (breaker.go) the Memory answers, with this
 //     replica's share of each limit. What was charged meanwhile is owed to Redis
 //     (outbox.go) and paid when it is back.

@@ -72,18 +72,22 @@ var errLate = errors.New("redis answered after the deadline")
 
 // Acquire takes room for the first candidate that has it, or takes nothing.
 func (r *Redis) Acquire(ctx context.Context, q *Request) (Reply, error) {
-	reply, err := r.acquire(ctx, q)
-	if errors.Is(err, errLate) && ctx.Err() == nil {
-		// It answered in time: the clocks have moved against each other, and the
-		// answer has just told by how much.
-		reply, err = r.acquire(ctx, q)
+	for n := 0; ; n++ {
+		reply, err := r.acquire(ctx, q)
+		if !errors.Is(err, errLate) || ctx.Err() != nil || n == maxLate {
+			return reply, err
+		}
+		// Somebody still waits. Either the clocks have moved against each other, and
+		// the answer has just told by how much, or the call stood in line too long.
 	}
-	return reply, err
 }
+
+// maxLate is how often a call that came too late is made again.
+const maxLate = 9
 
 func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
 	c := call{prefix: r.limits, keys: make([]string, 0, 8), packed: make([]byte, 0, 128)}
-	c.num(r.deadline(ctx), q.Lease.Milliseconds())
+	c.num(r.deadline(ctx, q.Useful), q.Lease.Milliseconds())
 	c.num(int64(len(q.Return.Corrections)))
 	for _, x := range q.Return.Corrections {
 		c.key(x.Key)
@@ -145,9 +149,13 @@ func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) 
 
 // deadline is the caller's deadline by the server's clock, in ms: a server that
 // was frozen must not charge what its caller has given up. It is rather too early
-// than too late. 0: none.
-func (r *Redis) deadline(ctx context.Context) int64 {
+// than too late. useful is how long the answer is of use, if it is not until ctx
+// ends. 0: none.
+func (r *Redis) deadline(ctx context.Context, useful time.Duration) int64 {
 	end, ok := ctx.Deadline()
+	if soon := time.Now().Add(useful); useful > 0 && (!ok || soon.Before(end)) {
+		end, ok = soon, true
+	}
 	k := r.skew.Load()
 	if !ok || k == nil {
 		return 0

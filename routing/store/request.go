@@ -39,6 +39,9 @@ type Demand struct {
 type Request struct {
 	// ID names the slots that are taken. It is unique among running requests.
 	ID string
+	// Useful is how long an answer is of use to whoever asks: what comes to the
+	// server later takes nothing. 0: as long as its ctx lives.
+	Useful time.Duration
 	// Lease is how long slots are held without being renewed; 0 is for ever,
 	// which only Memory can do.
 	Lease time.Duration

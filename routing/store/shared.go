@@ -32,15 +32,18 @@ type Shared struct {
 	epoch string            // of Redis; "": not known
 	held  map[Held]struct{} // slots held by this process, which are renewed
 
-	wake chan struct{} // there is debt
-	stop context.CancelFunc
-	done chan struct{}
+	calls   sync.WaitGroup // of Acquire to Redis
+	silence quiet          // in answer to them
+	wake    chan struct{}  // there is debt
+	stop    context.CancelFunc
+	done    chan struct{}
 }
 
 // SharedOptions are what a Shared needs.
 type SharedOptions struct {
 	Redis *Redis // nil: limits are kept in this process alone. Close closes it
-	// Budget is the longest that a request waits for Redis; default 40 ms.
+	// Budget is how long a request waits for Redis without asking whether it is
+	// there; default 40 ms. See patient.
 	Budget time.Duration
 	// Lease is how long the slots of a killed process stay taken; default 10 s.
 	Lease time.Duration
@@ -107,6 +110,7 @@ func (s *Shared) greet() {
 func (s *Shared) Close() error {
 	s.stop()
 	<-s.done
+	s.calls.Wait()
 	if s.redis == nil {
 		return nil
 	}
@@ -128,7 +132,7 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 		return s.memory.Acquire(ctx, q)
 	}
 	own := *q
-	own.Lease = s.lease
+	own.Lease, own.Useful = s.lease, s.budget
 	if !s.breaker.closed() {
 		return s.alone(&own), nil
 	}
@@ -136,7 +140,8 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 	if err == nil {
 		return reply, nil
 	}
-	// It may have been charged or not: nothing is refunded, slots are given back.
+	// It may have been charged or not: what it returned is not returned again,
+	// slots are given back.
 	own.Return.Corrections = nil
 	s.disown(&own)
 	return s.alone(&own), nil
@@ -144,9 +149,10 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 
 // ask asks Redis and mirrors what it grants.
 func (s *Shared) ask(ctx context.Context, q *Request) (Reply, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.budget)
-	defer cancel()
-	reply, err := s.redis.Acquire(ctx, q)
+	sent := *q // the call may outlive the wait for it
+	reply, err := s.patient(
+		func(ctx context.Context) (Reply, error) { return s.redis.Acquire(ctx, &sent) },
+		func(r Reply) { s.refund(&sent, r) })
 	if err != nil {
 		s.failed(err)
 		return Reply{}, err
@@ -170,7 +176,7 @@ func (s *Shared) ask(ctx context.Context, q *Request) (Reply, error) {
 // is owed to Redis.
 func (s *Shared) alone(q *Request) Reply {
 	share := *q
-	share.Lease = 0
+	share.Lease, share.Useful = 0, 0
 	n := s.replicas.Load()
 	share.Shared = shareOf(q.Shared, n)
 	share.Candidates = make([]Demand, len(q.Candidates))
@@ -236,6 +242,18 @@ func (s *Shared) disown(q *Request) {
 	}
 }
 
+// refund owes back what a call was granted that nobody waited for any more.
+func (s *Shared) refund(q *Request, r Reply) {
+	back := Settlement{ID: q.ID}
+	for _, d := range []*Demand{&q.Shared, &q.Candidates[r.Chosen]} {
+		for _, w := range d.Windows {
+			back.Corrections = append(back.Corrections, Correction{w.Key, r.Second, -w.Cost})
+		}
+	}
+	s.disown(q)
+	s.settled(back)
+}
+
 func (s *Shared) holds(h Held) bool { _, ok := s.held[h]; return ok }
 
 // Settle corrects charges and gives slots back, in this process at once and at
@@ -289,7 +307,7 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 
 // failed tells the breaker, and the log when Redis is gone by it.
 func (s *Shared) failed(err error) {
-	if s.breaker.fail() {
+	if s.breaker.fail(errors.Is(err, errSilent)) {
 		s.log.Warn("redis does not answer: this replica keeps its share of the limits by itself until it does",
 			"error", err, "replicas", s.replicas.Load())
 	}

@@ -76,7 +76,7 @@ func (s *Shared) within(ctx context.Context, b *breaker, budget time.Duration, d
 		b.succeed()
 	case ctx.Err() != nil:
 	case b == &s.blobs:
-		b.fail() // lookForBlobs finds out what it means
+		b.fail(false) // lookForBlobs finds out what it means
 	default:
 		s.failed(err)
 	}

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// priced answers like OpenAI, with these token counts and a provider's own word on
+// its limits.
+func priced(prompt, completion int) func(http.ResponseWriter, *http.Request, string) {
+	return func(w http.ResponseWriter, _ *http.Request, _ string) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Ratelimit-Limit-Requests", "9999")
+		w.Header().Set("X-Ratelimit-Remaining-Tokens", "7777")
+		fmt.Fprintf(w, `{"id":"c","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`,
+			prompt, completion, prompt+completion)
+	}
+}
+
+// expectRefusal checks the 429 of a limit of ours.
+func expectRefusal(t *testing.T, a *answer, code string) {
+	t.Helper()
+	kind, got, _, _ := errorOf(t, a)
+	wait, err := strconv.Atoi(a.header.Get("Retry-After"))
+	if a.status != 429 || kind != "rate_limit_error" || got != code || err != nil || wait < 1 || wait > 61 {
+		t.Errorf("%d, %s %s, Retry-After %q", a.status, kind, got, a.header.Get("Retry-After"))
+	}
+}
+
+func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
+	hundred, tokens, in, out := newProvider(t, openAI), newProvider(t, priced(30, 20)), newProvider(t, priced(60, 1)), newProvider(t, priced(1, 60))
+	first, second, last := newProvider(t, openAI), newProvider(t, openAI), newProvider(t, priced(1, 1))
+	grouped, slots := newProvider(t, openAI), newProvider(t, hang)
+	f := startFleet(t, 2, "model_list:\n"+entry("hundred", hundred.base(), ", rpm: 100")+entry("tokens", tokens.base(), ", tpm: 1000")+
+		entry("in", in.base(), ", itpm: 100")+entry("out", out.base(), ", otpm: 100")+
+		entry("sisters", first.base(), ", rpm: 3, order: 1")+entry("sisters", second.base(), ", rpm: 2, order: 2")+entry("last", last.base(), "")+
+		entry("grouped", grouped.base(), "")+entry("grouped", grouped.base()+"/2", "")+entry("slots", slots.base(), ", max_parallel_requests: 2")+
+		"router_settings: {num_retries: 2, fallbacks: [{sisters: [last]}], model_group_limits: {grouped: {rpm: 5}}}\n"+
+		"general_settings: {"+sharedByRedis+"}\n")
+	a, b := f.replicas[0], f.replicas[1]
+
+	t.Run("of 400 requests at once exactly 100 pass", func(t *testing.T) {
+		answers := f.burst(400, named("hundred", ask))
+		if got := statuses(answers); got[200] != 100 || got[429] != 300 || len(hundred.calls()) != 100 {
+			t.Errorf("answers %v, the provider was asked %d times", got, len(hundred.calls()))
+		}
+		for _, each := range answers {
+			if each.status == 429 {
+				expectRefusal(t, each, "rate_limit_exceeded")
+			}
+			if h := each.header; h.Get("X-Ratelimit-Limit-Requests") != "100" || h.Get("X-Ratelimit-Remaining-Requests") == "" || h.Get("X-Ratelimit-Reset-Requests") == "" {
+				t.Fatalf("%d: %v", each.status, h)
+			}
+		}
+	})
+	t.Run("tokens are exceeded by the error of the estimate at most", func(t *testing.T) {
+		body := named("tokens", strings.Replace(ask, `"model"`, `"max_tokens":40,"model"`, 1))
+		for range 5 {
+			f.burst(20, body)
+		}
+		used := 50 * len(tokens.calls())
+		t.Logf("tpm 1000: %d tokens used, %+d", used, used-1000)
+		if used < 900 || used > 1000+20*50 {
+			t.Errorf("%d tokens were used of 1000", used)
+		}
+		if got := a.post("/v1/chat/completions", body); got.status != 429 || got.header.Get("X-Ratelimit-Limit-Tokens") != "1000" {
+			t.Errorf("%d %v", got.status, got.header)
+		}
+	})
+	t.Run("input and output tokens have limits of their own", func(t *testing.T) {
+		for _, model := range []string{"in", "out"} {
+			if got := a.post("/v1/chat/completions", named(model, ask)); got.status != 200 {
+				t.Fatalf("%s: %d %s", model, got.status, got.body)
+			}
+			await(t, 5*time.Second, "the use of "+model+" is known to the other replica", func() bool {
+				return b.post("/v1/chat/completions", named(model, ask)).status == 429
+			})
+		}
+		if len(in.calls()) > 2 || len(out.calls()) > 2 {
+			t.Errorf("%d and %d calls passed", len(in.calls()), len(out.calls()))
+		}
+	})
+	t.Run("a full deployment is passed over for its sister, then for the fallback", func(t *testing.T) {
+		answers := f.burst(9, named("sisters", ask))
+		if got := statuses(answers); got[200] != 9 || len(first.calls()) != 3 || len(second.calls()) != 2 || len(last.calls()) != 4 {
+			t.Errorf("answers %v; the deployments were asked %d, %d, %d times", got, len(first.calls()), len(second.calls()), len(last.calls()))
+		}
+		for _, each := range answers {
+			if each.header.Get("X-Isthmus-Attempts") != "1" {
+				t.Errorf("passing over is no attempt: %v", each.header)
+			}
+		}
+	})
+	t.Run("a model group has a limit over its deployments", func(t *testing.T) {
+		if got := statuses(f.burst(12, named("grouped", ask))); got[200] != 5 || len(grouped.calls()) != 5 {
+			t.Errorf("answers %v, %d calls", got, len(grouped.calls()))
+		}
+	})
+	t.Run("a deployment runs so many at once", func(t *testing.T) {
+		for _, s := range f.replicas {
+			go func() {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/chat/completions", strings.NewReader(named("slots", ask)))
+				if err == nil {
+					_, _ = http.DefaultClient.Do(req)
+				}
+			}()
+		}
+		await(t, 10*time.Second, "two run", func() bool { return len(slots.calls()) == 2 })
+		began := time.Now()
+		for _, s := range f.replicas {
+			expectRefusal(t, s.post("/v1/chat/completions", named("slots", ask)), "too_many_parallel_requests")
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("refusing took %s", took)
+		}
+	})
+	t.Run("the provider's word on its limits passes where ours do not hold", func(t *testing.T) {
+		got := a.post("/v1/chat/completions", named("last", ask)).header
+		if got.Get("X-Ratelimit-Limit-Requests") != "9999" || got.Get("X-Ratelimit-Remaining-Tokens") != "7777" {
+			t.Errorf("without limits of ours: %v", got)
+		}
+	})
+	for _, s := range f.replicas {
+		s.idle()
+	}
+	await(t, 5*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
+}
+
+func TestOurLimitsReplaceTheProvidersInAnAnswersHeader(t *testing.T) {
+	p := newProvider(t, priced(3, 2))
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), ", rpm: 10"))
+	got := s.post("/v1/chat/completions", ask).header
+	if got.Get("X-Ratelimit-Limit-Requests") != "10" || got.Get("X-Ratelimit-Remaining-Requests") != "9" || got.Get("X-Ratelimit-Remaining-Tokens") != "" {
+		t.Errorf("header = %v", got)
+	}
+}
+
+func TestEveryStrategyKeepsToTheLimits(t *testing.T) {
+	for _, strategy := range []string{"simple-shuffle", "least-busy", "latency-based", "usage-based", "cost-based"} {
+		t.Run(strategy, func(t *testing.T) {
+			three, two := newProvider(t, openAI), newProvider(t, openAI)
+			s := startStack(t, "model_list:\n"+entry("m", three.base(), ", rpm: 3")+entry("m", two.base(), ", rpm: 2")+
+				"router_settings: {routing_strategy: "+strategy+"}\n")
+			answers := burst([]*stack{s}, 10, ask)
+			if got := statuses(answers); got[200] != 5 || got[429] != 5 || len(three.calls()) != 3 || len(two.calls()) != 2 {
+				t.Errorf("answers %v; %d and %d calls", got, len(three.calls()), len(two.calls()))
+			}
+		})
+	}
+}
+
+func TestARetryKeepsToTheLimits(t *testing.T) {
+	broken, good := newProvider(t, failWith(500)), newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("m", broken.base(), ", order: 1")+entry("m", good.base(), ", order: 2, rpm: 2")+
+		"router_settings: {num_retries: 2, cooldown_time: 0}\n")
+	if got := statuses(burst([]*stack{s}, 8, ask)); got[200] != 2 || got[500] != 6 || len(good.calls()) != 2 {
+		t.Errorf("answers %v, the good deployment was asked %d times, its limit is 2", got, len(good.calls()))
+	}
+}
+
+func TestEachCallerHasLimitsOfItsOwn(t *testing.T) {
+	p := newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), "")+entry("n", p.base(), "")+
+		"general_settings: {tenant_header: X-Team, tenant_limits: {rpm: 3}}\n")
+	for _, team := range []string{"red", "blue", ""} {
+		for i, model := range []string{"m", "n", "m", "n"} {
+			got := s.post("/v1/chat/completions", named(model, ask), "X-Team", team)
+			if want := i < 3; (got.status == 200) != want {
+				t.Errorf("team %q, request %d: %d", team, i+1, got.status)
+			}
+			if i == 3 {
+				expectRefusal(t, got, "rate_limit_exceeded")
+			}
+		}
+	}
+	if n := len(p.calls()); n != 9 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestARequestThatItsClientLeavesStaysCounted(t *testing.T) {
+	p := newProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		if strings.Contains(body, "leave") {
+			hang(w, r, body)
+			return
+		}
+		openAI(w, r, body)
+	})
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), ", rpm: 2")+entry("late", p.base(), ", rpm: 1, timeout: 0.3, num_retries: 0"))
+	s.leave(t, p, strings.Replace(ask, "hi", "leave", 1))
+	s.idle()
+	if got := statuses(burst([]*stack{s}, 3, ask)); got[200] != 1 || got[429] != 2 {
+		t.Errorf("after a request that was left: %v", got)
+	}
+	if got := s.post("/v1/chat/completions", named("late", strings.Replace(ask, "hi", "leave", 1))); got.status != 504 {
+		t.Errorf("a late answer: %d %s", got.status, got.body)
+	}
+	if got := s.post("/v1/chat/completions", named("late", ask)); got.status != 429 {
+		t.Errorf("after a late answer: %d", got.status)
+	}
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Times of a request that waits for Redis beyond its budget.
+const (
+	patienceStep = 10 * time.Millisecond
+	// maxSilence is how long Redis may answer nobody while somebody waits. It then
+	// counts as gone at once: of requests that come evenly, less than one in a hundred
+	// waits 50 ms longer for that, if it is gone for 5 s.
+	maxSilence = 100 * time.Millisecond
+	// maxPatience bounds the wait for a Redis that answers others.
+	maxPatience = 500 * time.Millisecond
+)
+
+// errSilent: the server has answered nobody for a while.
+var errSilent = errors.New("no answer in time")
+
+// quiet measures how long a server that is being asked has answered nobody. It
+// is safe for concurrent use.
+type quiet struct {
+	asking atomic.Int64 // calls without an answer
+	since  atomic.Int64 // UnixNano: the last answer, or the first call after it
+}
+
+func (s *quiet) asked() {
+	if s.asking.Add(1) == 1 {
+		s.since.Store(time.Now().UnixNano())
+	}
+}
+
+// answered ends a call. heard: the server said something.
+func (s *quiet) answered(heard bool) {
+	s.asking.Add(-1)
+	if heard {
+		s.forgive()
+	}
+}
+
+// forgive begins to measure anew.
+func (s *quiet) forgive() { s.since.Store(time.Now().UnixNano()) }
+
+func (s *quiet) lasts() time.Duration {
+	return time.Duration(time.Now().UnixNano() - s.since.Load())
+}
+
+// patient makes one call to Redis and waits for it: for the budget, and then as
+// long as Redis answers others, or this process itself gets no time to run. A burst
+// that makes everybody late is no outage, and must not give each replica limits of
+// its own. What the call is granted after that belongs to nobody: late gets it.
+func (s *Shared) patient(call func(context.Context) (Reply, error), late func(Reply)) (Reply, error) {
+	w := &waited{call: call, late: late, done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(context.Background(), maxPatience)
+	defer cancel()
+	s.silence.asked()
+	s.calls.Go(func() {
+		w.run(ctx)
+		s.silence.answered(w.err == nil)
+	})
+	began, step := time.Now(), s.budget
+	timer := time.NewTimer(step)
+	defer timer.Stop()
+	for {
+		set := time.Now()
+		select {
+		case <-w.done:
+			return w.reply, w.err
+		case <-timer.C:
+		}
+		if time.Since(set) > step+patienceStep {
+			s.silence.forgive() // it is we who were late
+		}
+		if s.silence.lasts() > maxSilence || time.Since(began) >= maxPatience || !s.breaker.closed() {
+			if !w.abandon() {
+				return w.reply, w.err
+			}
+			if s.silence.lasts() > maxSilence {
+				return Reply{}, errSilent
+			}
+			return Reply{}, context.DeadlineExceeded
+		}
+		step = patienceStep
+		timer.Reset(step)
+	}
+}
+
+// waited is a call that somebody waits for, until it is done or abandoned.
+type waited struct {
+	call func(context.Context) (Reply, error)
+	late func(Reply)
+	done chan struct{}
+
+	mu        sync.Mutex
+	over      bool // the call has ended
+	abandoned bool
+	reply     Reply // valid when over
+	err       error
+}
+
+func (w *waited) run(ctx context.Context) {
+	reply, err := w.call(ctx)
+	w.mu.Lock()
+	w.over, w.reply, w.err = true, reply, err
+	abandoned := w.abandoned
+	w.mu.Unlock()
+	close(w.done)
+	if abandoned && err == nil && reply.Chosen >= 0 {
+		w.late(reply)
+	}
+}
+
+// abandon ends the wait; false: the call has ended before.
+func (w *waited) abandon() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.abandoned = true
+	return !w.over
+}
