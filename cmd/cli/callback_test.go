@@ -100,7 +100,7 @@ func perform(t *testing.T, config string, args ...string) *stack {
 	return s
 }
 
-// records counts the scenes as the sinks tell them apart: the second request of a
+// sceneNames are the scenes as the sinks tell them apart: the second request of a
 // name is answered from the cache.
 func sceneNames() []string {
 	var names []string
