@@ -64,7 +64,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		GenerateRequestId:            wrapperspb.Bool(true),
 		ServerName:                   "isthmus",
 		LocalReplyConfig:             b.localReplies(),
-		DelayedCloseTimeout:          durationpb.New(5 * time.Second),
+		DelayedCloseTimeout:          durationpb.New(time.Second),
 		DrainTimeout:                 durationpb.New(5 * time.Second),
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 	}
