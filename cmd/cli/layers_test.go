@@ -20,7 +20,7 @@ func layers() map[string][]string {
 		"envoy":               {},
 		"extproc/cache":       {"translate", "routing/store"},
 		"extproc/callback":    {"translate", "extproc/callback"},
-		"extproc/metrics":     {},
+		"extproc/metrics":     {"translate"},
 		"extproc/trace":       {},
 		"extproc/status":      {},
 		"extproc":             {"translate", "routing", "extproc"},

@@ -2,7 +2,6 @@ package callback
 
 import (
 	"math"
-	"net/http"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -91,42 +90,6 @@ func usd(v float64) float64 { return math.Round(v*1e15) / 1e15 }
 func (r *Record) SetError(e *upstream.Error, provider string) {
 	r.ErrorStr = Optional(e.Message)
 	r.ErrorInformation = &ErrorInformation{
-		Code: strconv.Itoa(e.Status), Class: errorClass(e), Provider: provider, Message: e.Message, Type: e.Type, Reason: e.Code,
+		Code: strconv.Itoa(e.Status), Class: e.Class(), Provider: provider, Message: e.Message, Type: e.Type, Reason: e.Code,
 	}
-}
-
-// errorClass is the name of LiteLLM's exception for an error.
-func errorClass(e *upstream.Error) string {
-	switch e.Code {
-	case upstream.CodeContextLength:
-		return "ContextWindowExceededError"
-	case upstream.CodeContentFilter:
-		return "ContentPolicyViolationError"
-	}
-	switch e.Status {
-	case 0:
-		return "APIConnectionError"
-	case http.StatusUnauthorized:
-		return "AuthenticationError"
-	case http.StatusForbidden:
-		return "PermissionDeniedError"
-	case http.StatusNotFound:
-		return "NotFoundError"
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return "Timeout"
-	case http.StatusUnprocessableEntity:
-		return "UnprocessableEntityError"
-	case http.StatusTooManyRequests:
-		return "RateLimitError"
-	case http.StatusBadGateway:
-		return "BadGatewayError"
-	case http.StatusServiceUnavailable, 529:
-		return "ServiceUnavailableError"
-	case 499:
-		return "ClientDisconnected"
-	}
-	if e.Status < 500 {
-		return "BadRequestError"
-	}
-	return "InternalServerError"
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // Attempt is one attempt of a request.
@@ -85,9 +87,9 @@ func (a *attempts) series(k attemptKey) *attemptSeries {
 	case Good:
 		s.result = a.success.WithLabelValues(named...)
 	case Failed, NoAnswer, TimedOut:
-		class := exceptionClass(k.status)
+		class := upstream.ClassOf(k.status)
 		if k.outcome == TimedOut {
-			class = exceptionClass(http.StatusGatewayTimeout)
+			class = upstream.ClassOf(http.StatusGatewayTimeout)
 		}
 		s.result = a.failure.WithLabelValues(append(named, exceptionStatus(k.status), class)...)
 	}
@@ -110,34 +112,4 @@ func exceptionStatus(status int) string {
 		return ""
 	}
 	return strconv.Itoa(status)
-}
-
-// exceptionClass is LiteLLM's name of what a status means.
-func exceptionClass(status int) string {
-	switch status {
-	case 0:
-		return "APIConnectionError"
-	case http.StatusBadRequest:
-		return "BadRequestError"
-	case http.StatusUnauthorized:
-		return "AuthenticationError"
-	case http.StatusForbidden:
-		return "PermissionDeniedError"
-	case http.StatusNotFound:
-		return "NotFoundError"
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return "Timeout"
-	case http.StatusUnprocessableEntity:
-		return "UnprocessableEntityError"
-	case http.StatusTooManyRequests:
-		return "RateLimitError"
-	case http.StatusBadGateway:
-		return "BadGatewayError"
-	case http.StatusServiceUnavailable:
-		return "ServiceUnavailableError"
-	}
-	if status >= 400 && status < 500 {
-		return "BadRequestError"
-	}
-	return "InternalServerError"
 }

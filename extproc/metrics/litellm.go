@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // litellm are the metrics that LiteLLM's dashboards read, with those of their
@@ -58,7 +60,7 @@ func (l *litellm) series(k requestKey) litellmSeries {
 	status := strconv.Itoa(k.status)
 	s := litellmSeries{requests: l.requests.WithLabelValues(k.asked, status)}
 	if k.failed {
-		s.failed = l.failed.WithLabelValues(k.asked, status, exceptionClass(k.status))
+		s.failed = l.failed.WithLabelValues(k.asked, status, upstream.ClassOf(k.status))
 	}
 	switch k.cache {
 	case "hit":
