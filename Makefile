@@ -4,7 +4,8 @@ BIN    := bin
 PORT   ?= 4000
 CONFIG ?= examples/quickstart/config.yaml
 TOOLS  := go tool -modfile=.ci/tools.mod
-GOTEST := go test -race -timeout 20m
+# One package at a time: several have a Redis or an Envoy under load.
+GOTEST := go test -race -p 1 -timeout 20m
 
 .DEFAULT_GOAL := help
 

@@ -16,7 +16,7 @@ const (
 	// waits 50 ms longer for that, if it is gone for 5 s.
 	maxSilence = 100 * time.Millisecond
 	// maxPatience bounds the wait for a Redis that answers others.
-	maxPatience = 500 * time.Millisecond
+	maxPatience = 2 * time.Second
 )
 
 // errSilent: the server has answered nobody for a while.
