@@ -35,7 +35,7 @@ type service struct {
 }
 
 // flushTime is how long writing what is left may take at the end.
-const flushTime = 5 * time.Second
+const flushTime = 20 * time.Second
 
 // settleTime is how long requests that were cut off at the end may take to be
 // settled: Envoy's word on them may be waited for.
