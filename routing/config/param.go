@@ -117,15 +117,21 @@ func (e *entry) steering(f value) bool {
 
 // limit reads rpm and its like, which may stand in three places.
 func (e *entry) limit(f value) bool {
-	switch f.name {
+	return f.rate(&e.RPM, &e.TPM, &e.ITPM, &e.OTPM)
+}
+
+// rate reads a member that limits what goes through in a minute, of requests or
+// of tokens (all, of the prompt, of the completion). It tells if it is one.
+func (v value) rate(rpm, tpm, itpm, otpm *int64) bool {
+	switch v.name {
 	case "rpm":
-		f.integer64(&e.RPM, 0)
+		v.integer64(rpm, 0)
 	case "tpm":
-		f.integer64(&e.TPM, 0)
+		v.integer64(tpm, 0)
 	case "itpm":
-		f.integer64(&e.ITPM, 0)
+		v.integer64(itpm, 0)
 	case "otpm":
-		f.integer64(&e.OTPM, 0)
+		v.integer64(otpm, 0)
 	default:
 		return false
 	}

@@ -122,16 +122,9 @@ func (v value) headerName(into *string) {
 
 func (v value) tenantLimits(into *TenantLimit) {
 	for _, f := range v.fields() {
-		switch f.name {
-		case "rpm":
-			f.integer64(&into.RPM, 0)
-		case "tpm":
-			f.integer64(&into.TPM, 0)
-		case "itpm":
-			f.integer64(&into.ITPM, 0)
-		case "otpm":
-			f.integer64(&into.OTPM, 0)
-		case "max_parallel_requests":
+		switch {
+		case f.rate(&into.RPM, &into.TPM, &into.ITPM, &into.OTPM):
+		case f.name == "max_parallel_requests":
 			f.integer(&into.MaxParallel, 0)
 		default:
 			f.unknown([]string{"rpm", "tpm", "itpm", "otpm", "max_parallel_requests"})
