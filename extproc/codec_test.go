@@ -43,7 +43,7 @@ func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
 	for _, size := range sizes() {
 		body := []byte(strings.Repeat("é", size/2))
 		for name, m := range map[string]*extprocv3.ProcessingResponse{
-			"the first attempt": firstAttempt(edit, body, metadata(nil).text("id", "1")),
+			"the first attempt": firstAttempt(edit, replaceBody(body), metadata(nil).text("id", "1")),
 			"a later attempt":   laterAttempt(edit, body),
 			"a chunk":           responseChunk(body, false, edit, metadata(nil).number("n", 1)),
 			"headers":           responseHeaders(edit, modev3.ProcessingMode_STREAMED, nil),

@@ -56,6 +56,21 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 	}
 }
 
+func TestABodyThatIsRightAsItIsStaysWithEnvoy(t *testing.T) {
+	h := newHouse(t, strings.ReplaceAll(twoSisters, "model_name: m,", "model_name: up-a,"))
+	f := h.open(filterRequest)
+	answer, id := h.begin(f, `{"model":"up-a","messages":[{"role":"user","content":"hi"}]}`)
+	common := answer.GetRequestBody().GetResponse()
+	if set, _ := changes(common.GetHeaderMutation()); common.GetBodyMutation() != nil || set["content-length"] != "60" || set["authorization"] != "Bearer sk-a" {
+		t.Errorf("attempt 1: body %v, headers %v", common.GetBodyMutation(), set)
+	}
+	h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
+	second := h.retry(id, 2).GetRequestHeaders().GetResponse()
+	if got := string(second.GetBodyMutation().GetBody()); !strings.Contains(got, `"model":"up-b"`) {
+		t.Errorf("attempt 2, on another provider: %s", got)
+	}
+}
+
 func TestBetaFeaturesOfOpenAIGoToProvidersThatKnowThemWhicheverIsFirst(t *testing.T) {
 	swapped := strings.NewReplacer("order: 1", "order: 2", "order: 2", "order: 1").Replace(twoSisters)
 	for name, config := range map[string]string{"OpenAI first": twoSisters, "Anthropic first": swapped} {

@@ -24,13 +24,14 @@ func continueHeaders(md metadata) *extprocv3.ProcessingResponse {
 }
 
 // firstAttempt answers the request body: the body for attempt 1, its headers,
-// and the plan. The route is chosen again, now that the plan is there.
-func firstAttempt(edit *headerEdit, body []byte, md metadata) *extprocv3.ProcessingResponse {
+// and the plan. The route is chosen again, now that the plan is there. A nil body
+// leaves the one that Envoy holds: it need not be sent back to it, nor taken in.
+func firstAttempt(edit *headerEdit, body *extprocv3.BodyMutation, md metadata) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_RequestBody{RequestBody: &extprocv3.BodyResponse{
 			Response: &extprocv3.CommonResponse{
 				HeaderMutation:  edit.mutation(),
-				BodyMutation:    replaceBody(body),
+				BodyMutation:    body,
 				ClearRouteCache: true,
 			},
 		}},

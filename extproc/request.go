@@ -185,7 +185,11 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 			x.begin(1, time.Now())
 			x.calling(1, &hop)
 			s.limit(plan)
-			return firstAttempt(s.attemptHeaders(plan, &hop, call), call.Body, s.carrier.metadata(s.server.names(x), plan))
+			edit, md := s.attemptHeaders(plan, &hop, call), s.carrier.metadata(s.server.names(x), plan)
+			if chat.Untouched(x.request.Body.Source(), call.Body) {
+				return firstAttempt(edit, nil, md)
+			}
+			return firstAttempt(edit, replaceBody(call.Body), md)
 		}
 		refused = asError(err)
 		if plan.Fixed {

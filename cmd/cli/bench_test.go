@@ -72,10 +72,10 @@ func processTime(b *testing.B, pid int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// startBench runs isthmus with one deployment.
+// startBench runs isthmus with one deployment, as m and under the model's own name.
 func startBench(b *testing.B, provider string) bench {
 	b.Helper()
-	return startBenchOn(b, "model_list:\n"+entry("m", provider, ", stream_passthrough: true"))
+	return startBenchOn(b, "model_list:\n"+entry("m", provider, ", stream_passthrough: true")+entry("up", provider, ""))
 }
 
 // startBenchOn runs the test binary as isthmus, so that its time is its own.
@@ -290,6 +290,8 @@ func BenchmarkProcessorTimeOverTheFloor(b *testing.B) {
 	}{
 		"blocking 1 KB":                           {body: `{"model":"m","messages":[{"role":"user","content":"` + kilobyte + `"}]}`, n: 2000, clients: 16},
 		"blocking 32 KB":                          {body: `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(kilobyte, 35) + `"}]}`, n: 1000, clients: 16},
+		"blocking 1 KB by the model's own name":   {body: `{"model":"up","messages":[{"role":"user","content":"` + kilobyte + `"}]}`, n: 2000, clients: 16},
+		"blocking 32 KB by the model's own name":  {body: `{"model":"up","messages":[{"role":"user","content":"` + strings.Repeat(kilobyte, 35) + `"}]}`, n: 1000, clients: 16},
 		"stream of 100 chunks that is read":       {body: `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
 		"stream of 100 chunks that Envoy carries": {body: `{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
 	} {

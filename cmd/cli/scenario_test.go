@@ -48,6 +48,7 @@ func newScenarios(t *testing.T) *scenarios {
 	}
 	b.WriteString(entry("third", broken.base(), ", order: 1") + entry("third", refused(t), ", order: 2") + entry("third", c.good.base(), ", order: 3"))
 	b.WriteString(entry("big", broken.base(), ", order: 1") + entry("big", sum.base(), ", order: 2"))
+	b.WriteString(entry("up", c.good.base(), "")) // the provider's own name for it
 	b.WriteString(entry("cascade", broken.base(), "") + entry("client-error", newProvider(t, failWith(400)).base(), ""))
 	b.WriteString(entry("limited", newProvider(t, failWith(429, "Retry-After", "7")).base(), ", num_retries: 0") + entry("cut", cut.base(), ""))
 	b.WriteString("router_settings: {num_retries: 2, cooldown_time: 0, fallbacks: [{cascade: [clean]}]}\ngeneral_settings: {max_request_size_mb: 8}\n")
@@ -79,6 +80,7 @@ func (c *scenarios) run(t *testing.T, s *stack, once bool) {
 			t.Errorf("5 MB: %d %s, want %s", got.status, got.body, want)
 		}
 	})
+	t.Run("a body that is right as it is stays with Envoy", func(t *testing.T) { c.unchanged(t, s) })
 	t.Run("errors have OpenAI's shape", func(t *testing.T) { c.errors(t, s) })
 	t.Run("a cut stream never looks whole", func(t *testing.T) { c.cut(t, s) })
 	s.idle()
@@ -113,6 +115,26 @@ func (c *scenarios) clean(t *testing.T, s *stack, once bool) {
 	}
 	if want := c.good.Listener.Addr().String(); calls[0].host != want {
 		t.Errorf("the provider was asked as %s, want %s", calls[0].host, want)
+	}
+}
+
+func (c *scenarios) unchanged(t *testing.T, s *stack) {
+	body := strings.Replace(ask, `"m"`, ` "up"`, 1)
+	for name, sent := range map[string]io.Reader{"with a length": strings.NewReader(body), "in chunks": io.MultiReader(strings.NewReader(body))} {
+		first := len(c.good.calls())
+		resp, err := http.Post(s.url+"/v1/chat/completions", "application/json", sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(text) != goodAnswer || err != nil {
+			t.Errorf("sent %s: %d %s %v", name, resp.StatusCode, text, err)
+		}
+		_ = resp.Body.Close()
+		for _, call := range c.good.calls()[first:] {
+			if call.body != body || call.header.Get("Content-Length") != fmt.Sprint(len(body)) {
+				t.Errorf("sent %s, the provider got %v %s", name, call.header, call.body)
+			}
+		}
 	}
 }
 

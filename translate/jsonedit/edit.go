@@ -1,6 +1,10 @@
 package jsonedit
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Edits is a set of changes to the top-level members of an [Object]. The zero
 // value changes nothing. Later calls for the same name replace earlier ones.
@@ -115,7 +119,11 @@ func (o *Object) tail() int {
 // idle reports whether e changes nothing of o.
 func (e *Edits) idle(o *Object) bool {
 	for _, c := range e.list {
-		if c.value != nil || o.Has(c.name) {
+		now, has := o.Get(c.name)
+		if !has && (c.value == nil || c.keep) {
+			continue // nothing to delete, nothing to rename
+		}
+		if !has || c.value == nil || !bytes.Equal(now, c.value) {
 			return false
 		}
 	}

@@ -102,6 +102,26 @@ func TestApplyChangesOnlyWhatIsAsked(t *testing.T) {
 	}
 }
 
+func TestEditsThatChangeNothingGiveTheSourceItself(t *testing.T) {
+	source := []byte(`{"model": "gpt", "stream":true}`)
+	object, err := jsonedit.Parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var edits jsonedit.Edits
+	edits.SetString("model", "gpt")
+	edits.Set("stream", jsontext.Value("true"))
+	edits.Delete("absent")
+	edits.Rename("max_tokens", "max_completion_tokens")
+	if got := object.Apply(&edits); &got[0] != &source[0] || len(got) != len(source) {
+		t.Errorf("Apply made a copy: %s", got)
+	}
+	edits.Set("stream", jsontext.Value("false"))
+	if got := string(object.Apply(&edits)); got != `{"model": "gpt", "stream":false}` {
+		t.Errorf("Apply = %s", got)
+	}
+}
+
 func TestScannerFindsTopLevelMembersHoweverTheTextIsCut(t *testing.T) {
 	const text = `{"id":"x\"\\","choices":[{"message":{"content":"\"usage\":{\"no\":1}","usage":9},"n":[{}]}],
 		"usage" : {"prompt_tokens": 3, "s":"}\"]", "d":{"a":[1]}} ,"model":"m","tail":null} `
