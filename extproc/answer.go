@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -19,7 +17,7 @@ import (
 const modelsCreated = 1677610602
 
 // answer ends the exchange with a JSON answer of ours.
-func (s *requestStream) answer(status int, body []byte) *extprocv3.ProcessingResponse {
+func (s *requestStream) answer(status int, body []byte) *reply {
 	s.exchange.answeredHere(status)
 	if s.header.Get(":method") == "HEAD" {
 		body = nil
@@ -28,7 +26,7 @@ func (s *requestStream) answer(status int, body []byte) *extprocv3.ProcessingRes
 }
 
 // refuse ends the exchange with an error, before any attempt.
-func (s *requestStream) refuse(e *upstream.Error) *extprocv3.ProcessingResponse {
+func (s *requestStream) refuse(e *upstream.Error) *reply {
 	x := s.exchange
 	x.refused(e)
 	header := errorHeaders(e)
@@ -40,7 +38,7 @@ func (s *requestStream) refuse(e *upstream.Error) *extprocv3.ProcessingResponse 
 	return answer
 }
 
-func (s *requestStream) health(g *Gateway, r route) *extprocv3.ProcessingResponse {
+func (s *requestStream) health(g *Gateway, r route) *reply {
 	s.exchange.quiet = true
 	if r.action == readiness && g.draining() {
 		return s.answer(http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
@@ -51,7 +49,7 @@ func (s *requestStream) health(g *Gateway, r route) *extprocv3.ProcessingRespons
 	return s.answer(http.StatusOK, []byte(`"I'm alive!"`))
 }
 
-func (s *requestStream) showModel(g *Gateway, id string) *extprocv3.ProcessingResponse {
+func (s *requestStream) showModel(g *Gateway, id string) *reply {
 	if !g.router.Has(id) {
 		return s.refuse(chat.ModelNotFound(id))
 	}
@@ -79,7 +77,7 @@ func appendModel(dst []byte, id string) []byte {
 }
 
 // mock answers with a deployment's mock_response and calls nobody.
-func (s *requestStream) mock(text string) *extprocv3.ProcessingResponse {
+func (s *requestStream) mock(text string) *reply {
 	x := s.exchange
 	if e := x.request.Endpoint; e != chat.Completions && e != chat.TextCompletions {
 		return s.refuse(upstream.BadRequest("", "mock_response answers chat completions only"))

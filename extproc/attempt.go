@@ -28,7 +28,7 @@ const attributeDeployment = "xds.upstream_host_metadata.filter_metadata['isthmus
 // handle translates the client's request afresh for the deployment of this
 // attempt. When the exchange is unknown the attempt is stopped: the request that
 // Envoy holds was written for another provider, with that one's key.
-func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	if m.GetRequestHeaders() == nil {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Processi
 	edit := x.providerHeaders(header, hop.Deployment, call)
 	x.nameSpan(edit, n)
 	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
-	return laterAttempt(edit, call.Body)
+	return laterAttempt(edit, call)
 }
 
 func attemptOf(header upstream.Header) int {
@@ -95,7 +95,7 @@ type failureStream struct {
 func (s *failureStream) close()        {}
 func (s *failureStream) of() *exchange { return s.exchange }
 
-func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	switch {
 	case m.GetResponseHeaders() != nil:
 		return s.headers(m)
@@ -112,7 +112,7 @@ func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.Proces
 
 // headers notes status and header; the body says the rest. An answer without a
 // body is judged here, for no other message comes.
-func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *reply {
 	h := m.GetResponseHeaders()
 	s.exchange = s.server.exchanges.find(exchangeID(m))
 	header := readHeader(h.GetHeaders())

@@ -37,6 +37,11 @@ func (s *script) Send(m *extprocv3.ProcessingResponse) (err error) {
 	return err
 }
 
+func (s *script) SendMsg(m any) error {
+	_, err := Codec().Marshal(m)
+	return err
+}
+
 // BenchmarkExchange is all of the service's own work for one clean request: four
 // messages, without gRPC and without Envoy.
 func BenchmarkExchange(b *testing.B) {

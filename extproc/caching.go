@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -24,7 +22,7 @@ type caching struct {
 // askCache answers a request from the cache, or returns nil: then the request
 // goes on, with a Ticket if its answer is worth storing. It may wait for an
 // identical request that is running.
-func (s *requestStream) askCache(call *routing.Call) *extprocv3.ProcessingResponse {
+func (s *requestStream) askCache(call *routing.Call) *reply {
 	x := s.exchange
 	c := x.gateway.cache
 	if c == nil {
@@ -78,7 +76,7 @@ func (g *Gateway) split(req *chat.Request, scope cache.Scope) (*cache.Batch, boo
 }
 
 // cached answers with an entry.
-func (s *requestStream) cached(e *cache.Entry) *extprocv3.ProcessingResponse {
+func (s *requestStream) cached(e *cache.Entry) *reply {
 	x := s.exchange
 	x.answeredFromCache(e)
 	header := upstream.Header{{Name: "content-type", Value: e.ContentType(x.request)}}

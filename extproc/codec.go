@@ -14,8 +14,9 @@ import (
 
 // Codec is gRPC's protobuf codec without the copies of large bodies: a request's
 // body is a part of the message that gRPC received, and an answer's body is sent
-// from where it is. A body of 50 MB costs its own size twice here (the client's
-// text, which a retry may need, and the provider's), instead of five times.
+// from where it is, in pieces if need be. A body of 50 MB that one edit makes the
+// provider's costs its own size once here, beside what gRPC reads it into, instead
+// of five times.
 // Give it to the server with grpc.ForceServerCodecV2.
 func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 
@@ -114,36 +115,35 @@ func split(text []byte, numbers ...protowire.Number) (m message, err error) {
 // Marshal writes a message. A large body is not copied into it: it must not be
 // changed any more.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	answer, ok := v.(*extprocv3.ProcessingResponse)
-	if !ok {
-		return c.CodecV2.Marshal(v)
-	}
-	switch r := answer.GetResponse().(type) {
-	case *extprocv3.ProcessingResponse_RequestBody:
-		if common := r.RequestBody.GetResponse(); isLarge(common) {
-			return marshalLarge(answer, outRequestBody, common)
-		}
-	case *extprocv3.ProcessingResponse_ResponseBody:
-		if common := r.ResponseBody.GetResponse(); isLarge(common) {
-			return marshalLarge(answer, outResponseBody, common)
-		}
-	case *extprocv3.ProcessingResponse_RequestHeaders:
-		if common := r.RequestHeaders.GetResponse(); isLarge(common) {
-			return marshalLarge(answer, outRequestHeaders, common)
+	switch m := v.(type) {
+	case *reply:
+		return marshalLarge(m)
+	case *extprocv3.ProcessingResponse:
+		if _, common := bodyOf(m); len(common.GetBodyMutation().GetBody()) >= largeBody {
+			return marshalLarge(whole(m))
 		}
 	}
 	return c.CodecV2.Marshal(v)
 }
 
-func isLarge(common *extprocv3.CommonResponse) bool {
-	return len(common.GetBodyMutation().GetBody()) >= largeBody
+// bodyOf is what an answer says that may bring a body, and the field that it
+// stands in; or nothing.
+func bodyOf(answer *extprocv3.ProcessingResponse) (protowire.Number, *extprocv3.CommonResponse) {
+	switch r := answer.GetResponse().(type) {
+	case *extprocv3.ProcessingResponse_RequestBody:
+		return outRequestBody, r.RequestBody.GetResponse()
+	case *extprocv3.ProcessingResponse_ResponseBody:
+		return outResponseBody, r.ResponseBody.GetResponse()
+	case *extprocv3.ProcessingResponse_RequestHeaders:
+		return outRequestHeaders, r.RequestHeaders.GetResponse()
+	}
+	return 0, nil
 }
 
 // marshalLarge writes everything but the body, ending with the lengths that
-// announce it, and lets the body follow as it stands. number is the answer's own
-// field, whose only content is common.
-func marshalLarge(answer *extprocv3.ProcessingResponse, number protowire.Number, common *extprocv3.CommonResponse) (mem.BufferSlice, error) {
-	body := common.GetBodyMutation().GetBody()
+// announce it, and lets the body follow as it stands, piece by piece.
+func marshalLarge(answer *reply) (mem.BufferSlice, error) {
+	number, common := bodyOf(answer.ProcessingResponse)
 	head, err := proto.Marshal(&extprocv3.CommonResponse{
 		Status: common.GetStatus(), HeaderMutation: common.GetHeaderMutation(), Trailers: common.GetTrailers(), ClearRouteCache: common.GetClearRouteCache(),
 	})
@@ -156,7 +156,15 @@ func marshalLarge(answer *extprocv3.ProcessingResponse, number protowire.Number,
 	if err != nil {
 		return nil, err
 	}
-	mutation := protowire.SizeTag(mutationBody) + protowire.SizeBytes(len(body))
+	body := mem.BufferSlice{nil, mem.SliceBuffer(common.GetBodyMutation().GetBody())}
+	for _, piece := range answer.tail {
+		body = append(body, mem.SliceBuffer(piece))
+	}
+	size := 0
+	for _, piece := range body[1:] {
+		size += piece.Len()
+	}
+	mutation := protowire.SizeTag(mutationBody) + protowire.SizeBytes(size)
 	whole := len(head) + protowire.SizeTag(commonMutation) + protowire.SizeBytes(mutation)
 	out := make([]byte, 0, len(rest)+len(head)+64)
 	out = append(out, rest...)
@@ -164,8 +172,9 @@ func marshalLarge(answer *extprocv3.ProcessingResponse, number protowire.Number,
 	out = appendLength(out, answerCommon, whole)
 	out = append(out, head...)
 	out = appendLength(out, commonMutation, mutation)
-	out = appendLength(out, mutationBody, len(body))
-	return mem.BufferSlice{mem.SliceBuffer(out), mem.SliceBuffer(body)}, nil
+	out = appendLength(out, mutationBody, size)
+	body[0] = mem.SliceBuffer(out)
+	return body, nil
 }
 
 // appendLength begins a field of n bytes.

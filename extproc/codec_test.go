@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,9 +9,19 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // sizes are bodies on both sides of what the codec treats apart.
+// marshalAs writes an answer in the way that outlet sends it.
+func marshalAs(answer *reply) (mem.BufferSlice, error) {
+	if len(answer.tail) == 0 {
+		return Codec().Marshal(answer.ProcessingResponse)
+	}
+	return Codec().Marshal(answer)
+}
+
 func sizes() []int { return []int{0, 1, largeBody - 200, largeBody, largeBody + 1, 2 * largeBody} }
 
 func TestTheCodecReadsWhatProtobufReads(t *testing.T) {
@@ -42,15 +53,23 @@ func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
 	edit.put("x", "y")
 	for _, size := range sizes() {
 		body := []byte(strings.Repeat("é", size/2))
-		for name, m := range map[string]*extprocv3.ProcessingResponse{
-			"the first attempt": firstAttempt(edit, replaceBody(body), metadata(nil).text("id", "1")),
-			"a later attempt":   laterAttempt(edit, body),
-			"a chunk":           responseChunk(body, false, edit, metadata(nil).number("n", 1)),
-			"headers":           responseHeaders(edit, modev3.ProcessingMode_STREAMED, nil),
+		call := &upstream.Call{Body: body}
+		inPieces := &upstream.Call{Body: body[:size/4*2], Tail: [][]byte{body[size/4*2:], []byte("end")}}
+		for name, answer := range map[string]*reply{
+			"the first attempt":   firstAttempt(edit, call, metadata(nil).text("id", "1")),
+			"a later attempt":     laterAttempt(edit, call),
+			"the first in pieces": firstAttempt(edit, inPieces, metadata(nil).text("id", "1")),
+			"a later in pieces":   laterAttempt(edit, inPieces),
+			"a chunk":             responseChunk(body, false, edit, metadata(nil).number("n", 1)),
+			"headers":             responseHeaders(edit, modev3.ProcessingMode_STREAMED, nil),
 		} {
-			parts, err := Codec().Marshal(m)
+			parts, err := marshalAs(answer)
 			if err != nil {
 				t.Fatal(err)
+			}
+			m := answer.ProcessingResponse
+			if _, common := bodyOf(m); len(answer.tail) > 0 {
+				common.BodyMutation = replaceBody(slices.Concat(append([][]byte{common.GetBodyMutation().GetBody()}, answer.tail...)...))
 			}
 			want, err := proto.Marshal(m)
 			if err != nil {

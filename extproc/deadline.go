@@ -17,13 +17,16 @@ type outlet struct {
 	closed bool
 }
 
-func (o *outlet) send(m *extprocv3.ProcessingResponse) error {
+func (o *outlet) send(m *reply) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return nil
 	}
-	return o.stream.Send(m)
+	if len(m.tail) == 0 {
+		return o.stream.Send(m.ProcessingResponse)
+	}
+	return o.stream.SendMsg(m)
 }
 
 func (o *outlet) close() {

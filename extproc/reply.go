@@ -15,19 +15,34 @@ import (
 // This file is the only one that builds ProcessingResponse values. They carry
 // keys and prompts: none of them is ever printed.
 
+// reply is one answer of ours to Envoy. Of a large body only the beginning may
+// be in the message: the rest follows it in pieces, which are not copied.
+type reply struct {
+	*extprocv3.ProcessingResponse
+	tail [][]byte
+}
+
+func whole(m *extprocv3.ProcessingResponse) *reply { return &reply{ProcessingResponse: m} }
+
 // continueHeaders lets request headers pass; Envoy sends the body next.
-func continueHeaders(md metadata) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+func continueHeaders(md metadata) *reply {
+	return whole(&extprocv3.ProcessingResponse{
 		Response:        &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{}},
 		DynamicMetadata: md.proto(),
-	}
+	})
 }
 
 // firstAttempt answers the request body: the body for attempt 1, its headers,
-// and the plan. The route is chosen again, now that the plan is there. A nil body
-// leaves the one that Envoy holds: it need not be sent back to it, nor taken in.
-func firstAttempt(edit *headerEdit, body *extprocv3.BodyMutation, md metadata) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+// and the plan. The route is chosen again, now that the plan is there. Without a
+// call the body stays the one that Envoy holds: it need not be sent back to it,
+// nor taken in.
+func firstAttempt(edit *headerEdit, call *upstream.Call, md metadata) *reply {
+	var body *extprocv3.BodyMutation
+	var tail [][]byte
+	if call != nil {
+		body, tail = replaceBody(call.Body), call.Tail
+	}
+	return &reply{tail: tail, ProcessingResponse: &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_RequestBody{RequestBody: &extprocv3.BodyResponse{
 			Response: &extprocv3.CommonResponse{
 				HeaderMutation:  edit.mutation(),
@@ -36,31 +51,31 @@ func firstAttempt(edit *headerEdit, body *extprocv3.BodyMutation, md metadata) *
 			},
 		}},
 		DynamicMetadata: md.proto(),
-	}
+	}}
 }
 
 // laterAttempt answers the headers of a retried attempt with another request.
 // Envoy drops content-length here; the length goes as metadata to the
 // header_mutation filter behind us, which puts it back.
-func laterAttempt(edit *headerEdit, body []byte) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+func laterAttempt(edit *headerEdit, call *upstream.Call) *reply {
+	return &reply{tail: call.Tail, ProcessingResponse: &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{
 			Response: &extprocv3.CommonResponse{
 				Status:         extprocv3.CommonResponse_CONTINUE_AND_REPLACE,
 				HeaderMutation: edit.mutation(),
-				BodyMutation:   replaceBody(body),
+				BodyMutation:   replaceBody(call.Body),
 			},
 		}},
-		DynamicMetadata: metadata(nil).object(metadataAttempt, metadata(nil).text("length", strconv.Itoa(len(body)))).proto(),
-	}
+		DynamicMetadata: metadata(nil).object(metadataAttempt, metadata(nil).text("length", strconv.Itoa(call.Size()))).proto(),
+	}}
 }
 
 // passAttempt lets an attempt through unchanged.
-func passAttempt() *extprocv3.ProcessingResponse { return continueHeaders(nil) }
+func passAttempt() *reply { return continueHeaders(nil) }
 
 // responseHeaders answers response headers and says how the body is to be read.
-func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, md metadata) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, md metadata) *reply {
+	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
 			Response: &extprocv3.CommonResponse{HeaderMutation: edit.mutation()},
 		}},
@@ -75,14 +90,14 @@ func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, 
 			ResponseTrailerMode: modev3.ProcessingMode_SEND,
 		},
 		DynamicMetadata: md.proto(),
-	}
+	})
 }
 
 // replaceResponse answers response headers with another status, header and body;
 // what the provider still sends is dropped. (An immediate response would close
 // the client's connection here.)
-func replaceResponse(edit *headerEdit, body []byte, md metadata) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+func replaceResponse(edit *headerEdit, body []byte, md metadata) *reply {
+	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
 			Response: &extprocv3.CommonResponse{
 				Status:         extprocv3.CommonResponse_CONTINUE_AND_REPLACE,
@@ -91,56 +106,56 @@ func replaceResponse(edit *headerEdit, body []byte, md metadata) *extprocv3.Proc
 			},
 		}},
 		DynamicMetadata: md.proto(),
-	}
+	})
 }
 
 // passResponseHeaders lets response headers through with these changes.
-func passResponseHeaders(edit *headerEdit) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+func passResponseHeaders(edit *headerEdit) *reply {
+	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
 			Response: &extprocv3.CommonResponse{HeaderMutation: edit.mutation()},
 		}},
-	}
+	})
 }
 
 // responseChunk answers a piece of a response body: out nil leaves it as it is,
 // an empty out swallows it.
-func responseChunk(out []byte, unchanged bool, edit *headerEdit, md metadata) *extprocv3.ProcessingResponse {
+func responseChunk(out []byte, unchanged bool, edit *headerEdit, md metadata) *reply {
 	common := &extprocv3.CommonResponse{HeaderMutation: edit.mutation()}
 	if !unchanged {
 		common.BodyMutation = replaceBody(out)
 	}
-	return &extprocv3.ProcessingResponse{
+	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: common}},
 
 		DynamicMetadata: md.proto(),
-	}
+	})
 }
 
 // moreTime asks Envoy to wait longer for the answer to its current message.
-func moreTime(d time.Duration) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{OverrideMessageTimeout: durationpb.New(d)}
+func moreTime(d time.Duration) *reply {
+	return whole(&extprocv3.ProcessingResponse{OverrideMessageTimeout: durationpb.New(d)})
 }
 
 // passResponseTrailers lets trailers through.
-func passResponseTrailers() *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{
+func passResponseTrailers() *reply {
+	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extprocv3.TrailersResponse{}},
-	}
+	})
 }
 
 // immediate ends the exchange with an answer of ours.
-func immediate(status int, header upstream.Header, body []byte, details string) *extprocv3.ProcessingResponse {
+func immediate(status int, header upstream.Header, body []byte, details string) *reply {
 	edit := &headerEdit{}
 	edit.putAll(header)
-	return &extprocv3.ProcessingResponse{
+	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extprocv3.ImmediateResponse{
 			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(status)},
 			Headers: edit.mutation(),
 			Body:    body,
 			Details: details,
 		}},
-	}
+	})
 }
 
 func replaceBody(body []byte) *extprocv3.BodyMutation {

@@ -32,7 +32,7 @@ type requestStream struct {
 	extend   sync.Once       // the one extension of time that a message gets
 }
 
-func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
+func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	switch {
 	case m.GetRequestHeaders() != nil:
 		return s.requestHeaders(m.GetRequestHeaders())
@@ -72,7 +72,7 @@ func (s *requestStream) close() {
 // requestHeaders answers what needs no body and makes the exchange for the
 // rest. A request whose headers are all there is (end_of_stream) gets no body
 // message and would run on without a plan: it is always answered here.
-func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.ProcessingResponse {
+func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
 	g := s.server.gateways.Current()
 	s.header = readHeader(h.GetHeaders())
 	r := parsePath(s.header.Get(":path"))
@@ -88,7 +88,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *extprocv3.Proc
 }
 
 // withoutBody returns the answer to a request that needs no body, or nil.
-func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *extprocv3.ProcessingResponse {
+func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
 	if r.action == unknownPath {
 		return s.refuse(unknownURL(s.header.Get(":method"), s.header.Get(":path")))
 	}
@@ -130,7 +130,7 @@ func compressed(header upstream.Header) bool {
 }
 
 // requestBody parses, plans and translates.
-func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
+func (s *requestStream) requestBody(body []byte) *reply {
 	x := s.exchange
 	if x == nil {
 		return nil
@@ -175,7 +175,7 @@ func (s *requestStream) requestBody(body []byte) *extprocv3.ProcessingResponse {
 // firstAttempt translates for the first hop. When that provider cannot do what
 // the request asks, the hops after it are tried in its place before any byte
 // leaves.
-func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingResponse {
+func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 	x := s.exchange
 	var refused *upstream.Error
 	for len(plan.Hops) > 0 {
@@ -189,7 +189,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *extprocv3.ProcessingRe
 			if chat.Untouched(x.request.Body.Source(), call.Body) {
 				return firstAttempt(edit, nil, md)
 			}
-			return firstAttempt(edit, replaceBody(call.Body), md)
+			return firstAttempt(edit, call, md)
 		}
 		refused = asError(err)
 		if plan.Fixed {
@@ -209,7 +209,7 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit := s.exchange.providerHeaders(s.header, hop.Deployment, call)
 	s.exchange.nameSpan(edit, 1)
 	edit.put(hostHeader, hop.Deployment.Authority())
-	edit.put("content-length", strconv.Itoa(len(call.Body)))
+	edit.put("content-length", strconv.Itoa(call.Size()))
 	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
 	switch {
 	case plan.Timeout <= 0:

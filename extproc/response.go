@@ -27,7 +27,7 @@ type responseReader struct {
 }
 
 // responseHeaders decides what becomes of the final answer.
-func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attributes) *extprocv3.ProcessingResponse {
+func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attributes) *reply {
 	x := s.exchange
 	header := readHeader(h.GetHeaders())
 	status, _ := strconv.Atoi(header.Get(":status"))
@@ -58,7 +58,7 @@ func attemptNumber(header upstream.Header, attrs attributes) int {
 }
 
 // goodAnswer lets a 2xx answer through the decoder of the deployment it is from.
-func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Header, hop routing.Hop, n int) *extprocv3.ProcessingResponse {
+func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Header, hop routing.Hop, n int) *reply {
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
 	if impossible(x.request, header) {
@@ -164,7 +164,7 @@ func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing
 }
 
 // responseBody passes one piece of the body through the decoder.
-func (s *requestStream) responseBody(b *extprocv3.HttpBody) *extprocv3.ProcessingResponse {
+func (s *requestStream) responseBody(b *extprocv3.HttpBody) *reply {
 	r := s.response
 	if r != nil && r.unjudged != nil && !r.ended {
 		return s.lastBody(b.GetBody())
@@ -213,7 +213,7 @@ func (s *requestStream) end() chat.Result {
 
 // wholeBody answers the one message of a blocking answer that was rewritten. It
 // may have become an error: then its status changes too.
-func (s *requestStream) wholeBody(out []byte) *extprocv3.ProcessingResponse {
+func (s *requestStream) wholeBody(out []byte) *reply {
 	r, x := s.response, s.exchange
 	result := r.decoder.Result()
 	if result.Failure == nil && r.merge != nil {
@@ -255,7 +255,7 @@ func (s *requestStream) count() {
 }
 
 // responseTrailers ends a body that trailers follow.
-func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
+func (s *requestStream) responseTrailers() *reply {
 	answer := passResponseTrailers()
 	if r := s.response; r != nil && r.decoder != nil && !r.ended {
 		s.pass(r.decoder.Feed(nil, true))
@@ -266,7 +266,7 @@ func (s *requestStream) responseTrailers() *extprocv3.ProcessingResponse {
 }
 
 // errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
-func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *extprocv3.ProcessingResponse {
+func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *reply {
 	x := s.exchange
 	now := time.Now()
 	x.mu.Lock()
@@ -299,7 +299,7 @@ func localFailure(status int, details string) *upstream.Error {
 }
 
 // failure replaces the answer by an error of ours.
-func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *extprocv3.ProcessingResponse {
+func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *reply {
 	x := s.exchange
 	x.refused(e)
 	body := e.JSON()

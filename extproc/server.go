@@ -71,7 +71,7 @@ func (s *Server) Register(g grpc.ServiceRegistrar) {
 // processor answers the messages of one stream, one at a time.
 type processor interface {
 	// handle returns the answer to a message, or nil when it gets none.
-	handle(*extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse
+	handle(*extprocv3.ProcessingRequest) *reply
 	// close is called once, when the stream has ended for whatever reason.
 	close()
 	// of is the exchange that the last message belonged to, or nil.
@@ -123,7 +123,7 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 
 // timed answers a message and notes how long that took: for the filter, and for
 // the request as time of our own.
-func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter) *extprocv3.ProcessingResponse {
+func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter) *reply {
 	began := time.Now()
 	answer := p.handle(m)
 	took := time.Since(began)

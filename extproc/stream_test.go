@@ -83,13 +83,15 @@ type filterStream struct {
 func (f *filterStream) Context() context.Context { return f.ctx }
 
 // Send gives the test what Envoy would get: the message after the wire.
-func (f *filterStream) Send(m *extprocv3.ProcessingResponse) error {
-	text, err := proto.Marshal(m)
+func (f *filterStream) Send(m *extprocv3.ProcessingResponse) error { return f.SendMsg(m) }
+
+func (f *filterStream) SendMsg(m any) error {
+	text, err := Codec().Marshal(m)
 	if err != nil {
 		return err
 	}
 	got := &extprocv3.ProcessingResponse{}
-	if err := proto.Unmarshal(text, got); err != nil {
+	if err := proto.Unmarshal(text.Materialize(), got); err != nil {
 		return err
 	}
 	f.out <- got

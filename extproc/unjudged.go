@@ -23,7 +23,7 @@ type unjudged struct {
 }
 
 // lastAnswer judges the headers of such an error, or asks for its body.
-func (s *requestStream) lastAnswer(h *extprocv3.HttpHeaders, header upstream.Header, u unjudged) *extprocv3.ProcessingResponse {
+func (s *requestStream) lastAnswer(h *extprocv3.HttpHeaders, header upstream.Header, u unjudged) *reply {
 	u.head = upstream.Head{Status: statusOf(header), Header: header}
 	if h.GetEndOfStream() {
 		return s.failure(header, s.judgeLast(u, nil))
@@ -39,7 +39,7 @@ func (s *requestStream) lastAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 }
 
 // lastBody replaces the body of such an error by ours.
-func (s *requestStream) lastBody(body []byte) *extprocv3.ProcessingResponse {
+func (s *requestStream) lastBody(body []byte) *reply {
 	r := s.response
 	r.ended = true
 	e := s.judgeLast(*r.unjudged, body)

@@ -69,17 +69,16 @@ func (tr *Translator) Supports(chat.Endpoint) bool { return true }
 
 // Request edits the client's body for the deployment.
 func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
-	body, err := tr.editor.Edit(req)
-	if err != nil {
-		return nil, err
-	}
-	return &upstream.Call{
+	call := &upstream.Call{
 		Method: "POST",
 		Path:   tr.prefix + "/" + string(req.Endpoint) + tr.query,
 		Header: openai.WithAccept(tr.header, req),
 		Takes:  openai.ClientFields,
-		Body:   body,
-	}, nil
+	}
+	if err := tr.editor.Edit(req, call); err != nil {
+		return nil, err
+	}
+	return call, nil
 }
 
 // Relays reports true: answers go to the client as they come.

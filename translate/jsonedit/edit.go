@@ -2,6 +2,7 @@ package jsonedit
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -71,40 +72,60 @@ func (o *Object) Apply(e *Edits) []byte {
 	if e.idle(o) {
 		return o.src
 	}
-	out := make([]byte, 0, len(o.src)+e.growth())
-	out = append(out, o.src[:o.open]...)
+	t := text{out: make([]byte, 0, len(o.src)+e.growth()), shareFrom: math.MaxInt}
+	o.write(&t, e)
+	return t.out
+}
+
+// shareFrom is from which length on a stretch of the source is worth a piece of
+// its own, in bytes.
+const shareFrom = 16 << 10
+
+// ApplyLarge is Apply in pieces that follow one another. Long stretches of the
+// source that do not change are shared with it, not copied: no piece may be
+// changed. There is at least one.
+func (o *Object) ApplyLarge(e *Edits) [][]byte {
+	if len(o.src) < shareFrom || e.idle(o) {
+		return [][]byte{o.Apply(e)}
+	}
+	t := text{shareFrom: shareFrom}
+	o.write(&t, e)
+	t.cut()
+	return t.pieces
+}
+
+func (o *Object) write(t *text, e *Edits) {
+	t.share(o.src[:o.open])
 	first := true
 	for _, m := range o.members {
 		change := e.find(m.Name)
 		if change != nil && change.value == nil && !change.keep {
 			continue
 		}
-		out = separate(out, &first)
-		out = o.appendMember(out, m, change)
+		t.separate(&first)
+		o.writeMember(t, m, change)
 	}
 	for _, c := range e.list {
 		if c.value == nil || o.Has(c.name) {
 			continue
 		}
-		out = separate(out, &first)
-		out = AppendString(out, c.name)
-		out = append(out, ':')
-		out = append(out, c.value...)
+		t.separate(&first)
+		t.name(c.name)
+		t.share(c.value)
 	}
-	return append(out, o.src[o.tail():]...)
+	t.share(o.src[o.tail():])
 }
 
-func (o *Object) appendMember(out []byte, m Member, change *edit) []byte {
+func (o *Object) writeMember(t *text, m Member, change *edit) {
 	switch {
 	case change == nil:
-		return append(out, o.src[m.start:m.end]...)
+		t.share(o.src[m.start:m.end])
 	case change.keep:
-		out = AppendString(out, change.to)
-		out = append(out, ':')
-		return append(out, o.src[m.value:m.end]...)
+		t.name(change.to)
+		t.share(o.src[m.value:m.end])
 	default:
-		out = append(out, o.src[m.start:m.value]...)
-		return append(out, change.value...)
+		t.share(o.src[m.start:m.value])
+		t.share(change.value)
 	}
 }
 
@@ -138,12 +159,41 @@ func (e *Edits) growth() int {
 	return n
 }
 
-func separate(out []byte, first *bool) []byte {
-	if *first {
-		*first = false
-		return out
+// text is an edited text under construction.
+type text struct {
+	pieces    [][]byte // before what is in out from cutAt on
+	out       []byte
+	cutAt     int
+	shareFrom int // from which length on a stretch becomes a piece of its own
+}
+
+// share adds a stretch that nobody will change: a copy of it, or itself.
+func (t *text) share(stretch []byte) {
+	if len(stretch) < t.shareFrom {
+		t.out = append(t.out, stretch...)
+		return
 	}
-	return append(out, ',')
+	t.cut()
+	t.pieces = append(t.pieces, stretch)
+}
+
+// cut ends a piece.
+func (t *text) cut() {
+	if len(t.out) > t.cutAt {
+		t.pieces = append(t.pieces, t.out[t.cutAt:len(t.out):len(t.out)])
+		t.cutAt = len(t.out)
+	}
+}
+
+func (t *text) name(name string) {
+	t.out = append(AppendString(t.out, name), ':')
+}
+
+func (t *text) separate(first *bool) {
+	if !*first {
+		t.out = append(t.out, ',')
+	}
+	*first = false
 }
 
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.

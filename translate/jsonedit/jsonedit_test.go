@@ -1,8 +1,10 @@
 package jsonedit_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +121,33 @@ func TestEditsThatChangeNothingGiveTheSourceItself(t *testing.T) {
 	edits.Set("stream", jsontext.Value("false"))
 	if got := string(object.Apply(&edits)); got != `{"model": "gpt", "stream":false}` {
 		t.Errorf("Apply = %s", got)
+	}
+}
+
+func TestALargeBodyIsEditedInPiecesThatShareItsText(t *testing.T) {
+	messages := `[{"content":"` + strings.Repeat("x", 20<<10) + `"}]`
+	source := []byte(`{"model":"gpt","messages":` + messages + `,"n":1,"x":["` + strings.Repeat("y", 20<<10) + `"]}`)
+	object, err := jsonedit.Parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var edits jsonedit.Edits
+	edits.SetString("model", "gpt-4")
+	edits.Delete("n")
+	edits.Rename("x", "y")
+	edits.Set("stream", jsontext.Value("true"))
+	pieces := object.ApplyLarge(&edits)
+	if diff := cmp.Diff(string(object.Apply(&edits)), string(slices.Concat(pieces...))); diff != "" {
+		t.Errorf("the pieces are another text (-want +got):\n%s", diff)
+	}
+	copied := 0
+	for _, p := range pieces {
+		if start := bytes.Index(source, p); start < 0 || &source[start] != &p[0] {
+			copied += len(p)
+		}
+	}
+	if copied > 100 {
+		t.Errorf("%d bytes were copied into %d pieces", copied, len(pieces))
 	}
 }
 

@@ -70,9 +70,9 @@ func reasoningModel(model string) bool {
 	return false
 }
 
-// Edit returns the body for the deployment. The client's text is kept except
-// for what must change; the error is an *upstream.Error.
-func (b *BodyEditor) Edit(req *chat.Request) ([]byte, error) {
+// Edit gives the call its body for the deployment. The client's text is kept
+// except for what must change; the error is an *upstream.Error.
+func (b *BodyEditor) Edit(req *chat.Request, call *upstream.Call) error {
 	var edits jsonedit.Edits
 	edits.Set("model", b.model)
 	for _, m := range req.Body.Members() {
@@ -82,20 +82,22 @@ func (b *BodyEditor) Edit(req *chat.Request) ([]byte, error) {
 	}
 	b.addDefaults(req, &edits)
 	if err := b.mergeExtraBody(req, &edits); err != nil {
-		return nil, err
+		return err
 	}
 	if req.Stream && !req.WantsUsage && !b.target.HideStreamUsage {
 		if err := askForUsage(req, &edits); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if req.Endpoint == chat.Completions {
 		if err := b.editParams(req, &edits); err != nil {
-			return nil, err
+			return err
 		}
 		b.editChat(req, &edits)
 	}
-	return req.Body.Apply(&edits), nil
+	pieces := req.Body.ApplyLarge(&edits)
+	call.Body, call.Tail = pieces[0], pieces[1:]
+	return nil
 }
 
 func (b *BodyEditor) addDefaults(req *chat.Request, edits *jsonedit.Edits) {

@@ -43,7 +43,7 @@ func (x *Exchange) CompareCall(base *url.URL, call *upstream.Call) []string {
 			d.add("/headers/"+name, "must not be sent")
 		}
 	}
-	x.compareCallBody(d, call.Body)
+	x.compareCallBody(d, call.Text())
 	return d.found
 }
 

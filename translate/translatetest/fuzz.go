@@ -26,8 +26,8 @@ func FuzzRequest(f *testing.F, s Suite, targets []upstream.Target, seeds ...stri
 				call, err := s.Bind(t, targets[i]).Request(req)
 				if err != nil {
 					Refusal(t, err)
-				} else if !jsontext.Value(call.Body).IsValid() {
-					t.Errorf("%s of %s: invalid body: %s", endpoint, targets[i].Model, call.Body)
+				} else if !jsontext.Value(call.Text()).IsValid() {
+					t.Errorf("%s of %s: invalid body: %s", endpoint, targets[i].Model, call.Text())
 				}
 			}
 		}

@@ -76,7 +76,7 @@ func (x *Exchange) Check(t *testing.T, bound *translate.Bound, baseURL string) {
 	report(t, "answer", x.CompareAnswer(answer))
 	if t.Failed() {
 		if call != nil {
-			t.Logf("upstream request: %s %s\n%s", call.Method, call.Path, call.Body)
+			t.Logf("upstream request: %s %s\n%s", call.Method, call.Path, call.Text())
 		}
 		t.Logf("answer: %d\n%s", answer.Status, answer.Body)
 	}

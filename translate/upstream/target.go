@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -105,7 +106,28 @@ type Call struct {
 	// Takes names the fields of the client's own request that the provider gets
 	// too, where the client sent them and Header has none of that name.
 	Takes []string
-	Body  []byte
+	// Body is the whole body, or the beginning of a large one that goes on in Tail.
+	Body []byte
+	// Tail is the rest of a large body, in pieces. Some are parts of the client's
+	// text, which is not copied: none may be changed.
+	Tail [][]byte
+}
+
+// Text is the whole body in one piece; what sends it takes the pieces.
+func (c *Call) Text() []byte {
+	if len(c.Tail) == 0 {
+		return c.Body
+	}
+	return slices.Concat(append([][]byte{c.Body}, c.Tail...)...)
+}
+
+// Size is the length of the whole body, in bytes.
+func (c *Call) Size() int {
+	n := len(c.Body)
+	for _, piece := range c.Tail {
+		n += len(piece)
+	}
+	return n
 }
 
 // Format shows the call without its headers and body, whatever the verb.
