@@ -39,6 +39,10 @@ lint: ## gofmt, go vet and staticcheck, as one gate.
 bench: ## Run the benchmarks of the hot functions.
 	go test -run '^$$' -bench . -benchmem ./translate/... ./routing/... ./extproc/... ./cmd/...
 
+.PHONY: compare
+compare: ## Measure against LiteLLM's proxy, which this installs.
+	@.ci/compare
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s).
 	@.ci/fuzz $(or $(FUZZTIME),10s)
