@@ -93,7 +93,7 @@ func startBenchOn(b *testing.B, config string) bench {
 }
 
 // onlyChild is the one child of a process: the Envoy that it runs.
-func onlyChild(b *testing.B, pid int) int {
+func onlyChild(b testing.TB, pid int) int {
 	b.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
