@@ -40,7 +40,7 @@ bench: ## Run the benchmarks of the hot functions.
 	go test -run '^$$' -bench . -benchmem ./translate/... ./routing/... ./extproc/... ./cmd/...
 
 .PHONY: compare
-compare: ## Measure against LiteLLM's proxy, which this installs.
+compare: ## Measure against LiteLLM's proxy and Envoy AI Gateway, which this installs.
 	@.ci/compare
 
 .PHONY: fuzz
