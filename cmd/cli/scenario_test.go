@@ -122,7 +122,13 @@ func (c *scenarios) unchanged(t *testing.T, s *stack) {
 	body := strings.Replace(ask, `"m"`, ` "up"`, 1)
 	for name, sent := range map[string]io.Reader{"with a length": strings.NewReader(body), "in chunks": io.MultiReader(strings.NewReader(body))} {
 		first := len(c.good.calls())
-		resp, err := http.Post(s.url+"/v1/chat/completions", "application/json", sent)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/chat/completions", sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = s.host
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
