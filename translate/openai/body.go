@@ -18,6 +18,7 @@ type BodyEditor struct {
 	reasoning bool // the model takes max_completion_tokens only
 	genuine   bool // OpenAI's own servers or Azure's, not a compatible one
 	quirks    *Quirks
+	own       reasoner         // the model, where it is OpenAI's own and reasons
 	lacks     []string         // parameters the model lacks
 	caches    bool             // the model takes cache_control in content parts
 	defaults  []upstream.Param // of the target, without those that are never sent
@@ -51,23 +52,10 @@ func NewBodyEditor(t *upstream.Target, genuine bool) *BodyEditor {
 	b.caches = b.quirks.cacheControl(model)
 	b.lacks = b.quirks.lacks(model)
 	if genuine {
-		b.lacks = ownLacks(model)
+		b.own = reasonerOf(model)
+		b.lacks = b.own.lacks
 	}
 	return b
-}
-
-// reasoningModel reports whether a model refuses max_tokens and wants
-// max_completion_tokens: the o-series and GPT-5 and later.
-// https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_tokens
-func reasoningModel(model string) bool {
-	name := model[strings.LastIndexByte(model, '/')+1:]
-	switch {
-	case len(name) >= 2 && name[0] == 'o' && name[1] >= '1' && name[1] <= '9':
-		return len(name) == 2 || name[2] == '-'
-	case strings.HasPrefix(name, "gpt-5"), strings.HasPrefix(name, "gpt-6"):
-		return true
-	}
-	return false
 }
 
 // Edit gives the call its body for the deployment. The client's text is kept
@@ -152,9 +140,7 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 	if b.reasoning {
 		renameLimit(req, edits)
 	}
-	_, tools := current(req, edits, "tools")
-	_, functions := current(req, edits, "functions")
-	if !tools && !functions {
+	if !hasValue(req, edits, "tools") && !hasValue(req, edits, "functions") {
 		edits.Delete("tool_choice")
 	}
 	if messages, ok := req.Body.Get("messages"); ok {

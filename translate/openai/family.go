@@ -140,13 +140,6 @@ var (
 	}
 )
 
-// OpenAI's own reasoning models refuse what does not fit their sampling.
-// https://platform.openai.com/docs/guides/reasoning
-var (
-	oSeriesLacks = []string{"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"}
-	gpt5Lacks    = []string{"temperature", "stop", "presence_penalty", "frequency_penalty", "logit_bias", "modalities", "audio", "prediction"}
-)
-
 // hosted is a provider with one address for everybody.
 func hosted(name, base string, keys ...string) upstream.Provider {
 	return upstream.Provider{Name: name, Base: base, KeyVars: keys}

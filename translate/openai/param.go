@@ -3,7 +3,6 @@ package openai
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -18,6 +17,13 @@ func current(req *chat.Request, edits *jsonedit.Edits, name string) (jsontext.Va
 		return edits.Value(name)
 	}
 	return req.Body.Get(name)
+}
+
+// hasValue reports whether a parameter has a value after the edits made so far;
+// null is none.
+func hasValue(req *chat.Request, edits *jsonedit.Edits, name string) bool {
+	value, ok := current(req, edits, name)
+	return ok && value.Kind() != 'n'
 }
 
 // editParams makes the edits to a chat request's parameters that the server's
@@ -56,14 +62,19 @@ func (b *BodyEditor) editParams(req *chat.Request, edits *jsonedit.Edits) error 
 // OpenAI's own servers lack parameters only for some models, and take those that
 // ask for nothing.
 func (b *BodyEditor) dropLacking(req *chat.Request, edits *jsonedit.Edits) error {
+	if len(b.lacks) == 0 {
+		return nil
+	}
+	effort, _ := current(req, edits, "reasoning_effort")
+	rests := b.own.rests(effort)
 	var lacking []string
 	for _, name := range b.lacks {
 		value, ok := current(req, edits, name)
-		if !ok || b.target.Allows(name) {
+		if !ok || b.target.Allows(name) || rests && sampling(name) {
 			continue
 		}
-		if value.Kind() == 'n' || chat.Idle(upstream.Param{Name: name, Value: value}) || b.genuine && name == "temperature" && unreasoning(req, edits) {
-			if !b.genuine {
+		if value.Kind() == 'n' || chat.Idle(upstream.Param{Name: name, Value: value}) {
+			if !b.genuine || b.target.DropParams && name != "temperature" { // which they have, at 1
 				edits.Delete(name)
 			}
 			continue
@@ -74,13 +85,6 @@ func (b *BodyEditor) dropLacking(req *chat.Request, edits *jsonedit.Edits) error
 		edits.Delete(name)
 	}
 	return b.target.Refuse(lacking)
-}
-
-// unreasoning reports whether the request switches reasoning off, which gives a
-// reasoning model its temperature back.
-func unreasoning(req *chat.Request, edits *jsonedit.Edits) bool {
-	effort, _ := current(req, edits, "reasoning_effort")
-	return isString(effort, "none")
 }
 
 // renameParam gives a parameter the server's name. If the request has both, the
@@ -131,18 +135,6 @@ func thinks(req *chat.Request, edits *jsonedit.Edits) bool {
 // isString reports whether a JSON value is this string, which needs no escapes.
 func isString(v jsontext.Value, s string) bool {
 	return len(v) == len(s)+2 && v[0] == '"' && string(v[1:len(v)-1]) == s
-}
-
-// ownLacks returns what OpenAI's own reasoning models lack.
-func ownLacks(model string) []string {
-	name := model[strings.LastIndexByte(model, '/')+1:]
-	switch {
-	case !reasoningModel(model), strings.HasPrefix(name, "gpt-5-chat"):
-		return nil
-	case name[0] == 'o':
-		return oSeriesLacks
-	}
-	return gpt5Lacks
 }
 
 // defaults returns the target's default parameters that are sent at all.

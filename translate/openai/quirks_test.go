@@ -196,6 +196,14 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			"GPT-5 has a temperature when it does not reason", "openai", "gpt-5.1",
 			`{"model":"a",` + hi + `,"temperature":0.2,"reasoning_effort":"none"}`,
 			`{"model":"gpt-5.1",` + hi + `,"temperature":0.2,"reasoning_effort":"none"}`,
+		}, {
+			"GPT-5.1 samples as it is told when nobody asks it to reason", "openai", "gpt-5.1-2025-11-13",
+			`{"model":"a",` + hi + `,"temperature":0.2,"top_p":0.5,"logprobs":true,"top_logprobs":2,"reasoning_effort":null}`,
+			`{"model":"gpt-5.1-2025-11-13",` + hi + `,"temperature":0.2,"top_p":0.5,"logprobs":true,"top_logprobs":2,"reasoning_effort":null}`,
+		}, {
+			"a tool choice goes with the tools, which null is none of", "openai", "gpt-4o",
+			`{"model":"a",` + hi + `,"tools":null,"tool_choice":"auto"}`,
+			`{"model":"gpt-4o",` + hi + `,"tools":null}`,
 		},
 	}
 	for _, tt := range tests {
@@ -264,6 +272,27 @@ func TestWhatAServerLacksIsRefusedOrDropped(t *testing.T) {
 		}, {
 			"OpenAI's reasoning models have no temperature", target("openai", "gpt-5"),
 			`{"model":"a","messages":[],"temperature":0.2}`, "", []string{"openai", "temperature"},
+		}, {
+			"GPT-5 has no way to sample while it reasons", target("openai", "gpt-5.1"),
+			`{"model":"a","messages":[],"reasoning_effort":"low","temperature":0.2,"top_p":0.5,"logprobs":true,"logit_bias":{"1":1}}`, "",
+			[]string{"temperature", "top_p", "logprobs", "logit_bias"},
+		}, {
+			"the first GPT-5 reasons unasked", target("openai", "gpt-5"),
+			`{"model":"a","messages":[],"top_p":0.5}`, "", []string{"top_p"},
+		}, {
+			"GPT-5's Codex reasons unasked too", target("openai", "gpt-5.1-codex"),
+			`{"model":"a","messages":[],"top_p":0.5}`, "", []string{"top_p"},
+		}, {
+			"and so does what ChatGPT runs on", target("openai", "gpt-5.1-chat-latest"),
+			`{"model":"a","messages":[],"temperature":0.5}`, "", []string{"temperature"},
+		}, {
+			"the o-series has no temperature whatever the effort", target("openai", "o4-mini"),
+			`{"model":"a","messages":[],"temperature":0.2,"reasoning_effort":"none"}`, "", []string{"temperature"},
+		}, {
+			"drop_params drops what a reasoning model lacks, even where it asks for nothing",
+			func() *upstream.Target { t := target("openai", "o3"); t.DropParams = true; return t }(),
+			`{"model":"a","messages":[],"temperature":1,"top_p":1,"presence_penalty":0,"logprobs":false}`,
+			`{"model":"o3","messages":[],"temperature":1}`, nil,
 		}, {
 			"a compatible server's model of that name is its own matter",
 			&upstream.Target{Provider: "openai", Model: "o3", BaseURL: "http://localhost/v1"},
