@@ -47,6 +47,10 @@ func TestBlockingAnswers(t *testing.T) {
 			model: older, request: schema + `}`, answer: reply(`{"type":"tool_use","id":"t1","name":"json_tool_call","input":{"a":1}}`, "tool_use"),
 			want: choice(`"content":"{\"a\":1}"`, "stop"),
 		},
+		"the words before an answer by tool are not of the answer": {
+			model: older, request: schema + `}`, answer: reply(`{"type":"text","text":"Here: "},{"type":"tool_use","id":"t1","name":"json_tool_call","input":{"a":1}}`, "tool_use"),
+			want: choice(`"content":"{\"a\":1}"`, "stop"),
+		},
 		"a call beside it is still a call": {
 			model: older, request: schema + `,` + function + `}`, answer: reply(`{"type":"tool_use","id":"t1","name":"f","input":{}}`, "tool_use"),
 			want: choice(`"content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]`, "tool_calls"),

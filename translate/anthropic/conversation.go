@@ -308,7 +308,7 @@ func (b *body) call(c *chat.Call) error {
 	b.out = jsonedit.AppendString(b.out, id)
 	b.out = jsonedit.AppendString(jsonedit.AppendName(b.out, "name"), b.names.of(c.Name))
 	b.out = jsonedit.AppendMember(b.out, "input", input)
-	b.endBlock(nil)
+	b.endBlock(c.CacheControl)
 	return nil
 }
 

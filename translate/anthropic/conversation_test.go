@@ -97,6 +97,12 @@ func TestConversation(t *testing.T) {
 				{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":{}}]},
 				{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"r"}],"cache_control":{"type":"ephemeral"}}]}]`,
 		},
+		"a call keeps its cache_control": {
+			messages: `{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}]},{"role":"tool","tool_call_id":"1","content":"r"}`,
+			want: dummy + `,"messages":[{"role":"user","content":[{"type":"text","text":"a"}]},
+				{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":{},"cache_control":{"type":"ephemeral"}}]},
+				{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"r"}]}]`,
+		},
 		"a block's own cache_control holds, thinking has none": {
 			messages: `{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}],"cache_control":{"type":"ephemeral"}},
 				{"role":"assistant","thinking_blocks":[{"type":"redacted_thinking","data":"d"}],"cache_control":{"type":"ephemeral"}},{"role":"user","content":"b","cache_control":null}`,

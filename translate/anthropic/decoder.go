@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -146,8 +147,11 @@ func (d *decoder) message(data []byte) {
 	}
 	d.head(&m)
 	extra := extras{}
+	answered := slices.ContainsFunc(m.Content, d.isAnswer)
 	for i := range m.Content {
-		d.block(&m.Content[i], &extra)
+		if b := &m.Content[i]; !answered || b.Type != "text" { // what introduces the answer would break it
+			d.block(b, &extra)
+		}
 	}
 	if value := extra.value(); value != nil {
 		d.w.Extra(0, "provider_specific_fields", value)
@@ -179,6 +183,11 @@ func (d *decoder) block(b *block, extra *extras) {
 	}
 }
 
+// isAnswer reports whether a block is the call that carries the answer itself.
+func (d *decoder) isAnswer(b block) bool {
+	return b.Type == "tool_use" && b.Name == jsonTool && d.request().json
+}
+
 // keep reports a block of thinking that can be given back: what is not signed
 // cannot.
 func (d *decoder) keep(b *block) {
@@ -189,12 +198,11 @@ func (d *decoder) keep(b *block) {
 
 // call reports the start of a tool call, unless it carries the answer itself.
 func (d *decoder) call(b *block) {
-	r := d.request()
-	if b.answer = r.json && b.Name == jsonTool; b.answer {
+	if b.answer = d.isAnswer(*b); b.answer {
 		d.wrote = true
 		return
 	}
-	b.call = d.w.ToolCall(0, chat.Call{ID: b.ID, Name: r.names.original(b.Name)})
+	b.call = d.w.ToolCall(0, chat.Call{ID: b.ID, Name: d.request().names.original(b.Name)})
 }
 
 // argue reports a piece of the input of a call.

@@ -11,7 +11,9 @@ const jsonTool = "json_tool_call"
 type names struct{ to, from map[string]string }
 
 // namesOf names the functions in their order, so that the request and the
-// decoder of its answer agree. withJSON keeps the name of jsonTool free.
+// decoder of its answer agree: first those that Anthropic takes as they are, then
+// the others, which get out of their way. withJSON keeps the name of jsonTool
+// free.
 func namesOf(tools []chat.Tool, withJSON bool) names {
 	var n names
 	if !needNames(tools, withJSON) {
@@ -23,14 +25,16 @@ func namesOf(tools []chat.Tool, withJSON bool) names {
 		free.take(jsonTool)
 	}
 	known := map[string]bool{}
-	for i := range tools {
-		name := tools[i].Name
-		if tools[i].Type != "function" || known[name] {
-			continue
-		}
-		known[name] = true
-		if given := free.take(sanitise(name)); given != name {
-			n.to[name], n.from[given] = given, name
+	for _, fit := range [...]bool{true, false} {
+		for i := range tools {
+			name := tools[i].Name
+			if tools[i].Type != "function" || known[name] || fit != (sanitise(name) == name) {
+				continue
+			}
+			known[name] = true
+			if given := free.take(sanitise(name)); given != name {
+				n.to[name], n.from[given] = given, name
+			}
 		}
 	}
 	return n

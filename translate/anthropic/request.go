@@ -178,6 +178,9 @@ func countBreakpoints(c *chat.Completion) breakpoints {
 		for j := range m.Content {
 			count(m.Content[j].CacheControl)
 		}
+		for j := range m.Calls {
+			count(m.Calls[j].CacheControl)
+		}
 	}
 	for i := range c.Params {
 		if c.Params[i].Name == "cache_control" {

@@ -37,8 +37,7 @@ func (b *body) tools(p *params, thinking bool) error {
 	}
 	offered := len(b.out) > empty
 	if b.json {
-		b.out = append(jsonedit.AppendComma(b.out), `{"name":"`+jsonTool+`","description":"Respond with the answer, in the form of the input schema.","input_schema":`...)
-		b.out = append(appendInputSchema(b.out, b.c.ResponseFormat.Schema), '}')
+		b.jsonTool(offered || thinking)
 	}
 	if len(b.out) == empty && b.hasCalls() {
 		b.out = append(append(b.out, dummyTool...), ']')
@@ -50,6 +49,16 @@ func (b *body) tools(p *params, thinking bool) error {
 	}
 	b.out = append(b.out, ']')
 	return b.toolChoice(offered, thinking)
+}
+
+// jsonTool appends the tool that takes the answer. Where the model need not call
+// it, it is told what it is for.
+func (b *body) jsonTool(free bool) {
+	b.out = append(jsonedit.AppendComma(b.out), `{"name":"`+jsonTool+`"`...)
+	if free {
+		b.out = append(b.out, `,"description":"Respond with the answer, in the form of the input schema."`...)
+	}
+	b.out = append(appendInputSchema(jsonedit.AppendName(b.out, "input_schema"), b.c.ResponseFormat.Schema), '}')
 }
 
 func (b *body) hasCalls() bool {
@@ -164,10 +173,11 @@ func (b *body) function(t *chat.Tool) error {
 	return nil
 }
 
-// appendInputSchema appends a JSON Schema as it is, but for the type "object"
-// that Anthropic wants said at the top, and what only names the schema there.
+// appendInputSchema appends a JSON Schema as it is, but for its top: Anthropic
+// wants the type "object" said there and takes no union. What only names the
+// schema is left out.
 func appendInputSchema(dst []byte, schema jsontext.Value) []byte {
-	if saysObject(schema) && !mayHaveNames(schema) {
+	if saysObject(schema) && !mayHaveMore(schema) {
 		return append(dst, schema...)
 	}
 	object, err := jsonedit.Parse(schema)
@@ -179,19 +189,32 @@ func appendInputSchema(dst []byte, schema jsontext.Value) []byte {
 		dst = append(dst, `,"properties":{}`...)
 	}
 	for _, m := range object.Members() {
-		switch m.Name {
-		case "type", "title", "$schema", "$id":
-		default:
+		if m.Name != "type" && !leftOut(m.Name) {
 			dst = jsonedit.AppendMember(dst, m.Name, object.Value(m))
 		}
 	}
 	return append(dst, '}')
 }
 
-// mayHaveNames looks at the bytes for members that name a schema: generators
-// write them, the model does not need them.
-func mayHaveNames(schema jsontext.Value) bool {
-	return bytes.Contains(schema, []byte(`"title"`)) || bytes.Contains(schema, []byte(`"$schema"`)) || bytes.Contains(schema, []byte(`"$id"`))
+// leftOut reports whether a keyword at the top of a schema is not sent: names,
+// which generators write and the model does not need, and unions.
+func leftOut(keyword string) bool {
+	switch keyword {
+	case "title", "$schema", "$id", "anyOf", "oneOf", "allOf":
+		return true
+	}
+	return false
+}
+
+// mayHaveMore looks at the names in a schema, at any depth, for one that is left
+// out at the top.
+func mayHaveMore(schema jsontext.Value) bool {
+	for name := range jsonedit.Names(schema) {
+		if leftOut(string(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // saysObject reports whether a schema is of type "object" at its top. It reads no

@@ -31,10 +31,15 @@ func TestTools(t *testing.T) {
 			params: `"tools":[{"type":"function","function":{"name":"f","parameters":{"description":"d","properties":{"type":{"type":"string"}}}}}]`,
 			want:   `"tools":[{"name":"f","input_schema":{"type":"object","description":"d","properties":{"type":{"type":"string"}}}}]`,
 		},
-		"names that Anthropic refuses are rewritten, each to its own": {
-			params: `"tools":[{"type":"function","function":{"name":"a.b"}},{"type":"function","function":{"name":"a_b"}},{"type":"function","function":{"name":"größe"}}],"tool_choice":{"type":"function","function":{"name":"a_b"}}`,
-			want: `"tools":[{"name":"a_b","input_schema":{"type":"object","properties":{}}},{"name":"a_b_2","input_schema":{"type":"object","properties":{}}},{"name":"gr__e","input_schema":{"type":"object","properties":{}}}],
+		"names that Anthropic refuses are rewritten, each to its own, and get out of the way of those it takes": {
+			params: `"tools":[{"type":"function","function":{"name":"a.b"}},{"type":"function","function":{"name":"a_b"}},{"type":"function","function":{"name":"größe"}}],"tool_choice":{"type":"function","function":{"name":"a.b"}}`,
+			want: `"tools":[{"name":"a_b_2","input_schema":{"type":"object","properties":{}}},{"name":"a_b","input_schema":{"type":"object","properties":{}}},{"name":"gr__e","input_schema":{"type":"object","properties":{}}}],
 				"tool_choice":{"type":"tool","name":"a_b_2"}`,
+		},
+		"a union at the top of a schema, which Anthropic refuses, is left out, one further down stays": {
+			params: `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"anyOf":[{"type":"string"},{"type":"null"}]}},"oneOf":[{"required":["a"]}]}}},
+				{"type":"function","function":{"name":"g","parameters":{"anyOf":[{"type":"object"},{"type":"object"}]}}}]`,
+			want: `"tools":[{"name":"f","input_schema":{"type":"object","properties":{"a":{"anyOf":[{"type":"string"},{"type":"null"}]}}}},{"name":"g","input_schema":{"type":"object","properties":{}}}]`,
 		},
 		"strict where Anthropic can enforce it": {
 			params: `"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}}}]`,
@@ -125,12 +130,12 @@ func TestAnswerSchemaForAModelThatTakesNone(t *testing.T) {
 	const tool = `{"name":"json_tool_call","description":"Respond with the answer, in the form of the input schema.","input_schema":{"type":"object","properties":{"a":{"minimum":1}}}}`
 	const f = `{"name":"f","input_schema":{"type":"object","properties":{}}}`
 	tests := map[string]struct{ params, want string }{
-		"its tool is forced":               {``, `"tools":[` + tool + `],"tool_choice":{"type":"tool","name":"json_tool_call"}`},
-		"or one of the client's":           {`,` + function, `"tools":[` + f + `,` + tool + `],"tool_choice":{"type":"any"}`},
-		"but not one that must not be":     {`,"tool_choice":"none",` + function, `"tools":[` + f + `,` + tool + `],"tool_choice":{"type":"tool","name":"json_tool_call"}`},
-		"the client's choice holds":        {`,"tool_choice":{"function":{"name":"f"}},` + function, `"tools":[` + f + `,` + tool + `],"tool_choice":{"type":"tool","name":"f"}`},
-		"who thinks cannot be forced":      {`,"reasoning_effort":"low"`, `"tools":[` + tool + `],"tool_choice":{"type":"auto"},"thinking":{"type":"enabled","budget_tokens":1024}`},
-		"a tool of that name gets another": {`,"tools":[{"type":"function","function":{"name":"json_tool_call"}}]`, `"tools":[{"name":"json_tool_call_2","input_schema":{"type":"object","properties":{}}},` + tool + `],"tool_choice":{"type":"any"}`},
+		"its tool is forced, and so needs no words": {``, `"tools":[{"name":"json_tool_call","input_schema":{"type":"object","properties":{"a":{"minimum":1}}}}],"tool_choice":{"type":"tool","name":"json_tool_call"}`},
+		"or one of the client's":                    {`,` + function, `"tools":[` + f + `,` + tool + `],"tool_choice":{"type":"any"}`},
+		"but not one that must not be":              {`,"tool_choice":"none",` + function, `"tools":[` + f + `,` + tool + `],"tool_choice":{"type":"tool","name":"json_tool_call"}`},
+		"the client's choice holds":                 {`,"tool_choice":{"function":{"name":"f"}},` + function, `"tools":[` + f + `,` + tool + `],"tool_choice":{"type":"tool","name":"f"}`},
+		"who thinks cannot be forced":               {`,"reasoning_effort":"low"`, `"tools":[` + tool + `],"tool_choice":{"type":"auto"},"thinking":{"type":"enabled","budget_tokens":1024}`},
+		"a tool of that name gets another":          {`,"tools":[{"type":"function","function":{"name":"json_tool_call"}}]`, `"tools":[{"name":"json_tool_call_2","input_schema":{"type":"object","properties":{}}},` + tool + `],"tool_choice":{"type":"any"}`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

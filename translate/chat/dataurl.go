@@ -10,7 +10,7 @@ import (
 // DataURL is a data: URL (RFC 2397). Its data is either base64 as it stands or
 // text with its percent escapes undone.
 type DataURL struct {
-	MIME   string // as the URL names it, without parameters; "" when it does not
+	MIME   string // in lower case and without parameters; "" when the URL names none
 	Data   string
 	Base64 bool
 }
@@ -21,6 +21,7 @@ func ParseDataURL(rest string) (DataURL, error) {
 	if !ok {
 		return DataURL{}, fmt.Errorf("a data: URL needs a comma before its data")
 	}
+	head = strings.ToLower(head)
 	u := DataURL{Data: data, Base64: strings.HasSuffix(head, ";base64")}
 	u.MIME, _, _ = strings.Cut(head, ";")
 	if u.Base64 {

@@ -12,6 +12,7 @@ func TestDataURLsAreBase64OrEscapedText(t *testing.T) {
 	for rest, want := range map[string]chat.DataURL{
 		"image/png;base64,aGk=":              {MIME: "image/png", Data: "aGk=", Base64: true},
 		"text/plain;charset=utf-8,a%20b,c":   {MIME: "text/plain", Data: "a b,c"},
+		"Image/PNG;Charset=X;BASE64,aGk=":    {MIME: "image/png", Data: "aGk=", Base64: true},
 		",a":                                 {Data: "a"},
 		"text/csv;charset=utf-8;base64,aA==": {MIME: "text/csv", Data: "aA==", Base64: true},
 	} {

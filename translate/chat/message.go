@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,7 +25,10 @@ type Message struct {
 	Reasoning    string
 	Thinking     []ThinkingBlock
 	CacheControl jsontext.Value // Anthropic's cache_control on the whole message
-	Signature    string         // Gemini's thought signature of the text part (provider_specific_fields)
+	// Signature is Gemini's thought signature of the text part, in
+	// provider_specific_fields: as thought_signature, or the first of LiteLLM's
+	// list thought_signatures that no tool call has.
+	Signature string
 }
 
 // Part is one content part.
@@ -68,7 +72,8 @@ type Call struct {
 	// Signature is Gemini's thought signature, carried in
 	// provider_specific_fields.thought_signature (LiteLLM's place) or
 	// extra_content.google.thought_signature (Google's own).
-	Signature string
+	Signature    string
+	CacheControl jsontext.Value // Anthropic's
 }
 
 // ThinkingBlock is one reasoning block that must go back to its provider
@@ -93,11 +98,14 @@ func (m *Message) Text() string {
 }
 
 type specificFields struct {
-	ThoughtSignature string `json:"thought_signature"`
+	ThoughtSignature  string   `json:"thought_signature"`
+	ThoughtSignatures []string `json:"thought_signatures"`
 }
 
 type googleExtra struct {
-	Google specificFields `json:"google"`
+	Google struct {
+		ThoughtSignature string `json:"thought_signature"`
+	} `json:"google"`
 }
 
 type wireMessage struct {
@@ -141,11 +149,12 @@ type wireFunction struct {
 }
 
 type wireCall struct {
-	ID       string         `json:"id"`
-	Type     string         `json:"type"`
-	Function wireFunction   `json:"function"`
-	Specific specificFields `json:"provider_specific_fields"`
-	Extra    googleExtra    `json:"extra_content"`
+	ID           string         `json:"id"`
+	Type         string         `json:"type"`
+	Function     wireFunction   `json:"function"`
+	Specific     specificFields `json:"provider_specific_fields"`
+	Extra        googleExtra    `json:"extra_content"`
+	CacheControl jsontext.Value `json:"cache_control"`
 }
 
 type wirePart struct {
@@ -195,6 +204,10 @@ func (m *Message) decode(raw jsontext.Value) error {
 	if w.FunctionCall != nil {
 		m.Calls = append(m.Calls, Call{Type: "function", Name: w.FunctionCall.Name, Arguments: w.FunctionCall.Arguments})
 	}
+	if list := w.Specific.ThoughtSignatures; m.Signature == "" && len(list) > 0 &&
+		!slices.ContainsFunc(m.Calls, func(c Call) bool { return c.Signature == list[0] }) {
+		m.Signature = list[0]
+	}
 	var err error
 	if m.Content = w.Content.text; m.Content == nil {
 		m.Content, err = decodeParts(w.Content.other)
@@ -211,7 +224,7 @@ func (w wireCall) call() Call {
 	if kind == "" {
 		kind = "function"
 	}
-	return Call{ID: w.ID, Type: kind, Name: w.Function.Name, Arguments: w.Function.Arguments, Signature: signature}
+	return Call{ID: w.ID, Type: kind, Name: w.Function.Name, Arguments: w.Function.Arguments, Signature: signature, CacheControl: w.CacheControl}
 }
 
 func decodeParts(raw jsontext.Value) ([]Part, error) {

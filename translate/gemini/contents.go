@@ -29,6 +29,8 @@ type contents struct {
 	role    string            // of the next part
 	open    string            // of the turn being written; "" before the first
 	called  bool              // the turn has a function call
+	shown   bool              // the turn has an image, sound or file of the user
+	said    bool              // the turn has a text
 	names   map[string]string // of the functions, by tool call id
 	highest int               // resolution asked for by an image: index in resolutions
 }
@@ -44,7 +46,7 @@ func (w *contents) write(messages []chat.Message) error {
 		w.role = "user"
 		w.text(".", "")
 	}
-	w.out = append(w.out, "]}"...)
+	w.end()
 	return nil
 }
 
@@ -72,14 +74,25 @@ func (w *contents) part() {
 		return
 	}
 	if w.open != "" {
-		w.out = append(w.out, "]},"...)
+		w.end()
+		w.out = append(w.out, ',')
 	}
-	w.open, w.called = w.role, false
+	w.open, w.called, w.shown, w.said = w.role, false, false, false
 	w.out = append(w.out, `{"role":"`+w.role+`","parts":[{`...)
+}
+
+// end ends the turn. Some models refuse a user who shows something and says
+// nothing: a space is LiteLLM's answer to that.
+func (w *contents) end() {
+	if w.shown && !w.said {
+		w.out = append(w.out, `,{"text":" "}`...)
+	}
+	w.out = append(w.out, "]}"...)
 }
 
 func (w *contents) text(text, signature string) {
 	w.part()
+	w.said = true
 	w.out = append(w.out, `"text":`...)
 	w.out = jsonedit.AppendString(w.out, text)
 	w.signature(signature)
@@ -107,6 +120,7 @@ func (w *contents) userParts(m *chat.Message) error {
 			return fmt.Errorf("content[%d]: %w", i, err)
 		}
 		w.part()
+		w.shown = true
 		w.out = media.append(w.out)
 		w.resolution(p)
 		w.out = append(w.out, '}')

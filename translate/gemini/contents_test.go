@@ -47,18 +47,18 @@ func TestRequestMessages(t *testing.T) {
 				{"inlineData":{"mimeType":"text/plain","data":"YSBi"}},
 				{"inlineData":{"mimeType":"text/csv","data":"QUJD"}},
 				{"fileData":{"mimeType":"application/pdf","fileUri":"https://generativelanguage.googleapis.com/v1beta/files/f1"}},
-				{"inlineData":{"mimeType":"audio/mp3","data":"QUJD"}}]}]`,
+				{"inlineData":{"mimeType":"audio/mp3","data":"QUJD"}},{"text":" "}]}]`,
 		},
 		"the highest detail asked for is the request's": {
 			messages: `{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA","detail":"high"}},
 				{"type":"image_url","image_url":{"url":"data:image/png;base64,BB","detail":"low"}}]}`,
-			want: `"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}},{"inlineData":{"mimeType":"image/png","data":"BB"}}]}],
+			want: `"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}},{"inlineData":{"mimeType":"image/png","data":"BB"}},{"text":" "}]}],
 				"generationConfig":{"mediaResolution":"MEDIA_RESOLUTION_HIGH"}`,
 		},
 		"Gemini 3 has a detail for each image": {
 			model:    "gemini-3-flash-preview",
 			messages: `{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA","detail":"low"}}]}`,
-			want: `"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA"},"mediaResolution":{"level":"MEDIA_RESOLUTION_LOW"}}]}],
+			want: `"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA"},"mediaResolution":{"level":"MEDIA_RESOLUTION_LOW"}},{"text":" "}]}],
 				"generationConfig":{"temperature":1.0}`,
 		},
 		"tool results are wrapped unless they are objects, and keep their images": {
@@ -73,6 +73,19 @@ func TestRequestMessages(t *testing.T) {
 			messages: `{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"1"}`,
 			want: `"contents":[{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},
 				{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"content":"1"}}}]}]`,
+		},
+		"who shows something without a word says a space, in each turn of the user's": {
+			messages: `{"role":"user","content":[{"type":"image_url","image_url":{"url":"DATA:Image/PNG;charset=x;BASE64,AA"}}]},{"role":"assistant","content":"a","tool_calls":[{"id":"1","function":{"name":"f"}}]},
+				{"role":"tool","tool_call_id":"1","content":"r"},{"role":"assistant","content":"b"},{"role":"user","content":"c"},{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"BB","format":"wav"}}]}`,
+			want: `"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}},{"text":" "}]},{"role":"model","parts":[{"text":"a"},{"functionCall":{"name":"f","args":{}}}]},
+				{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"content":"r"}}}]},{"role":"model","parts":[{"text":"b"}]},
+				{"role":"user","parts":[{"text":"c"},{"inlineData":{"mimeType":"audio/wav","data":"BB"}}]}]`,
+		},
+		"LiteLLM's list of signatures is the text's, unless a call has it": {
+			messages: `{"role":"user","content":"q"},{"role":"assistant","content":"t","provider_specific_fields":{"thought_signatures":["U1Q="]}},{"role":"user","content":"q"},
+				{"role":"assistant","content":"u","provider_specific_fields":{"thought_signatures":["U0M="]},"tool_calls":[{"id":"a","function":{"name":"f"},"provider_specific_fields":{"thought_signature":"U0M="}}]}`,
+			want: `"contents":[{"role":"user","parts":[{"text":"q"}]},{"role":"model","parts":[{"text":"t","thoughtSignature":"U1Q="}]},{"role":"user","parts":[{"text":"q"}]},
+				{"role":"model","parts":[{"text":"u"},{"functionCall":{"name":"f","args":{}},"thoughtSignature":"U0M="}]}]`,
 		},
 		"signatures go back on the part they came with": {
 			messages: `{"role":"user","content":"q"},{"role":"assistant","content":"t","provider_specific_fields":{"thought_signature":"U1Q="},

@@ -20,6 +20,7 @@ type member struct {
 // first value of each keyword, and all properties and required names.
 type node struct {
 	types              []string // in lower case, without "null"
+	several            bool     // the schema lists types
 	nullable           bool
 	title, description jsontext.Value
 	format, items      jsontext.Value
@@ -172,6 +173,7 @@ func (n *node) takeType(value jsontext.Value) {
 	list := []jsontext.Value{value}
 	if value.Kind() == '[' {
 		list = elements(value)
+		n.several = n.several || len(list) > 1
 	}
 	given := len(n.types) > 0
 	for _, v := range list {

@@ -63,12 +63,16 @@ func (w *schemaWriter) write(schema jsontext.Value, depth int) error {
 
 // settle turns the unions of a node into what Gemini has: null members become
 // nullable, a union of one is that one, and a union that only narrows what
-// stands beside it is left out.
+// stands beside it is left out. Unions lose their title: Gemini takes little
+// beside anyOf, and generators only repeat the property's name there.
 func (w *schemaWriter) settle(n *node, depth int) error {
 	title := n.title
-	defer func() { n.title = title }() // a union's title is its own
+	if n.several || len(n.anyOf) > 0 && !n.narrowed() {
+		title = nil
+	}
+	defer func() { n.title = title }() // not that of its only member
 	for range maxSchemaDepth {
-		if n.structured() || len(n.types) == 1 && !slices.ContainsFunc(n.anyOf, typed) {
+		if n.narrowed() {
 			n.anyOf = nil
 		}
 		n.anyOf = slices.DeleteFunc(n.anyOf, func(member jsontext.Value) bool {
@@ -93,6 +97,11 @@ func isNull(schema jsontext.Value) bool {
 		Type jsontext.Value `json:"type"`
 	}
 	return schema.Kind() == '{' && json.Unmarshal(schema, &s) == nil && string(s.Type) == `"null"`
+}
+
+// narrowed reports whether the node says what it is beside its union.
+func (n *node) narrowed() bool {
+	return n.structured() || len(n.types) == 1 && !slices.ContainsFunc(n.anyOf, typed)
 }
 
 // typed reports whether a member of a union says what it is, rather than only

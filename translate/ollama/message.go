@@ -86,9 +86,9 @@ func appendImages(dst []byte, parts []chat.Part) ([]byte, error) {
 		default:
 			return dst, fmt.Errorf("content[%d]: ollama takes text and images, not %q parts", i, p.Type)
 		}
-		head, data, ok := strings.Cut(p.Image.URL, ",")
-		if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
-			return dst, fmt.Errorf("content[%d]: ollama takes no image from elsewhere: send it as a data: URL in base64", i)
+		data, err := imageData(p.Image.URL)
+		if err != nil {
+			return dst, fmt.Errorf("content[%d]: %w", i, err)
 		}
 		if !begun {
 			begun = true
@@ -100,6 +100,16 @@ func appendImages(dst []byte, parts []chat.Part) ([]byte, error) {
 		dst = append(dst, ']')
 	}
 	return dst, nil
+}
+
+// imageData returns the base64 of an image.
+func imageData(address string) (string, error) {
+	scheme, rest, _ := strings.Cut(address, ":")
+	if !strings.EqualFold(scheme, "data") {
+		return "", fmt.Errorf("ollama takes no image from elsewhere: send it as a data: URL in base64")
+	}
+	u, err := chat.ParseDataURL(rest)
+	return u.Encoded(), err
 }
 
 // appendCalls appends the calls an assistant made; their arguments are objects,

@@ -85,6 +85,10 @@ func TestRequestMessages(t *testing.T) {
 			`{"role":"user","content":[{"type":"text","text":"a "},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"type":"text","text":"b"}]}`,
 			`{"role":"user","content":"a b","images":["AA"]}`,
 		},
+		"a data: URL may be spelt in any case, and escaped": {
+			`{"role":"user","content":[{"type":"image_url","image_url":{"url":"DATA:Image/PNG;Name=x;BASE64,AA=="}},{"type":"image_url","image_url":{"url":"data:image/bmp,%42M"}}]}`,
+			`{"role":"user","content":"","images":["AA==","Qk0="]}`,
+		},
 		"roles Ollama has, neighbours kept": {
 			`{"role":"developer","content":"a"},{"role":"system","content":"b"},{"role":"assistant","content":null,"reasoning_content":"hm"}`,
 			`{"role":"system","content":"a"},{"role":"system","content":"b"},{"role":"assistant","content":"","thinking":"hm"}`,
