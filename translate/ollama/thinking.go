@@ -4,12 +4,14 @@ import "unicode"
 
 // thought estimates the tokens of a thinking text as it passes: Ollama counts
 // them with the answer's and does not part the two. It counts the pieces that
-// tokenizers cut a text into before anything else (a word with the space before
-// it, a few digits, a run of signs), and holds nothing of the text.
+// tokenizers cut a text into before anything else (a word with the space or the
+// one sign before it, a few digits, a run of signs), and holds nothing of the
+// text.
 type thought struct {
 	tokens int64
 	last   class // of the last character
 	run    int   // characters of that class in a row
+	joined bool  // the run goes on from the space before it
 }
 
 type class uint8
@@ -42,11 +44,12 @@ func (t *thought) next(c class) {
 		t.run++
 		return
 	}
-	joins := t.last == space && c != digit && c != space // a word takes the space before it
-	if !joins {
+	spaced := t.last == space && c != digit && c != space              // " word"
+	signed := t.last == sign && t.run == 1 && !t.joined && c == letter // "'s", "_name", "(word"
+	if !spaced && !signed {
 		t.tokens++
 	}
-	t.last, t.run = c, 1
+	t.last, t.run, t.joined = c, 1, spaced
 }
 
 func longest(c class) int {

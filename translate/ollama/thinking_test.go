@@ -7,6 +7,7 @@ func TestThoughtCountsAboutTheTokensOfATokenizer(t *testing.T) {
 		"":                                0,
 		"Let me see":                      3,
 		"Okay, so 12345 is a number.\n\n": 11, // Okay|,| so| |123|45| is| a| number|.|\n\n
+		"That's what f_x (now) does":      9,  // That|'s| what| f|_x| (|now|)| does
 		"日本語":                             3,
 		"Grüße":                           1,
 	} {
