@@ -72,7 +72,7 @@ func (b *BodyEditor) Edit(req *chat.Request, call *upstream.Call) error {
 	if err := b.mergeExtraBody(req, &edits); err != nil {
 		return err
 	}
-	if req.Stream && !req.WantsUsage && !b.target.HideStreamUsage {
+	if b.asksForUsage(req) {
 		if err := askForUsage(req, &edits); err != nil {
 			return err
 		}
@@ -115,11 +115,18 @@ func given(req *chat.Request, name string) bool {
 	return ok && v.Kind() != 'n'
 }
 
+// asksForUsage reports whether the gateway wants the usage of a stream that the
+// client did not ask it for. OpenAI's own legacy models are counted here as well
+// as there: their encodings are known and they do not reason.
+func (b *BodyEditor) asksForUsage(req *chat.Request) bool {
+	if !req.Stream || req.WantsUsage || b.target.HideStreamUsage {
+		return false
+	}
+	return req.Endpoint == chat.Completions || req.Endpoint == chat.TextCompletions && !b.genuine
+}
+
 // askForUsage sets stream_options.include_usage and keeps the other options.
 func askForUsage(req *chat.Request, edits *jsonedit.Edits) error {
-	if req.Endpoint != chat.Completions && req.Endpoint != chat.TextCompletions {
-		return nil
-	}
 	options, ok := req.Body.Get("stream_options")
 	if !ok || options.Kind() != '{' {
 		edits.Set("stream_options", jsontext.Value(`{"include_usage":true}`))
@@ -174,8 +181,8 @@ func (b *BodyEditor) messages(messages jsontext.Value) jsontext.Value {
 			}
 		})
 	}
-	if marks.fileData {
-		messages = withFileNames(messages)
+	if marks.file {
+		messages = cleanFiles(messages)
 	}
 	if marks.image && marks.tool {
 		messages = withoutToolImages(messages)
@@ -206,11 +213,12 @@ func developerToSystem(o *jsonedit.Object, edits *jsonedit.Edits) {
 	}
 }
 
-// dropCacheControl removes Anthropic's cache_control from a message and its
-// content parts: OpenAI refuses members it does not know.
+// dropCacheControl removes Anthropic's cache_control from a message, its content
+// parts and its calls: OpenAI refuses members it does not know.
 func dropCacheControl(o *jsonedit.Object, edits *jsonedit.Edits) {
 	edits.Delete("cache_control")
 	editContent(o, edits, withoutCacheControl)
+	editCalls(o, edits, withoutCacheControl)
 }
 
 func withoutCacheControl(o *jsonedit.Object, edits *jsonedit.Edits) {

@@ -7,30 +7,33 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
-// withFileNames gives file parts a filename: OpenAI refuses file_data without
-// one. What needs no change comes back as it is.
-func withFileNames(messages jsontext.Value) jsontext.Value {
+// cleanFiles gives file parts a filename, since OpenAI refuses file_data without
+// one, and drops LiteLLM's format hint. What needs no change comes back as it is.
+func cleanFiles(messages jsontext.Value) jsontext.Value {
 	return mapObjects(messages, func(o *jsonedit.Object, edits *jsonedit.Edits) {
-		editContent(o, edits, nameFile)
+		editContent(o, edits, cleanFile)
 	})
 }
 
-func nameFile(part *jsonedit.Object, edits *jsonedit.Edits) {
+func cleanFile(part *jsonedit.Object, edits *jsonedit.Edits) {
 	value, _ := part.Get("file")
 	file, err := jsonedit.Parse(value)
 	if err != nil {
 		return
 	}
-	data, ok := file.Get("file_data")
-	if name, named := file.Get("filename"); !ok || named && name.Kind() == '"' {
-		return
-	}
 	var inner jsonedit.Edits
-	inner.SetString("filename", "my_file"+extensionOf(data)) // LiteLLM's name
-	edits.Set("file", file.Apply(&inner))
+	inner.Delete("format")
+	name, _ := file.Get("filename")
+	if data, ok := file.Get("file_data"); ok && name.Kind() != '"' {
+		inner.SetString("filename", "my_file"+extensionOf(data)) // LiteLLM's name
+	}
+	if changed := file.Apply(&inner); !chat.Untouched(value, changed) {
+		edits.Set("file", changed)
+	}
 }
 
 // extensionOf returns the usual extension for the media type of a data: URL, by

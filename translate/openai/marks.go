@@ -14,7 +14,7 @@ import (
 // parsed. A mark may stand elsewhere than where it counts, so that the change
 // itself has to look again.
 type marks struct {
-	cacheControl, image, fileData, reasoning, text, calls bool // members of that meaning
+	cacheControl, image, file, reasoning, text, calls bool // members of that meaning
 
 	extension bool // one of extensions
 	dropped   bool // one of those the server does not get
@@ -34,8 +34,8 @@ func marksOf(messages jsontext.Value, drop []string) (m marks) {
 			m.cacheControl = true
 		case "image_url":
 			m.image = true
-		case "file_data":
-			m.fileData = true
+		case "file":
+			m.file = true
 		case "reasoning_content":
 			m.reasoning = true
 		case "text":

@@ -94,6 +94,10 @@ func TestRequest(t *testing.T) {
 			target: upstream.Target{BaseURL: vllm, CustomBase: true},
 			body:   `"messages":[{"role":"user","cache_control":{},"content":"a"}]`, want: `"messages":[{"role":"user","cache_control":{},"content":"a"}]`,
 		},
+		"in calls too": {
+			body: `"messages":[{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"},"cache_control":{}}]}]`,
+			want: `"messages":[{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]}]`,
+		},
 		"the developer role is OpenAI's": {
 			body: `"messages":[{"role":"developer","content":"a"}]`, want: `"messages":[{"role":"developer","content":"a"}]`,
 		},
@@ -109,8 +113,8 @@ func TestRequest(t *testing.T) {
 			body: `"messages":[{"role":"user","content":[{"type":"image_url","image_url":"https://a/b.png"},{"type":"image_url","image_url":{"url":"https://a/c","format":"image/png","detail":"low"}}]}]`,
 			want: `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/b.png"}},{"type":"image_url","image_url":{"url":"https://a/c","detail":"low"}}]}]`,
 		},
-		"a file needs a name": {
-			body: `"messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}},{"type":"file","file":{"file_data":"data:,a","filename":"b"}},{"type":"file","file":{"file_id":"file-1"}}]}]`,
+		"a file needs a name, and LiteLLM's hint is not for it": {
+			body: `"messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}},{"type":"file","file":{"file_data":"data:,a","filename":"b"}},{"type":"file","file":{"file_id":"file-1","format":"application/pdf"}}]}]`,
 			want: `"messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:application/pdf;base64,AA==","filename":"my_file.pdf"}},{"type":"file","file":{"file_data":"data:,a","filename":"b"}},{"type":"file","file":{"file_id":"file-1"}}]}]`,
 		},
 		"images of a tool go to a message of the user after the tools'": {
@@ -131,9 +135,19 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+func TestOnlyOtherServersAreAskedForTheUsageOfALegacyStream(t *testing.T) {
+	const asked = `,"stream_options":{"include_usage":true}`
+	for base, want := range map[string]string{"https://api.openai.com/v1": "", "http://vllm.internal/v1": asked} {
+		got := string(suite.Call(t, upstream.Target{BaseURL: base, Model: "m"}, chat.TextCompletions, `{"model":"a","prompt":"p","stream":true}`).Body)
+		if want := `{"model":"m","prompt":"p","stream":true` + want + `}`; got != want {
+			t.Errorf("%s: body %s, want %s", base, got, want)
+		}
+	}
+}
+
 func TestRequestEditsOnlyChatsMessages(t *testing.T) {
 	got := string(suite.Call(t, upstream.Target{Model: "o3"}, chat.TextCompletions, `{"model":"a","prompt":[1,2],"max_tokens":5,"stream":true}`).Body)
-	want := `{"model":"o3","prompt":[1,2],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}`
+	want := `{"model":"o3","prompt":[1,2],"max_tokens":5,"stream":true}`
 	if got != want {
 		t.Errorf("body %s, want %s", got, want)
 	}
