@@ -54,6 +54,9 @@ func NewBodyEditor(t *upstream.Target, genuine bool) *BodyEditor {
 	if genuine {
 		b.own = reasonerOf(model)
 		b.lacks = b.own.lacks
+		if t.DropParams {
+			b.lacks = slices.Concat(b.lacks, strays(model))
+		}
 	}
 	return b
 }

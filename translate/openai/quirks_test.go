@@ -294,6 +294,11 @@ func TestWhatAServerLacksIsRefusedOrDropped(t *testing.T) {
 			`{"model":"a","messages":[],"temperature":1,"top_p":1,"presence_penalty":0,"logprobs":false}`,
 			`{"model":"o3","messages":[],"temperature":1}`, nil,
 		}, {
+			"drop_params drops what is meant for models that reason",
+			func() *upstream.Target { t := target("openai", "gpt-4.1"); t.DropParams = true; return t }(),
+			`{"model":"a","messages":[],"thinking":{"type":"enabled"},"reasoning_effort":"low","verbosity":"low","temperature":0.5}`,
+			`{"model":"gpt-4.1","messages":[],"temperature":0.5}`, nil,
+		}, {
 			"a compatible server's model of that name is its own matter",
 			&upstream.Target{Provider: "openai", Model: "o3", BaseURL: "http://localhost/v1"},
 			`{"model":"a","messages":[],"temperature":0.2}`, `{"model":"o3","messages":[],"temperature":0.2}`, nil,

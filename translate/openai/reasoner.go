@@ -50,6 +50,19 @@ func stillUnasked(name string) bool {
 	return false
 }
 
+// strays returns parameters that are meant for another model and that this one
+// refuses: where the deployment drops what is lacking they go too. Without that
+// OpenAI says itself what it does not know.
+func strays(model string) []string {
+	name := model[strings.LastIndexByte(model, '/')+1:]
+	for _, prefix := range [...]string{"gpt-3.5", "gpt-35", "gpt-4", "chatgpt-4"} {
+		if strings.HasPrefix(name, prefix) {
+			return []string{"thinking", "reasoning_effort", "verbosity"}
+		}
+	}
+	return []string{"thinking"}
+}
+
 // rests reports whether a request with this reasoning_effort (nil: without one)
 // lets the model answer without reasoning.
 func (r *reasoner) rests(effort jsontext.Value) bool {
