@@ -26,7 +26,7 @@ func layers() map[string][]string {
 		"extproc":             {"translate", "routing", "extproc"},
 		"cmd":                 {"translate", "routing", "envoy", "extproc", "cmd"},
 		"examples":            {"cmd", "extproc"},
-		"translate/chat":      {"translate/jsonedit", "translate/upstream", "translate/secret", "translate/sse"},
+		"translate/chat":      {"translate/jsonedit", "translate/upstream", "translate/secret", "translate/sse", "translate/ndjson"},
 		"translate/jsonedit":  {},
 		"translate/sse":       {},
 		"translate/ndjson":    {},

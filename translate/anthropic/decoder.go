@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/sse"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -17,23 +16,27 @@ var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allo
 
 // Decoder reads the answer to a call of Request.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
-	whole := !req.Stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")
-	return &decoder{tr: tr, req: req, w: chat.NewWriter(req), events: !whole}
+	d := &decoder{tr: tr, req: req, w: chat.NewWriter(req)}
+	if req.Stream && !strings.HasPrefix(head.Header.Get("content-type"), "application/json") {
+		d.Feeder = chat.NewFeeder(d.w, chat.Events, d.read, d.w.Close)
+	} else {
+		d.Feeder = chat.NewFeeder(d.w, chat.Whole, d.message, d.w.Close)
+	}
+	return d
 }
 
 // decoder reads one answer: a message as JSON, or the events it is built by.
 type decoder struct {
-	tr     *Translator
-	req    *chat.Request
-	w      *chat.Writer
-	events bool // from the provider; towards the client the writer knows
-	reader sse.Reader
-	event  event
-	body   []byte // of an answer that is no event stream
-	open   []block
-	usage  usage
-	reply  *reply // what the request says about tools; read when one is called
-	wrote  bool   // the answer came through jsonTool
+	chat.Feeder
+
+	tr    *Translator
+	req   *chat.Request
+	w     *chat.Writer
+	event event
+	open  []block
+	usage usage
+	reply *reply // what the request says about tools; read when one is called
+	wrote bool   // the answer came through jsonTool
 
 	citations, blocks int // in a stream: how many were sent
 }
@@ -42,59 +45,6 @@ type decoder struct {
 type reply struct {
 	names names
 	json  bool
-}
-
-// Feed reads the next bytes of the answer.
-func (d *decoder) Feed(chunk []byte, last bool) []byte {
-	if d.w.Closed() {
-		return nil
-	}
-	if d.events {
-		d.feedEvents(chunk, last)
-	} else {
-		d.feedBody(chunk, last)
-	}
-	return d.w.Take()
-}
-
-// Failed reports whether the answer has failed.
-func (d *decoder) Failed() bool { return d.w.Failed() }
-
-// Result is what is known of the answer so far.
-func (d *decoder) Result() chat.Result { return d.w.Result() }
-
-func (d *decoder) feedEvents(chunk []byte, last bool) {
-	d.reader.Feed(chunk)
-	for e, ok := d.reader.Next(); ok && !d.w.Closed(); e, ok = d.reader.Next() {
-		d.read(e.Data)
-	}
-	if err := d.reader.Err(); err != nil {
-		d.w.Fail(chat.Unreadable())
-	}
-	if !last {
-		return
-	}
-	if e, ok := d.reader.End(); ok && !d.w.Closed() {
-		d.read(e.Data)
-	}
-	d.w.Close()
-}
-
-func (d *decoder) feedBody(chunk []byte, last bool) {
-	if len(d.body)+len(chunk) > sse.MaxEvent {
-		d.body = nil
-		d.w.Fail(chat.Unreadable())
-		return
-	}
-	if !last {
-		d.body = append(d.body, chunk...)
-		return
-	}
-	if len(d.body) > 0 {
-		chunk = append(d.body, chunk...)
-	}
-	d.message(chunk)
-	d.w.Close()
 }
 
 // message is a Message, whole or as message_start shows it.

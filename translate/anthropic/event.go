@@ -39,10 +39,6 @@ type delta struct {
 
 // read takes in the data of one event.
 func (d *decoder) read(data []byte) {
-	data = bytes.TrimSpace(data)
-	if len(data) == 0 || string(data) == "[DONE]" { // some proxies add OpenAI's terminator
-		return
-	}
 	d.event = event{}
 	e := &d.event
 	if err := json.Unmarshal(data, e, lenient); err != nil {

@@ -35,6 +35,11 @@ func TestBlockingAnswer(t *testing.T) {
 			`{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"},{"content":{"parts":[{"text":"b"}]},"finishReason":"STOP"}]}`,
 			`{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":"b"},"finish_reason":"stop"}`, ``,
 		},
+		"an array of responses, as of servers that overlook alt=sse": {
+			`[{"candidates":[{"content":{"parts":[{"text":"a"}]}}]},{"candidates":[{"content":{"parts":[{"text":"b"}]},"finishReason":"MAX_TOKENS"}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2,"totalTokenCount":3}}]`,
+			`{"index":0,"message":{"role":"assistant","content":"ab"},"finish_reason":"length"}`,
+			`{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}`,
+		},
 		"an unspecified reason is left out of Google's JSON": {
 			`{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}`,
 			`{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}`, ``,

@@ -2,14 +2,13 @@ package gemini
 
 import (
 	"cmp"
-	"net/http"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -18,19 +17,25 @@ func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decode
 	if req.Endpoint == chat.Embeddings {
 		return chat.NewEmbeddingDecoder(req, tr.target.Defaults, tr.readEmbeddings)
 	}
-	whole := !req.Stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")
-	return &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream, events: !whole}
+	d := &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream}
+	if req.Stream && !strings.HasPrefix(head.Header.Get("content-type"), "application/json") {
+		d.events = true
+		d.Feeder = chat.NewFeeder(d.w, chat.Events, d.read, d.end)
+	} else {
+		d.Feeder = chat.NewFeeder(d.w, chat.Whole, d.body, d.end)
+	}
+	return d
 }
 
 // decoder reads a generateContent answer: one response as JSON, or a series of
 // them as events. The answer ends where the connection does.
 type decoder struct {
+	chat.Feeder
+
 	w      *chat.Writer
 	model  string // where the answer does not name it
 	stream bool   // towards the client
 	events bool   // from the provider
-	reader sse.Reader
-	body   []byte // of an answer that is no event stream
 	states []state
 	// grounded: the answer rests on a search, whose tokens Google counts apart
 	// and does not charge as the prompt's.
@@ -38,60 +43,17 @@ type decoder struct {
 	usage    *usage
 }
 
-// Feed reads the next bytes of the answer.
-func (d *decoder) Feed(chunk []byte, last bool) []byte {
-	if d.w.Closed() {
-		return nil
-	}
-	if d.events {
-		d.feedEvents(chunk, last)
-	} else {
-		d.feedBody(chunk, last)
-	}
-	return d.w.Take()
-}
-
-func (d *decoder) feedEvents(chunk []byte, last bool) {
-	d.reader.Feed(chunk)
-	for event, ok := d.reader.Next(); ok && !d.w.Closed(); event, ok = d.reader.Next() {
-		d.event(event)
-	}
-	if err := d.reader.Err(); err != nil {
-		d.w.Fail(&upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer", Message: err.Error()})
-	}
-	if !last {
+// body reads an answer that is no event stream: one response, or, of servers that
+// overlook alt=sse, an array of them.
+func (d *decoder) body(data []byte) {
+	if v := jsontext.Value(data); v.Kind() == '[' && v.IsValid() {
+		for response := range jsonedit.Elements(v) {
+			d.read(response)
+		}
 		return
 	}
-	if event, ok := d.reader.End(); ok && !d.w.Closed() {
-		d.event(event)
-	}
-	d.close()
+	d.read(data)
 }
-
-func (d *decoder) event(event sse.Event) {
-	if len(event.Data) > 0 && string(event.Data) != "[DONE]" { // some proxies add OpenAI's terminator
-		d.read(event.Data)
-	}
-}
-
-func (d *decoder) feedBody(chunk []byte, last bool) {
-	if len(d.body)+len(chunk) > sse.MaxEvent {
-		d.body = nil
-		d.w.Fail(chat.Unreadable())
-		return
-	}
-	d.body = append(d.body, chunk...)
-	if last {
-		d.read(d.body)
-		d.close()
-	}
-}
-
-// Failed reports whether the answer has failed.
-func (d *decoder) Failed() bool { return d.w.Failed() }
-
-// Result is what is known of the answer so far.
-func (d *decoder) Result() chat.Result { return d.w.Result() }
 
 // response is GenerateContentResponse.
 // https://ai.google.dev/api/generate-content#generatecontentresponse
@@ -143,11 +105,8 @@ func (r *response) indexOf(i int) int {
 	return i
 }
 
-// close ends the answer.
-func (d *decoder) close() {
-	if d.w.Closed() {
-		return
-	}
+// end reports what is known when all has been read.
+func (d *decoder) end() {
 	if d.usage != nil {
 		d.w.Usage(d.usage.tokens(d.grounded))
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/ndjson"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -20,69 +19,26 @@ func (tr *Translator) Decoder(req *chat.Request, _ upstream.Head) chat.Decoder {
 	if req.Endpoint == chat.Embeddings {
 		return chat.NewEmbeddingDecoder(req, tr.target.Defaults, tr.readEmbeddings)
 	}
-	return &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream}
+	d := &decoder{w: chat.NewWriter(req), model: tr.target.Model, stream: req.Stream}
+	form := chat.Whole
+	if req.Stream {
+		form = chat.Lines
+	}
+	d.Feeder = chat.NewFeeder(d.w, form, d.read, d.w.Close)
+	return d
 }
 
 // decoder reads an /api/chat answer: one object, or a line of them per chunk, the
 // last of which is done.
 type decoder struct {
+	chat.Feeder
+
 	w      *chat.Writer
 	model  string // where the answer does not name it
 	stream bool
-	reader ndjson.Reader
-	body   []byte  // of a blocking answer
 	tags   tags    // of an old template
 	mind   thought // of a stream
 }
-
-// Feed reads the next bytes of the answer.
-func (d *decoder) Feed(chunk []byte, last bool) []byte {
-	if d.w.Closed() {
-		return nil
-	}
-	if d.stream {
-		d.feedLines(chunk, last)
-	} else {
-		d.feedBody(chunk, last)
-	}
-	return d.w.Take()
-}
-
-func (d *decoder) feedLines(chunk []byte, last bool) {
-	d.reader.Feed(chunk)
-	for line, ok := d.reader.Next(); ok && !d.w.Closed(); line, ok = d.reader.Next() {
-		d.read(line)
-	}
-	if err := d.reader.Err(); err != nil {
-		d.w.Fail(&upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer", Message: err.Error()})
-	}
-	if !last || d.w.Closed() {
-		return
-	}
-	if line, ok := d.reader.End(); ok {
-		d.read(line)
-	}
-	d.w.Close()
-}
-
-func (d *decoder) feedBody(chunk []byte, last bool) {
-	if len(d.body)+len(chunk) > ndjson.MaxLine {
-		d.body = nil
-		d.w.Fail(chat.Unreadable())
-		return
-	}
-	d.body = append(d.body, chunk...)
-	if last {
-		d.read(d.body)
-		d.w.Close()
-	}
-}
-
-// Failed reports whether the answer has failed.
-func (d *decoder) Failed() bool { return d.w.Failed() }
-
-// Result is what is known of the answer so far.
-func (d *decoder) Result() chat.Result { return d.w.Result() }
 
 // response is one object of /api/chat.
 // https://docs.ollama.com/api/chat
