@@ -78,6 +78,10 @@ func TestBodies(t *testing.T) {
 		"the model is the deployment's": {upstream.Target{}, `{"model":"alias","messages":[],"data_sources":[{}]}`, `{"model":"prod-chat","messages":[],"data_sources":[{}]}`},
 		"a deployment's name says which model it is, or base_model does": {
 			upstream.Target{BaseModel: "o3-mini"}, `{"model":"alias","messages":[],"max_tokens":5}`, `{"model":"prod-chat","messages":[],"max_completion_tokens":5}`},
+		"LiteLLM's prefix says what the deployment is": {
+			upstream.Target{Model: "o_series/prod-chat"}, `{"model":"alias","messages":[],"max_tokens":5}`, `{"model":"prod-chat","messages":[],"max_completion_tokens":5}`},
+		"and base_model says it better": {
+			upstream.Target{Model: "gpt5_series/prod-chat", BaseModel: "gpt-5.1"}, `{"model":"alias","messages":[],"top_p":0.5}`, `{"model":"prod-chat","messages":[],"top_p":0.5}`},
 		"cache_control is Anthropic's": {
 			upstream.Target{}, `{"model":"alias","messages":[{"role":"developer","content":"a","cache_control":{}}]}`, `{"model":"prod-chat","messages":[{"role":"developer","content":"a"}]}`},
 	} {

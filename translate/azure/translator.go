@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -33,6 +34,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	if err != nil {
 		return nil, err
 	}
+	t = series(t)
 	tr := &Translator{editor: openai.NewBodyEditor(t, true)}
 	tr.setPath(t, strings.TrimRight(base.EscapedPath(), "/"))
 	tr.header.Set("content-type", "application/json")
@@ -44,6 +46,22 @@ func New(t *upstream.Target) (*Translator, error) {
 	}
 	tr.header.SetExtra(t.Headers)
 	return tr, nil
+}
+
+// series reads LiteLLM's way to say that a deployment is a reasoning model, whose
+// name does not: azure/o_series/<deployment>, azure/gpt5_series/<deployment>.
+func series(t *upstream.Target) *upstream.Target {
+	prefix, deployment, _ := strings.Cut(t.Model, "/")
+	named := *t
+	switch prefix {
+	case "o_series":
+		named.Model, named.BaseModel = deployment, cmp.Or(t.BaseModel, "o3")
+	case "gpt5_series":
+		named.Model, named.BaseModel = deployment, cmp.Or(t.BaseModel, "gpt-5")
+	default:
+		return t
+	}
+	return &named
 }
 
 func (tr *Translator) setPath(t *upstream.Target, base string) {
