@@ -58,9 +58,13 @@ func (tr *Translator) take(p *params, param upstream.Param) {
 			return
 		}
 		p.set(param)
-	case "cache_control", "service_tier", "mcp_servers", "context_management", "container", "inference_geo", "speed",
+	case "service_tier":
+		if param = standardTier(param); !tr.target.DropParams || ownTier(param.Value) {
+			p.set(param)
+		}
+	case "cache_control", "mcp_servers", "context_management", "container", "inference_geo", "speed",
 		"stop_sequences":
-		p.set(standardTier(param))
+		p.set(param)
 	case "thinking":
 		p.thinking = param.Value
 	case "output_config":
@@ -103,10 +107,15 @@ func (p *params) takeMetadata(value jsontext.Value) {
 
 // standardTier renames OpenAI's default tier; "auto" is the same for both.
 func standardTier(param upstream.Param) upstream.Param {
-	if param.Name == "service_tier" && string(param.Value) == `"default"` {
+	if string(param.Value) == `"default"` {
 		param.Value = jsontext.Value(`"standard_only"`)
 	}
 	return param
+}
+
+// ownTier reports whether a tier is one of Anthropic's.
+func ownTier(value jsontext.Value) bool {
+	return string(value) == `"auto"` || string(value) == `"standard_only"`
 }
 
 var (

@@ -66,7 +66,7 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"drop_params drops what Anthropic lacks": {
 			target: upstream.Target{DropParams: true},
-			params: `"seed":1,"n":3,"logprobs":true,"safety_settings":[],"tools":[{"type":"mystery"}]`,
+			params: `"seed":1,"n":3,"logprobs":true,"safety_settings":[],"service_tier":"flex","tools":[{"type":"mystery"}]`,
 		},
 		"the newest models take no sampling but temperature 1": {
 			target: upstream.Target{Model: "claude-opus-4-7", DropParams: true},
