@@ -95,7 +95,7 @@ func (t traits) maxOutput() int {
 		return 8192
 	case t.opus && t.major == 4 && t.minor < 5:
 		return 32000
-	case t.opus && t.atLeast(4, 6):
+	case t.atLeast(4, 6):
 		return 128000
 	}
 	return 64000
