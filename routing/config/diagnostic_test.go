@@ -39,6 +39,9 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"an alias of a group that is not":     {oneModel + "router_settings:\n  model_group_alias: {fast: n}\n", `there is no model group "n"`},
 		"a fallback to a group that is not":   {oneModel + "router_settings:\n  fallbacks: [{m: [mm]}]\n", `there is no model group "mm"; did you mean m? (there are: m)`},
 		"a fallback from a group that is not": {oneModel + "router_settings:\n  fallbacks: [{x: [m]}]\n", `there is no model group "x"`},
+		"a master key that is not set":        {oneModel + "general_settings:\n  master_key: os.environ/NO_SUCH\n", "c.yaml:5: general_settings.master_key: $NO_SUCH is not set, and everybody would be let in: set it, or remove master_key"},
+		"a master key that is empty":          {oneModel + "general_settings:\n  master_key: ''\n", "the key is empty, and everybody would be let in"},
+		"a master key without a value":        {oneModel + "general_settings:\n  master_key:\n", "the key is empty, and everybody would be let in"},
 		"a header that smuggles another":      {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, headers: {X-A: \"a\\r\\nX-B: b\"}}\n", "not a valid HTTP header name and value"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,6 +103,22 @@ func TestAStrictLoadRefusesWhatAPlainOneLeavesOut(t *testing.T) {
 	_, _, err = config.Parse("c.yaml", []byte(only), config.Options{Lookup: environ(nil)})
 	if err == nil || !strings.Contains(err.Error(), "no deployment is left: each needs a variable that is not set: n ($NO_SUCH)") {
 		t.Errorf("error = %v", err)
+	}
+}
+
+// TestAMasterKeyThatIsNotSetNeverOpensTheGateway: also where a missing variable is
+// else only a warning. An Envoy configuration can be written without the key.
+func TestAMasterKeyThatIsNotSetNeverOpensTheGateway(t *testing.T) {
+	text := []byte(oneModel + "general_settings: {master_key: os.environ/KEY}\n")
+	if _, _, err := config.Parse("c.yaml", text, config.Options{Lookup: environ(nil)}); err == nil {
+		t.Error("the gateway starts without its key")
+	}
+	if _, _, err := config.Parse("c.yaml", text, config.Options{Lookup: environ(nil), KeysElsewhere: true}); err != nil {
+		t.Errorf("an Envoy configuration cannot be written: %v", err)
+	}
+	c, _, err := config.Parse("c.yaml", text, config.Options{Lookup: environ(map[string]string{"LITELLM_MASTER_KEY": "sk"})})
+	if err != nil || c.MasterKey.Reveal() != "sk" {
+		t.Errorf("the environment's own key is not taken: %v", err)
 	}
 }
 

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/translate/secret"
+)
 
 // routerTable is the settings of routing and reliability.
 func routerTable() map[string]setter {
@@ -106,6 +110,20 @@ func (v value) groupRetryPolicy(into map[string]map[string]int) {
 		f.retryPolicy(policy)
 		into[f.name] = policy
 	}
+}
+
+// masterKey reads the key that clients must send. A key that is asked for and not
+// there is an error: it must not open the gateway to everybody.
+func (v value) masterKey(into *secret.Text) {
+	v.secret(into)
+	if !into.IsZero() || v.r.keysElsewhere {
+		return
+	}
+	if name, ok := v.envName(); ok {
+		v.fail("$%s is not set, and everybody would be let in: set it, or remove master_key", name)
+		return
+	}
+	v.fail("the key is empty, and everybody would be let in: give one, or remove master_key")
 }
 
 func (v value) headerName(into *string) {

@@ -30,7 +30,7 @@ type setter func(*Config, value)
 // settingTable is every setting, whichever section it stands in.
 func settingTable() map[string]setter {
 	table := map[string]setter{
-		"master_key":             func(c *Config, v value) { v.secret(&c.MasterKey) },
+		"master_key":             func(c *Config, v value) { v.masterKey(&c.MasterKey) },
 		"max_request_body_bytes": func(c *Config, v value) { v.integer64(&c.MaxRequestBody, 1) },
 		"max_request_size_mb": func(c *Config, v value) {
 			if f, ok := v.number(0, false); ok {
