@@ -29,7 +29,12 @@ func (r *reader) finish(c *Config) {
 			r.special(c, v, c.Router.ContentPolicyFallback)
 		}
 	}
-	c.aliases = nil
+	for _, v := range c.perGroup {
+		if !c.hasGroup(v.name) && !c.hasAlias(v.name) {
+			v.say(Warning, "%s", c.noSuch(v.name))
+		}
+	}
+	c.aliases, c.perGroup = nil, nil
 	c.finishCache()
 	r.finishCallbacks(c)
 	r.diagnostics = append(r.diagnostics, c.envProblems...)
@@ -77,6 +82,10 @@ func (r *reader) groupAliases(c *Config, v value) {
 			}
 		default:
 			names = f.items()
+		}
+		if hasControl(f.name) {
+			f.fail("the alias %q holds a control character", f.name)
+			continue
 		}
 		if len(names) == 0 {
 			f.fail("an alias needs a model group, or a list of them to try in order")

@@ -30,6 +30,7 @@ type Config struct {
 	envRedis    Redis       // what the environment alone says
 	envProblems Diagnostics // wrong values in the environment
 	aliases     []value     // model_group_alias and fallbacks, until all groups are known
+	perGroup    []value     // the groups that other settings name, until then
 }
 
 // LeftOut is a model_list entry that is not served.

@@ -112,6 +112,9 @@ func (e *entry) complete(params value) bool {
 	case e.ModelName == "":
 		e.at.fail("model_name is missing: the name that clients will ask for")
 		return false
+	case hasControl(e.ModelName):
+		e.at.fail("model_name %q holds a control character", e.ModelName)
+		return false
 	case !params.present():
 		e.at.fail("litellm_params is missing: it says which model of which provider serves %s", e.ModelName)
 		return false
@@ -207,7 +210,12 @@ func (e *entry) address() bool {
 	// it was not given for that server.
 	if e.APIKey.IsZero() && e.AzureADToken.IsZero() && (!fromFile || p.OwnAddress) {
 		key, ok := env.first(p.KeyVars...)
+		key, clean := headerText(key)
 		e.APIKey = secret.New(key)
+		if !clean {
+			e.at.fail("the key in $%s holds a line break or another control character", p.KeyVars[0])
+			return false
+		}
 		switch {
 		case ok || p.Keyless || e.MockResponse != nil:
 		case e.at.r.keysElsewhere:

@@ -52,11 +52,16 @@ func (ds Diagnostics) sorted() Diagnostics {
 	return out
 }
 
-// split parts the errors from the rest.
+// split parts the errors from the rest. What was noticed twice is said once.
 func (ds Diagnostics) split() (Diagnostics, error) {
 	var rest Diagnostics
 	var errs []error
+	said := map[Diagnostic]bool{}
 	for _, d := range ds.sorted() {
+		if said[d] {
+			continue
+		}
+		said[d] = true
 		if d.Severity == Error {
 			errs = append(errs, errors.New(d.String()))
 			continue

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
 const oneModel = "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n"
@@ -39,6 +40,12 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"an alias of a group that is not":     {oneModel + "router_settings:\n  model_group_alias: {fast: n}\n", `there is no model group "n"`},
 		"a fallback to a group that is not":   {oneModel + "router_settings:\n  fallbacks: [{m: [mm]}]\n", `there is no model group "mm"; did you mean m? (there are: m)`},
 		"a fallback from a group that is not": {oneModel + "router_settings:\n  fallbacks: [{x: [m]}]\n", `there is no model group "x"`},
+		"a key with a line break inside":      {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_key: \"canary\\nX: y\"}\n", "c.yaml:3: model_list[0].litellm_params.api_key: the key holds a line break or another control character"},
+		"a name that no header can hold":      {"model_list:\n- model_name: \"m\\n\"\n  litellm_params: {model: ollama/m}\n", `model_name "m\n" holds a control character`},
+		"an alias that no header can hold":    {oneModel + "router_settings:\n  model_group_alias: {\"a\\x01\": m}\n", `the alias "a\x01" holds a control character`},
+		"a number that is too large":          {oneModel + "router_settings:\n  num_retries: 99999999999999999999\n", `router_settings.num_retries: "99999999999999999999" is too large`},
+		"more seconds than there are":         {oneModel + "router_settings:\n  timeout: 1e300\n", `router_settings.timeout: "1e300" is too large: want seconds, 315360000 at most`},
+		"a merge of what is no mapping":       {"model_list:\n- model_name: m\n  litellm_params:\n    <<: [5]\n    model: ollama/m\n", `<< wants a mapping, or a list of mappings, got "5"`},
 		"a master key that is not set":        {oneModel + "general_settings:\n  master_key: os.environ/NO_SUCH\n", "c.yaml:5: general_settings.master_key: $NO_SUCH is not set, and everybody would be let in: set it, or remove master_key"},
 		"a master key that is empty":          {oneModel + "general_settings:\n  master_key: ''\n", "the key is empty, and everybody would be let in"},
 		"a master key without a value":        {oneModel + "general_settings:\n  master_key:\n", "the key is empty, and everybody would be let in"},
@@ -72,7 +79,9 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 			`"mine" is no provider isthmus knows: its api_base is taken for an OpenAI-compatible server that serves "big"`},
 		"a key that is not set": {oneModel + "- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n",
 			"c.yaml:4: model_list[1]: n: $NO_SUCH is not set: this deployment is left out"},
-		"a sink without its address": {oneModel + "general_settings:\n  success_callback: [webhook]\n", "webhook is on, but webhook_url (GENERIC_LOGGER_ENDPOINT) is not set: it stays off"},
+		"a retry policy of a group that is not": {oneModel + "router_settings:\n  model_group_retry_policy: {n: {TimeoutErrorRetries: 1}}\n", `c.yaml:5: router_settings.model_group_retry_policy.n: there is no model group "n"`},
+		"a limit of a group that is not":        {oneModel + "router_settings:\n  model_group_limits: {n: {rpm: 1}}\n", `c.yaml:5: router_settings.model_group_limits.n: there is no model group "n"`},
+		"a sink without its address":            {oneModel + "general_settings:\n  success_callback: [webhook]\n", "webhook is on, but webhook_url (GENERIC_LOGGER_ENDPOINT) is not set: it stays off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, notes, err := config.Parse("c.yaml", []byte(tc.text), config.Options{Lookup: environ(nil)})
@@ -139,6 +148,51 @@ func TestKeysOfTheEnvironmentGoOnlyToTheirProvider(t *testing.T) {
 		if d := c.Deployments[i]; d.APIKey.Reveal() != want {
 			t.Errorf("%s has the key %q, want %q", d.ModelName, d.APIKey.Reveal(), want)
 		}
+	}
+}
+
+// TestWhatFilesAndCopyingAddToAKeyIsNotOfIt: a key of a mounted secret ends with a
+// line break, which no header may hold.
+func TestWhatFilesAndCopyingAddToAKeyIsNotOfIt(t *testing.T) {
+	vars := map[string]string{"K": "sk\n", "OPENAI_API_KEY": " sk\r\n", "MASTER": "sk\n"}
+	text := `model_list:
+- {model_name: named, litellm_params: {model: openai/a, api_key: os.environ/K}}
+- {model_name: usual, litellm_params: {model: openai/a}}
+general_settings: {master_key: os.environ/MASTER}
+`
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(vars)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]secret.Text{"named": c.Deployments[0].APIKey, "usual": c.Deployments[1].APIKey, "master": c.MasterKey} {
+		if key.Reveal() != "sk" {
+			t.Errorf("%s: %q", name, key.Reveal())
+		}
+	}
+}
+
+func TestAMergeKeyMayBringInSeveralMappings(t *testing.T) {
+	text := `model_list:
+- model_name: m
+  litellm_params: &slow {model: ollama/m, timeout: 90, rpm: 5}
+- model_name: n
+  litellm_params:
+    <<: [{rpm: 7, tpm: 8}, *slow]
+    model: ollama/n
+`
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := c.Deployments[1]; d.Model != "n" || *d.Timeout != 90*time.Second || d.RPM != 7 || d.TPM != 8 {
+		t.Errorf("%s, timeout %s, rpm %d, tpm %d", d.Model, d.Timeout, d.RPM, d.TPM)
+	}
+}
+
+func TestTheSameIsSaidOnce(t *testing.T) {
+	_, _, err := config.Parse("c.yaml", []byte(oneModel+"model_list: []\n"), config.Options{Lookup: environ(nil)})
+	if err == nil || strings.Count(err.Error(), "the key is there twice") != 1 {
+		t.Errorf("error:\n%v", err)
 	}
 }
 

@@ -101,9 +101,11 @@ func (v value) str(into *string) {
 	}
 }
 
+// secret reads a text that is not to be shown. A line break at its end is of the
+// file that it was kept in.
 func (v value) secret(into *secret.Text) {
 	if s, ok := v.scalar("text"); ok {
-		*into = secret.New(s)
+		*into = secret.New(strings.TrimRight(s, "\r\n"))
 	}
 }
 
@@ -140,8 +142,17 @@ func (v value) number(least float64, whole bool) (float64, bool) {
 		v.fail("want %s, got %s", want, v.shown())
 		return 0, false
 	}
+	if whole && f > maxWhole {
+		v.fail("%s is too large", v.shown())
+		return 0, false
+	}
 	return f, true
 }
+
+const (
+	maxWhole   = 1 << 53              // above it a float64 skips whole numbers
+	maxSeconds = 10 * 365 * 24 * 3600 // ten years: more is a mistake, and soon more than a Duration holds
+)
 
 func (v value) integer(into *int, least int) {
 	if f, ok := v.number(float64(least), true); ok {
@@ -170,15 +181,19 @@ func (v value) float(into *float64, least float64) {
 
 // seconds reads a number of seconds.
 func (v value) seconds(into *time.Duration, least float64) {
-	if f, ok := v.number(least, false); ok {
+	f, ok := v.number(least, false)
+	switch {
+	case !ok:
+	case f > maxSeconds:
+		v.fail("%s is too large: want seconds, %d at most", v.shown(), maxSeconds)
+	default:
 		*into = time.Duration(f * float64(time.Second))
 	}
 }
 
 func (v value) optionalSeconds(into **time.Duration, least float64) {
-	var d time.Duration
-	if f, ok := v.number(least, false); ok {
-		d = time.Duration(f * float64(time.Second))
+	d := time.Duration(-1)
+	if v.seconds(&d, least); d >= 0 {
 		*into = &d
 	}
 }
@@ -253,9 +268,26 @@ func (v value) members(seen map[string]int, depth int) []value {
 		}
 	}
 	for _, m := range merged {
-		if depth < maxMerges && m.node.Kind == yaml.MappingNode {
-			out = append(out, value{v.r, v.file, v.key, v.name, m.node}.members(seen, depth+1)...)
-		}
+		out = append(out, m.merged(seen, depth+1)...)
+	}
+	return out
+}
+
+// merged returns the members that a merge key brings in: those of a mapping, or of
+// several in a list, of which the first wins.
+func (v value) merged(seen map[string]int, depth int) []value {
+	switch {
+	case depth > maxMerges:
+		return nil
+	case v.node.Kind == yaml.MappingNode:
+		return v.members(seen, depth)
+	case v.node.Kind != yaml.SequenceNode:
+		v.fail("<< wants a mapping, or a list of mappings, got %s", kindName(v.node))
+		return nil
+	}
+	var out []value
+	for _, n := range v.node.Content {
+		out = append(out, value{v.r, v.file, v.key, v.name, n}.resolved().merged(seen, depth+1)...)
 	}
 	return out
 }

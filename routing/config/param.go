@@ -35,7 +35,23 @@ func (e *entry) neededSecret(f value, into *secret.Text) {
 	}
 	var s string
 	e.needed(f, &s)
-	*into = secret.New(s)
+	key, ok := headerText(s)
+	if !ok {
+		f.fail("the key holds a line break or another control character")
+	}
+	*into = secret.New(key)
+}
+
+// headerText takes from a text what files and copying add around it, and reports
+// whether the rest can stand in a header.
+func headerText(s string) (string, bool) {
+	s = strings.TrimSpace(s)
+	return s, !hasControl(s)
+}
+
+// hasControl reports whether a text has a character that no header may hold.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
 // param reads one member of litellm_params.

@@ -26,10 +26,10 @@ func routerTable() map[string]setter {
 		"enable_tag_filtering":        func(c *Config, v value) { v.boolean(&c.Router.TagFiltering) },
 		"tag_filtering_match_any":     func(c *Config, v value) { v.boolean(&c.Router.TagFilteringAny) },
 		"retry_policy":                func(c *Config, v value) { v.retryPolicy(c.Router.RetryPolicy) },
-		"model_group_retry_policy":    func(c *Config, v value) { v.groupRetryPolicy(c.Router.GroupRetryPolicy) },
+		"model_group_retry_policy":    func(c *Config, v value) { v.groupRetryPolicy(c) },
 		"retry_budget_percent":        func(c *Config, v value) { v.percent(&c.Router.RetryBudgetShare) },
 		"retry_budget_min_per_second": func(c *Config, v value) { v.integer(&c.Router.RetryBudgetFloor, 0) },
-		"model_group_limits":          func(c *Config, v value) { v.groupLimits(c.Router.GroupLimits) },
+		"model_group_limits":          func(c *Config, v value) { v.groupLimits(c) },
 		"model_group_alias":           later,
 		"fallbacks":                   later,
 		"default_fallbacks":           later,
@@ -104,11 +104,12 @@ func (v value) retryPolicy(into map[string]int) {
 	}
 }
 
-func (v value) groupRetryPolicy(into map[string]map[string]int) {
+func (v value) groupRetryPolicy(c *Config) {
 	for _, f := range v.fields() {
 		policy := map[string]int{}
 		f.retryPolicy(policy)
-		into[f.name] = policy
+		c.Router.GroupRetryPolicy[f.name] = policy
+		c.perGroup = append(c.perGroup, f)
 	}
 }
 
@@ -150,7 +151,7 @@ func (v value) tenantLimits(into *TenantLimit) {
 	}
 }
 
-func (v value) groupLimits(into map[string]GroupLimit) {
+func (v value) groupLimits(c *Config) {
 	for _, group := range v.fields() {
 		var limit GroupLimit
 		for _, f := range group.fields() {
@@ -163,6 +164,7 @@ func (v value) groupLimits(into map[string]GroupLimit) {
 				f.unknown([]string{"rpm", "tpm"})
 			}
 		}
-		into[group.name] = limit
+		c.Router.GroupLimits[group.name] = limit
+		c.perGroup = append(c.perGroup, group)
 	}
 }
