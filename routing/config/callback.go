@@ -161,7 +161,7 @@ func headerPairs(text string) []upstream.ExtraHeader {
 
 // validHeader refuses what could smuggle another header or a pseudo-header.
 func validHeader(name, text string) bool {
-	if name == "" || strings.ContainsAny(text, "\r\n\x00") {
+	if name == "" || hasControl(strings.ReplaceAll(text, "\t", " ")) {
 		return false
 	}
 	for _, c := range name {

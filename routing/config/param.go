@@ -10,6 +10,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // needed reads a text that the deployment cannot do without once it is named.
@@ -75,7 +76,7 @@ func (e *entry) param(f value) {
 	case "organization":
 		f.str(&e.Organization)
 	case "headers", "extra_headers":
-		e.Headers = append(e.Headers, f.headers()...)
+		e.Headers = append(e.Headers, f.sendableHeaders()...)
 	case "base_model":
 		f.str(&e.BaseModel)
 	case "mock_response":
@@ -87,6 +88,19 @@ func (e *entry) param(f value) {
 			e.addDefault(f)
 		}
 	}
+}
+
+// sendableHeaders reads headers for a provider and leaves out those that say how
+// the message is framed and to whom it goes: they are Envoy's to write.
+func (v value) sendableHeaders() []upstream.ExtraHeader {
+	return slices.DeleteFunc(v.headers(), func(h upstream.ExtraHeader) bool {
+		switch strings.ToLower(h.Name) {
+		case "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade":
+			v.say(Warning, "%s is the gateway's own to write: ignored", h.Name)
+			return true
+		}
+		return false
+	})
 }
 
 // steering reads the members that say how the deployment is used.
