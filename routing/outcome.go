@@ -104,11 +104,12 @@ func (r *Router) blames(h *Hop, o Outcome) bool {
 const frequentFailures = 0.1
 
 // cool counts a failure against a deployment's health. One that is its group's
-// only one is never cooled: the provider's own error is worth more to the client
-// than a 503 of ours.
+// only one is not cooled: the provider's own error is worth more to the client
+// than a 503 of ours. It is when its host has no address: there is no such error
+// then, and Envoy, which does not retry that, would never come to the fallbacks.
 func (r *Router) cool(d *Deployment, o Outcome, now time.Time) {
 	p := r.policy(d)
-	if d.alone || p.Cooldown <= 0 {
+	if p.Cooldown <= 0 || d.alone && !o.Nowhere {
 		d.health.release()
 		return
 	}

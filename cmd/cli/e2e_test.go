@@ -279,3 +279,15 @@ func TestADeploymentWhoseHostDoesNotResolveIsLeftAloneAtOnce(t *testing.T) {
 		t.Errorf("the next request: %d %s", got.status, got.body)
 	}
 }
+
+// TestACascadeLeavesOutTheOneDeploymentWhoseHostDoesNotResolve: Envoy does not go
+// on from there by itself, so only the first request may fail for it.
+func TestACascadeLeavesOutTheOneDeploymentWhoseHostDoesNotResolve(t *testing.T) {
+	good := newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("m", "http://no-such-host.invalid/v1", "")+entry("other", good.base(), "")+
+		"router_settings: {cooldown_time: 60, fallbacks: [{m: [other]}]}\n")
+	s.post("/v1/chat/completions", ask)
+	if got := s.post("/v1/chat/completions", ask); got.status != 200 || got.header.Get("X-Isthmus-Model-Group") != "other" {
+		t.Errorf("the next request: %d %s", got.status, got.body)
+	}
+}
