@@ -47,7 +47,9 @@ func (b *builder) virtualHost(domains []string) *routev3.VirtualHost {
 	for _, d := range idle {
 		host.Routes = append(host.Routes, b.route(d, is(headerIdle, strconv.FormatInt(d.Milliseconds(), 10))))
 	}
-	host.Routes = append(host.Routes, b.route(idle[len(idle)-1]))
+	// A time that the client gives has no route of its own and may be longer than
+	// all of these: Envoy's per-try timer bounds the attempts then.
+	host.Routes = append(host.Routes, b.route(0))
 	return host
 }
 
@@ -62,7 +64,7 @@ func is(name, value string) *routev3.HeaderMatcher {
 }
 
 // route is the route of requests with these headers, by its longest gap between
-// bytes.
+// bytes; 0: nothing bounds that.
 func (b *builder) route(idle time.Duration, with ...*routev3.HeaderMatcher) *routev3.Route {
 	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}, Headers: with}
 	action := &routev3.RouteAction{
@@ -105,9 +107,8 @@ func (b *builder) choose(action *routev3.RouteAction) {
 // num_retries is raised per request by x-envoy-max-retries.
 func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
 	p := &routev3.RetryPolicy{
-		RetryOn:           "connect-failure,refused-stream,reset,retriable-headers",
-		NumRetries:        wrapperspb.UInt32(0),
-		PerTryIdleTimeout: durationpb.New(idle),
+		RetryOn:    "connect-failure,refused-stream,reset,retriable-headers",
+		NumRetries: wrapperspb.UInt32(0),
 		RetriableHeaders: []*routev3.HeaderMatcher{{
 			Name: headerRetry, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
 		}},
@@ -118,6 +119,9 @@ func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
 			ResetHeaders: []*routev3.RetryPolicy_ResetHeader{{Name: headerBackoff, Format: routev3.RetryPolicy_SECONDS}},
 			MaxInterval:  durationpb.New(maxBackoff),
 		},
+	}
+	if idle > 0 {
+		p.PerTryIdleTimeout = durationpb.New(idle)
 	}
 	if !b.in.Version.asksAboutFailures() {
 		p.RetryOn += ",5xx,retriable-status-codes"

@@ -273,6 +273,9 @@ func (s *requestStream) errorAnswer(header upstream.Header, n int, details strin
 	last := x.lastError
 	x.mu.Unlock()
 	local := localFailure(statusOf(header), details)
+	if _, planned := x.hop(n); !planned && n > 1 { // Envoy's word for the end of the plan; what ended it is why the last attempt failed
+		local = localFailure(0, x.lastReason(n-1))
+	}
 	if !strings.HasPrefix(details, ownDetails) {
 		x.failed(n, 0, details, now)
 	}
