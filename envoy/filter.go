@@ -203,8 +203,8 @@ func (b *builder) where(name string, config proto.Message, predicate *xdsmatcher
 // guard stands between the provider and our upstream filters. Towards the
 // provider it takes away what is internal and gives retried attempts the
 // content-length that ext_proc dropped; on the way back it takes away what only
-// our own filters may say: a provider that sent x-isthmus-retry on a good answer
-// would make Envoy throw the answer away.
+// our own filters may say, and what keeps Envoy from retrying: a provider that sent
+// x-isthmus-retry on a good answer would make Envoy throw the answer away.
 func (b *builder) guard() *headerv3.HeaderMutation {
 	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{
 		RequestMutations: []*mutationv3.HeaderMutation{
@@ -223,7 +223,12 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 			}}},
 		},
-		ResponseMutations: []*mutationv3.HeaderMutation{removeHeader(headerRetry), removeHeader(headerBackoff)},
+		ResponseMutations: []*mutationv3.HeaderMutation{
+			removeHeader(headerRetry), removeHeader(headerBackoff),
+			// An Envoy before the provider says these to Envoys of its own mesh: ours
+			// would not retry.
+			removeHeader("x-envoy-ratelimited"), removeHeader("x-envoy-overloaded"),
+		},
 	}}
 }
 

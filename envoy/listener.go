@@ -16,6 +16,10 @@ import (
 // request bodies have the virtual host's limit instead.
 const connectionBuffer = 256 << 10
 
+// uploadTime is how long a client may take to send its request. It ends before
+// the request waits for anything.
+const uploadTime = 10 * time.Minute
+
 // listener is where the clients come in.
 func (b *builder) listener() *listenerv3.Listener {
 	return &listenerv3.Listener{
@@ -49,15 +53,19 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		// timer runs while a request waits in the queue too.
 		StreamIdleTimeout: durationpb.New(0),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-			IdleTimeout:                  durationpb.New(time.Hour),
-			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+			IdleTimeout: durationpb.New(time.Hour),
+			// They are no risk to us, and no reason to refuse a client.
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER,
 		},
+		// nginx speaks HTTP/1.0 to what is behind it unless it is told otherwise.
+		HttpProtocolOptions: &corev3.Http1ProtocolOptions{AcceptHttp_10: true, DefaultHostForHttp_10: "isthmus"},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 			MaxConcurrentStreams:        wrapperspb.UInt32(1000),
 			InitialStreamWindowSize:     wrapperspb.UInt32(1 << 20),
 			InitialConnectionWindowSize: wrapperspb.UInt32(16 << 20),
 		},
 		RequestHeadersTimeout:        durationpb.New(30 * time.Second),
+		RequestTimeout:               durationpb.New(uploadTime),
 		UseRemoteAddress:             wrapperspb.Bool(true), // an edge: x-envoy-* of clients mean nothing
 		NormalizePath:                wrapperspb.Bool(true),
 		MergeSlashes:                 true,

@@ -31,7 +31,7 @@ func readCall(req *chat.Request, header upstream.Header) (*routing.Call, error) 
 			continue
 		}
 		seconds, err := strconv.ParseFloat(v, 64)
-		if err != nil || seconds <= 0 || seconds > maxSeconds {
+		if err != nil || !(seconds > 0 && seconds <= maxSeconds) { // "NaN" is a number to ParseFloat
 			return nil, upstream.BadRequest("", "header "+name+" must be a number of seconds above 0")
 		}
 		*into = time.Duration(seconds * float64(time.Second))

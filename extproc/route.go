@@ -45,7 +45,10 @@ func parsePath(path string) route {
 	case "/health/readiness":
 		return route{action: readiness}
 	}
-	rest := strings.TrimPrefix(path, "/openai")
+	rest := path
+	if after, ok := strings.CutPrefix(path, "/openai/"); ok {
+		rest = "/" + after
+	}
 	if named, ok := cutPrefixes(rest, "/deployments/", "/engines/", "/v1/engines/"); ok {
 		model, endpoint, _ := strings.Cut(named, "/")
 		// Azure clients escape a "/" inside the deployment's name.
@@ -54,7 +57,13 @@ func parsePath(path string) route {
 		}
 		return route{}
 	}
-	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "/v1"), "/")
+	if after, ok := strings.CutPrefix(rest, "/v1/"); ok {
+		rest = "/" + after
+	}
+	rest, ok := strings.CutPrefix(rest, "/")
+	if !ok {
+		return route{}
+	}
 	if rest == "models" {
 		return route{action: listModels}
 	}

@@ -32,26 +32,28 @@ func TestErrorsHaveOpenAIsShape(t *testing.T) {
 		status                  int
 		kind, code, param, text string
 	}{
-		"no key":                       {"POST", "/v1/chat/completions", ask, "", 401, "invalid_request_error", "invalid_api_key", "", "You didn't provide"},
-		"a wrong key":                  {"POST", "/v1/chat/completions", ask, "Bearer sk-wrong", 401, "invalid_request_error", "invalid_api_key", "", "Incorrect"},
-		"a key of another length":      {"GET", "/v1/models", "", "Bearer x", 401, "invalid_request_error", "invalid_api_key", "", "Incorrect"},
-		"an unknown path":              {"POST", "/v1/chat", "{}", key, 404, "invalid_request_error", "unknown_url", "", "/v1/chat"},
-		"an unknown path with a query": {"GET", "/foo?key=canary", "", key, 404, "invalid_request_error", "unknown_url", "", "GET /foo."},
-		"a wrong method":               {"GET", "/v1/chat/completions", "", key, 405, "invalid_request_error", "method_not_allowed", "", "use POST"},
-		"another wrong method":         {"POST", "/v1/models", "{}", key, 405, "invalid_request_error", "method_not_allowed", "", "use GET"},
-		"an unknown model":             {"POST", "/v1/chat/completions", `{"model":"nope","messages":[]}`, key, 404, "invalid_request_error", "model_not_found", "model", "`nope`"},
-		"an unknown model's page":      {"GET", "/v1/models/nope", "", key, 404, "invalid_request_error", "model_not_found", "model", "`nope`"},
-		"an empty body":                {"POST", "/v1/chat/completions", "", key, 400, "invalid_request_error", "", "", "no body"},
-		"a blank body":                 {"POST", "/v1/chat/completions", " \n ", key, 400, "invalid_request_error", "", "", "no body"},
-		"no JSON":                      {"POST", "/v1/chat/completions", "model=m", key, 400, "invalid_request_error", "", "", "line 1 column 1"},
-		"a duplicate key":              {"POST", "/v1/chat/completions", "{\"model\":\"m\",\n \"model\":\"n\",\"messages\":[]}", key, 400, "invalid_request_error", "", "", "line 2 column 2"},
-		"text after the body":          {"POST", "/v1/chat/completions", ask + "x", key, 400, "invalid_request_error", "", "", "after the JSON object"},
-		"invalid UTF-8":                {"POST", "/v1/chat/completions", "{\"model\":\"\xff\"}", key, 400, "invalid_request_error", "", "", "invalid UTF-8"},
-		"no model":                     {"POST", "/v1/chat/completions", `{"messages":[]}`, key, 400, "invalid_request_error", "", "model", "model"},
-		"a model that is no text":      {"POST", "/v1/chat/completions", `{"model":4,"messages":[]}`, key, 400, "invalid_request_error", "", "model", "string"},
-		"no messages":                  {"POST", "/v1/chat/completions", `{"model":"m"}`, key, 400, "invalid_request_error", "", "messages", "messages"},
-		"no input":                     {"POST", "/v1/embeddings", `{"model":"m"}`, key, 400, "invalid_request_error", "", "input", "input"},
-		"a body over the limit":        {"POST", "/v1/chat/completions", `{"model":"m","messages":["` + strings.Repeat("x", 2<<20) + `"]}`, key, 413, "invalid_request_error", "request_too_large", "", "max_request"},
+		"no key":                        {"POST", "/v1/chat/completions", ask, "", 401, "invalid_request_error", "invalid_api_key", "", "You didn't provide"},
+		"a wrong key":                   {"POST", "/v1/chat/completions", ask, "Bearer sk-wrong", 401, "invalid_request_error", "invalid_api_key", "", "Incorrect"},
+		"a key of another length":       {"GET", "/v1/models", "", "Bearer x", 401, "invalid_request_error", "invalid_api_key", "", "Incorrect"},
+		"an unknown path":               {"POST", "/v1/chat", "{}", key, 404, "invalid_request_error", "unknown_url", "", "/v1/chat"},
+		"an unknown path with a query":  {"GET", "/foo?key=canary", "", key, 404, "invalid_request_error", "unknown_url", "", "GET /foo."},
+		"a path that only begins right": {"POST", "/v1chat/completions", ask, key, 404, "invalid_request_error", "unknown_url", "", "/v1chat/completions"},
+		"a name without an end":         {"POST", "/v1/chat/completions", `{"model":"` + strings.Repeat("m", 2000) + `","messages":[]}`, key, 400, "invalid_request_error", "", "model", "1024 bytes"},
+		"a wrong method":                {"GET", "/v1/chat/completions", "", key, 405, "invalid_request_error", "method_not_allowed", "", "use POST"},
+		"another wrong method":          {"POST", "/v1/models", "{}", key, 405, "invalid_request_error", "method_not_allowed", "", "use GET"},
+		"an unknown model":              {"POST", "/v1/chat/completions", `{"model":"nope","messages":[]}`, key, 404, "invalid_request_error", "model_not_found", "model", "`nope`"},
+		"an unknown model's page":       {"GET", "/v1/models/nope", "", key, 404, "invalid_request_error", "model_not_found", "model", "`nope`"},
+		"an empty body":                 {"POST", "/v1/chat/completions", "", key, 400, "invalid_request_error", "", "", "no body"},
+		"a blank body":                  {"POST", "/v1/chat/completions", " \n ", key, 400, "invalid_request_error", "", "", "no body"},
+		"no JSON":                       {"POST", "/v1/chat/completions", "model=m", key, 400, "invalid_request_error", "", "", "line 1 column 1"},
+		"a duplicate key":               {"POST", "/v1/chat/completions", "{\"model\":\"m\",\n \"model\":\"n\",\"messages\":[]}", key, 400, "invalid_request_error", "", "", "line 2 column 2"},
+		"text after the body":           {"POST", "/v1/chat/completions", ask + "x", key, 400, "invalid_request_error", "", "", "after the JSON object"},
+		"invalid UTF-8":                 {"POST", "/v1/chat/completions", "{\"model\":\"\xff\"}", key, 400, "invalid_request_error", "", "", "invalid UTF-8"},
+		"no model":                      {"POST", "/v1/chat/completions", `{"messages":[]}`, key, 400, "invalid_request_error", "", "model", "model"},
+		"a model that is no text":       {"POST", "/v1/chat/completions", `{"model":4,"messages":[]}`, key, 400, "invalid_request_error", "", "model", "string"},
+		"no messages":                   {"POST", "/v1/chat/completions", `{"model":"m"}`, key, 400, "invalid_request_error", "", "messages", "messages"},
+		"no input":                      {"POST", "/v1/embeddings", `{"model":"m"}`, key, 400, "invalid_request_error", "", "input", "input"},
+		"a body over the limit":         {"POST", "/v1/chat/completions", `{"model":"m","messages":["` + strings.Repeat("x", 2<<20) + `"]}`, key, 413, "invalid_request_error", "request_too_large", "", "max_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := s.do(tc.method, tc.path, tc.body, "Authorization", tc.key)
@@ -66,6 +68,9 @@ func TestErrorsHaveOpenAIsShape(t *testing.T) {
 				t.Error("the error has no request id")
 			}
 		})
+	}
+	if got := s.post("/v1/chat/completions", ask, "Authorization", key, "X-Litellm-Timeout", "NaN"); got.status != 400 {
+		t.Errorf("a time that is no number: %d %s", got.status, got.body)
 	}
 	if got := s.post("/v1/chat/completions", ask, "Authorization", key, "Content-Encoding", "gzip"); got.status != 415 {
 		t.Errorf("a compressed body: %d %s", got.status, got.body)
