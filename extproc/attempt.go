@@ -146,8 +146,8 @@ func (s *failureStream) judge(body []byte) (*headerEdit, metadata) {
 		return nil, nil
 	}
 	e := hop.Translator.Failure(s.head, body[:min(len(body), maxJudged)])
-	if e.Status < 400 {
-		e.Status = http.StatusBadGateway // a redirect: providers' APIs have none
+	if e.Status < 400 || e.Status > 599 {
+		e.Status = http.StatusBadGateway // a redirect, which providers' APIs do not have, or no status at all
 	}
 	return x.judge(n, e, s.head, now)
 }

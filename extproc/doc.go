@@ -32,7 +32,8 @@
 //  5. The final answer's headers come on stream 1 (response.go). An error
 //     becomes OpenAI's error shape. For a good answer the provider's decoder is
 //     made, and Envoy is told how to send the body: streamed where it can be
-//     relayed, whole where it must be rewritten, not at all where nobody reads it.
+//     relayed, whole where it must be rewritten or is short enough to be judged
+//     first, not at all where nobody reads it.
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
 //     the callbacks keep a copy where they want one (report.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strconv"
@@ -61,9 +62,9 @@ func attemptNumber(header upstream.Header, attrs attributes) int {
 func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Header, hop routing.Hop, n int) *reply {
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
-	if impossible(x.request, header) {
+	if why := impossible(x.request, header, h.GetEndOfStream()); why != "" {
 		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
-			Message: "the provider's answer is not of this API (content-type " + header.Get("content-type") + ")"}
+			Message: "the provider's answer is not of this API (" + why + ")"}
 		x.failed(n, e.Status, "answer is not of this API", time.Now())
 		return s.failure(header, e)
 	}
@@ -108,6 +109,8 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEd
 	case r.merge != nil:
 		r.whole = true
 		edit.drop("content-length")
+	case brief(head.Header):
+		r.whole = true
 	case stream:
 		edit.drop("content-length")
 	}
@@ -135,15 +138,32 @@ func (s *requestStream) translatedHeaders(edit *headerEdit, stream bool) {
 	edit.put("content-type", "application/json")
 }
 
-// impossible reports whether a 2xx answer cannot be the endpoint's: a captive
-// portal's or a proxy's HTML page. The content-type is enough to tell.
-func impossible(req *chat.Request, header upstream.Header) bool {
+// maxBrief bounds the blocking answers that are read whole before their headers
+// go on, in bytes. A server's error with status 200 is shorter.
+const maxBrief = 64 << 10
+
+// brief reports whether an answer that could be relayed is short enough to be
+// looked at first: it may be an error in spite of its status.
+func brief(header upstream.Header) bool {
+	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
+	return err == nil && n <= maxBrief && !isEventStream(header) && header.Get("content-encoding") == ""
+}
+
+// impossible says why a 2xx answer cannot be the endpoint's, as far as its headers
+// tell: a captive portal's or a proxy's HTML page, a stream that nobody asked for,
+// nothing at all. "": it can.
+func impossible(req *chat.Request, header upstream.Header, ended bool) string {
 	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
-	switch strings.TrimSpace(strings.ToLower(kind)) {
-	case "text/html", "application/xhtml+xml":
-		return req.Endpoint != chat.Speech
+	kind = strings.TrimSpace(strings.ToLower(kind))
+	switch {
+	case req.Endpoint == chat.Speech:
+		return ""
+	case ended:
+		return "it has no body"
+	case kind == "text/html", kind == "application/xhtml+xml", kind == "text/event-stream" && !req.Stream:
+		return "content-type " + kind
 	}
-	return false
+	return ""
 }
 
 // clientHeaders keeps the provider headers that the client may see and adds ours.
@@ -188,7 +208,7 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *reply {
 		return responseChunk(out, untouched, nil, nil)
 	}
 	if r.whole {
-		return s.wholeBody(out)
+		return s.wholeBody(b.GetBody(), out)
 	}
 	s.end()
 	return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, s.exchange.metadata())
@@ -211,11 +231,15 @@ func (s *requestStream) end() chat.Result {
 	return result
 }
 
-// wholeBody answers the one message of a blocking answer that was rewritten. It
-// may have become an error: then its status changes too.
-func (s *requestStream) wholeBody(out []byte) *reply {
+// wholeBody answers the one message of an answer that was read whole, body, and
+// may have been rewritten to out. It may be an error, or have become one: then its
+// status changes too.
+func (s *requestStream) wholeBody(body, out []byte) *reply {
 	r, x := s.response, s.exchange
 	result := r.decoder.Result()
+	if result.Failure == nil && !plausible(x.request, out) {
+		result.Failure = chat.Unreadable()
+	}
 	if result.Failure == nil && r.merge != nil {
 		merged, err := r.merge.Merge(out)
 		if err != nil {
@@ -227,6 +251,7 @@ func (s *requestStream) wholeBody(out []byte) *reply {
 	if e := result.Failure; e != nil {
 		out = e.JSON()
 		edit.put(":status", strconv.Itoa(e.Status))
+		edit.put("content-type", "application/json")
 		r.ended = true
 		x.complete(result)
 		x.refused(e)
@@ -234,9 +259,23 @@ func (s *requestStream) wholeBody(out []byte) *reply {
 	} else {
 		s.pass(out)
 		s.end()
+		if chat.Untouched(body, out) {
+			return responseChunk(nil, true, nil, x.metadata())
+		}
 	}
 	edit.put("content-length", strconv.Itoa(len(out)))
 	return responseChunk(out, false, edit, x.metadata())
+}
+
+// plausible reports whether a whole answer has the outline of what the endpoint
+// answers with: an object that does not break off.
+func plausible(req *chat.Request, body []byte) bool {
+	switch req.Endpoint {
+	case chat.Completions, chat.TextCompletions, chat.Embeddings:
+		body = bytes.TrimSpace(body)
+		return len(body) > 1 && body[0] == '{' && body[len(body)-1] == '}'
+	}
+	return true
 }
 
 // count finds the usage of an answer that reported none, or that the client left

@@ -57,7 +57,7 @@ func (s *requestStream) lastBody(body []byte) *reply {
 // would like.
 func (s *requestStream) judgeLast(u unjudged, body []byte) *upstream.Error {
 	e := u.hop.Translator.Failure(u.head, body[:min(len(body), maxJudged)])
-	if e.Status < 400 {
+	if e.Status < 400 || e.Status > 599 {
 		e.Status = http.StatusBadGateway
 	}
 	s.exchange.judge(u.attempt, e, u.head, time.Now())

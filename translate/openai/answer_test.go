@@ -121,6 +121,14 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+func TestAStreamWithAnErrorDoesNotEndAsAWholeOne(t *testing.T) {
+	text, event := chunk(`"delta":{"content":"a"}`), `{"error":{"message":"m","type":"server_error","param":null,"code":null}}`
+	out, result := feed(t, translatetest.Request(t, chat.Completions, asked), eventStream, stream(text, event, "[DONE]"))
+	if want := stream(text, event); out != want || result.Failure == nil {
+		t.Errorf("stream %s, failure %v", out, result.Failure)
+	}
+}
+
 func TestErrorsInsideAStreamGetTheirMembers(t *testing.T) {
 	text := chunk(`"delta":{"content":"a"}`)
 	for name, tc := range map[string]struct{ event, want string }{

@@ -78,6 +78,9 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 	}
 	if string(event.Data) == "[DONE]" {
 		d.done = true
+		if d.result.Failure != nil {
+			return false // a broken stream must not look whole
+		}
 		d.out = append(d.out, event.Raw...)
 		return true
 	}

@@ -94,8 +94,12 @@ const maxMessage = 16 << 10
 // array), Anthropic's {"type":"error","error":{…}}, Ollama's {"error":"text"},
 // Azure API Management's {"statusCode":…,"message":…}, old vLLM's flat object,
 // or plain text and HTML from a proxy. The status stays the provider's.
+// A body that is compressed, though we ask for none, says nothing.
 func ReadError(head Head, body []byte) *Error {
 	e := &Error{Status: head.Status, Header: clientFields(head.Header)}
+	if coding := head.Header.Get("content-encoding"); coding != "" && coding != "identity" {
+		body = nil
+	}
 	if !e.readJSON(body) {
 		e.Message = plainMessage(head, body)
 	}
