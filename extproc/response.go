@@ -109,7 +109,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEd
 	case r.merge != nil:
 		r.whole = true
 		edit.drop("content-length")
-	case brief(head.Header):
+	case brief(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
 		r.whole = true
 	case stream:
 		edit.drop("content-length")

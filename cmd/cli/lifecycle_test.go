@@ -218,3 +218,31 @@ func zombie(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err != nil || bytes.Contains(stat, []byte(") Z "))
 }
+
+// TestASecondSignalEndsWhatIsStillOpen at once, and Envoy with it.
+func TestASecondSignalEndsWhatIsStillOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	config := "model_list:\n- {model_name: '*', litellm_params: {model: 'openai/*', api_key: k}}\n" + entry("m", newProvider(t, hang).base(), "") + "general_settings: {set_verbose: true}\n"
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port, out := freePort(t), &output{}
+	cmd := child(t, out, "ISTHMUS_TEST_MAIN=1", "run", "--config", path, "--port", port)
+	await(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "try: ") })
+	if !strings.Contains(out.String(), `'{"model": "m",`) {
+		t.Errorf("the request to try is for a name that nobody has:\n%s", out)
+	}
+	go func() {
+		if resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json", strings.NewReader(ask)); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	await(t, 10*time.Second, "a request is open", func() bool { return strings.Contains(out.String(), "attempt begins") })
+	_ = cmd.Process.Signal(os.Interrupt)
+	await(t, 10*time.Second, "it drains", func() bool { return strings.Contains(out.String(), "draining") })
+	_ = cmd.Process.Signal(os.Interrupt)
+	pid, _ := strconv.Atoi(envoyPid.FindStringSubmatch(out.String())[1])
+	await(t, 10*time.Second, "both have ended", func() bool {
+		return zombie(cmd.Process.Pid) && zombie(pid)
+	})
+}

@@ -21,6 +21,7 @@ import (
 func Main(hooks ...*callback.Hooks) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once, and Envoy with it
 	return program{hooks}.dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 

@@ -162,7 +162,17 @@ func (r *runner) greet(w io.Writer, s *service) {
 	}
 	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s, admin http://%s), models: %s\n", url, r.binary.Version, s.adminAt, strings.Join(models, ", "))
 	fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
-		url, key, models[0])
+		url, key, example(models))
+}
+
+// example is the first model that can be asked for as it is written.
+func example(models []string) string {
+	for _, m := range models {
+		if !strings.Contains(m, "*") {
+			return m
+		}
+	}
+	return models[0]
 }
 
 // minimumLife is how long an Envoy must have run to be started again: one that
