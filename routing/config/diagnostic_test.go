@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +171,18 @@ general_settings: {master_key: os.environ/MASTER}
 		if key.Reveal() != "sk" {
 			t.Errorf("%s: %q", name, key.Reveal())
 		}
+	}
+}
+
+func TestAnEnvFileWrittenOnWindowsIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "vars.env")
+	if err := os.WriteFile(file, []byte("\ufeffK=sk\r\nN=7\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "model_list: [{model_name: m, litellm_params: {model: openai/a, api_key: os.environ/K, rpm: os.environ/N}}]\n"
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil), EnvFile: file, Strict: true})
+	if err != nil || c.Deployments[0].APIKey.Reveal() != "sk" || c.Deployments[0].RPM != 7 {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 )
 
 // parseDotenv reads KEY=VALUE lines: comments, `export `, single and double
-// quotes, CRLF. An error names file and line, never a value.
+// quotes, CRLF, a byte order mark. An error names file and line, never a value.
 func parseDotenv(file, text string) (map[string]string, error) {
 	vars := map[string]string{}
-	for i, line := range strings.Split(text, "\n") {
+	for i, line := range strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n") {
 		line = strings.TrimSpace(strings.TrimSuffix(line, "\r"))
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
