@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
@@ -325,60 +324,6 @@ func TestOtherEndpointsKeepTheirJSON(t *testing.T) {
 			t.Errorf("%s: %s", endpoint, got)
 		}
 	}
-}
-
-func FuzzRecorder(f *testing.F) {
-	for seed := range uint64(6) {
-		rng := rand.New(rand.NewPCG(seed, 3))
-		f.Add(invent(rng).stream(rng, true), seed)
-	}
-	f.Add([]byte(oneChunk(`{"role":"assistant","content":"a"}`, "null")+oneChunk(`{"content":"b\"c"}`, "null")+oneChunk(`{"content":"d"}`, `"stop"`)+"data: [DONE]\n\n"), uint64(1))
-	f.Add([]byte("data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DONE]\n\n"), uint64(2))
-	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
-		req := asking(t, 1, streaming)
-		whole, err := record(req, true, stream, nil)
-		split, errSplit := record(req, true, stream, rand.New(rand.NewPCG(seed, 4)))
-		if (err == nil) != (errSplit == nil) {
-			t.Fatalf("the split decides whether it is stored: %v, %v", err, errSplit)
-		}
-		if err != nil {
-			return
-		}
-		if string(whole.JSON) != string(split.JSON) {
-			t.Fatalf("the split decides what is stored:\n%s\n%s", whole.JSON, split.JSON)
-		}
-		if !strings.Contains(string(stream), "[DONE]") || !strings.Contains(string(stream), "finish_reason") || !jsontext.Value(whole.JSON).IsValid() {
-			t.Fatalf("an unfinished stream was stored: %s", stream)
-		}
-		if blocking, err := record(asking(t, 1, ""), false, whole.JSON, nil); err != nil || string(blocking.JSON) != string(whole.JSON) {
-			t.Fatalf("the entry is no good answer: %v\n%s", err, whole.JSON)
-		}
-		again, err := record(req, true, whole.Body(req), nil)
-		if err != nil {
-			t.Fatalf("the replayed stream is no good: %v\n%s\n%s", err, whole.JSON, whole.Body(req))
-		}
-		if !jsontext.Value(again.JSON).IsValid() {
-			t.Fatal("the replayed stream folds to no JSON")
-		}
-	})
-}
-
-func FuzzRecorderBlocking(f *testing.F) {
-	rng := rand.New(rand.NewPCG(9, 9))
-	f.Add(invent(rng).blocking(rng))
-	f.Add([]byte(`{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		e, err := record(asking(t, 1, ""), false, body, nil)
-		if err != nil {
-			return
-		}
-		for event := range strings.SplitSeq(strings.TrimSuffix(string(e.Body(asking(t, 1, streaming))), "\n\n"), "\n\n") {
-			data, ok := strings.CutPrefix(event, "data: ")
-			if !ok || data != "[DONE]" && !jsontext.Value(data).IsValid() {
-				t.Fatalf("bad event %q of %s", event, body)
-			}
-		}
-	})
 }
 
 func TestAnswerShowsWhatWasReadSoFar(t *testing.T) {
