@@ -7,16 +7,15 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 )
 
 // Figures are what the status page shows and only others know. Each may be left
-// out; Limits must not block, and is called once a second at most, while somebody
-// watches.
+// out.
 type Figures struct {
 	Version  string // of isthmus
 	Envoy    string // version of the Envoy in front; "": unknown
 	Strategy string // of routing
-	Limits   func() []status.Limit
 }
 
 // Show puts figures on the status page.
@@ -58,23 +57,42 @@ func (gs *Gateways) overview() status.Snapshot {
 			Waiting: c.Waiting, Bytes: c.LocalBytes,
 		}
 	}
-	if l := g.limiter; l != nil && l.Queues() {
-		s.Queue = &status.Queue{Waiting: int64(l.Queued())}
+	if l := g.limiter; l != nil {
+		s.Limits = shownLimits(l.Uses())
+		if l.Queues() {
+			s.Queue = &status.Queue{Waiting: int64(l.Queued()), Room: int64(l.QueueSize())}
+		}
 	}
 	for _, c := range g.callbacks.Stats() {
 		s.Sinks = append(s.Sinks, status.Sink{Name: c.Name, Sent: c.Sent, Retried: c.Retried, Dropped: c.Dropped, Queued: int64(c.Queued), Spilled: c.OnDisk})
 	}
 	if f := gs.figures.Load(); f != nil {
-		f.fill(&s)
+		s.Gateway.Version, s.Gateway.Envoy, s.Gateway.Strategy = f.Version, f.Envoy, f.Strategy
 	}
 	return s
 }
 
-func (f *Figures) fill(s *status.Snapshot) {
-	s.Gateway.Version, s.Gateway.Envoy, s.Gateway.Strategy = f.Version, f.Envoy, f.Strategy
-	if f.Limits != nil {
-		s.Limits = f.Limits()
+func shownLimits(uses []limit.Use) []status.Limit {
+	out := make([]status.Limit, 0, len(uses))
+	for _, u := range uses {
+		l := status.Limit{Of: u.Of, Name: u.Name, Unit: u.Unit, Used: u.Used, Limit: u.Limit}
+		if u.Of == "caller" {
+			l.Name = shownCaller(u.Name)
+		}
+		out = append(out, l)
 	}
+	return out
+}
+
+// shownCaller is how people are told of a caller.
+func shownCaller(caller string) string {
+	switch caller {
+	case sharedCaller:
+		return "everybody"
+	case unnamedCaller:
+		return "without a name"
+	}
+	return caller
 }
 
 func shownDeployment(order int, d *routing.Deployment, now routing.State) status.Deployment {

@@ -1,16 +1,20 @@
 package extproc
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/isthmus-proxy/isthmus/extproc/status"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
 // snapshot asks the admin port for the status page's data.
@@ -66,5 +70,47 @@ func TestTheStatusPagesDataNeedsTheMasterKey(t *testing.T) {
 		if code != want || (want != 200) != strings.Contains(text, "invalid_api_key") || strings.Contains(text, "sk-master") {
 			t.Errorf("key %q: %d %s", key, code, text)
 		}
+	}
+}
+
+func TestTheStatusPageTellsOfTheLimitsThatManyShareAndOfTheQueue(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	l := limit.New(limit.Options{
+		Store: store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)}), Now: time.Now,
+		Deployments: []limit.Deployment{{ID: "a", Group: "m"}, {ID: "b", Group: "m"}}, Groups: map[string]limit.Budget{"m": {RPM: 9}},
+		Caller: limit.Budget{RPM: 5}, MaxParallel: 7, Queue: &limit.QueueOptions{Size: 30},
+	})
+	defer l.Close()
+	h.gateways.Use(h.router, Settings{Limiter: l, TenantHeader: "x-team"})
+	for _, team := range []string{"search", "search", ""} {
+		f := h.open(filterRequest)
+		h.begin(f, question, "x-team", team)
+		f.end()
+		<-f.err
+	}
+	_, text := h.snapshot("")
+	var got struct {
+		Sections struct {
+			Rest struct {
+				Limits []status.Limit `json:"limits"`
+				Queue  status.Queue   `json:"queue"`
+			} `json:"rest"`
+		} `json:"sections"`
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	want := []status.Limit{
+		{Of: "all", Unit: "running", Limit: 7}, {Of: "group", Name: "m", Unit: "requests/min", Limit: 9},
+		{Of: "caller", Name: "without a name", Unit: "requests/min", Limit: 5, Used: 1},
+		{Of: "caller", Name: "search", Unit: "requests/min", Limit: 5, Used: 2},
+	}
+	// What is used of a group is known with the next beat, a second later.
+	got.Sections.Rest.Limits[1].Used = 0
+	if diff := cmp.Diff(want, got.Sections.Rest.Limits); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+	if q := got.Sections.Rest.Queue; q != (status.Queue{Room: 30}) {
+		t.Errorf("the queue: %+v", q)
 	}
 }

@@ -19,9 +19,9 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 		entry("broken", refused(t), "") +
 		"router_settings: {num_retries: 2, retry_after: 0, allowed_fails: 1, cooldown_time: 300, model_group_alias: {chain: [broken, m]}}\n" +
 		"litellm_settings: {cache: true, cache_params: {type: local}}\n" +
-		"general_settings: {master_key: " + gatewayKey + "}\n"
+		"general_settings: {master_key: " + gatewayKey + ", max_parallel_requests: 40, tenant_header: x-team, tenant_limits: {rpm: 70}, model_group_limits: {m: {tpm: 9000}}}\n"
 	s := startStack(t, config)
-	key := []string{"Authorization", "Bearer " + gatewayKey}
+	key := []string{"Authorization", "Bearer " + gatewayKey, "x-team", "search"}
 	// In this order: the first finds the deployment that fails, and cools it down.
 	for _, tc := range []struct {
 		model string

@@ -45,7 +45,10 @@ func newScene(deployments int) *scene {
 		Gateway: Gateway{Version: "v0.9.0", Envoy: "1.40.0", Strategy: "latency-based", Started: s.at.Add(-51*time.Hour - 12*time.Minute).UnixMilli(), Open: 23},
 		Cache:   &Cache{Hits: 18_422, Shared: 310, Misses: 41_207, Stores: 40_911, Drops: 0, Waiting: 1, Bytes: 87 << 20},
 		Queue:   &Queue{Waiting: 2, Room: 100},
-		Limits:  []Limit{{"team-search", "requests/min", 212, 300}, {"team-search", "tokens/min", 148_900, 200_000}, {"team-agents", "requests/min", 120, 120}},
+		Limits: []Limit{
+			{"all", "", "running", 23, 100}, {"group", "gpt-5", "tokens/min", 1_204_000, 3_000_000},
+			{"caller", "team-search", "requests/min", 212, 300}, {"caller", "team-search", "tokens/min", 148_900, 200_000}, {"caller", "team-agents", "requests/min", 120, 120},
+		},
 		Sinks:   []Sink{{Name: "langfuse", Sent: 59_604, Retried: 12, Queued: 38}, {Name: "webhook https", Sent: 59_642, Dropped: 3}},
 		LeftOut: []LeftOut{{"mistral-large", "$MISTRAL_API_KEY is not set"}},
 		Names: []Name{

@@ -88,7 +88,8 @@ type Queue struct {
 
 // Limit is one limit and how much of it is used.
 type Limit struct {
-	Name  string `json:"name"` // whose; never a key
+	Of    string `json:"of"`   // all, group or caller
+	Name  string `json:"name"` // of the model group or the caller
 	Unit  string `json:"unit"` // such as "requests/min"
 	Used  int64  `json:"used"`
 	Limit int64  `json:"limit"`

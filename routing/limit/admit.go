@@ -13,7 +13,7 @@ func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
 		return nil, errors.New("admit a request: it has no candidate")
 	}
 	a := &Admission{limiter: l, id: ask.ID, model: ask.Model, size: ask.Size, chosen: -1}
-	shared := l.shared(ask)
+	shared, caller := l.shared(ask)
 	if len(shared.windows) == 0 && len(shared.slots) == 0 && !l.limited(ask.Candidates[0]) {
 		a.take(0, l.byID[ask.Candidates[0]])
 		return a, nil
@@ -27,6 +27,9 @@ func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
 		return nil, err
 	}
 	g := l.note(&reply, shared.charges, o)
+	if caller != nil {
+		l.ledger.met(ask.Caller, caller, shared.charges, reply.Usage)
+	}
 	if reply.Chosen < 0 {
 		return nil, refusedBy(ask.Model, &reply, &g)
 	}
@@ -42,17 +45,18 @@ func (l *Limiter) limited(id string) bool {
 }
 
 // shared is what every candidate needs: the caller's limits and the global slot.
-// The caller's tokens are estimated as the first candidate's.
-func (l *Limiter) shared(ask *Ask) draft {
-	var d draft
+// The caller's tokens are estimated as the first candidate's. caller is the
+// caller's budget; nil: it has none.
+func (l *Limiter) shared(ask *Ask) (d draft, caller *meter) {
 	if l.global.parallel > 0 {
 		d.add(&l.global, estimate{})
 	}
 	if ask.Caller != "" && l.caller != (Budget{}) {
 		m := newMeter(callerName(ask.Caller), l.caller)
-		d.add(&m, l.guess(ask.Candidates[0], ask.Size))
+		caller = &m
+		d.add(caller, l.guess(ask.Candidates[0], ask.Size))
 	}
-	return d
+	return d, caller
 }
 
 func (l *Limiter) guess(id string, s Size) estimate {

@@ -52,6 +52,7 @@ type Limiter struct {
 	global meter
 	queue  *Queue
 	counts bool // some limit is of tokens
+	ledger *ledger
 
 	watch []watched
 	stop  context.CancelFunc
@@ -93,6 +94,7 @@ func New(o Options) *Limiter {
 		l.all = append(l.all, known)
 	}
 	l.counts = o.countsTokens()
+	l.ledger = newLedger(o.Now, l.global, groups)
 	l.watch = l.watchList()
 	go l.run(ctx)
 	return l
@@ -176,6 +178,14 @@ func (l *Limiter) Queued() int {
 		return 0
 	}
 	return l.queue.Len()
+}
+
+// QueueSize is how many requests may wait.
+func (l *Limiter) QueueSize() int {
+	if l.queue == nil {
+		return 0
+	}
+	return l.queue.options.Size
 }
 
 // needsSlots reports whether anything of the request is limited in parallel.

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -242,14 +243,18 @@ func (l *Limiter) beat(ctx context.Context, watch []string) {
 			running[d.id] = n
 		}
 	}
-	peers, err := l.store.Beat(ctx, store.Beat{Load: running, Watch: watch})
+	windows, slots, told := l.ledger.watch()
+	peers, err := l.store.Beat(ctx, store.Beat{Load: running, Watch: slices.Concat(watch, windows), Slots: slots})
 	if err != nil {
 		return // the next one is a second away
 	}
+	own := peers.Used[:len(watch)]
+	peers.Used = peers.Used[len(watch):]
+	told(&peers)
 	for _, d := range l.all {
 		d.load.others.Store(peers.Load[d.id])
 	}
 	for i, w := range l.watch {
-		w.on.saw(w.charge, store.Usage{Used: peers.Used[i]}, l.now())
+		w.on.saw(w.charge, store.Usage{Used: own[i]}, l.now())
 	}
 }

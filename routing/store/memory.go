@@ -201,13 +201,16 @@ func (m *Memory) Renew(_ context.Context, lease time.Duration, held []Held) erro
 func (m *Memory) Beat(_ context.Context, b Beat) (Peers, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().Unix()
-	p := Peers{Replicas: 1, Used: make([]int64, len(b.Watch))}
+	now := m.now()
+	p := Peers{Replicas: 1, Used: make([]int64, len(b.Watch)), Held: make([]int64, len(b.Slots))}
 	for i, key := range b.Watch {
 		if w := m.windows[key]; w != nil {
-			w.advance(now)
+			w.advance(now.Unix())
 			p.Used[i] = w.sum
 		}
+	}
+	for i, key := range b.Slots {
+		p.Held[i] = int64(m.held(key, now))
 	}
 	return p, nil
 }

@@ -222,33 +222,37 @@ const beatLife = 5 * time.Second
 
 // Beat tells the others that this replica lives, and what of them is known.
 func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
-	c := call{prefix: r.limits, keys: make([]string, 0, 2+len(b.Watch))}
+	c := call{prefix: r.limits, keys: make([]string, 0, 2+len(b.Watch)+len(b.Slots))}
 	c.key("replicas")
 	c.key("epoch")
-	for _, key := range b.Watch {
-		c.key(key)
+	for _, keys := range [][]string{b.Watch, b.Slots} {
+		for _, key := range keys {
+			c.key(key)
+		}
 	}
 	load, err := json.Marshal(b.Load)
 	if err != nil {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
 	}
 	sent := r.now()
-	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load, rand.Text()).StringSlice()
+	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load, rand.Text(), len(b.Watch)).StringSlice()
 	if err != nil || len(out) < 3 {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
 	}
 	ms := reader{text: out[0]}
 	r.learnClock(ms.num(), sent, false)
-	peers, err := readPeers(out[2], out[3:], len(b.Watch))
+	peers, err := readPeers(out[2], out[3:], &b)
 	peers.Epoch = out[1]
 	return peers, err
 }
 
-func readPeers(used string, loads []string, watched int) (Peers, error) {
-	p := Peers{Replicas: 1 + len(loads), Load: map[string]int64{}, Used: make([]int64, watched)}
+func readPeers(used string, loads []string, asked *Beat) (Peers, error) {
+	p := Peers{Replicas: 1 + len(loads), Load: map[string]int64{}, Used: make([]int64, len(asked.Watch)), Held: make([]int64, len(asked.Slots))}
 	in := reader{text: used}
-	for i := range p.Used {
-		p.Used[i] = in.num()
+	for _, into := range [][]int64{p.Used, p.Held} {
+		for i := range into {
+			into[i] = in.num()
+		}
 	}
 	for _, text := range loads {
 		var load map[string]int64

@@ -191,7 +191,7 @@ func TestReplicasLiveAsLongAsTheyBeat(t *testing.T) {
 	beat("two", map[string]int64{"a": 3})
 	began := time.Now()
 	peers := beat("three", nil)
-	want := store.Peers{Replicas: 3, Load: map[string]int64{"a": 5, "b": 1}, Used: []int64{}, Epoch: peers.Epoch}
+	want := store.Peers{Replicas: 3, Load: map[string]int64{"a": 5, "b": 1}, Used: []int64{}, Held: []int64{}, Epoch: peers.Epoch}
 	if diff := cmp.Diff(want, peers); diff != "" {
 		t.Errorf("peers (-want +got):\n%s", diff)
 	}

@@ -104,6 +104,7 @@ type Held struct{ Key, ID string }
 type Beat struct {
 	Load  map[string]int64 // attempts running here, per deployment; zeros left out
 	Watch []string         // keys of windows whose use is asked for
+	Slots []string         // keys of slots of which it is asked how many are held
 }
 
 // Peers is what a replica learns of the others.
@@ -111,5 +112,6 @@ type Peers struct {
 	Replicas int              // alive, this one included; at least 1
 	Load     map[string]int64 // attempts running on the other replicas
 	Used     []int64          // of each watched window
+	Held     []int64          // of each key of slots
 	Epoch    string           // another one: the store has lost what it knew
 }

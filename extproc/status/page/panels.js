@@ -107,13 +107,16 @@ function grid(label, columns, rows) {
   return el("table", { "aria-label": label }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows));
 }
 
+// whose says in words what a limit is of.
+const whose = (l) => l.of === "all" ? "All requests" : `${l.of === "group" ? "Group" : "Caller"} ${l.name}`;
+
 function renderPanels(rest) {
   const out = [], c = rest.cache, q = rest.queue, limits = rest.limits || [], sinks = rest.sinks || [], absent = rest.left_out || [];
   if (limits.length) {
     out.push(panel("Limits", grid("Limits", ["Whose", "Used", "Unit"], limits.map((l) => {
       const line = bar();
       setBar(line, l.used, l.limit);
-      return el("tr", {}, el("th", { scope: "row" }, l.name), el("td", { class: "n" }, el("div", { class: "quota" }, el("div", {}, count(l.used), el("span", { class: "of" }, ` / ${count(l.limit)}`)), line)), el("td", { class: "n faint" }, l.unit));
+      return el("tr", {}, el("th", { scope: "row" }, whose(l)), el("td", { class: "n" }, el("div", { class: "quota" }, el("div", {}, count(l.used), el("span", { class: "of" }, ` / ${count(l.limit)}`)), line)), el("td", { class: "n faint" }, l.unit));
     }))));
   }
   if (q) out.push(panel("Queue", pairs([["Waiting now", q.room ? `${count(q.waiting)} of ${count(q.room)}` : count(q.waiting)]])));

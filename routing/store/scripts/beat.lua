@@ -2,15 +2,18 @@
 --
 -- KEYS[1]: hash of replica → "end of its life (ms) load". KEYS[2]: the epoch, a
 -- text that outlives every window and is lost with them. KEYS[3…]: windows whose
--- use is asked for.
--- ARGV: replica, its life in ms, its load (opaque), the epoch if there is none.
--- Reply: now (ms), the epoch, the packed use of the windows, then the load of
--- each other replica that lives.
+-- use is asked for, then slots.
+-- ARGV: replica, its life in ms, its load (opaque), the epoch if there is none,
+-- the number of windows.
+-- Reply: now (ms), the epoch, the packed use of the windows and number of slots
+-- that are held, then the load of each other replica that lives.
 
 local epoch = redis.call('GET', KEYS[2]) or ARGV[4]
 redis.call('SET', KEYS[2], epoch, 'EX', 130)
 local used = {}
-for i = 3, #KEYS do used[i - 2] = string.format('%.0f', open(KEYS[i]).sum) end
+local slots = 3 + tonumber(ARGV[5])
+for i = 3, slots - 1 do used[i - 2] = string.format('%.0f', open(KEYS[i]).sum) end
+for i = slots, #KEYS do used[i - 2] = redis.call('ZCOUNT', KEYS[i], string.format('(%.0f', now_ms), '+inf') end
 local out = { string.format('%.0f', now_ms), epoch, table.concat(used, ' ') }
 
 local all = redis.call('HGETALL', KEYS[1])

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,28 @@ func testLease(b *bench) {
 	}
 	b.wantChosen(b.hold("more", 3, time.Minute), -1)
 	b.wantChosen(b.hold("more", 4, time.Minute), 0)
+}
+
+func testHeld(b *bench) {
+	b.wantChosen(b.hold("one", 9, time.Minute), 0)
+	b.wantChosen(b.hold("two", 9, time.Minute), 0)
+	b.wantChosen(b.hold("dead", 9, 100*time.Millisecond), 0)
+	b.take(b.window("rpm", 9, 1), b.window("tpm", 900, 70))
+	b.free("two")
+	beat := store.Beat{Watch: []string{b.key + "rpm", b.key + "none", b.key + "tpm"}, Slots: []string{b.key + "none", b.key + "slots"}}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		peers, err := b.s.Beat(b.Context(), beat)
+		if err != nil {
+			b.Fatal(err)
+		}
+		used, held := fmt.Sprint(peers.Used), fmt.Sprint(peers.Held)
+		if used == "[1 0 70]" && held == "[0 1]" {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("used %s and held %s, want [1 0 70] and [0 1]", used, held)
+		}
+	}
 }
 
 func testReturn(b *bench) {

@@ -40,6 +40,7 @@ func Run(t *testing.T, s Store) {
 		{"a slice that has left its window is not corrected", testLateCorrection},
 		{"slots are held until they are given back", testSlots},
 		{"a slot that nobody renews comes back", testLease},
+		{"it is told how many slots are held, those whose lease is over left out", testHeld},
 		{"what is returned makes room in the same step", testReturn},
 		{"a missing slot is told from a full window", testNeedsSlot},
 		{"cooldowns are kept until they end or are dropped", testCooldowns},

@@ -81,6 +81,12 @@ await check("quotas show what is used of them", async () => {
   must(/\d+ \/ 100/.test(row) && /\d+ \/ 10K/.test(row), row);
 });
 
+await check("limits that many requests share show what is used of them", async () => {
+  await page.waitForFunction(() => /Caller search[^A-Z]*[12] *\/ 70/.test(document.getElementById("panels").textContent));
+  const limits = await text('section[aria-labelledby="panel-limits"]');
+  for (const want of [/All requests\s+0 \/ 40\s+running/, /Group m\s+\d+ \/ 9,000\s+tokens\/min/, /Caller search\s+[12] \/ 70\s+requests\/min/]) must(want.test(limits), limits);
+});
+
 await check("the cascade shows who would answer now", async () => {
   const line = await text("#name-list");
   must(line.includes("chain") && line.includes("broken") && line.includes("answers now"), line);
