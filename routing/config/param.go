@@ -77,14 +77,12 @@ func (e *entry) param(f value) {
 		f.str(&e.Organization)
 	case "headers", "extra_headers":
 		e.Headers = append(e.Headers, f.sendableHeaders()...)
-	case "base_model":
-		f.str(&e.BaseModel)
 	case "mock_response":
 		if s, ok := f.scalar("text"); ok {
 			e.MockResponse = &s
 		}
 	default:
-		if !e.steering(f) && !e.limit(f) && !e.ignored(f) {
+		if !e.steering(f) && !e.either(f) && !e.ignored(f) {
 			e.addDefault(f)
 		}
 	}
@@ -114,16 +112,10 @@ func (e *entry) steering(f value) bool {
 		f.optionalInt(&e.NumRetries, 0)
 	case "weight":
 		f.float(&e.Weight, 0)
-	case "order":
-		f.integer(&e.Order, 1)
 	case "tags":
 		f.strings(&e.Tags)
 	case "max_parallel_requests":
 		f.integer(&e.MaxParallel, 0)
-	case "cooldown_time":
-		f.optionalSeconds(&e.CooldownTime, 0)
-	case "allowed_fails":
-		f.optionalInt(&e.AllowedFails, 0)
 	case "drop_params":
 		e.DropParams = new(bool)
 		f.boolean(e.DropParams)
@@ -133,6 +125,23 @@ func (e *entry) steering(f value) bool {
 		f.strings(&e.AdditionalDropParams)
 	case "allowed_openai_params":
 		f.strings(&e.AllowedOpenAIParams)
+	default:
+		return false
+	}
+	return true
+}
+
+// either reads the members that may stand in litellm_params or in model_info.
+func (e *entry) either(f value) bool {
+	switch f.name {
+	case "base_model":
+		f.str(&e.BaseModel)
+	case "order":
+		f.integer(&e.Order, 1)
+	case "cooldown_time":
+		f.optionalSeconds(&e.CooldownTime, 0)
+	case "allowed_fails":
+		f.optionalInt(&e.AllowedFails, 0)
 	case "input_cost_per_token":
 		f.float(&e.InputCost, 0)
 		e.Priced = true
@@ -140,7 +149,7 @@ func (e *entry) steering(f value) bool {
 		f.float(&e.OutputCost, 0)
 		e.Priced = true
 	default:
-		return false
+		return e.limit(f)
 	}
 	return true
 }
@@ -192,26 +201,12 @@ func (e *entry) info(f value) {
 	switch f.name {
 	case "id":
 		f.str(&e.ID)
-	case "base_model":
-		f.str(&e.BaseModel)
 	case "mode":
 		f.str(&e.Mode)
 	case "max_input_tokens":
 		f.integer(&e.MaxInputTokens, 0)
-	case "order":
-		f.integer(&e.Order, 1)
-	case "cooldown_time":
-		f.optionalSeconds(&e.CooldownTime, 0)
-	case "allowed_fails":
-		f.optionalInt(&e.AllowedFails, 0)
-	case "input_cost_per_token":
-		f.float(&e.InputCost, 0)
-		e.Priced = true
-	case "output_cost_per_token":
-		f.float(&e.OutputCost, 0)
-		e.Priced = true
 	default:
-		e.limit(f)
+		e.either(f)
 	}
 }
 

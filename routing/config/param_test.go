@@ -1,0 +1,30 @@
+package config_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/config"
+)
+
+func TestWhatMayStandInTwoPlacesMeansTheSameInBoth(t *testing.T) {
+	const members = "base_model: gpt-4o, order: 3, cooldown_time: 7, allowed_fails: 2, input_cost_per_token: 0.5, output_cost_per_token: 2, rpm: 9, itpm: 11"
+	for name, text := range map[string]string{
+		"litellm_params": "litellm_params: {model: ollama/m, " + members + "}",
+		"model_info":     "litellm_params: {model: ollama/m}\n  model_info: {" + members + "}",
+		"both, of which litellm_params hold": "litellm_params: {model: ollama/m, " + members + "}\n" +
+			"  model_info: {base_model: x, order: 9, cooldown_time: 9, allowed_fails: 9, input_cost_per_token: 9, output_cost_per_token: 9, rpm: 1, itpm: 1}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, notes, err := config.Parse("c.yaml", []byte("model_list:\n- model_name: m\n  "+text+"\n"), config.Options{Lookup: environ(nil)})
+			if err != nil || len(notes) > 0 {
+				t.Fatal(err, notes)
+			}
+			d := c.Deployments[0]
+			if d.BaseModel != "gpt-4o" || d.Order != 3 || *d.CooldownTime != 7*time.Second || *d.AllowedFails != 2 || d.InputCost != 0.5 || d.OutputCost != 2 ||
+				!d.Priced || d.RPM != 9 || d.ITPM != 11 || len(d.Defaults) > 0 {
+				t.Errorf("deployment %+v", d)
+			}
+		})
+	}
+}
