@@ -98,7 +98,7 @@ func (r *resources) openLimits(c *config.Config) {
 		})
 	}
 	for group, l := range c.Router.GroupLimits {
-		o.Groups[group] = limit.Budget{RPM: l.RPM, TPM: l.TPM}
+		o.Groups[group] = budgetOf(l)
 	}
 	if c.Limits.QueueEnabled {
 		o.Queue = &limit.QueueOptions{Size: c.Limits.QueueMaxSize, Timeout: c.Limits.QueueTimeout}
@@ -107,7 +107,7 @@ func (r *resources) openLimits(c *config.Config) {
 	r.onClose(func(context.Context) { r.limiter.Close() })
 }
 
-func budgetOf(l config.TenantLimit) limit.Budget {
+func budgetOf(l config.SharedLimit) limit.Budget {
 	return limit.Budget{RPM: l.RPM, TPM: l.TPM, ITPM: l.ITPM, OTPM: l.OTPM, MaxParallel: int64(l.MaxParallel)}
 }
 

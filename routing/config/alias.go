@@ -30,8 +30,11 @@ func (r *reader) finish(c *Config) {
 		}
 	}
 	for _, v := range c.perGroup {
-		if !c.hasGroup(v.name) && !c.hasAlias(v.name) {
+		switch {
+		case !c.hasGroup(v.name) && !c.hasAlias(v.name):
 			v.say(Warning, "%s", c.noSuch(v.name))
+		case strings.HasSuffix(v.key, "model_group_limits."+v.name) && !c.isGroup(v.name):
+			v.say(Warning, "limits are of a model_name as the list has it, and nothing is limited by this: %q is an alias, or served by a wildcard", v.name)
 		}
 	}
 	c.aliases, c.perGroup = nil, nil
@@ -52,6 +55,12 @@ func (c *Config) hasGroup(name string) bool {
 	}
 	return slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return match(d.ModelName) }) ||
 		slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return match(l.ModelName) })
+}
+
+// isGroup reports whether the name is a model_name as it stands.
+func (c *Config) isGroup(name string) bool {
+	return slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return d.ModelName == name }) ||
+		slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return l.ModelName == name })
 }
 
 func (c *Config) hasAlias(name string) bool {

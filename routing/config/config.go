@@ -109,13 +109,10 @@ type Router struct {
 	RetryBudgetFloor  int                       // retries per second that are always allowed; default 20
 	PreCallChecks     bool
 	TagFiltering      bool
-	TagFilteringAny   bool // default true
-	GroupLimits       map[string]GroupLimit
+	TagFilteringAny   bool                   // default true
+	GroupLimits       map[string]SharedLimit // of all deployments of a model group together
 	StrategyArguments map[string]float64
 }
-
-// GroupLimit is a limit of a whole model group, per minute; 0: none.
-type GroupLimit struct{ RPM, TPM int64 }
 
 // Alias is another name for a model group, or for a cascade of several.
 type Alias struct {
@@ -139,12 +136,12 @@ type Limits struct {
 	QueueTimeout        time.Duration // default 30 s
 
 	TenantHeader string      // the header that names the caller; "": callers are not told apart
-	Tenant       TenantLimit // of each caller
+	Tenant       SharedLimit // of each caller
 }
 
-// TenantLimit is what one caller may use, per minute and at the same time; 0: no
-// limit.
-type TenantLimit struct {
+// SharedLimit is what a caller or a model group may use, per minute and at the same
+// time; 0: no limit.
+type SharedLimit struct {
 	RPM, TPM, ITPM, OTPM int64
 	MaxParallel          int
 }

@@ -82,6 +82,7 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 		"a key that is not set": {oneModel + "- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n",
 			"c.yaml:4: model_list[1]: n: $NO_SUCH is not set: this deployment is left out"},
 		"a retry policy of a group that is not": {oneModel + "router_settings:\n  model_group_retry_policy: {n: {TimeoutErrorRetries: 1}}\n", `c.yaml:5: router_settings.model_group_retry_policy.n: there is no model group "n"`},
+		"a limit of an alias":                   {oneModel + "router_settings:\n  model_group_alias: {fast: m}\n  model_group_limits: {fast: {rpm: 1}}\n", `nothing is limited by this: "fast" is an alias, or served by a wildcard`},
 		"a limit of a group that is not":        {oneModel + "router_settings:\n  model_group_limits: {n: {rpm: 1}}\n", `c.yaml:5: router_settings.model_group_limits.n: there is no model group "n"`},
 		"a header that is Envoy's to write":     {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, headers: {Content-Length: '3', X-A: b}}\n", "c.yaml:3: model_list[0].litellm_params.headers: Content-Length is the gateway's own to write: ignored"},
 		"a sink without its address":            {oneModel + "general_settings:\n  success_callback: [webhook]\n", "webhook is on, but webhook_url (GENERIC_LOGGER_ENDPOINT) is not set: it stays off"},

@@ -28,3 +28,17 @@ func TestWhatMayStandInTwoPlacesMeansTheSameInBoth(t *testing.T) {
 		})
 	}
 }
+
+func TestModelGroupsAndCallersHaveTheSameKindsOfLimits(t *testing.T) {
+	const limits = "{rpm: 1, tpm: 2, itpm: 3, otpm: 4, max_parallel_requests: 5}"
+	text := "model_list:\n- model_name: m*\n  litellm_params: {model: ollama/m}\n" +
+		"general_settings: {tenant_limits: " + limits + ", model_group_limits: {'m*': " + limits + "}}\n"
+	c, notes, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil)})
+	if err != nil || len(notes) > 0 {
+		t.Fatal(err, notes)
+	}
+	want := config.SharedLimit{RPM: 1, TPM: 2, ITPM: 3, OTPM: 4, MaxParallel: 5}
+	if c.Limits.Tenant != want || c.Router.GroupLimits["m*"] != want {
+		t.Errorf("of callers %+v, of groups %+v", c.Limits.Tenant, c.Router.GroupLimits)
+	}
+}

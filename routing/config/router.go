@@ -139,7 +139,8 @@ func (v value) headerName(into *string) {
 	*into = strings.ToLower(s)
 }
 
-func (v value) tenantLimits(into *TenantLimit) {
+// sharedLimit reads the limits of a model group or a caller.
+func (v value) sharedLimit(into *SharedLimit) {
 	for _, f := range v.fields() {
 		switch {
 		case f.rate(&into.RPM, &into.TPM, &into.ITPM, &into.OTPM):
@@ -151,19 +152,11 @@ func (v value) tenantLimits(into *TenantLimit) {
 	}
 }
 
+// groupLimits reads the limits of model groups.
 func (v value) groupLimits(c *Config) {
 	for _, group := range v.fields() {
-		var limit GroupLimit
-		for _, f := range group.fields() {
-			switch f.name {
-			case "rpm":
-				f.integer64(&limit.RPM, 0)
-			case "tpm":
-				f.integer64(&limit.TPM, 0)
-			default:
-				f.unknown([]string{"rpm", "tpm"})
-			}
-		}
+		var limit SharedLimit
+		group.sharedLimit(&limit)
 		c.Router.GroupLimits[group.name] = limit
 		c.perGroup = append(c.perGroup, group)
 	}

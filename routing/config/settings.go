@@ -15,7 +15,7 @@ func defaults() *Config {
 			Strategy: "simple-shuffle", NumRetries: 2, Timeout: 600 * time.Second, AllowedFails: 3, FailureWindow: 60 * time.Second,
 			CooldownTime: 5 * time.Second, MaxFallbacks: 5, RetryBudgetShare: 0.2, RetryBudgetFloor: 20, TagFilteringAny: true,
 			Fallbacks: map[string][]Target{}, ContextWindowFallback: map[string][]string{}, ContentPolicyFallback: map[string][]string{},
-			RetryPolicy: map[string]int{}, GroupRetryPolicy: map[string]map[string]int{}, GroupLimits: map[string]GroupLimit{},
+			RetryPolicy: map[string]int{}, GroupRetryPolicy: map[string]map[string]int{}, GroupLimits: map[string]SharedLimit{},
 			StrategyArguments: map[string]float64{},
 		},
 		Limits:    Limits{QueueMaxSize: 1000, QueueTimeout: 30 * time.Second},
@@ -46,7 +46,7 @@ func settingTable() map[string]setter {
 		"queue_max_size":        func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
 		"queue_timeout":         func(c *Config, v value) { v.seconds(&c.Limits.QueueTimeout, 0) },
 		"tenant_header":         func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
-		"tenant_limits":         func(c *Config, v value) { v.tenantLimits(&c.Limits.Tenant) },
+		"tenant_limits":         func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}
 	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable()} {
 		for name, set := range part {
