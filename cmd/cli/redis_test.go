@@ -94,6 +94,24 @@ func (f *fleet) leases() map[string]int64 {
 	return held
 }
 
+// charged is what Redis counts of input or output tokens of a group with one
+// deployment.
+func (f *fleet) charged(group string) int64 {
+	f.t.Helper()
+	keys, err := f.redis.Keys(f.t.Context(), "isthmus:{limits}:d/"+group+"-*/?tpm").Result()
+	if err != nil || len(keys) > 1 {
+		f.t.Fatal(keys, err)
+	}
+	if len(keys) == 0 {
+		return 0
+	}
+	n, err := f.redis.HGet(f.t.Context(), keys[0], "sum").Int64()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
 const sharedByRedis = "redis_url: \"redis://$REDIS\""
 
 func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) {

@@ -47,7 +47,7 @@ func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger) (
 		return nil, err
 	}
 	go r.tokens.Warm() // off the path of the first request; it ends by itself
-	if err := r.openStore(c.Redis, log); err != nil {
+	if err := r.openStore(c, log); err != nil {
 		return nil, err
 	}
 	r.openLimits(c)
@@ -62,10 +62,10 @@ func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger) (
 
 // openStore opens the store of limits: Redis where one is configured, this
 // process's memory else and whenever Redis does not answer.
-func (r *resources) openStore(c config.Redis, log *slog.Logger) error {
-	options := store.SharedOptions{Now: time.Now, Log: log}
-	if c.Configured() {
-		redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c), Replica: replicaName(), Now: time.Now})
+func (r *resources) openStore(c *config.Config, log *slog.Logger) error {
+	options := store.SharedOptions{Silence: c.RedisTimeout, Now: time.Now, Log: log}
+	if c.Redis.Configured() {
+		redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: replicaName(), Now: time.Now})
 		if err != nil {
 			return fmt.Errorf("open Redis: %w", err)
 		}

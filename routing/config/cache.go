@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ func cacheTable() map[string]setter {
 		"redis_host":     func(c *Config, v value) { v.str(&c.Redis.Host) },
 		"redis_port":     func(c *Config, v value) { v.port(&c.Redis.Port) },
 		"redis_password": func(c *Config, v value) { v.secret(&c.Redis.Password) },
+		"redis_timeout":  func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
 	}
 }
 
@@ -28,6 +30,22 @@ func (v value) port(into *int) {
 		}
 		*into = int(f)
 	}
+}
+
+// redisTimeout is bounded: Envoy waits 10 s for an answer, and a request may ask
+// Redis twice before its first attempt.
+func (v value) redisTimeout(into *time.Duration) {
+	const want = "a number of seconds from 0.01 to 4"
+	text, ok := v.scalar(want)
+	if !ok {
+		return
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= 0.01 && f <= 4) {
+		v.fail("want %s, got %s", want, v.shown())
+		return
+	}
+	*into = time.Duration(f * float64(time.Second))
 }
 
 // redisURL checks the scheme; the URL may hold a password and is never shown.

@@ -19,12 +19,13 @@ type Config struct {
 	Redis     Redis
 	Callbacks Callbacks
 
-	MasterKey      secret.Text // zero: no authentication
-	MaxRequestBody int64       // bytes; default 100 MiB
-	DropParams     bool        // drop what a provider lacks instead of refusing it; default false
-	StreamUsage    bool        // ask streams for usage on the gateway's behalf; default true
-	Verbose        bool        // set_verbose, LITELLM_VERBOSE, LITELLM_LOG=DEBUG
-	LogLevel       slog.Level  // LITELLM_LOG=WARNING or ERROR: the least that is logged; default info
+	RedisTimeout   time.Duration // how long Redis may answer nobody before it counts as gone; default 100 ms
+	MasterKey      secret.Text   // zero: no authentication
+	MaxRequestBody int64         // bytes; default 100 MiB
+	DropParams     bool          // drop what a provider lacks instead of refusing it; default false
+	StreamUsage    bool          // ask streams for usage on the gateway's behalf; default true
+	Verbose        bool          // set_verbose, LITELLM_VERBOSE, LITELLM_LOG=DEBUG
+	LogLevel       slog.Level    // LITELLM_LOG=WARNING or ERROR: the least that is logged; default info
 	JSONLogs       bool
 
 	envRedis    Redis       // what the environment alone says

@@ -36,6 +36,8 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"a boolean that is none":              {oneModel + "general_settings:\n  cache: perhaps\n", "c.yaml:5: general_settings.cache: want true or false"},
 		"a cache of another kind":             {oneModel + "general_settings:\n  cache_params: {type: disk}\n", "isthmus has no cache of type disk: use local or redis"},
 		"the namespace of limits":             {oneModel + "general_settings:\n  cache_params: {namespace: isthmus}\n", "isthmus is the namespace of limits: want another one, such as isthmus-cache"},
+		"a Redis that is waited for too long": {oneModel + "general_settings:\n  redis_timeout: 30\n", `c.yaml:5: general_settings.redis_timeout: want a number of seconds from 0.01 to 4, got "30"`},
+		"a Redis that is not waited for":      {oneModel + "general_settings:\n  redis_timeout: 0\n", `c.yaml:5: general_settings.redis_timeout: want a number of seconds from 0.01 to 4, got "0"`},
 		"a port that is none":                 {oneModel + "general_settings:\n  cache_params: {type: redis, port: 70000}\n", "want a port from 1 to 65535"},
 		"a callback that does not exist":      {oneModel + "general_settings:\n  success_callback: [langfuze]\n", `no callback is called "langfuze": want langfuse, mlflow, webhook, prometheus, otel, or exec:COMMAND for your own`},
 		"a Python class as callback":          {oneModel + "general_settings:\n  callbacks: [my.module.logger]\n", "run it as a program of its own with exec:COMMAND, see examples/custom-callback"},

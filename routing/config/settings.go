@@ -11,6 +11,7 @@ func defaults() *Config {
 	return &Config{
 		MaxRequestBody: 100 << 20,
 		StreamUsage:    true,
+		RedisTimeout:   100 * time.Millisecond,
 		Router: Router{
 			Strategy: "simple-shuffle", NumRetries: 2, Timeout: 600 * time.Second, AllowedFails: 3, FailureWindow: 60 * time.Second,
 			CooldownTime: 5 * time.Second, MaxFallbacks: 5, RetryBudgetShare: 0.2, RetryBudgetFloor: 20, TagFilteringAny: true,

@@ -117,7 +117,7 @@ func (s *Shared) send(ctx context.Context, renew bool) error {
 	if due.empty() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, quietBudget)
+	ctx, cancel := context.WithTimeout(ctx, s.times.quiet)
 	defer cancel()
 	return s.redis.pay(ctx, due, s.lease)
 }
@@ -137,7 +137,7 @@ func (s *Shared) trim(away time.Duration) {
 // answers is of no use. Before anybody else asks it, it is told what happened
 // meanwhile.
 func (s *Shared) probe(ctx context.Context, away time.Duration) {
-	timed, cancel := context.WithTimeout(ctx, quietBudget)
+	timed, cancel := context.WithTimeout(ctx, s.times.quiet)
 	defer cancel()
 	peers, err := s.redis.Beat(timed, *s.last.Load())
 	if err != nil {

@@ -11,13 +11,35 @@ import (
 // Times of a request that waits for Redis beyond its budget.
 const (
 	patienceStep = 10 * time.Millisecond
-	// maxSilence is how long Redis may answer nobody while somebody waits. It then
-	// counts as gone at once: of requests that come evenly, less than one in a hundred
-	// waits 50 ms longer for that, if it is gone for 5 s.
-	maxSilence = 100 * time.Millisecond
-	// maxPatience bounds the wait for a Redis that answers others.
-	maxPatience = 2 * time.Second
+	// defaultSilence: of requests that come evenly, less than one in a hundred waits
+	// 50 ms longer for a Redis that is gone for 5 s.
+	defaultSilence = 100 * time.Millisecond
+	// leastPatience bounds the wait for a Redis that answers others.
+	leastPatience = 2 * time.Second
 )
+
+// times are how long Shared waits for what.
+type times struct {
+	budget   time.Duration // for Redis without asking whether it is there
+	silence  time.Duration // that a server which is asked may answer nobody
+	patience time.Duration // for a Redis that answers others
+	quiet    time.Duration // for calls that no request waits for
+	start    time.Duration // for the first contact
+}
+
+// timesOf derives the times of a store from what is asked for; 0 is the default.
+func timesOf(silence, budget time.Duration) times {
+	if silence <= 0 {
+		silence = defaultSilence
+	}
+	if budget <= 0 {
+		budget = silence * 2 / 5
+	}
+	return times{
+		budget: budget, silence: silence, patience: max(leastPatience, silence, budget),
+		quiet: max(500*time.Millisecond, silence), start: max(time.Second, silence),
+	}
+}
 
 // errSilent: the server has answered nobody for a while.
 var errSilent = errors.New("no answer in time")
@@ -56,14 +78,14 @@ func (s *quiet) lasts() time.Duration {
 // its own. What the call is granted after that belongs to nobody: late gets it.
 func (s *Shared) patient(call func(context.Context) (Reply, error), late func(Reply)) (Reply, error) {
 	w := &waited{call: call, late: late, done: make(chan struct{})}
-	ctx, cancel := context.WithTimeout(context.Background(), maxPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), s.times.patience)
 	defer cancel()
 	s.silence.asked()
 	s.calls.Go(func() {
 		w.run(ctx)
 		s.silence.answered(w.err == nil)
 	})
-	began, step := time.Now(), s.budget
+	began, step := time.Now(), s.times.budget
 	timer := time.NewTimer(step)
 	defer timer.Stop()
 	for {
@@ -76,11 +98,11 @@ func (s *Shared) patient(call func(context.Context) (Reply, error), late func(Re
 		if time.Since(set) > step+patienceStep {
 			s.silence.forgive() // it is we who were late
 		}
-		if s.silence.lasts() > maxSilence || time.Since(began) >= maxPatience || !s.breaker.closed() {
+		if s.silence.lasts() > s.times.silence || time.Since(began) >= s.times.patience || !s.breaker.closed() {
 			if !w.abandon() {
 				return w.reply, w.err
 			}
-			if s.silence.lasts() > maxSilence {
+			if s.silence.lasts() > s.times.silence {
 				return Reply{}, errSilent
 			}
 			return Reply{}, context.DeadlineExceeded

@@ -31,10 +31,10 @@ type Server struct {
 	SentinelName  string // default "mymaster"
 }
 
-// Times of the client. Callers bring a deadline of their own, mostly shorter.
+// Times of the client. Callers bring a deadline of their own, which is shorter.
 const (
 	dialTimeout = 2 * time.Second
-	ioTimeout   = 2 * time.Second
+	ioTimeout   = 5 * time.Second
 )
 
 // options turns the Server into the client's options.

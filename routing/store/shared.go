@@ -18,7 +18,7 @@ var ErrAway = errors.New("the shared store is away")
 type Shared struct {
 	redis  *Redis // nil: this process is alone
 	memory *Memory
-	budget time.Duration
+	times  times
 	lease  time.Duration
 	log    *slog.Logger
 
@@ -42,8 +42,11 @@ type Shared struct {
 // SharedOptions are what a Shared needs.
 type SharedOptions struct {
 	Redis *Redis // nil: limits are kept in this process alone. Close closes it
+	// Silence is how long Redis may answer nobody, while somebody waits for it, until
+	// it counts as gone; default 100 ms.
+	Silence time.Duration
 	// Budget is how long a request waits for Redis without asking whether it is
-	// there; default 40 ms. See patient.
+	// there; default two fifths of Silence. See patient.
 	Budget time.Duration
 	// Lease is how long the slots of a killed process stay taken; default 10 s.
 	Lease time.Duration
@@ -51,27 +54,21 @@ type SharedOptions struct {
 	Log   *slog.Logger     // required
 }
 
-// Times of Shared. Only Budget is on the path of requests.
+// Times of Shared that no request waits for.
 const (
-	defaultBudget = 40 * time.Millisecond
-	defaultLease  = 10 * time.Second
-	startBudget   = time.Second            // the first contact
-	quietBudget   = 500 * time.Millisecond // calls that no request waits for
-	probeEvery    = 200 * time.Millisecond // at first
-	probeSeldom   = 10 * time.Second       // when Redis goes again and again
-	forgiveEvery  = 5 * time.Second        // failures of blobs that are further apart do not add up
-	coalesce      = 2 * time.Millisecond   // settlements of this time travel together
+	defaultLease = 10 * time.Second
+	probeEvery   = 200 * time.Millisecond // at first
+	probeSeldom  = 10 * time.Second       // when Redis goes again and again
+	forgiveEvery = 5 * time.Second        // failures of blobs that are further apart do not add up
+	coalesce     = 2 * time.Millisecond   // settlements of this time travel together
 )
 
-// NewShared makes the store and, when there is a Redis, tries to reach it for at
-// most one second. A Redis that is not there is no error. End it with Close.
+// NewShared makes the store and, when there is a Redis, tries to reach it for about
+// a second. A Redis that is not there is no error. End it with Close.
 func NewShared(o SharedOptions) *Shared {
 	s := &Shared{
-		redis: o.Redis, budget: o.Budget, lease: o.Lease, log: o.Log,
+		redis: o.Redis, times: timesOf(o.Silence, o.Budget), lease: o.Lease, log: o.Log,
 		debt: newDebt(), held: map[Held]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
-	}
-	if s.budget <= 0 {
-		s.budget = defaultBudget
 	}
 	if s.lease <= 0 {
 		s.lease = defaultLease
@@ -94,7 +91,7 @@ func NewShared(o SharedOptions) *Shared {
 
 // greet makes the first contact: it learns the server's clock and the peers.
 func (s *Shared) greet() {
-	ctx, cancel := context.WithTimeout(context.Background(), startBudget)
+	ctx, cancel := context.WithTimeout(context.Background(), s.times.start)
 	defer cancel()
 	peers, err := s.redis.Beat(ctx, Beat{})
 	if err != nil {
@@ -132,7 +129,7 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 		return s.memory.Acquire(ctx, q)
 	}
 	own := *q
-	own.Lease, own.Useful = s.lease, s.budget
+	own.Lease, own.Useful = s.lease, s.times.budget
 	if !s.breaker.closed() {
 		return s.alone(&own), nil
 	}
@@ -289,7 +286,7 @@ func (s *Shared) settled(t Settlement) {
 func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 	s.last.Store(&b)
 	if s.redis != nil && s.breaker.closed() {
-		ctx, cancel := context.WithTimeout(ctx, quietBudget)
+		ctx, cancel := context.WithTimeout(ctx, s.times.quiet)
 		defer cancel()
 		peers, err := s.redis.Beat(ctx, b)
 		if err == nil {

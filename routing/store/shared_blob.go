@@ -12,7 +12,7 @@ import (
 // Get returns a blob within the budget, ErrMiss, or ErrAway. The blobs of a
 // Shared are in Redis only.
 func (s *Shared) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = s.within(ctx, &s.blobs, s.budget, func(ctx context.Context) error {
+	err = s.within(ctx, &s.blobs, s.times.budget, func(ctx context.Context) error {
 		value, err = s.redis.Get(ctx, key)
 		return err
 	})
@@ -21,7 +21,7 @@ func (s *Shared) Get(ctx context.Context, key string) (value []byte, err error) 
 
 // Set keeps a blob for ttl. No request should wait for it.
 func (s *Shared) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return s.within(ctx, &s.blobs, quietBudget, func(ctx context.Context) error { return s.redis.Set(ctx, key, value, ttl) })
+	return s.within(ctx, &s.blobs, s.times.quiet, func(ctx context.Context) error { return s.redis.Set(ctx, key, value, ttl) })
 }
 
 // Flush deletes all blobs whose keys begin with "namespace:". It takes as long
@@ -43,17 +43,17 @@ func (s *Shared) Ping(ctx context.Context) error {
 
 // PutCooldown tells all replicas that a deployment is at rest.
 func (s *Shared) PutCooldown(ctx context.Context, c Cooldown) error {
-	return s.within(ctx, &s.breaker, quietBudget, func(ctx context.Context) error { return s.redis.PutCooldown(ctx, c) })
+	return s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error { return s.redis.PutCooldown(ctx, c) })
 }
 
 // DropCooldown tells all replicas that a deployment's rest is over.
 func (s *Shared) DropCooldown(ctx context.Context, deployment string) error {
-	return s.within(ctx, &s.breaker, quietBudget, func(ctx context.Context) error { return s.redis.DropCooldown(ctx, deployment) })
+	return s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error { return s.redis.DropCooldown(ctx, deployment) })
 }
 
 // Cooldowns lists the deployments at rest on any replica, in no order.
 func (s *Shared) Cooldowns(ctx context.Context) (out []Cooldown, err error) {
-	err = s.within(ctx, &s.breaker, quietBudget, func(ctx context.Context) error {
+	err = s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error {
 		out, err = s.redis.Cooldowns(ctx)
 		return err
 	})
@@ -90,7 +90,7 @@ func (s *Shared) lookForBlobs(ctx context.Context, missing bool) bool {
 	if s.blobs.closed() || !s.breaker.closed() {
 		return missing
 	}
-	pinged, done := context.WithTimeout(ctx, quietBudget)
+	pinged, done := context.WithTimeout(ctx, s.times.quiet)
 	defer done()
 	err := s.redis.Ping(pinged)
 	if err == nil {
@@ -100,7 +100,7 @@ func (s *Shared) lookForBlobs(ctx context.Context, missing bool) bool {
 		}
 		return false
 	}
-	timed, cancel := context.WithTimeout(ctx, quietBudget)
+	timed, cancel := context.WithTimeout(ctx, s.times.quiet)
 	defer cancel()
 	if _, beatErr := s.redis.Beat(timed, *s.last.Load()); beatErr != nil && ctx.Err() == nil {
 		for s.breaker.closed() {

@@ -86,6 +86,48 @@ func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 	}
 }
 
+// A Redis in another zone is late at times. Who says that it may be is told by it,
+// not by what this replica makes of it alone.
+func TestHowLongRedisMayBeSilentCanBeSaid(t *testing.T) {
+	server := storetest.Start(t)
+	log := &logged{}
+	s := store.NewShared(store.SharedOptions{
+		Redis: newRedis(t, store.Server{URL: "redis://" + server.Addr}), Silence: 4 * time.Second, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	defer s.Close()
+	other := newRedis(t, store.Server{URL: "redis://" + server.Addr})
+	if err := s.Set(t.Context(), "ns:x", []byte("value"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	server.Freeze(t)
+	const silence = 700 * time.Millisecond
+	time.AfterFunc(silence, func() { server.Thaw(t) })
+	began := time.Now()
+	var all sync.WaitGroup
+	all.Go(func() {
+		if value, err := s.Get(t.Context(), "ns:x"); string(value) != "value" {
+			t.Errorf("the cache does not wait: %q, %v", value, err)
+		}
+	})
+	for i := range 3 {
+		all.Go(func() {
+			if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(i))); err != nil || reply.Chosen != 0 {
+				t.Error(reply, err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(began); took < silence-50*time.Millisecond {
+		t.Fatalf("all were answered after %v, while the server was frozen", took)
+	}
+	if n := used(t, other); n != 3 || s.Away() {
+		t.Errorf("Redis counts %d of 3 requests; away: %v", n, s.Away())
+	}
+	if !log.has("") {
+		t.Errorf("log: %s", &log.b)
+	}
+}
+
 func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 	server := storetest.Start(t)
 	s, _ := newShared(t, store.Server{URL: "redis://" + server.Addr})
