@@ -262,38 +262,3 @@ func TestTheCacheFindsAClusterAndASentinel(t *testing.T) {
 		})
 	}
 }
-
-func TestSSLMeansTLSToRedis(t *testing.T) {
-	for name, params := range map[string]string{"ssl: true": "host: 127.0.0.1, port: $PORT, ssl: true", "rediss": `url: "rediss://127.0.0.1:$PORT"`} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := make(chan byte, 1)
-		go func() {
-			defer func() { _ = l.Close() }()
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			defer func() { _ = conn.Close() }()
-			hello := make([]byte, 1)
-			if _, err := conn.Read(hello); err == nil {
-				first <- hello[0]
-			}
-		}()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		path := filepath.Join(t.TempDir(), "config.yaml")
-		config := "model_list:\n" + entry("m", "http://127.0.0.1:1/v1", "") + "general_settings: {cache: true, cache_params: {type: redis, " + strings.ReplaceAll(params, "$PORT", port) + "}}\n"
-		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var out, errs bytes.Buffer
-		if code := dispatch(t.Context(), []string{"cache", "ping", "--config", path}, &out, &errs); code != 1 {
-			t.Errorf("%s: a server that hangs up is there: %d %s", name, code, &out)
-		}
-		if got := <-first; got != 0x16 { // the type of a TLS handshake record
-			t.Errorf("%s: the first byte sent is %#x", name, got)
-		}
-	}
-}

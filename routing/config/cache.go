@@ -12,13 +12,17 @@ import (
 // cacheTable is the settings of the cache and of Redis.
 func cacheTable() map[string]setter {
 	return map[string]setter{
-		"cache":          func(c *Config, v value) { v.boolean(&c.Cache.Enabled) },
-		"cache_params":   func(c *Config, v value) { v.cacheParams(c) },
-		"redis_url":      func(c *Config, v value) { v.redisURL(&c.Redis) },
-		"redis_host":     func(c *Config, v value) { v.str(&c.Redis.Host) },
-		"redis_port":     func(c *Config, v value) { v.port(&c.Redis.Port) },
-		"redis_password": func(c *Config, v value) { v.secret(&c.Redis.Password) },
-		"redis_timeout":  func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
+		"cache":               func(c *Config, v value) { v.boolean(&c.Cache.Enabled) },
+		"cache_params":        func(c *Config, v value) { v.cacheParams(c) },
+		"redis_url":           func(c *Config, v value) { v.redisURL(&c.Redis) },
+		"redis_host":          func(c *Config, v value) { v.str(&c.Redis.Host) },
+		"redis_port":          func(c *Config, v value) { v.port(&c.Redis.Port) },
+		"redis_password":      func(c *Config, v value) { v.secret(&c.Redis.Password) },
+		"redis_username":      func(c *Config, v value) { v.str(&c.Redis.Username) },
+		"redis_ssl":           func(c *Config, v value) { v.boolean(&c.Redis.TLS) },
+		"redis_ssl_ca_certs":  func(c *Config, v value) { v.str(&c.Redis.CAFile) },
+		"redis_ssl_cert_reqs": func(c *Config, v value) { v.verifies(&c.Redis.Insecure) },
+		"redis_timeout":       func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
 	}
 }
 
@@ -65,7 +69,7 @@ func (v value) redisURL(into *Redis) {
 // cacheParams reads cache_params. Its Redis is the shared store for limits too.
 func (v value) cacheParams(c *Config) {
 	known := []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types", "max_entry_size", "max_size",
-		"host", "port", "password", "username", "url", "ssl", "db", "redis_startup_nodes", "sentinel_nodes", "service_name", "max_messages", "redis_flush_size"}
+		"host", "port", "password", "username", "url", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "db", "redis_startup_nodes", "sentinel_nodes", "service_name", "max_messages", "redis_flush_size"}
 	var ttl, byType time.Duration
 	for _, f := range v.fields() {
 		switch f.name {
@@ -116,6 +120,14 @@ func (v value) redisParam(r *Redis) bool {
 		v.redisURL(r)
 	case "ssl":
 		v.boolean(&r.TLS)
+	case "ssl_ca_certs":
+		v.str(&r.CAFile)
+	case "ssl_certfile":
+		v.str(&r.CertFile)
+	case "ssl_keyfile":
+		v.str(&r.KeyFile)
+	case "ssl_cert_reqs":
+		v.verifies(&r.Insecure)
 	case "db":
 		v.integer(&r.DB, 0)
 	case "redis_startup_nodes":
@@ -128,6 +140,20 @@ func (v value) redisParam(r *Redis) bool {
 		return false
 	}
 	return true
+}
+
+// verifies reads whether the server's certificate is looked at.
+func (v value) verifies(insecure *bool) {
+	switch s, ok := v.scalar("required or none"); {
+	case !ok:
+	case s == "required":
+		*insecure = false
+	case s == "none":
+		*insecure = true
+		v.say(Warning, "any certificate of the Redis is taken: whoever stands between can read and change what is stored")
+	default:
+		v.fail("want required or none, got %s", v.shown())
+	}
 }
 
 // nodes reads [{host, port}], [[host, port]] or ["host:port"].

@@ -166,7 +166,11 @@ type Redis struct {
 	Port          int
 	Username      string
 	Password      secret.Text
-	TLS           bool
+	TLS           bool   // also by a URL that begins with rediss://
+	CAFile        string // PEM: whom to trust; "": whom the system trusts
+	CertFile      string // PEM: our own certificate, for a server that asks for one
+	KeyFile       string // PEM: its key
+	Insecure      bool   // any certificate of the server will do
 	DB            int
 	ClusterNodes  []string // host:port
 	SentinelNodes []string

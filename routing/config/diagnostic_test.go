@@ -38,6 +38,7 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"the namespace of limits":             {oneModel + "general_settings:\n  cache_params: {namespace: isthmus}\n", "isthmus is the namespace of limits: want another one, such as isthmus-cache"},
 		"a Redis that is waited for too long": {oneModel + "general_settings:\n  redis_timeout: 30\n", `c.yaml:5: general_settings.redis_timeout: want a number of seconds from 0.01 to 4, got "30"`},
 		"a Redis that is not waited for":      {oneModel + "general_settings:\n  redis_timeout: 0\n", `c.yaml:5: general_settings.redis_timeout: want a number of seconds from 0.01 to 4, got "0"`},
+		"an odd check of certificates":        {oneModel + "general_settings:\n  cache_params: {type: redis, ssl_cert_reqs: maybe}\n", `want required or none, got "maybe"`},
 		"a port that is none":                 {oneModel + "general_settings:\n  cache_params: {type: redis, port: 70000}\n", "want a port from 1 to 65535"},
 		"a callback that does not exist":      {oneModel + "general_settings:\n  success_callback: [langfuze]\n", `no callback is called "langfuze": want langfuse, mlflow, webhook, prometheus, otel, or exec:COMMAND for your own`},
 		"a Python class as callback":          {oneModel + "general_settings:\n  callbacks: [my.module.logger]\n", "run it as a program of its own with exec:COMMAND, see examples/custom-callback"},
@@ -87,6 +88,7 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 		"a limit of an alias":                   {oneModel + "router_settings:\n  model_group_alias: {fast: m}\n  model_group_limits: {fast: {rpm: 1}}\n", `nothing is limited by this: "fast" is an alias, or served by a wildcard`},
 		"a limit of a group that is not":        {oneModel + "router_settings:\n  model_group_limits: {n: {rpm: 1}}\n", `c.yaml:5: router_settings.model_group_limits.n: there is no model group "n"`},
 		"a header that is Envoy's to write":     {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, headers: {Content-Length: '3', X-A: b}}\n", "c.yaml:3: model_list[0].litellm_params.headers: Content-Length is the gateway's own to write: ignored"},
+		"a Redis that nobody checks":            {oneModel + "general_settings:\n  cache_params: {type: redis, url: 'rediss://h', ssl_cert_reqs: none}\n", "any certificate of the Redis is taken: whoever stands between can read and change what is stored"},
 		"a sink without its address":            {oneModel + "general_settings:\n  success_callback: [webhook]\n", "webhook is on, but webhook_url (GENERIC_LOGGER_ENDPOINT) is not set: it stays off"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -117,7 +117,8 @@ func (c *Config) fromEnvironment(env *environment) {
 		{"MLFLOW_TRACKING_USERNAME", "mlflow_tracking_username"}, {"MLFLOW_TRACKING_PASSWORD", "mlflow_tracking_password"},
 		{"MLFLOW_TRACKING_TOKEN", "mlflow_tracking_token"},
 		{"GENERIC_LOGGER_ENDPOINT", "webhook_url"}, {"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
-		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"},
+		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"}, {"REDIS_USERNAME", "redis_username"},
+		{"REDIS_SSL", "redis_ssl"}, {"REDIS_SSL_CA_CERTS", "redis_ssl_ca_certs"}, {"REDIS_SSL_CERT_REQS", "redis_ssl_cert_reqs"},
 	} {
 		if text, ok := env.get(pair[0]); ok {
 			table[pair[1]](c, value{r: r, key: "$" + pair[0], name: pair[1], node: scalarNode(text)})

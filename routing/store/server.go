@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +23,11 @@ type Server struct {
 	Port          int // default 6379
 	Username      string
 	Password      secret.Text
-	TLS           bool
+	TLS           bool   // also by a URL that begins with rediss://
+	CAFile        string // PEM: whom to trust; "": whom the system trusts
+	CertFile      string // PEM: our own certificate, for a server that asks for one
+	KeyFile       string // PEM: its key
+	Insecure      bool   // any certificate of the server will do
 	DB            int
 	ClusterNodes  []string // host:port
 	SentinelNodes []string
@@ -67,8 +70,9 @@ func (s Server) options() (*redis.UniversalOptions, error) {
 	if !s.Password.IsZero() {
 		o.Password = s.Password.Reveal()
 	}
-	if s.TLS && o.TLSConfig == nil {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
+	if o.TLSConfig, err = s.encryption(o.TLSConfig); err != nil {
+		return nil, err
 	}
 	tune(o)
 	return o, nil

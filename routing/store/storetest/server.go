@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,9 @@ func Start(tb testing.TB) *Server {
 	return start(tb, nil)
 }
 
+// portMark stands for the port in the arguments of a server.
+const portMark = "$PORT"
+
 // start retries: a free port may be taken by somebody else meanwhile.
 func start(tb testing.TB, args []string, first ...string) *Server {
 	tb.Helper()
@@ -40,7 +44,9 @@ func start(tb testing.TB, args []string, first ...string) *Server {
 		if len(first) == 0 {
 			s.args = append(s.args, "--save", "", "--appendonly", "no")
 		}
-		s.args = append(s.args, args...)
+		for _, arg := range args {
+			s.args = append(s.args, strings.ReplaceAll(arg, portMark, port))
+		}
 		if err = s.launch(); err == nil {
 			tb.Cleanup(s.Kill)
 			return s

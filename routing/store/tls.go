@@ -1,0 +1,44 @@
+package store
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// encryption completes what a URL has said of TLS; given is nil when it has said
+// nothing.
+func (s *Server) encryption(given *tls.Config) (*tls.Config, error) {
+	c := given
+	switch {
+	case c != nil:
+	case s.TLS:
+		c = &tls.Config{}
+	case s.CAFile != "" || s.CertFile != "" || s.KeyFile != "" || s.Insecure:
+		return nil, errors.New("certificates of the redis are configured, but no TLS: say ssl: true, or rediss:// in the URL")
+	default:
+		return nil, nil
+	}
+	c.MinVersion = tls.VersionTLS12
+	c.InsecureSkipVerify = c.InsecureSkipVerify || s.Insecure
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the CA certificates of the redis: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read the CA certificates of the redis: %s holds no certificate", s.CAFile)
+		}
+	}
+	if s.CertFile != "" || s.KeyFile != "" {
+		own, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read our certificate for the redis: %w", err)
+		}
+		c.Certificates = []tls.Certificate{own}
+	}
+	return c, nil
+}

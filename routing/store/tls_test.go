@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+)
+
+func TestRedisOverTLS(t *testing.T) {
+	ours, theirs := storetest.NewAuthority(t), storetest.NewAuthority(t)
+	open, strict := storetest.StartTLS(t, ours, false), storetest.StartTLS(t, ours, true)
+	host, port, _ := strings.Cut(open.Addr, ":")
+	var number int
+	fmt.Sscan(port, &number)
+	cert, key := ours.Issue(t, "client")
+	for name, tc := range map[string]struct {
+		server store.Server
+		fails  string // what its error says; "": it works
+	}{
+		"a URL and the CA":                  {store.Server{URL: "rediss://" + open.Addr, CAFile: ours.CAFile}, ""},
+		"a host and the CA":                 {store.Server{Host: host, Port: number, TLS: true, CAFile: ours.CAFile}, ""},
+		"a name of the certificate":         {store.Server{Host: "localhost", Port: number, TLS: true, CAFile: ours.CAFile}, ""},
+		"any certificate will do":           {store.Server{URL: "rediss://" + open.Addr, Insecure: true}, ""},
+		"any will do, as the URL says":      {store.Server{URL: "rediss://" + open.Addr + "?skip_verify=true"}, ""},
+		"our own certificate":               {store.Server{URL: "rediss://" + strict.Addr, CAFile: ours.CAFile, CertFile: cert, KeyFile: key}, ""},
+		"a server that nobody vouches for":  {store.Server{URL: "rediss://" + open.Addr}, "certificate signed by unknown authority"},
+		"another CA":                        {store.Server{URL: "rediss://" + open.Addr, CAFile: theirs.CAFile}, "certificate signed by unknown authority"},
+		"a server that asks for ours":       {store.Server{URL: "rediss://" + strict.Addr, CAFile: ours.CAFile}, "certificate required"},
+		"a server without TLS":              {store.Server{URL: "rediss://" + storetest.Start(t).Addr, CAFile: ours.CAFile}, "deadline exceeded"},
+		"no TLS, to a server that wants it": {store.Server{URL: "redis://" + open.Addr}, "take room for a request: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRedis(t, tc.server)
+			if _, err := r.Acquire(t.Context(), request(name)); tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("error %v, want one with %q", err, tc.fails)
+				}
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Set(t.Context(), "ns:x", []byte("value"), time.Minute); err != nil {
+				t.Error(err)
+			}
+			if value, err := r.Get(t.Context(), "ns:x"); string(value) != "value" {
+				t.Errorf("%q, %v", value, err)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeTrustedIsToldAtTheStart(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, []byte("nothing\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, s := range map[string]store.Server{
+		"read the CA certificates of the redis: open /nowhere/ca.pem": {URL: "rediss://h", CAFile: "/nowhere/ca.pem"},
+		"holds no certificate":                               {URL: "rediss://h", CAFile: empty},
+		"read our certificate for the redis":                 {URL: "rediss://h", CertFile: empty, KeyFile: empty},
+		"but no TLS: say ssl: true, or rediss:// in the URL": {URL: "redis://h", CAFile: empty},
+	} {
+		if _, err := store.NewRedis(store.RedisOptions{Server: s, Now: time.Now}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
