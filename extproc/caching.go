@@ -89,7 +89,11 @@ func (s *requestStream) cached(e *cache.Entry) *reply {
 	for _, f := range cache.Headers(cache.Hit, x.caching.key, e, time.Now()) {
 		header.Set(f.Name, f.Value)
 	}
-	answer := immediate(http.StatusOK, header, e.Body(x.request), "isthmus_cache")
+	body := e.Body(x.request)
+	if x.request.Stream && x.gateway.wants.StreamEvent {
+		s.streamed(body)
+	}
+	answer := immediate(http.StatusOK, header, body, "isthmus_cache")
 	answer.DynamicMetadata = x.metadata().proto()
 	return answer
 }
@@ -130,8 +134,7 @@ func (c *caching) store(hop *routing.Hop, result chat.Result) {
 	case result.Failure != nil:
 		c.ticket.Failed()
 	case c.recorder != nil:
-		served := cache.Served{Provider: hop.Deployment.Provider, Deployment: hop.Deployment.ID, Group: hop.Group, Model: hop.Model, Fallback: hop.Fallback}
-		entry, err := c.recorder.Finish(served, result, time.Now())
+		entry, err := c.recorder.Finish(answererOf(hop), result, time.Now())
 		if err != nil {
 			c.ticket.Unstorable()
 			return

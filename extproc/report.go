@@ -220,7 +220,7 @@ func (x *exchange) calling(n int, hop *routing.Hop) {
 	if !x.gateway.wants.PreAPICall {
 		return
 	}
-	e := x.event(callback.PreAPICall, n, hop)
+	e := x.event(callback.PreAPICall, n, answererOf(hop))
 	e.Messages = callback.ReadInput(x.request).Messages
 	x.gateway.callbacks.Event(e, x.reporter.wish)
 }
@@ -230,32 +230,44 @@ func (x *exchange) called(n int, hop *routing.Hop, a *attempt) {
 	if !x.gateway.wants.PostAPICall {
 		return
 	}
-	e := x.event(callback.PostAPICall, n, hop)
+	e := x.event(callback.PostAPICall, n, answererOf(hop))
 	e.Status, e.Duration, e.Error = a.status, callback.Seconds(a.took), a.reason
 	x.gateway.callbacks.Event(e, x.reporter.wish)
 }
 
-// streamed tells the hooks of what goes to the client of a stream.
+// streamed tells the hooks of what goes to the client of a stream. A stored answer
+// is of no attempt: its chunks are those that are sent now, by whom it came from.
 func (s *requestStream) streamed(out []byte) {
 	x := s.exchange
+	by, n := cache.Served{}, s.attempt
 	x.mu.Lock()
-	hop := x.outcome.served
+	switch o := &x.outcome; {
+	case o.entry != nil:
+		by, n = o.entry.Served, 0
+	case o.served != nil:
+		by = answererOf(o.served)
+	}
 	x.mu.Unlock()
 	x.reporter.events.Feed(out)
 	for event, ok := x.reporter.events.Next(); ok; event, ok = x.reporter.events.Next() {
 		if len(event.Data) == 0 || string(event.Data) == "[DONE]" {
 			continue
 		}
-		e := x.event(callback.StreamEvent, s.attempt, hop)
+		e := x.event(callback.StreamEvent, n, by)
 		e.Chunk = slices.Clone(event.Data)
 		x.gateway.callbacks.Event(e, x.reporter.wish)
 	}
 }
 
-func (x *exchange) event(hook callback.Hook, n int, hop *routing.Hop) *callback.Event {
-	d := hop.Deployment
+func (x *exchange) event(hook callback.Hook, n int, by cache.Served) *callback.Event {
 	return &callback.Event{
-		Hook: hook, Time: callback.At(time.Now()), CallID: x.id, Attempt: n, Model: d.Provider + "/" + hop.Model,
-		ModelGroup: hop.Group, ModelID: d.ID, Provider: d.Provider,
+		Hook: hook, Time: callback.At(time.Now()), CallID: x.id, Attempt: n, Model: by.Provider + "/" + by.Model,
+		ModelGroup: by.Group, ModelID: by.Deployment, Provider: by.Provider,
 	}
+}
+
+// answererOf says who a hop is.
+func answererOf(hop *routing.Hop) cache.Served {
+	d := hop.Deployment
+	return cache.Served{Provider: d.Provider, Deployment: d.ID, Group: hop.Group, Model: hop.Model, Fallback: hop.Fallback}
 }

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
 )
 
 // expectLines checks that lines that match the patterns come in this order.
@@ -53,6 +57,71 @@ func TestTheGoExampleHearsOfAllFiveHooks(t *testing.T) {
 	expectLines(t, out.String, `failure: Rate limit reached\n`, `calling openai/up\n`, took, `calling openai/up\n`, took, `success, 5 tokens\n`)
 	if n := strings.Count(out.String(), "calling"); n != 4 {
 		t.Errorf("%d attempts were told of, want 4", n)
+	}
+}
+
+// told is what a hook says, as far as the test looks.
+type told struct {
+	Hook    string         `json:"hook"`
+	CallID  string         `json:"litellm_call_id"`
+	Attempt int            `json:"attempt"`
+	Model   string         `json:"model"`
+	Group   string         `json:"model_group"`
+	Chunk   jsontext.Value `json:"chunk"`
+}
+
+// hooked is what a program behind exec: was told of a request, when it is cat: its
+// lines are in the log.
+func (s *stack) hooked(id string) (all []told, hooks string) {
+	s.t.Helper()
+	for line := range strings.Lines(s.stderr.String()) {
+		logged := struct {
+			Message string `json:"msg"`
+			Program string `json:"program"`
+		}{}
+		var e told
+		if json.Unmarshal([]byte(line), &logged) == nil && logged.Program == "cat" && json.Unmarshal([]byte(logged.Message), &e) == nil && e.CallID == id {
+			all, hooks = append(all, e), hooks+" "+e.Hook
+		}
+	}
+	return all, strings.TrimSpace(hooks)
+}
+
+// The guide has stream_event "during streaming". A client that streams gets the
+// chunks of a stored answer, and the hooks hear of the same ones; no attempt is
+// made, so those of attempts are not called.
+func TestHooksHearOfTheChunksOfAStoredAnswer(t *testing.T) {
+	p := newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), "")+cached+
+		"litellm_settings: {callbacks: ['exec:ISTHMUS_HOOKS=pre_api_call,post_api_call,stream_event,success_event cat']}\n")
+	var stream *answer
+	for _, tc := range []struct{ name, body, cache, hooks string }{
+		{"a new answer", ask, "miss", "pre_api_call post_api_call success_event"},
+		{"the stored one, as a stream", askStream, "hit", "stream_event stream_event stream_event success_event"},
+		{"the stored one", ask, "hit", "success_event"},
+	} {
+		got := s.post("/v1/chat/completions", tc.body)
+		if got.header.Get("X-Isthmus-Cache") != tc.cache {
+			t.Fatalf("%s: %v", tc.name, got.header)
+		}
+		await(t, 10*time.Second, tc.name+": "+tc.hooks, func() bool {
+			_, hooks := s.hooked(got.header.Get("X-Isthmus-Request-Id"))
+			return hooks == tc.hooks
+		})
+		if tc.body == askStream {
+			stream = got
+		}
+	}
+	var sent strings.Builder
+	all, _ := s.hooked(stream.header.Get("X-Isthmus-Request-Id"))
+	for _, e := range all[:3] {
+		fmt.Fprintf(&sent, "data: %s\n\n", e.Chunk)
+		if e.Attempt != 0 || e.Model != "openai/up" || e.Group != "m" {
+			t.Errorf("%+v", e)
+		}
+	}
+	if diff := cmp.Diff(stream.body, sent.String()+"data: [DONE]\n\n"); diff != "" {
+		t.Errorf("what was told is not what was sent (-sent +told):\n%s", diff)
 	}
 }
 

@@ -14,7 +14,7 @@ type Hook string
 const (
 	PreAPICall   Hook = "pre_api_call"  // before each attempt
 	PostAPICall  Hook = "post_api_call" // when the answer of an attempt has ended or failed
-	StreamEvent  Hook = "stream_event"  // each chunk of a stream that the client gets
+	StreamEvent  Hook = "stream_event"  // each chunk of a stream that the client gets, from the cache too
 	SuccessEvent Hook = "success_event" // once for each request that ended well
 	FailureEvent Hook = "failure_event" // once for each request that did not
 )
@@ -27,7 +27,7 @@ type Event struct {
 	CallID string `json:"litellm_call_id"`
 
 	// Of an attempt: pre_api_call, post_api_call, stream_event.
-	Attempt    int            `json:"attempt,omitzero"` // 1 is the first
+	Attempt    int            `json:"attempt,omitzero"` // 1 is the first; 0: no attempt was made, the answer was there
 	Model      string         `json:"model,omitzero"`   // provider/model
 	ModelGroup string         `json:"model_group,omitzero"`
 	ModelID    string         `json:"model_id,omitzero"` // the deployment
