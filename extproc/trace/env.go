@@ -53,8 +53,11 @@ func readEnvironment(getenv func(string) string, asked bool) (settings, error) {
 	return s, nil
 }
 
-// ownEndpoint is LiteLLM's endpoint with the path that it leaves out.
+// ownEndpoint is LiteLLM's endpoint with the scheme and the path that it leaves out.
 func ownEndpoint(url string, p Protocol) string {
+	if url != "" && !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
 	if url == "" || p == GRPC || strings.Contains(url, "/v1/traces") {
 		return url
 	}

@@ -245,7 +245,7 @@ func TestNobodyTracesUnlessAsked(t *testing.T) {
 		{name: "gRPC", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, want: settings{on: true, protocol: GRPC}},
 		{name: "the SDK is disabled", asked: true, env: []string{"OTEL_SDK_DISABLED", "true"}},
 		{name: "no exporter", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_TRACES_EXPORTER", "none"}},
-		{name: "LiteLLM's variables", asked: true, env: []string{"OTEL_EXPORTER", "otlp_http", "OTEL_ENDPOINT", "http://c:4318", "OTEL_HEADERS", "a=b, c=d"},
+		{name: "LiteLLM's variables", asked: true, env: []string{"OTEL_EXPORTER", "otlp_http", "OTEL_ENDPOINT", "c:4318", "OTEL_HEADERS", "a=b, c=d"},
 			want: settings{on: true, protocol: HTTP, endpoint: "http://c:4318/v1/traces", headers: map[string]string{"a": "b", "c": "d"}}},
 		{name: "a protocol that is not there", asked: true, env: []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, fails: "http/protobuf and grpc"},
 		{name: "another exporter", asked: true, env: []string{"OTEL_TRACES_EXPORTER", "zipkin"}, fails: "otlp and none"},
