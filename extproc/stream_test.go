@@ -5,8 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // house is a Server over a model config, without an Envoy: the tests speak
@@ -29,26 +28,8 @@ type house struct {
 	*Server
 	t      testing.TB
 	router *routing.Router
-	log    *lines
+	log    *observetest.Text
 	counts *prometheus.Registry
-}
-
-// lines is a log that the test may read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func newHouse(t testing.TB, text string) *house {
@@ -61,7 +42,7 @@ func newHouse(t testing.TB, text string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &lines{}
+	out := &observetest.Text{}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	counts := prometheus.NewRegistry()
 	gateways := NewGateways(metrics.New(counts, "test"), log)

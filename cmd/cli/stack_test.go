@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // stack is a running `isthmus run`: a real Envoy and the service, in this
@@ -38,23 +39,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	return program{}.dispatch(ctx, args, stdout, stderr)
 }
 
-// output is a buffer that two goroutines may use.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
+// output is what a gateway writes, which tests read meanwhile.
+type output = observetest.Text
 
 var adminPattern = regexp.MustCompile(`admin (http://\S+?)\)`)
 
@@ -109,17 +95,7 @@ func (s *stack) stop() int {
 // await polls a condition that another goroutine or process brings about.
 func await(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("not within %s: %s", limit, what)
-		}
-	}
+	observetest.AwaitWithin(t, limit, what, condition)
 }
 
 func freePort(t testing.TB) string {

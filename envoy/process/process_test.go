@@ -14,10 +14,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // TestMain lets the test binary stand for a program that runs an Envoy, for the
@@ -106,7 +107,7 @@ func TestALineThatIsTooLongDoesNotBlockEnvoy(t *testing.T) {
 }
 
 func TestEnvoysLogGoesToOurs(t *testing.T) {
-	var buf syncBuffer
+	var buf observetest.Text
 	log := slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	p := start(t, `echo "warning some noise" >&2; echo "error something bad" >&2`, Options{Log: log})
 	_ = ended(t, p)
@@ -115,29 +116,11 @@ func TestEnvoysLogGoesToOurs(t *testing.T) {
 	}
 }
 
-// syncBuffer is a buffer that two goroutines may use.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 func TestTheConfigurationIsOnlyForThisUserAndGoesWithTheProcess(t *testing.T) {
 	note := filepath.Join(t.TempDir(), "note")
 	p := start(t, `while [ "$1" != --config-path ]; do shift; done; ls -l "$2" > `+note+`; cat "$2" >> `+note+`; echo "$2" >> `+note+`; mv `+note+` `+note+`.done; `+lives, Options{Concurrency: 2})
 	var text []byte
-	await(t, "the script has written", func() bool {
+	observetest.Await(t, "the script has written", func() bool {
 		text, _ = os.ReadFile(note + ".done")
 		return text != nil
 	})
@@ -160,7 +143,7 @@ func TestStopIsPoliteUntilItsContextEnds(t *testing.T) {
 	}
 	note := filepath.Join(t.TempDir(), "deaf")
 	deaf := start(t, "trap '' TERM; : > "+note+"; while :; do sleep 0.05; done", Options{})
-	await(t, "the script runs", func() bool { _, err := os.Stat(note); return err == nil })
+	observetest.Await(t, "the script runs", func() bool { _, err := os.Stat(note); return err == nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	deaf.Stop(ctx)
@@ -227,23 +210,7 @@ func TestAnEnvoyEndsWithTheProgramThatRunsItHoweverThatEnds(t *testing.T) {
 			_ = syscall.Kill(child, syscall.SIGKILL)
 		}
 	})
-	await(t, "the child has ended with its parent", func() bool { return !running(child) })
-}
-
-// await polls a condition that another process brings about.
-func await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("not within 20 s: %s", what)
-		}
-	}
+	observetest.Await(t, "the child has ended with its parent", func() bool { return !running(child) })
 }
 
 // running reports whether a process lives; one that waits for its parent does not.

@@ -69,56 +69,46 @@ func TestDifferentRequestsDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-func TestWhenTheAnswerIsForOneClientOnlyAllGoAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := setup(t, cache.Config{})
-		began := time.Now()
-		var calls atomic.Int64
-		crowd(c, plain(t), 10, func(ticket *cache.Ticket) {
-			calls.Add(1)
-			time.Sleep(time.Second)
-			ticket.Unstorable()
+// Ten ask at once, and the answer that nine wait for does not come. Each call takes
+// a second.
+func TestThoseWhoWaitInVainGoOn(t *testing.T) {
+	for name, tc := range map[string]struct {
+		end         func(call int64, ticket *cache.Ticket)
+		calls, hits int
+		took        time.Duration
+	}{
+		"the answer is for one client only: all go at once": {
+			func(_ int64, ticket *cache.Ticket) { ticket.Unstorable() }, 10, 0, 2 * time.Second,
+		},
+		"after two failures nobody waits any more": {
+			func(_ int64, ticket *cache.Ticket) { ticket.Failed() }, 10, 0, 3 * time.Second,
+		},
+		"the leader leaves: the next takes over at once": {
+			func(call int64, ticket *cache.Ticket) {
+				if call <= 3 {
+					ticket.Leave()
+					return
+				}
+				ticket.Done(sample())
+			}, 4, 6, 4 * time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := setup(t, cache.Config{})
+				began := time.Now()
+				var calls atomic.Int64
+				statuses := crowd(c, plain(t), 10, func(ticket *cache.Ticket) {
+					n := calls.Add(1)
+					time.Sleep(time.Second)
+					tc.end(n, ticket)
+				})
+				if took := time.Since(began); int(calls.Load()) != tc.calls || number(statuses, cache.Hit) != tc.hits || took != tc.took {
+					t.Errorf("%d calls, %d hits in %v", calls.Load(), number(statuses, cache.Hit), took)
+				}
+			})
 		})
-		if took := time.Since(began); calls.Load() != 10 || took != 2*time.Second {
-			t.Errorf("%d calls in %v", calls.Load(), took)
-		}
-	})
-}
-
-func TestWhenTheLeaderLeavesTheNextTakesOverAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := setup(t, cache.Config{})
-		began := time.Now()
-		var calls atomic.Int64
-		statuses := crowd(c, plain(t), 10, func(ticket *cache.Ticket) {
-			n := calls.Add(1)
-			time.Sleep(time.Second)
-			if n <= 3 {
-				ticket.Leave()
-				return
-			}
-			ticket.Done(sample())
-		})
-		if took := time.Since(began); calls.Load() != 4 || number(statuses, cache.Hit) != 6 || took != 4*time.Second {
-			t.Errorf("%d calls, %d hits in %v", calls.Load(), number(statuses, cache.Hit), took)
-		}
-	})
-}
-
-func TestAfterTwoFailuresNobodyWaitsAnyMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := setup(t, cache.Config{})
-		began := time.Now()
-		var calls atomic.Int64
-		crowd(c, plain(t), 10, func(ticket *cache.Ticket) {
-			calls.Add(1)
-			time.Sleep(time.Second)
-			ticket.Failed()
-		})
-		if took := time.Since(began); calls.Load() != 10 || took != 3*time.Second {
-			t.Errorf("%d calls in %v", calls.Load(), took)
-		}
-	})
+	}
 }
 
 func TestAWaiterWhoseClientLeavesIsFreeAtOnce(t *testing.T) {

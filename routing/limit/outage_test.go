@@ -13,6 +13,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {
@@ -30,19 +31,19 @@ func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) 
 	const lots = 1 << 30
 	r := newReplicaOf(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots}, 0, 0)
 	p := press(t, 10, r)
-	waitFor(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
+	observetest.Await(t, "200 requests have been admitted", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
 	for _, s := range servers {
 		s.Freeze(t)
 	}
 	frozen := time.Now()
-	waitFor(t, r.store.Away)
-	waitFor(t, func() bool { return time.Since(frozen) > 3*time.Second })
+	observetest.Await(t, "Redis counts as away", r.store.Away)
+	observetest.Await(t, "3 s have passed", func() bool { return time.Since(frozen) > 3*time.Second })
 	for _, s := range servers {
 		s.Thaw(t)
 	}
-	waitFor(t, func() bool { return !r.store.Away() })
+	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
 	back := time.Since(frozen)
-	waitFor(t, func() bool { return time.Since(frozen) > back+500*time.Millisecond })
+	observetest.Await(t, "half a second has passed", func() bool { return time.Since(frozen) > back+500*time.Millisecond })
 	p.end()
 	n := len(p.took)
 	t.Logf("%d calls, p50 %v, p99 %v, max %v; frozen for 3 s, back after %v", n, p.took[n/2], p.took[n*99/100], p.took[n-1], back)
@@ -60,7 +61,7 @@ func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) 
 // when it returned.
 func (r *replica) wantDownAndUp(t *testing.T) {
 	t.Helper()
-	lines := r.log.lines()
+	lines := r.log.Lines()
 	if len(lines) != 2 || !strings.Contains(lines[0], "does not answer") || !strings.Contains(lines[1], "answers again") {
 		t.Errorf("want one line when it goes and one when it returns, got %q", lines)
 	}
@@ -81,11 +82,11 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 		}
 	}
 	memory("1")
-	waitFor(t, r.store.Away)
+	observetest.Await(t, "Redis counts as away", r.store.Away)
 	full := time.Now()
-	waitFor(t, func() bool { return time.Since(full) > time.Second })
+	observetest.Await(t, "a second has passed", func() bool { return time.Since(full) > time.Second })
 	memory("0")
-	waitFor(t, func() bool { return !r.store.Away() })
+	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
 	p.end()
 	if len(p.failed) > 0 || p.admitted != len(p.took) {
 		t.Errorf("%d of %d were admitted; errors: %v", p.admitted, len(p.took), p.failed)
@@ -98,7 +99,7 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
 	both := []*replica{newReplicaWithin(t, server, o, 0, 0), newReplicaWithin(t, server, o, 0, 0)}
 	// The first learns of the second with its next beat.
-	waitFor(t, func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
+	observetest.Await(t, "the replicas know each other", func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
 	ids := 0
 	admit := func(r *replica, most int) (n int) {
 		for range most {
@@ -118,9 +119,9 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 		t.Errorf("%d and %d were admitted, want 20 and 50: half of the limit each, what was used before included", n, m)
 	}
 	server.Restart(t)
-	waitFor(t, func() bool { return !both[0].store.Away() && !both[1].store.Away() })
+	observetest.Await(t, "Redis counts as back", func() bool { return !both[0].store.Away() && !both[1].store.Away() })
 	// The new Redis is empty, but is told what was admitted before and meanwhile.
-	waitFor(t, func() bool {
+	observetest.Await(t, "the new Redis knows what was admitted", func() bool {
 		p, _ := both[0].store.Beat(t.Context(), store.Beat{Watch: []string{"d/a/rpm"}})
 		return p.Used[0] == 100
 	})
@@ -159,7 +160,7 @@ func TestAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
 	_ = cmd.Wait()
 	killed := time.Now()
 	id := 1000
-	waitFor(t, func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
+	observetest.Await(t, "a slot of the killed replica is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
 	if took := time.Since(killed); took > victimLease+500*time.Millisecond {
 		t.Errorf("the slots were free %v after the kill, the lease is %v", took, victimLease)
 	}
@@ -184,9 +185,9 @@ func TestAReplicaStartsWithoutRedis(t *testing.T) {
 		}
 	}
 	server.Restart(t)
-	waitFor(t, func() bool { return !r.store.Away() })
-	if n := len(r.log.lines()); n != 2 {
-		t.Errorf("%q", r.log.lines())
+	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
+	if n := len(r.log.Lines()); n != 2 {
+		t.Errorf("%q", r.log.Lines())
 	}
 }
 
@@ -202,14 +203,14 @@ func TestRunningRequestsKeepTheirSlotsThroughAnOutage(t *testing.T) {
 	if _, err := r.Admit(t.Context(), one(2)); err == nil {
 		t.Error("the only slot was given twice when Redis went")
 	}
-	waitFor(t, r.store.Away)
+	observetest.Await(t, "Redis counts as away", r.store.Away)
 	server.Restart(t)
-	waitFor(t, func() bool { return !r.store.Away() })
+	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
 	began := time.Now()
-	waitFor(t, func() bool { return time.Since(began) > 2*lease })
+	observetest.Await(t, "two leases have passed", func() bool { return time.Since(began) > 2*lease })
 	if _, err := r.Admit(t.Context(), one(3)); err == nil {
 		t.Error("the only slot was given twice after Redis came back")
 	}
 	a.Close(done)
-	waitFor(t, func() bool { _, err := r.Admit(t.Context(), one(4)); return err == nil })
+	observetest.Await(t, "the slot given back is free", func() bool { _, err := r.Admit(t.Context(), one(4)); return err == nil })
 }

@@ -1,11 +1,9 @@
 package limit_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,31 +12,14 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // replica is one of several Limiters over one Redis.
 type replica struct {
 	*limit.Limiter
 	store *store.Shared
-	log   *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// lines returns what was logged, one message each.
-func (l *lockedBuffer) lines() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Split(strings.TrimSpace(l.b.String()), "\n")
+	log   *observetest.Text
 }
 
 var replicas atomic.Int64
@@ -60,7 +41,7 @@ func newReplicaOf(tb testing.TB, server store.Server, o limit.Options, lease, bu
 	if err != nil {
 		tb.Fatal(err)
 	}
-	log := &lockedBuffer{}
+	log := &observetest.Text{}
 	s := store.NewShared(store.SharedOptions{Redis: r, Lease: lease, Budget: budget, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
 	o.Store, o.Now = s, time.Now
 	l := limit.New(o)
@@ -144,11 +125,7 @@ func TestReplicasHearOfEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); b.Room("a") || b.InFlight("a") != 10; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("room %v, in flight %d", b.Room("a"), b.InFlight("a"))
-		}
-	}
+	observetest.Await(t, "the other replica knows that a is full and busy", func() bool { return !b.Room("a") && b.InFlight("a") == 10 })
 	if requests, _ := b.Used("a"); requests != 10 || !b.Room("b") {
 		t.Errorf("used %d, room on b %v", requests, b.Room("b"))
 	}
@@ -203,13 +180,4 @@ func (p *pressure) end() {
 	close(p.stop)
 	p.workers.Wait()
 	slices.Sort(p.took)
-}
-
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it never happens")
-		}
-	}
 }

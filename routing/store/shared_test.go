@@ -1,62 +1,24 @@
 package store_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
-// logged collects the lines of a log.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// has reports whether the log is these lines, or parts of them.
-func (l *logged) has(parts ...string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(l.b.String()), "\n")
-	if len(lines) != len(parts) {
-		return false
-	}
-	for i, part := range parts {
-		if !strings.Contains(lines[i], part) {
-			return false
-		}
-	}
-	return true
-}
-
-func newShared(t *testing.T, server store.Server) (*store.Shared, *logged) {
+func newShared(t *testing.T, server store.Server) (*store.Shared, *observetest.Text) {
 	t.Helper()
-	log := &logged{}
+	log := &observetest.Text{}
 	s := store.NewShared(store.SharedOptions{Redis: newRedis(t, server), Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
 	t.Cleanup(func() { _ = s.Close() })
 	return s, log
-}
-
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it never happens")
-		}
-	}
 }
 
 func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
@@ -78,11 +40,11 @@ func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 	if longest > 200*time.Millisecond {
 		t.Errorf("a look-up took %v", longest)
 	}
-	waitFor(t, s.Away) // although nobody asks for limits
+	observetest.Await(t, "Redis counts as away", s.Away) // although nobody asks for limits
 	server.Thaw(t)
-	waitFor(t, func() bool { return get() == nil })
-	if !log.has("redis does not answer", "redis answers again") {
-		t.Errorf("log: %s", &log.b)
+	observetest.Await(t, "the stored value is there again", func() bool { return get() == nil })
+	if !log.Reads("redis does not answer", "redis answers again") {
+		t.Errorf("log: %s", log)
 	}
 }
 
@@ -90,7 +52,7 @@ func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 // not by what this replica makes of it alone.
 func TestHowLongRedisMayBeSilentCanBeSaid(t *testing.T) {
 	server := storetest.Start(t)
-	log := &logged{}
+	log := &observetest.Text{}
 	s := store.NewShared(store.SharedOptions{
 		Redis: newRedis(t, store.Server{URL: "redis://" + server.Addr}), Silence: 4 * time.Second, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -123,8 +85,8 @@ func TestHowLongRedisMayBeSilentCanBeSaid(t *testing.T) {
 	if n := used(t, other); n != 3 || s.Away() {
 		t.Errorf("Redis counts %d of 3 requests; away: %v", n, s.Away())
 	}
-	if !log.has("") {
-		t.Errorf("log: %s", &log.b)
+	if !log.Reads() {
+		t.Errorf("log: %s", log)
 	}
 }
 
@@ -139,7 +101,7 @@ func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 	server.Kill()
 	server.Restart(t)
 	other := newRedis(t, store.Server{URL: "redis://" + server.Addr})
-	waitFor(t, func() bool {
+	observetest.Await(t, "the new Redis has the three requests", func() bool {
 		_, _ = s.Beat(t.Context(), store.Beat{})
 		return used(t, other) == 3
 	})
@@ -162,7 +124,7 @@ func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 	}
 	other := servers[(holder+1)%3]
 	other.Freeze(t)
-	waitFor(t, func() bool {
+	observetest.Await(t, "the cache is not used any more", func() bool {
 		for i := range 20 {
 			_, err := s.Get(t.Context(), fmt.Sprint("ns:", i))
 			if errors.Is(err, store.ErrAway) {
@@ -171,11 +133,11 @@ func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 		}
 		return false
 	})
-	waitFor(t, func() bool { return log.has("a part of redis does not answer") })
+	observetest.Await(t, "the log says that a part is away", func() bool { return log.Reads("a part of redis does not answer") })
 	if s.Away() {
 		t.Error("the limits' node counts as away")
 	}
 	other.Thaw(t)
-	waitFor(t, func() bool { _, err := s.Get(t.Context(), "ns:1"); return errors.Is(err, store.ErrMiss) })
-	waitFor(t, func() bool { return log.has("a part of redis does not answer", "all of redis answers again") })
+	observetest.Await(t, "the cache is used again", func() bool { _, err := s.Get(t.Context(), "ns:1"); return errors.Is(err, store.ErrMiss) })
+	observetest.Await(t, "the log says that all is back", func() bool { return log.Reads("a part of redis does not answer", "all of redis answers again") })
 }

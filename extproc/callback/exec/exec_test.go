@@ -1,13 +1,11 @@
 package exec
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // TestMain is also the program that the tests run: what it does is in
@@ -27,50 +26,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// logged collects the log of a sink and lets a test wait for a line.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{}
-}
-
-func newLogged() *logged { return &logged{more: make(chan struct{}, 1)} }
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case l.more <- struct{}{}:
-	default:
-	}
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logged) waitFor(t *testing.T, text string) {
+// awaitLine waits until a text was logged so many times.
+func awaitLine(t *testing.T, log *observetest.Text, text string, times int) {
 	t.Helper()
-	l.waitForTimes(t, text, 1)
-}
-
-func (l *logged) waitForTimes(t *testing.T, text string, times int) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for strings.Count(l.String(), text) < times {
-		select {
-		case <-l.more:
-		case <-deadline:
-			t.Fatalf("%q was not logged:\n%s", text, l)
-		}
-	}
+	observetest.Await(t, text+" is logged", func() bool { return strings.Count(log.String(), text) >= times })
 }
 
 // program is this test binary in a role.
-func program(t *testing.T, role string, log *logged) *Sink {
+func program(t *testing.T, role string, log *observetest.Text) *Sink {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -95,7 +58,7 @@ func shut(t *testing.T, s *Sink, within time.Duration) error {
 }
 
 func TestTheProgramReadsEventsAndItsOutputIsLogged(t *testing.T) {
-	log := newLogged()
+	log := &observetest.Text{}
 	s := program(t, "echo", log)
 	if err := s.Deliver(t.Context(), []*callback.Event{event(1), event(2)}); err != nil {
 		t.Fatal(err)
@@ -127,15 +90,15 @@ func TestTheProgramReadsEventsAndItsOutputIsLogged(t *testing.T) {
 }
 
 func TestAProgramThatDiesIsStartedAgain(t *testing.T) {
-	log := newLogged()
+	log := &observetest.Text{}
 	s := program(t, "die", log) // after its first line
 	q := callback.NewQueue(s, callback.QueueConfig{
 		Name: "exec", BatchAge: time.Millisecond, MinWait: 10 * time.Millisecond, Rand: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	for n := 1; n <= 3; n++ {
 		q.Add(event(n))
-		log.waitFor(t, "died after "+strconv.Itoa(n))
-		log.waitForTimes(t, "callback program ended", n)
+		awaitLine(t, log, "died after "+strconv.Itoa(n), 1)
+		awaitLine(t, log, "callback program ended", n)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -149,7 +112,7 @@ func TestAProgramThatDiesIsStartedAgain(t *testing.T) {
 }
 
 func TestAProgramThatDoesNotReadIsEnded(t *testing.T) {
-	log := newLogged()
+	log := &observetest.Text{}
 	s := program(t, "deaf", log)
 	long := event(1)
 	long.Error = strings.Repeat("x", 1<<20) // more than a pipe holds
@@ -158,17 +121,17 @@ func TestAProgramThatDoesNotReadIsEnded(t *testing.T) {
 	if err := s.Deliver(ctx, []*callback.Event{long}); err == nil || callback.IsPermanent(err) || !strings.Contains(err.Error(), "does not read") {
 		t.Errorf("%v", err)
 	}
-	log.waitFor(t, "callback program ended")
+	awaitLine(t, log, "callback program ended", 1)
 	_ = shut(t, s, time.Second)
 }
 
 func TestAProgramThatDoesNotEndIsMadeTo(t *testing.T) {
-	log := newLogged()
+	log := &observetest.Text{}
 	s := program(t, "deaf", log)
 	if err := s.Deliver(t.Context(), []*callback.Event{event(1)}); err != nil {
 		t.Fatal(err)
 	}
-	log.waitFor(t, "deaf") // it has installed what ignores SIGTERM
+	awaitLine(t, log, "deaf", 1) // it has installed what ignores SIGTERM
 	began := time.Now()
 	if err := shut(t, s, 50*time.Millisecond); err == nil {
 		t.Error("close does not say that it had to")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 const example = "../../../examples/custom-callback/"
@@ -18,7 +19,7 @@ const example = "../../../examples/custom-callback/"
 // CustomLogger and returns what it printed.
 func runPython(t *testing.T, logger string) string {
 	t.Helper()
-	log := newLogged()
+	log := &observetest.Text{}
 	command, err := Parse("python3 " + example + "isthmus_callback.py " + logger)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,34 @@
+package observetest
+
+import (
+	"testing"
+	"time"
+)
+
+// patience is how long Await waits: enough for a machine that is busy with other
+// tests.
+const patience = 20 * time.Second
+
+// Await waits until a condition holds that another goroutine or process brings
+// about; what says in words what it is. The test fails when it is not there within
+// 20 s.
+func Await(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	AwaitWithin(tb, patience, what, condition)
+}
+
+// AwaitWithin is Await with another limit.
+func AwaitWithin(tb testing.TB, limit time.Duration, what string, condition func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			tb.Fatalf("not within %s: %s", limit, what)
+		}
+	}
+}
