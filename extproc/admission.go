@@ -19,9 +19,12 @@ import (
 // deployments turned out to be reached.
 const maxReplans = 3
 
+// atOnce is how many deployments the store is asked about in one question.
+const atOnce = 8
+
 // admit takes room in the limits for the first attempt of the plan, on the first
-// of its deployments that has some; what stands before it is taken out of the
-// plan. When only a slot is missing and there is a queue, it waits there.
+// of the deployments that may serve it that has some: that one becomes the first of
+// the plan. When only a slot is missing and there is a queue, it waits there.
 func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	x := s.exchange
 	l := x.gateway.limiter
@@ -33,28 +36,90 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 		ask.Size = sizeOf(x.request)
 	}
 	for replans := 0; ; replans++ {
-		ask.Candidates = candidates(plan, 0)
-		admission, err := l.Admit(s.ctx, ask)
-		var refused *limit.Refused
-		if errors.As(err, &refused) && refused.NeedsSlot && l.Queues() {
-			admission, err = s.queue(ask, plan.Deadline)
+		var choices []routing.Choice
+		if first := plan.Hops[0].Deployment.ID; l.Limits(first) {
+			choices = x.gateway.router.Choices(plan)
+			ask.Candidates = idsOf(choices)
+		} else {
+			ask.Candidates = []string{first}
 		}
+		admission, chosen, err := s.room(ask, plan.Deadline)
 		if err == nil {
-			plan.Hops = plan.Hops[hopOf(plan, 0, ask.Candidates[admission.Chosen()]):]
 			x.mu.Lock()
 			x.admission, x.secured = admission, 1
 			x.mu.Unlock()
-			return nil
+			return s.take(plan, choices, chosen)
 		}
-		if refused == nil || refused.NeedsSlot || replans == maxReplans {
+		var refused *limit.Refused
+		if !errors.As(err, &refused) || refused.NeedsSlot || replans == maxReplans {
 			return err
 		}
 		// Others were quicker. Routing knows now who is full, and may find a
-		// deployment that was not in the plan.
+		// deployment that was not among the choices.
 		if again := x.gateway.router.Replan(plan, call); again != nil {
 			return err
 		}
 	}
+}
+
+// take makes the choice that has room the first of the plan.
+func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chosen int) error {
+	if len(choices) == 0 {
+		return nil // the first of the plan is limited by nothing
+	}
+	if err := s.exchange.gateway.router.Take(plan, choices[chosen]); err != nil {
+		return err
+	}
+	if s.carrier == carryPriorities {
+		once(plan)
+	}
+	return nil
+}
+
+// room asks for room on the candidates, some at a time, and then in the queue. It
+// returns the index of the one that has it.
+func (s *requestStream) room(ask *limit.Ask, latest time.Time) (admission *limit.Admission, chosen int, err error) {
+	l, all := s.exchange.gateway.limiter, ask.Candidates
+	var refused *limit.Refused // the one with the best prospect
+	for from := 0; from < len(all); from += atOnce {
+		ask.Candidates = all[from:min(from+atOnce, len(all))]
+		admission, err = l.Admit(s.ctx, ask)
+		if err == nil {
+			return admission, from + admission.Chosen(), nil
+		}
+		var r *limit.Refused
+		if !errors.As(err, &r) {
+			return nil, 0, err
+		}
+		if refused == nil || sooner(r, refused) {
+			refused = r
+		}
+	}
+	ask.Candidates = all
+	if !refused.NeedsSlot || !l.Queues() {
+		return nil, 0, refused
+	}
+	if admission, err = s.queue(ask, latest); err != nil {
+		return nil, 0, err
+	}
+	return admission, admission.Chosen(), nil
+}
+
+// sooner reports whether the first refusal promises more than the second. A slot
+// may be free at any moment; one without a wait is for ever.
+func sooner(a, b *limit.Refused) bool {
+	if a.NeedsSlot != b.NeedsSlot {
+		return a.NeedsSlot
+	}
+	return a.Wait > 0 && (b.Wait == 0 || a.Wait < b.Wait)
+}
+
+func idsOf(choices []routing.Choice) []string {
+	ids := make([]string, len(choices))
+	for i, c := range choices {
+		ids[i] = c.Deployment.ID
+	}
+	return ids
 }
 
 // queue waits for a slot: as long as the client does, Envoy can be held, and the

@@ -81,10 +81,18 @@ func (r *Router) PlanFixed(call *Call) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.fix(p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// fix gives a plan the fixed order that begins with its first hop.
+func (r *Router) fix(p *Plan) error {
 	first := p.Hops[0]
-	name := call.Request.Model
+	name := p.call.Request.Model
 	if first.Fallback > 0 {
-		name = first.Group // everything before it is cooling: its own order serves
+		name = first.Group // nobody before it can serve: its own order does
 	}
 	// The order's cluster was made from the configuration alone, so what a
 	// single request says about its cascade cannot be followed here.
@@ -93,11 +101,11 @@ func (r *Router) PlanFixed(call *Call) (*Plan, error) {
 	p.Fixed, p.targets, p.Hops = true, stages, nil
 	for _, h := range r.fixedOrder(&Call{}, stages, first.Deployment) {
 		if err := p.add(h.deployment, stages[h.stage], h.stage, p.tried(h.deployment, h.stage)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	p.Attempts = len(p.Hops)
-	return p, nil
+	return nil
 }
 
 // fixedNext says whether Envoy may go on to the next hop of a fixed order after

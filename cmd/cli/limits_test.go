@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 )
 
 // priced answers like OpenAI, with these token counts and a provider's own word on
@@ -155,6 +157,72 @@ func TestEveryStrategyKeepsToTheLimits(t *testing.T) {
 				t.Errorf("answers %v; %d and %d calls", got, len(three.calls()), len(two.calls()))
 			}
 		})
+	}
+}
+
+// Passing a full deployment over is no attempt: however few a request has, it finds
+// the sister that has room, and only then the fallback. Envoys before 1.40 are told
+// orders that were made at load.
+func TestAFullDeploymentIsPassedOverForAnyOfItsSisters(t *testing.T) {
+	for _, release := range []string{"1.40.0", "1.37.0", "1.36.4"} {
+		for _, limits := range []string{"rpm: 1", "max_parallel_requests: 1"} {
+			t.Run(release+", "+limits, func(t *testing.T) {
+				release := envoytest.Envoy(t, release)
+				p, last := newGate(t), newProvider(t, openAI)
+				config := "model_list:\n" + entry("last", last.base(), "")
+				for i := range 5 {
+					config += entry("m", p.base(), fmt.Sprintf(", %s, order: %d", limits, i+1))
+				}
+				s := startStack(t, config+"router_settings: {num_retries: 0, fallbacks: [{m: [last]}]}\n", "--envoy", release.Path, "--concurrency", "1")
+				answers := make(chan *answer, 5)
+				for range 5 {
+					go func() { answers <- s.post("/v1/chat/completions", ask) }()
+				}
+				await(t, 20*time.Second, "five run", func() bool { return len(p.calls()) == 5 })
+				for range 2 {
+					if got := s.post("/v1/chat/completions", ask); got.status != 200 || got.header.Get("X-Isthmus-Model-Group") != "last" {
+						t.Errorf("when all are full: %d %v", got.status, got.header)
+					}
+				}
+				p.pass(t, 5)
+				served := map[string]bool{}
+				for range 5 {
+					got := <-answers
+					if got.status != 200 || got.header.Get("X-Isthmus-Attempts") != "1" {
+						t.Errorf("%d %s %v", got.status, got.body, got.header)
+					}
+					served[got.header.Get("X-Isthmus-Deployment")] = true
+				}
+				if len(served) != 5 || len(last.calls()) != 2 {
+					t.Errorf("%d deployments served, the fallback %d times", len(served), len(last.calls()))
+				}
+				s.idle()
+			})
+		}
+	}
+}
+
+// Who waited for a slot goes where there is room by then.
+func TestARequestFromTheQueueGoesWhereThereIsRoom(t *testing.T) {
+	slow, first, second, last := newGate(t), newProvider(t, openAI), newProvider(t, openAI), newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("slow", slow.base(), "")+entry("last", last.base(), "")+
+		entry("m", first.base(), ", rpm: 1, order: 1")+entry("m", second.base(), ", rpm: 1, order: 2")+
+		"router_settings: {num_retries: 0, fallbacks: [{m: [last]}], max_parallel_requests: 1, enable_request_queue: true}\n")
+	go s.post("/v1/chat/completions", named("slow", ask))
+	await(t, 10*time.Second, "the only slot is taken", func() bool { return len(slow.calls()) == 1 })
+	answers := make(chan *answer, 4)
+	for range 4 {
+		go func() { answers <- s.post("/v1/chat/completions", ask) }()
+	}
+	await(t, 10*time.Second, "four wait", func() bool { return s.metric("isthmus_queue_length") == 4 })
+	slow.pass(t, 1)
+	for range 4 {
+		if got := <-answers; got.status != 200 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+	if len(first.calls()) != 1 || len(second.calls()) != 1 || len(last.calls()) != 2 {
+		t.Errorf("the deployments were asked %d and %d times, the fallback %d times", len(first.calls()), len(second.calls()), len(last.calls()))
 	}
 }
 

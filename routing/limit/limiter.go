@@ -165,6 +165,9 @@ func (l *Limiter) queueKey(ask *Ask) string {
 	return ask.Model
 }
 
+// Limits reports whether the deployment or its group has limits.
+func (l *Limiter) Limits(deployment string) bool { return l.limited(deployment) }
+
 // CountsTokens reports whether any limit is of tokens, so that a request's size
 // is worth measuring.
 func (l *Limiter) CountsTokens() bool { return l.counts }

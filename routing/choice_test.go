@@ -1,0 +1,93 @@
+package routing
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func choiceIDs(all []Choice) []string {
+	var out []string
+	for _, c := range all {
+		out = append(out, c.Deployment.ID)
+	}
+	return out
+}
+
+func TestAnyHealthyDeploymentMayServeTheFirstAttemptTheGroupsOwnFirst(t *testing.T) {
+	w := newWorld(t, "m/a", "m/b", "m/c", "m/cooling", "f/x", "f/y")
+	w.numRetries = 1
+	w.fallbacks["m"] = w.resolve("f")
+	w.deployment("cooling").health.open(w.clock.Add(time.Minute), "500")
+	for name, plan := range map[string]func(*Call) (*Plan, error){"a plan": w.Plan, "a fixed plan": w.PlanFixed} {
+		t.Run(name, func(t *testing.T) {
+			p, err := plan(call(t, "m"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			choices := w.Choices(p)
+			if diff := cmp.Diff([]string{"a", "b", "c", "x", "y"}, choiceIDs(choices)); diff != "" {
+				t.Errorf("choices (-want +got):\n%s", diff)
+			}
+			before := ids(p)
+			if err := w.Take(p, choices[0]); err != nil || cmp.Diff(before, ids(p)) != "" {
+				t.Errorf("the plan's own first changes it to %v, %v", ids(p), err)
+			}
+		})
+	}
+}
+
+func TestAChoiceBeginsThePlan(t *testing.T) {
+	for _, tc := range []struct {
+		name, choice string
+		fixed        bool
+		want         []string
+	}{
+		{"one of the plan", "b", false, []string{"b", "x", "y"}},
+		{"one that the plan has no attempt for", "c", false, []string{"c", "a", "x", "y"}},
+		{"a fallback of the plan", "x", false, []string{"x", "y"}},
+		{"one of a fixed plan", "b", true, []string{"b", "a", "x", "y"}},
+		{"one that a fixed plan has no attempt for", "c", true, []string{"c", "a", "x", "y"}},
+		{"a fallback of a fixed plan has an order of its own", "y", true, []string{"y", "x"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, "m/a", "m/b", "m/c", "f/x", "f/y")
+			w.numRetries = 1
+			w.fallbacks["m"] = w.resolve("f")
+			plan := w.Plan
+			if tc.fixed {
+				plan = w.PlanFixed
+			}
+			p, err := plan(call(t, "m"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range w.Choices(p) {
+				if c.Deployment.ID == tc.choice {
+					err = w.Take(p, c)
+				}
+			}
+			if diff := cmp.Diff(tc.want, ids(p)); diff != "" || err != nil {
+				t.Errorf("hops (-want +got), %v:\n%s", err, diff)
+			}
+			if tc.fixed && p.Attempts != len(p.Hops) {
+				t.Errorf("%d attempts of %d hops", p.Attempts, len(p.Hops))
+			}
+		})
+	}
+}
+
+// BenchmarkChoices is what finding all that may serve costs a request with limits.
+func BenchmarkChoices(b *testing.B) {
+	w := newWorld(b, "m/a", "m/b", "m/c", "f/x", "f/y")
+	w.fallbacks["m"] = w.resolve("f")
+	p, err := w.Plan(call(b, "m"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Choices(p)
+	}
+}
