@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -38,7 +37,7 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	for replans := 0; ; replans++ {
 		var choices []routing.Choice
 		if first := plan.Hops[0].Deployment.ID; l.Limits(first) {
-			choices = x.gateway.router.Choices(plan)
+			choices = x.gateway.router.Choices(plan, 0)
 			ask.Candidates = idsOf(choices)
 		} else {
 			ask.Candidates = []string{first}
@@ -67,7 +66,7 @@ func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chose
 	if len(choices) == 0 {
 		return nil // the first of the plan is limited by nothing
 	}
-	if err := s.exchange.gateway.router.Take(plan, choices[chosen]); err != nil {
+	if err := s.exchange.gateway.router.Take(plan, 0, choices[chosen]); err != nil {
 		return err
 	}
 	if s.carrier == carryPriorities {
@@ -138,18 +137,22 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admissio
 	return admission, err
 }
 
-// following are the deployments that may serve what comes after attempt n.
-func (x *exchange) following(n int) []string {
+// choices are the deployments that may serve what comes after attempt n; none
+// without limits.
+func (x *exchange) choices(n int) []routing.Choice {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return candidates(x.plan, n)
+	if x.admission == nil || n >= len(x.plan.Hops) {
+		return nil
+	}
+	return x.gateway.router.Choices(x.plan, n)
 }
 
-// secure takes room for attempt n, on the first of these deployments of its plan
-// that has some, and gives back that of the attempt before. What stands before that
-// one is taken out of the plan. It reports whether there is one; for an attempt
-// that has its room it does nothing.
-func (x *exchange) secure(n int, ids []string) bool {
+// secure takes room for attempt n, on the first of these deployments that has some,
+// and gives back that of the attempt before. What stands before that one in the plan
+// is taken out. It reports whether there is one; for an attempt that has its room it
+// does nothing.
+func (x *exchange) secure(n int, choices []routing.Choice) bool {
 	x.mu.Lock()
 	a, failed := x.admission, x.spentLocked()
 	done := a == nil || x.secured >= n || n > len(x.plan.Hops)
@@ -159,17 +162,14 @@ func (x *exchange) secure(n int, ids []string) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	chosen, err := a.Next(ctx, ids, failed)
+	chosen, err := a.Next(ctx, idsOf(choices), failed)
 	if err != nil {
 		return false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.secured = n
-	if skip := hopOf(x.plan, n-1, ids[chosen]); skip > n-1 {
-		x.plan.Hops = slices.Delete(x.plan.Hops, n-1, skip)
-	}
-	return true
+	return x.gateway.router.Take(x.plan, n-1, choices[chosen]) == nil
 }
 
 // secureInstead moves the room of attempt 1 to the deployments that are left, when
@@ -177,35 +177,16 @@ func (x *exchange) secure(n int, ids []string) bool {
 func (x *exchange) secureInstead() bool {
 	x.mu.Lock()
 	x.secured = 0
+	var left []routing.Choice
+	for i := range x.plan.Hops {
+		left = append(left, x.plan.Hops[i].Choice())
+	}
 	x.mu.Unlock()
-	return x.secure(1, x.following(0))
+	return x.secure(1, left)
 }
 
 // storeTime bounds a question to the store of limits, whose own bound is lower.
 const storeTime = time.Second
-
-// candidates are the deployments of a plan's hops from i on, each once. The order
-// of a fixed plan is Envoy's: only its next hop can be had.
-func candidates(plan *routing.Plan, i int) []string {
-	if plan.Fixed {
-		return []string{plan.Hops[i].Deployment.ID}
-	}
-	ids := make([]string, 0, len(plan.Hops)-i)
-	for j := i; j < len(plan.Hops); j++ {
-		if id := plan.Hops[j].Deployment.ID; !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-// hopOf is the first hop from i on that is on a deployment of the plan.
-func hopOf(plan *routing.Plan, i int, id string) int {
-	for plan.Hops[i].Deployment.ID != id {
-		i++
-	}
-	return i
-}
 
 // spentLocked is what the attempt that has the room has cost, if it got no good
 // answer. That need not be the last one: those that Envoy made and nobody saw were

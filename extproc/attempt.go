@@ -50,7 +50,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	if n == 1 && !moved {
 		return passAttempt() // Envoy 1.36: stream 1 has translated it
 	}
-	if !x.secure(n, []string{hop.Deployment.ID}) { // Envoy has chosen
+	if !x.secure(n, []routing.Choice{hop.Choice()}) { // Envoy has chosen
 		e := noRoom()
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 	}
@@ -159,14 +159,18 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 		Failed: true, Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
 	next, planned := x.failedWith(n, e, o, now)
-	if !next.Retry || !x.secure(n+1, x.following(n)) {
+	if !next.Retry || !x.secure(n+1, x.choices(n)) {
 		return nil, nil
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	hop := &x.plan.Hops[n]
+	if hop.Deployment != planned && !x.plan.Fixed && !x.prepareLocked(n+1, hop) {
+		return nil, nil
+	}
 	edit := &headerEdit{}
 	edit.put("x-isthmus-retry", "1")
-	if next.Pause > 0 && x.plan.Hops[n].Deployment == planned { // it is for that deployment
+	if next.Pause > 0 && hop.Deployment == planned { // it is for that deployment
 		edit.put("x-isthmus-backoff", strconv.Itoa(int(next.Pause/time.Second)))
 	}
 	if x.plan.Fixed {
@@ -191,10 +195,7 @@ func (x *exchange) failedWith(n int, e *upstream.Error, o routing.Outcome, now t
 		return next, nil
 	}
 	for len(x.plan.Hops) > n {
-		hop := &x.plan.Hops[n]
-		call, err := hop.Translator.Request(x.asks(hop))
-		if err == nil {
-			x.ready = prepared{attempt: n + 1, deployment: hop.Deployment, call: call}
+		if hop := &x.plan.Hops[n]; x.prepareLocked(n+1, hop) {
 			return next, hop.Deployment
 		}
 		x.plan.Hops = slices.Delete(x.plan.Hops, n, n+1)
@@ -208,6 +209,17 @@ type prepared struct {
 	attempt    int
 	deployment *routing.Deployment
 	call       *upstream.Call
+}
+
+// prepareLocked translates for attempt n, on this hop; false: that provider cannot do
+// what the request asks.
+func (x *exchange) prepareLocked(n int, hop *routing.Hop) bool {
+	call, err := hop.Translator.Request(x.asks(hop))
+	if err != nil {
+		return false
+	}
+	x.ready = prepared{attempt: n, deployment: hop.Deployment, call: call}
+	return true
 }
 
 // callFor is the request in the words of a hop, for attempt n.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 func choiceIDs(all []Choice) []string {
@@ -26,12 +28,12 @@ func TestAnyHealthyDeploymentMayServeTheFirstAttemptTheGroupsOwnFirst(t *testing
 			if err != nil {
 				t.Fatal(err)
 			}
-			choices := w.Choices(p)
+			choices := w.Choices(p, 0)
 			if diff := cmp.Diff([]string{"a", "b", "c", "x", "y"}, choiceIDs(choices)); diff != "" {
 				t.Errorf("choices (-want +got):\n%s", diff)
 			}
 			before := ids(p)
-			if err := w.Take(p, choices[0]); err != nil || cmp.Diff(before, ids(p)) != "" {
+			if err := w.Take(p, 0, choices[0]); err != nil || cmp.Diff(before, ids(p)) != "" {
 				t.Errorf("the plan's own first changes it to %v, %v", ids(p), err)
 			}
 		})
@@ -63,9 +65,9 @@ func TestAChoiceBeginsThePlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range w.Choices(p) {
+			for _, c := range w.Choices(p, 0) {
 				if c.Deployment.ID == tc.choice {
-					err = w.Take(p, c)
+					err = w.Take(p, 0, c)
 				}
 			}
 			if diff := cmp.Diff(tc.want, ids(p)); diff != "" || err != nil {
@@ -75,6 +77,40 @@ func TestAChoiceBeginsThePlan(t *testing.T) {
 				t.Errorf("%d attempts of %d hops", p.Attempts, len(p.Hops))
 			}
 		})
+	}
+}
+
+func TestAfterAFailureTheDeploymentsNotTriedYetMayServe(t *testing.T) {
+	for _, tc := range []struct {
+		choice string
+		want   []string
+	}{
+		{"b", []string{"a", "b", "x", "y"}},
+		{"c", []string{"a", "c", "x", "y"}},
+		{"y", []string{"a", "y"}},
+	} {
+		w := newWorld(t, "m/a", "m/b", "m/c", "f/x", "f/y")
+		w.numRetries = 1
+		w.fallbacks["m"] = w.resolve("f")
+		p, err := w.Plan(call(t, "m"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !w.Failed(p, 1, Failure{Error: &upstream.Error{Status: 500}}).Retry {
+			t.Fatal("nothing follows")
+		}
+		choices := w.Choices(p, 1)
+		if diff := cmp.Diff([]string{"b", "c", "x", "y"}, choiceIDs(choices)); diff != "" {
+			t.Errorf("choices (-want +got):\n%s", diff)
+		}
+		for _, c := range choices {
+			if c.Deployment.ID == tc.choice {
+				err = w.Take(p, 1, c)
+			}
+		}
+		if diff := cmp.Diff(tc.want, ids(p)); diff != "" || err != nil {
+			t.Errorf("hops (-want +got), %v:\n%s", err, diff)
+		}
 	}
 }
 
@@ -88,6 +124,6 @@ func BenchmarkChoices(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		w.Choices(p)
+		w.Choices(p, 0)
 	}
 }

@@ -202,6 +202,25 @@ func TestAFullDeploymentIsPassedOverForAnyOfItsSisters(t *testing.T) {
 	}
 }
 
+// The same holds for the attempt after a failure.
+func TestAfterAFailureAFullDeploymentIsPassedOverToo(t *testing.T) {
+	broken, busy, free := newProvider(t, failWith(500)), newGate(t), newProvider(t, openAI)
+	s := startStack(t, "model_list:\n"+entry("m", broken.base(), ", order: 1, rpm: 100")+
+		entry("m", busy.base(), ", order: 2, max_parallel_requests: 1")+entry("m", free.base(), ", order: 3, rpm: 100")+
+		"router_settings: {num_retries: 1, cooldown_time: 0}\n")
+	answers := make(chan *answer, 1)
+	go func() { answers <- s.post("/v1/chat/completions", ask) }()
+	await(t, 10*time.Second, "the second is busy", func() bool { return len(busy.calls()) == 1 })
+	if got := s.post("/v1/chat/completions", ask); got.status != 200 || len(free.calls()) != 1 || got.header.Get("X-Isthmus-Attempts") != "2" {
+		t.Errorf("%d %s, the third was asked %d times", got.status, got.body, len(free.calls()))
+	}
+	busy.pass(t, 1)
+	if got := <-answers; got.status != 200 {
+		t.Errorf("the first request: %d", got.status)
+	}
+	s.idle()
+}
+
 // Who waited for a slot goes where there is room by then.
 func TestARequestFromTheQueueGoesWhereThereIsRoom(t *testing.T) {
 	slow, first, second, last := newGate(t), newProvider(t, openAI), newProvider(t, openAI), newProvider(t, openAI)
