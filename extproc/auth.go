@@ -62,27 +62,6 @@ func clientKey(header upstream.Header) string {
 	return ""
 }
 
-// maxCaller bounds a caller's name, in bytes.
-const maxCaller = 128
-
-// callerOf names who asks, for limits and the cache. Those whom the header does
-// not name are one caller together: leaving it out must not lift a limit.
-func (g *Gateway) callerOf(header upstream.Header) string {
-	if g.tenant == "" {
-		return sharedCaller
-	}
-	name := header.Get(g.tenant)
-	if name == "" {
-		return unnamedCaller
-	}
-	return name[:min(len(name), maxCaller)]
-}
-
-const (
-	sharedCaller  = "*" // everybody, where callers are not told apart
-	unnamedCaller = "-" // who has no name
-)
-
 func unauthorized(message string) *upstream.Error {
 	return &upstream.Error{
 		Status: http.StatusUnauthorized, Type: "invalid_request_error", Code: "invalid_api_key", Message: message,

@@ -47,7 +47,7 @@ type Gateway struct {
 	limiter *limit.Limiter
 	tokens  *tokens.Counter
 	maxHold time.Duration
-	tenant  string // the header that names the caller
+	tenancy tenancy
 	// callbacks are the sinks and hooks; wants is what they listen to.
 	callbacks *all.Set
 	wants     all.Wants
@@ -105,7 +105,7 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) {
 	}
 	g := &Gateway{
 		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
-		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenant: s.TenantHeader,
+		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenancy: newTenancy(s.TenantHeader),
 		cache: s.Cache, limiter: s.Limiter, tokens: s.Tokens, maxHold: s.MaxHold,
 	}
 	if s.Cache != nil {

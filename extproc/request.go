@@ -77,7 +77,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
 	s.header = readHeader(h.GetHeaders())
 	r := parsePath(s.header.Get(":path"))
 	x := newExchange(g, r, time.Now())
-	x.header, x.caller = s.header, g.callerOf(s.header)
+	x.header, x.caller = s.header, g.tenancy.caller(s.header)
 	s.exchange = x
 	s.server.exchanges.put(x)
 	s.traced()

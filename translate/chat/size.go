@@ -1,6 +1,10 @@
 package chat
 
 import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
@@ -14,8 +18,11 @@ func (r *Request) TextSize() (text, media int64) {
 			text += int64(len(r.Body.Value(m)))
 		}
 	}
-	if r.Endpoint != Completions || !hasMedia(r.Body.Source()) {
+	if r.Endpoint != Completions && r.Endpoint != Responses || !hasMedia(r.Body.Source()) {
 		return text, 0
+	}
+	if r.Endpoint == Responses {
+		return r.itemsSize(text)
 	}
 	messages, err := r.messages()
 	if err != nil {
@@ -37,12 +44,48 @@ func (r *Request) TextSize() (text, media int64) {
 	return text, media
 }
 
+// itemsSize takes the media out of the size of a Responses API input: what
+// holds or names them.
+func (r *Request) itemsSize(text int64) (int64, int64) {
+	input, _ := r.Body.Get("input")
+	var media int64
+	d := jsontext.NewDecoder(bytes.NewReader(input))
+	for {
+		kind := d.PeekKind()
+		token, err := d.ReadToken()
+		if err != nil {
+			return text, media // the end; the text is JSON, for it was parsed
+		}
+		if kind != '"' || !isMedia(token.String()) {
+			continue
+		}
+		if parent, length := d.StackIndex(d.StackDepth()); parent != '{' || length%2 == 0 {
+			continue // it is no name
+		}
+		value, err := d.ReadValue()
+		if err != nil {
+			return text, media
+		}
+		text -= int64(len(value))
+		media++
+	}
+}
+
 func hasMedia(body []byte) bool {
 	for name := range jsonedit.Names(body) {
-		switch string(name) {
-		case "image_url", "input_audio", "file":
+		if isMedia(string(name)) {
 			return true
 		}
+	}
+	return false
+}
+
+// isMedia lists the members that hold an image, a sound or a file, or say where it
+// is.
+func isMedia(name string) bool {
+	switch name {
+	case "image_url", "input_audio", "file", "file_data", "file_url":
+		return true
 	}
 	return false
 }
