@@ -103,7 +103,16 @@ func (p *Poster) Do(ctx context.Context, post Post) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("post to %s: %w", Origin(post.URL), plain(ctx, err))
 	}
-	return readAnswer(ctx, post.URL, resp)
+	return readAnswer(ctx, &post, resp)
+}
+
+// sent is all of a request that must not come back in an error.
+func (p *Post) sent() [][]byte {
+	all := [][]byte{p.Body, []byte(p.URL)}
+	for _, h := range p.Header {
+		all = append(all, []byte(h.Value.Reveal()))
+	}
+	return all
 }
 
 // PostJSON sends v as JSON and decodes the answer into answer, if that is not
@@ -137,16 +146,16 @@ func plain(ctx context.Context, err error) error {
 	return err
 }
 
-func readAnswer(ctx context.Context, to string, resp *http.Response) ([]byte, error) {
+func readAnswer(ctx context.Context, post *Post, resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close() // after a long answer this ends the connection: it is not read out
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if err != nil {
-			return nil, fmt.Errorf("read the answer of %s: %w", Origin(to), plain(ctx, err))
+			return nil, fmt.Errorf("read the answer of %s: %w", Origin(post.URL), plain(ctx, err))
 		}
 		return body, nil
 	}
-	status := &StatusError{Origin: Origin(to), Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header), Body: excerpt(body)}
+	status := &StatusError{Origin: Origin(post.URL), Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header), Says: WithoutEcho(excerpt(body), post.sent()...)}
 	if status.passing() {
 		return nil, status
 	}
@@ -158,7 +167,7 @@ type StatusError struct {
 	Origin     string
 	Status     int
 	RetryAfter time.Duration // as the sink asks; 0: it does not
-	Body       string        // the beginning of what it said
+	Says       string        // the beginning of its answer, without what it repeats of the request
 }
 
 func (e *StatusError) Error() string {
@@ -166,8 +175,8 @@ func (e *StatusError) Error() string {
 	if e.Status >= 300 && e.Status < 400 {
 		return what + ": a redirect to another host is not followed"
 	}
-	if e.Body != "" {
-		what += ": " + e.Body
+	if e.Says != "" {
+		what += ": " + e.Says
 	}
 	return what
 }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -79,6 +80,24 @@ func pairs(text string) map[string]string {
 	for pair := range strings.SplitSeq(text, ",") {
 		if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && name != "" {
 			out[name] = value
+		}
+	}
+	return out
+}
+
+// headerValues are the values of the headers that go to the collector, as they are
+// written and as they are sent.
+func headerValues(getenv func(string) string) []string {
+	var out []string
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_HEADERS"} {
+		for _, value := range pairs(getenv(name)) {
+			value = strings.TrimSpace(value)
+			if decoded, err := url.PathUnescape(value); err == nil && decoded != value && decoded != "" {
+				out = append(out, decoded)
+			}
+			if value != "" {
+				out = append(out, value)
+			}
 		}
 	}
 	return out

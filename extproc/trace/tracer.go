@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,7 @@ func Open(ctx context.Context, c Config) (*Tracer, error) {
 		c.Log.Warn("traces: OTEL_RESOURCE_ATTRIBUTES is not wholly understood", "error", err)
 	}
 	// The SDK has one place for its errors in a process.
-	otel.SetErrorHandler(&complaints{log: c.Log})
+	otel.SetErrorHandler(&complaints{log: c.Log, secrets: headerValues(c.Getenv)})
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/isthmus-proxy/isthmus", trace.WithInstrumentationVersion(c.Version))}, nil
 }
@@ -86,8 +87,9 @@ const maxComplaint = 300
 
 // complaints logs what goes wrong with the spans, now and then.
 type complaints struct {
-	log  *slog.Logger
-	last atomic.Int64 // Unix nanoseconds
+	log     *slog.Logger
+	secrets []string     // never said, though a collector may repeat them
+	last    atomic.Int64 // Unix nanoseconds
 }
 
 // Handle takes an error of the SDK.
@@ -97,5 +99,8 @@ func (c *complaints) Handle(err error) {
 		return
 	}
 	text := err.Error()
+	for _, s := range c.secrets {
+		text = strings.ReplaceAll(text, s, "…")
+	}
 	c.log.Warn("traces: spans are lost", "error", text[:min(len(text), maxComplaint)])
 }

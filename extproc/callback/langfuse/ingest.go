@@ -76,15 +76,21 @@ func (s *Sink) ingest(ctx context.Context, entries []*entry) error {
 	if err := s.poster.PostJSON(ctx, callback.Post{URL: s.url("ingestion"), Header: s.headers}, message, &answer); err != nil {
 		return err
 	}
+	if len(answer.Errors) == 0 {
+		return nil
+	}
+	sent, err := callback.Encode(message)
+	if err != nil {
+		return err
+	}
 	for _, refused := range answer.Errors {
 		if refused.Status >= 500 || refused.Status == 429 {
-			return fmt.Errorf("langfuse answered %d for an event: %s", refused.Status, refused.Message)
+			return fmt.Errorf("langfuse answered %d for an event: %s", refused.Status, callback.WithoutEcho(refused.Message, sent))
 		}
 	}
-	if n := len(answer.Errors); n > 0 {
-		return callback.Permanent(fmt.Errorf("%d events refused, the first with %d: %s", n, answer.Errors[0].Status, answer.Errors[0].Message))
-	}
-	return nil
+	first := &answer.Errors[0]
+	return callback.Permanent(fmt.Errorf("%d events refused, the first with %d: %s",
+		len(answer.Errors), first.Status, callback.WithoutEcho(first.Message, sent)))
 }
 
 func (e *entry) trace() *trace {

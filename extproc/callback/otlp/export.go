@@ -24,7 +24,7 @@ func Export(ctx context.Context, p *callback.Poster, post callback.Post, traces 
 		return err
 	}
 	if n, why := rejected(answer); n > 0 {
-		return callback.Permanent(fmt.Errorf("%d spans refused: %s", n, why))
+		return callback.Permanent(fmt.Errorf("%d spans refused: %s", n, callback.WithoutEcho(why, body)))
 	}
 	return nil
 }

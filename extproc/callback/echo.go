@@ -1,0 +1,75 @@
+package callback
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+)
+
+// WithoutEcho takes out of what a sink said each word that was sent to it. An error
+// page may repeat the request, and logs hold neither keys nor prompts: what is left
+// is the sink's own. It is for errors alone, which are rare: it looks for each word
+// in all that was sent.
+func WithoutEcho(said string, sent ...[]byte) string {
+	var out strings.Builder
+	seen := map[string]bool{} // words, and whether they were sent
+	for len(said) > 0 {
+		n := strings.IndexFunc(said, isWordPart)
+		if n < 0 {
+			n = len(said)
+		}
+		between := said[:n]
+		said = said[n:]
+		end := strings.IndexFunc(said, func(r rune) bool { return !isWordPart(r) })
+		if end < 0 {
+			end = len(said)
+		}
+		word := said[:end]
+		said = said[end:]
+		out.WriteString(between)
+		echo, known := seen[word]
+		if !known && word != "" {
+			echo = contained(word, sent)
+			seen[word] = echo
+		}
+		if echo {
+			word = "…"
+		}
+		out.WriteString(word)
+	}
+	return squeezed(out.String())
+}
+
+func isWordPart(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+func contained(word string, in [][]byte) bool {
+	for _, text := range in {
+		if bytes.Contains(text, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// squeezed makes one mark of many that only signs and spaces stand between.
+func squeezed(text string) string {
+	const mark = "…"
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(text, mark)
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		out.WriteString(mark)
+		for {
+			next := strings.IndexFunc(after, isWordPart)
+			again := strings.Index(after, mark)
+			if again < 0 || next >= 0 && next < again {
+				break
+			}
+			after = after[again+len(mark):]
+		}
+		text = after
+	}
+}
