@@ -50,7 +50,7 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 			return s.take(plan, choices, chosen)
 		}
 		var refused *limit.Refused
-		if !errors.As(err, &refused) || refused.NeedsSlot || replans == maxReplans {
+		if !errors.As(err, &refused) || refused.NeedsSlot || refused.Everywhere || replans == maxReplans {
 			return err
 		}
 		// Others were quicker. Routing knows now who is full, and may find a
@@ -87,7 +87,7 @@ func (s *requestStream) room(ask *limit.Ask, latest time.Time) (admission *limit
 			return admission, from + admission.Chosen(), nil
 		}
 		var r *limit.Refused
-		if !errors.As(err, &r) {
+		if !errors.As(err, &r) || r.Everywhere {
 			return nil, 0, err
 		}
 		if refused == nil || sooner(r, refused) {

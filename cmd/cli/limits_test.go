@@ -266,6 +266,9 @@ func TestEachCallerHasLimitsOfItsOwn(t *testing.T) {
 			}
 			if i == 3 {
 				expectRefusal(t, got, "rate_limit_exceeded")
+				if !strings.Contains(got.body, "your limit of requests or tokens per minute is reached") || got.header.Get("X-Ratelimit-Limit-Requests") != "3" {
+					t.Errorf("team %q is told %s %v", team, got.body, got.header)
+				}
 			}
 		}
 	}

@@ -31,6 +31,11 @@ func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
 		l.ledger.met(ask.Caller, caller, shared.charges, reply.Usage)
 	}
 	if reply.Chosen < 0 {
+		for i := range min(len(shared.charges), len(reply.Usage)) {
+			if reply.Usage[i].Wait > 0 {
+				return nil, refusedToCaller(reply.Wait, &g)
+			}
+		}
 		return nil, refusedBy(ask.Model, &reply, &g)
 	}
 	a.gauges = g

@@ -272,7 +272,12 @@ func TestGroupsAndCallersHaveLimitsOfTheirOwn(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		w.refused(as("one"))
+		if r := w.refused(as("one")); !r.Everywhere || !strings.HasPrefix(r.Answer.Message, "your limit of requests") {
+			t.Errorf("who has no room of its own is told %q", r.Answer.Message)
+		}
+		if r := w.refused(w.ask("ab")); r.Everywhere {
+			t.Error("a full group is taken for the caller's limit")
+		}
 		w.refused(as(long))
 		if _, err := w.Admit(t.Context(), as("two")); err != nil {
 			t.Error(err)

@@ -18,6 +18,9 @@ type Refused struct {
 	Wait time.Duration
 	// NeedsSlot: a slot is all that is missing, so that AdmitQueued makes sense.
 	NeedsSlot bool
+	// Everywhere: the caller's own limit is reached, so that no other candidate
+	// helps.
+	Everywhere bool
 }
 
 func (r *Refused) Error() string { return r.Answer.Error() }
@@ -51,6 +54,12 @@ func refusedBy(model string, reply *store.Reply, g *gauges) *Refused {
 	}
 	r.Answer = answer("rate_limit_exceeded", "the limit of requests or tokens per minute of `"+model+"` is reached"+after, r.Wait, g)
 	return r
+}
+
+// refusedToCaller is the refusal by a limit of the caller's own.
+func refusedToCaller(wait time.Duration, g *gauges) *Refused {
+	return &Refused{Wait: wait, Everywhere: true, Answer: answer("rate_limit_exceeded",
+		"your limit of requests or tokens per minute is reached; try again in "+strconv.Itoa(wholeSeconds(wait))+" s", wait, g)}
 }
 
 // tooLarge is the refusal of a request that no candidate's limit can hold.

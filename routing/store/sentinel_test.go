@@ -1,0 +1,66 @@
+package store_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
+)
+
+// When sentinels make a replica the new master, the limits go on with it.
+func TestTheLimitsFollowTheMasterThatSentinelsChoose(t *testing.T) {
+	t.Parallel()
+	master, replica := storetest.Start(t), storetest.Start(t)
+	sentinel := storetest.StartSentinel(t, master)
+	follower := redis.NewClient(&redis.Options{Addr: replica.Addr, DisableIdentity: true})
+	defer follower.Close()
+	host, port, _ := net.SplitHostPort(master.Addr)
+	if err := follower.SlaveOf(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr, DisableIdentity: true})
+	defer watcher.Close()
+	for option, value := range map[string]string{"down-after-milliseconds": "300", "failover-timeout": "2000"} {
+		if err := watcher.Set(t.Context(), "mymaster", option, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	observetest.Await(t, "the sentinel knows the replica", func() bool {
+		all, err := watcher.Replicas(t.Context(), "mymaster").Result()
+		return err == nil && len(all) == 1 && all[0]["master-link-status"] == "ok"
+	})
+	log := &observetest.Text{}
+	s := store.NewShared(store.SharedOptions{
+		Redis: newRedis(t, store.Server{SentinelNodes: []string{sentinel.Addr}}), Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	defer s.Close()
+	for i := range 7 {
+		if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(i))); err != nil || reply.Chosen != 0 {
+			t.Fatal(reply, err)
+		}
+	}
+	master.Kill()
+	ids := 7
+	observetest.Await(t, "the master counts as away", func() bool {
+		if !s.Away() {
+			_, _ = s.Beat(t.Context(), store.Beat{})
+		}
+		return s.Away()
+	})
+	if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(ids))); err != nil || reply.Chosen != 0 {
+		t.Errorf("while the sentinels choose: %+v, %v", reply, err)
+	}
+	observetest.AwaitWithin(t, 40*time.Second, "the new master is used", func() bool { return !s.Away() })
+	other := newRedis(t, store.Server{URL: "redis://" + replica.Addr})
+	observetest.Await(t, "the new master counts all eight", func() bool { return used(t, other) == 8 })
+	if !log.Reads("redis does not answer", "redis answers again") {
+		t.Errorf("log: %s", log)
+	}
+}
