@@ -84,11 +84,13 @@ type outcome struct {
 
 // attempt is the outcome of the attempt that was running when the exchange
 // ended. An answer that was not read to its end says nothing about the
-// deployment: it may be the client that left.
+// deployment's health: it may be the client that left. Its tokens were used.
 func (o *outcome) attempt() routing.Outcome {
 	switch {
-	case o.served == nil || !o.complete:
+	case o.served == nil:
 		return routing.Outcome{}
+	case !o.complete:
+		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	case o.result.Failure != nil:
 		return routing.Outcome{Failed: true, Status: o.status, Reason: "the answer failed: " + o.result.Failure.Type}
 	}

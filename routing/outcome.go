@@ -63,6 +63,9 @@ func (r *Router) Done(h *Hop, o Outcome) {
 		return
 	case o.Failed || o.Status == 0:
 		d.health.release()
+		if used.Tokens > 0 {
+			used.Ended = 1
+		}
 	default:
 		used.Ended = 1
 		if !h.stream {

@@ -47,6 +47,9 @@ func TestAStreamThatTheClientLeftIsCounted(t *testing.T) {
 	if n := completionTokens(t, s); n != records[0].CompletionTokens {
 		t.Errorf("the metrics have %d tokens, the record %d", n, records[0].CompletionTokens)
 	}
+	if n := s.metric(`isthmus_deployment_minute_used{deployment="` + records[0].ModelID + `",kind="tokens",model_group="m",provider="openai"}`); int64(n) != records[0].TotalTokens {
+		t.Errorf("the deployment has used %v tokens, the record has %d", n, records[0].TotalTokens)
+	}
 	if got := s.post("/v1/chat/completions", ask); got.status != 429 {
 		t.Errorf("the limit of 80 tokens a minute is not reached by %d: %d %s", records[0].TotalTokens, got.status, got.body)
 	}
