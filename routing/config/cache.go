@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
@@ -237,11 +238,7 @@ func (c *Config) finishCache() {
 		}
 	}
 	if c.Cache.Enabled && c.Cache.Type == "redis" && !c.Redis.Configured() {
-		password := c.Redis.Password
-		c.Redis = c.envRedis
-		if !password.IsZero() {
-			c.Redis.Password = password
-		}
+		c.Redis = c.Redis.over(c.envRedis)
 		if !c.Redis.Configured() {
 			c.Redis.Host = "localhost"
 		}
@@ -249,6 +246,23 @@ func (c *Config) finishCache() {
 	if c.Redis.Host != "" && c.Redis.Port == 0 {
 		c.Redis.Port = 6379
 	}
+}
+
+// over completes what the file says of a Redis by what the environment says: the
+// file may name the CA, and the environment the host.
+func (r Redis) over(env Redis) Redis {
+	env.Port = cmp.Or(r.Port, env.Port)
+	env.Username = cmp.Or(r.Username, env.Username)
+	env.TLS = r.TLS || env.TLS
+	env.CAFile = cmp.Or(r.CAFile, env.CAFile)
+	env.CertFile, env.KeyFile = r.CertFile, r.KeyFile
+	env.Insecure = r.Insecure || env.Insecure
+	env.DB = cmp.Or(r.DB, env.DB)
+	env.SentinelName = r.SentinelName
+	if !r.Password.IsZero() {
+		env.Password = r.Password
+	}
+	return env
 }
 
 func scalarNode(text string) *yaml.Node {

@@ -1,10 +1,12 @@
 package config_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
 func TestWhatMayStandInTwoPlacesMeansTheSameInBoth(t *testing.T) {
@@ -40,5 +42,36 @@ func TestModelGroupsAndCallersHaveTheSameKindsOfLimits(t *testing.T) {
 	want := config.SharedLimit{RPM: 1, TPM: 2, ITPM: 3, OTPM: 4, MaxParallel: 5}
 	if c.Limits.Tenant != want || c.Router.GroupLimits["m*"] != want {
 		t.Errorf("of callers %+v, of groups %+v", c.Limits.Tenant, c.Router.GroupLimits)
+	}
+}
+
+func TestTheEnvironmentCompletesWhatTheFileSaysOfRedis(t *testing.T) {
+	vars := map[string]string{"REDIS_HOST": "h", "REDIS_PORT": "1", "REDIS_PASSWORD": "env", "REDIS_SSL_CA_CERTS": "/env.pem"}
+	for name, tc := range map[string]struct {
+		params string
+		want   config.Redis
+	}{
+		"the environment alone": {"", config.Redis{Host: "h", Port: 1, Password: secret.New("env"), CAFile: "/env.pem"}},
+		"the file says how to encrypt": {", ssl: true, ssl_ca_certs: /file.pem, ssl_certfile: c, ssl_keyfile: k",
+			config.Redis{Host: "h", Port: 1, Password: secret.New("env"), TLS: true, CAFile: "/file.pem", CertFile: "c", KeyFile: "k"}},
+		"the file says who asks, and where in it": {", port: 2, username: u, password: file, db: 3",
+			config.Redis{Host: "h", Port: 2, Username: "u", Password: secret.New("file"), CAFile: "/env.pem", DB: 3}},
+		"a Redis of the file gets nothing from the environment": {", host: other", config.Redis{Host: "other", Port: 6379}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := oneModel + "general_settings: {cache: true, cache_params: {type: redis" + tc.params + "}}\n"
+			c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(vars)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := c.Redis
+			if got.Password.Reveal() != tc.want.Password.Reveal() {
+				t.Errorf("password %q", got.Password.Reveal())
+			}
+			got.Password, tc.want.Password = secret.Text{}, secret.Text{}
+			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", tc.want) {
+				t.Errorf("redis %+v, want %+v", got, tc.want)
+			}
+		})
 	}
 }
