@@ -22,7 +22,7 @@ func TestTheLimitsFollowTheMasterThatSentinelsChoose(t *testing.T) {
 	follower := redis.NewClient(&redis.Options{Addr: replica.Addr, DisableIdentity: true})
 	defer follower.Close()
 	host, port, _ := net.SplitHostPort(master.Addr)
-	if err := follower.SlaveOf(t.Context(), host, port).Err(); err != nil {
+	if err := follower.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr, DisableIdentity: true})
