@@ -191,6 +191,9 @@ func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
 	f := startFleet(t, 2, "model_list:\n"+entry("m", p.base(), ", rpm: 1000000, max_parallel_requests: 1000")+
 		"general_settings: {cache: true, cache_params: {type: redis, url: \"redis://$REDIS\"}}\n")
 	before := f.load(2 * time.Second)
+	// Where a request takes this long, Redis gets no time to run either: it may count
+	// as gone at any moment, and the lines say nothing about the freeze.
+	starving := quantile(before, 0.99) > 200*time.Millisecond
 	f.server.Freeze(t)
 	during := f.load(freezeTime(t))
 	f.server.Thaw(t)
@@ -203,7 +206,7 @@ func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
 	for i, s := range f.replicas {
 		await(t, 15*time.Second, "Redis counts as back", func() bool { return strings.Contains(s.stderr.String(), "redis answers again") })
 		log := s.stderr.String()
-		if down, up := strings.Count(log, "redis does not answer"), strings.Count(log, "redis answers again"); down != 1 || up != 1 {
+		if down, up := strings.Count(log, "redis does not answer"), strings.Count(log, "redis answers again"); !starving && (down != 1 || up != 1) {
 			t.Errorf("replica %d: %d lines say that Redis went, %d that it returned", i, down, up)
 		}
 		s.idle()
