@@ -45,15 +45,17 @@ func timesOf(silence, budget time.Duration) times {
 var errSilent = errors.New("no answer in time")
 
 // quiet measures how long a server that is being asked has answered nobody. It
-// is safe for concurrent use.
+// goes by the monotonic clock: one that is set must not make a server look gone.
+// It is safe for concurrent use.
 type quiet struct {
 	asking atomic.Int64 // calls without an answer
-	since  atomic.Int64 // UnixNano: the last answer, or the first call after it
+	began  time.Time
+	since  atomic.Int64 // nanoseconds after began: the last answer, or the first call after it
 }
 
 func (s *quiet) asked() {
 	if s.asking.Add(1) == 1 {
-		s.since.Store(time.Now().UnixNano())
+		s.forgive()
 	}
 }
 
@@ -66,11 +68,9 @@ func (s *quiet) answered(heard bool) {
 }
 
 // forgive begins to measure anew.
-func (s *quiet) forgive() { s.since.Store(time.Now().UnixNano()) }
+func (s *quiet) forgive() { s.since.Store(int64(time.Since(s.began))) }
 
-func (s *quiet) lasts() time.Duration {
-	return time.Duration(time.Now().UnixNano() - s.since.Load())
-}
+func (s *quiet) lasts() time.Duration { return time.Since(s.began) - time.Duration(s.since.Load()) }
 
 // patient makes one call to Redis and waits for it: for the budget, and then as
 // long as Redis answers others, or this process itself gets no time to run. A burst

@@ -69,6 +69,7 @@ func NewShared(o SharedOptions) *Shared {
 	s := &Shared{
 		redis: o.Redis, times: timesOf(o.Silence, o.Budget), lease: o.Lease, log: o.Log,
 		debt: newDebt(), held: map[Held]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		silence: quiet{began: time.Now()},
 	}
 	if s.lease <= 0 {
 		s.lease = defaultLease
