@@ -32,22 +32,18 @@ type setter func(*Config, value)
 func settingTable() map[string]setter {
 	table := map[string]setter{
 		"master_key":             func(c *Config, v value) { v.masterKey(&c.MasterKey) },
-		"max_request_body_bytes": func(c *Config, v value) { v.integer64(&c.MaxRequestBody, 1) },
-		"max_request_size_mb": func(c *Config, v value) {
-			if f, ok := v.number(0, false); ok {
-				c.MaxRequestBody = int64(f * (1 << 20))
-			}
-		},
-		"drop_params":           func(c *Config, v value) { v.boolean(&c.DropParams) },
-		"stream_usage":          func(c *Config, v value) { v.boolean(&c.StreamUsage) },
-		"set_verbose":           func(c *Config, v value) { v.boolean(&c.Verbose) },
-		"json_logs":             func(c *Config, v value) { v.boolean(&c.JSONLogs) },
-		"max_parallel_requests": func(c *Config, v value) { v.integer(&c.Limits.MaxParallelRequests, 0) },
-		"enable_request_queue":  func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
-		"queue_max_size":        func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
-		"queue_timeout":         func(c *Config, v value) { v.seconds(&c.Limits.QueueTimeout, 0) },
-		"tenant_header":         func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
-		"tenant_limits":         func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
+		"max_request_body_bytes": func(c *Config, v value) { v.bodySize(&c.MaxRequestBody, 1) },
+		"max_request_size_mb":    func(c *Config, v value) { v.bodySize(&c.MaxRequestBody, 1<<20) },
+		"drop_params":            func(c *Config, v value) { v.boolean(&c.DropParams) },
+		"stream_usage":           func(c *Config, v value) { v.boolean(&c.StreamUsage) },
+		"set_verbose":            func(c *Config, v value) { v.boolean(&c.Verbose) },
+		"json_logs":              func(c *Config, v value) { v.boolean(&c.JSONLogs) },
+		"max_parallel_requests":  func(c *Config, v value) { v.integer(&c.Limits.MaxParallelRequests, 0) },
+		"enable_request_queue":   func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
+		"queue_max_size":         func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
+		"queue_timeout":          func(c *Config, v value) { v.seconds(&c.Limits.QueueTimeout, 0) },
+		"tenant_header":          func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
+		"tenant_limits":          func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}
 	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable()} {
 		for name, set := range part {
@@ -55,6 +51,24 @@ func settingTable() map[string]setter {
 		}
 	}
 	return table
+}
+
+// maxBody bounds the size of a request body, in bytes. Envoy and the service hold
+// each in memory, and an old Envoy's gRPC message, of 4 GiB at most, has twice the
+// room.
+const maxBody = 1 << 30
+
+// bodySize reads the size of the largest request body; a unit is so many bytes.
+func (v value) bodySize(into *int64, unit float64) {
+	f, ok := v.number(0, unit == 1)
+	if !ok {
+		return
+	}
+	if size := f * unit; size < 1 || size > maxBody {
+		v.fail("want a size from one byte to 1 GiB, got %s", v.shown())
+		return
+	}
+	*into = int64(f * unit)
 }
 
 // unsupportedSetting lists LiteLLM's settings that isthmus does not have.
