@@ -127,6 +127,7 @@ func TestWhatCannotStartSaysWhyAtOnce(t *testing.T) {
 		"a hook that is none":     {[]string{"check", "--config", hooks}, 1, `hooks.yaml:7: general_settings.success_callback[1]: the command behind exec: cannot be run: ISTHMUS_HOOKS: no hook is called "pre_call"`},
 		"an open quote":           {[]string{"check", "--config", quote}, 1, "quote.yaml:5: litellm_settings.callbacks[0]: the command behind exec: cannot be run: a quote is not closed"},
 		"a taken port":            {[]string{"run", "--config", good, "--port", port}, 1, "port " + port + " cannot be had"},
+		"a taken admin port":      {[]string{"serve", "--config", good, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:" + port}, 1, "listen for the admin port at 127.0.0.1:" + port},
 		"an impossible port":      {[]string{"run", "--config", good, "--port", "70000"}, 1, "1 to 65535"},
 		"a wrong flag":            {[]string{"run", "--confg", good}, 2, "flag provided but not defined"},
 		"an argument":             {[]string{"check", "--config", good, "extra"}, 2, `"extra" is not expected`},
@@ -152,6 +153,20 @@ func TestCheckSaysThatAConfigIsFine(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := dispatch(t.Context(), []string{"check", "--config", path}, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "1 deployments serve 1 models") {
 		t.Errorf("exit %d: %s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+func TestAServiceWithoutAnAdminPortNamesNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("model_list:\n"+entry("m", "http://127.0.0.1:1/v1", "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it ends as soon as it has said where it is
+	var stdout, stderr bytes.Buffer
+	code := dispatch(ctx, []string{"serve", "--config", path, "--listen", "127.0.0.1:0", "--admin", ""}, &stdout, &stderr)
+	if want := "isthmus serves Envoy at 127.0.0.1:0 with 1 models\n"; code != 0 || stdout.String() != want {
+		t.Errorf("exit %d: %q%s, want %q", code, stdout.String(), stderr.String(), want)
 	}
 }
 

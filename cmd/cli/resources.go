@@ -40,7 +40,9 @@ func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger) (
 	r := &resources{tokens: tokens.New()}
 	defer func() {
 		if err != nil {
-			r.close(context.Background())
+			ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+			defer cancel()
+			r.close(ctx)
 		}
 	}()
 	if err := r.openTraces(c.Callbacks, log); err != nil {

@@ -143,9 +143,7 @@ func (r *runner) start(ctx context.Context) (*process.Process, error) {
 	limit, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("not within %s", readyTime))
 	defer cancel()
 	if err := p.Ready(limit); err != nil {
-		stopped, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		p.Stop(stopped)
+		end(ctx, p, time.Second)
 		return nil, err
 	}
 	r.log.Debug("Envoy is ready", "pid", p.Pid(), "version", r.binary.Version)
@@ -160,7 +158,7 @@ func (r *runner) greet(w io.Writer, s *service) {
 	if !r.gateway.config.MasterKey.IsZero() {
 		key = ` -H "Authorization: Bearer $KEY"`
 	}
-	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s, admin http://%s), models: %s\n", url, r.binary.Version, s.adminAt, strings.Join(models, ", "))
+	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s%s), models: %s\n", url, r.binary.Version, s.tellAdmin(", admin "), strings.Join(models, ", "))
 	fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
 		url, key, example(models))
 }
@@ -188,6 +186,7 @@ func (r *runner) watch(ctx context.Context, s *service, p *process.Process) erro
 		case <-ctx.Done():
 			return r.drain(ctx, s, p)
 		case err := <-s.failed:
+			end(ctx, p, envoyTime)
 			return err
 		case <-p.Done():
 		}
@@ -213,8 +212,16 @@ func (r *runner) drain(ctx context.Context, s *service, p *process.Process) erro
 		r.log.Warn("Envoy goes on listening while draining", "error", err)
 	}
 	s.drain(limit)
-	end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancelEnd()
-	p.Stop(end)
+	end(ctx, p, envoyTime)
 	return nil
+}
+
+// envoyTime is how long an Envoy may take to end by itself.
+const envoyTime = 5 * time.Second
+
+// end ends an Envoy, by force after this time; ctx may have ended.
+func end(ctx context.Context, p *process.Process, within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	p.Stop(ctx)
 }

@@ -47,7 +47,7 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 		return err
 	}
 	defer s.stop()
-	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models; admin at http://%s\n", address, len(g.router.Models()), s.adminAt)
+	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(g.router.Models()), s.tellAdmin("; admin at "))
 	select {
 	case <-ctx.Done():
 	case err := <-s.failed:

@@ -27,7 +27,7 @@ type service struct {
 	gateways *extproc.Gateways
 	grpc     *grpc.Server
 	admin    *http.Server
-	adminAt  net.Addr
+	adminAt  net.Addr   // nil: there is no admin port
 	failed   chan error // a listener that broke
 	with     *resources
 	closers  []func()
@@ -102,16 +102,26 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	}
 	al, err := net.Listen("tcp", at.Admin)
 	if err != nil {
-		s.grpc.Stop()
+		s.stop()
 		return nil, fmt.Errorf("listen for the admin port at %s: %w", at.Admin, err)
 	}
 	s.adminAt = al.Addr()
 	s.admin = &http.Server{
 		Handler:           extproc.Admin(gateways, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
 	}
 	go s.serve("the admin port", func() error { return s.admin.Serve(al) })
 	return s, nil
+}
+
+// tellAdmin says, after these words, where the admin port is; nothing where there
+// is none.
+func (s *service) tellAdmin(words string) string {
+	if s.adminAt == nil {
+		return ""
+	}
+	return words + "http://" + s.adminAt.String()
 }
 
 func (s *service) serve(name string, serve func() error) {
