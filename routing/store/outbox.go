@@ -157,8 +157,8 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 }
 
 // remind owes Redis everything this replica has charged within the last minute
-// and all slots that it holds, when it has lost what it knew: it was started again. The other replicas do the
-// same, so that it knows all of it once more.
+// and all slots that it holds, when it has lost what it knew: it was started
+// again. The other replicas do the same, so that it knows all of it once more.
 func (s *Shared) remind(epoch string) {
 	s.mu.Lock()
 	known := s.epoch

@@ -127,10 +127,13 @@ func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) 
 	in := reader{text: text}
 	reply := Reply{Chosen: int(in.num())}
 	serverMS := in.num()
-	r.learnClock(serverMS, sent, reply.Chosen == -2)
 	reply.Second = serverMS / 1000
 	reply.Wait = time.Duration(in.num()) * time.Millisecond
 	reply.NeedsSlot = in.num() == 1
+	if in.bad {
+		return Reply{}, fmt.Errorf("take room for a request: redis answered %q", text)
+	}
+	r.learnClock(serverMS, sent, reply.Chosen == -2)
 	if reply.Chosen == -2 {
 		return Reply{}, errLate
 	}
@@ -236,11 +239,18 @@ func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
 	}
 	sent := r.now()
 	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load, rand.Text(), len(b.Watch)).StringSlice()
-	if err != nil || len(out) < 3 {
+	if err != nil {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
 	}
-	ms := reader{text: out[0]}
-	r.learnClock(ms.num(), sent, false)
+	if len(out) < 3 {
+		return Peers{}, fmt.Errorf("tell the other replicas: redis answered %q", out)
+	}
+	clock := reader{text: out[0]}
+	serverMS := clock.num()
+	if clock.bad {
+		return Peers{}, fmt.Errorf("tell the other replicas: redis answered %q", out)
+	}
+	r.learnClock(serverMS, sent, false)
 	peers, err := readPeers(out[2], out[3:], &b)
 	peers.Epoch = out[1]
 	return peers, err

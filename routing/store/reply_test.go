@@ -1,0 +1,26 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAnAnswerThatIsNoneIsAnErrorAndSetsNoClock(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing":            "",
+		"no numbers":         "OK",
+		"half an answer":     "0 1700000000000",
+		"a time that is not": "0 soon 0 0",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Redis{now: time.Now}
+			reply, err := r.readReply(text, time.Now(), 1)
+			if err == nil {
+				t.Errorf("read as %+v", reply)
+			}
+			if k := r.skew.Load(); k != nil {
+				t.Errorf("it moved the clock by %v", k.ahead)
+			}
+		})
+	}
+}
