@@ -2,6 +2,7 @@ package chat
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,6 +62,9 @@ func (m *Members) Add(name string, value jsontext.Value) {
 	}
 	*m = append(*m, upstream.Param{Name: name, Value: value})
 }
+
+// AddInt adds a member that is a whole number, as Add does.
+func (m *Members) AddInt(name string, n int) { m.Add(name, strconv.AppendInt(nil, int64(n), 10)) }
 
 // AppendTo appends the members to an object that is being written, but for those
 // that skip says.

@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -182,7 +183,7 @@ func (d *decoder) inline(data *inlineData, index int) {
 	s := &d.states[index]
 	switch {
 	case strings.HasPrefix(data.MimeType, "image/"):
-		image := append([]byte(`{"type":"image_url","index":`), number(s.count)...)
+		image := strconv.AppendInt([]byte(`{"type":"image_url","index":`), int64(s.count), 10)
 		image = append(image, `,"image_url":{"url":`...)
 		image = append(jsonedit.AppendString(image, "data:"+data.MimeType+";base64,"+data.Data), "}}"...)
 		s.count++

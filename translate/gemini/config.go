@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -16,25 +15,18 @@ import (
 // params are the parameters of one request, sorted by the place they have in
 // Gemini's body.
 type params struct {
+	chat.Sorted
 	config     chat.Members // members of generationConfig
-	top        chat.Members // members of the body itself
 	tools      []ownTool
 	toolConfig jsontext.Value
-	voice      bool     // speech is wanted
-	lacking    []string // what Gemini does not have
+	voice      bool // speech is wanted
 }
 
 // sort reads all parameters of a completion.
 func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params, error) {
 	p := &params{}
-	for i := range c.Params {
-		if endpoint == chat.TextCompletions && c.Params[i].Name == "logprobs" {
-			p.lacking = append(p.lacking, "logprobs") // a number, with an answer of another form
-			continue
-		}
-		if err := tr.take(p, c.Params[i]); err != nil {
-			return nil, err
-		}
+	if err := p.Each(endpoint, c, func(param upstream.Param) error { return tr.take(p, param) }); err != nil {
+		return nil, err
 	}
 	if err := tr.takeDecoded(p, c); err != nil {
 		return nil, err
@@ -46,7 +38,7 @@ func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params,
 	if p.voice {
 		p.config.Add("responseModalities", jsontext.Value(`["AUDIO"]`))
 	}
-	if err := tr.target.Refuse(p.lacking); err != nil {
+	if err := tr.target.Refuse(p.Lacking); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -55,10 +47,10 @@ func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params,
 // takeDecoded reads the parameters that package chat has decoded.
 func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 	if c.MaxTokens != 0 {
-		p.config.Add("maxOutputTokens", number(c.MaxTokens))
+		p.config.AddInt("maxOutputTokens", c.MaxTokens)
 	}
 	if c.N != 0 {
-		p.config.Add("candidateCount", number(c.N))
+		p.config.AddInt("candidateCount", c.N)
 	}
 	if len(c.Stop) > 0 {
 		p.config.Add("stopSequences", jsonedit.AppendStrings(nil, c.Stop))
@@ -66,7 +58,7 @@ func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 	switch {
 	case c.ReasoningEffort == "":
 	case !tr.model.thinks():
-		p.lacking = append(p.lacking, "reasoning_effort")
+		p.Lacking = append(p.Lacking, "reasoning_effort")
 	default:
 		thinking, err := tr.model.thinkingOf(c.ReasoningEffort)
 		if err != nil {
@@ -76,8 +68,6 @@ func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 	}
 	return tr.takeFormat(p, &c.ResponseFormat)
 }
-
-func number(n int) jsontext.Value { return strconv.AppendInt(nil, int64(n), 10) }
 
 // takeFormat reads response_format.
 // https://ai.google.dev/gemini-api/docs/structured-output
@@ -111,7 +101,7 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 		p.config.Add(configName(name), value)
 		return nil
 	case topName(name) != "":
-		p.top.Add(topName(name), value)
+		p.Top.Add(topName(name), value)
 		return nil
 	}
 	switch name {
@@ -121,7 +111,7 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 		}
 	case "thinking":
 		if !tr.model.thinks() {
-			p.lacking = append(p.lacking, name)
+			p.Lacking = append(p.Lacking, name)
 			return nil
 		}
 		thinking, err := tr.model.thinkingParam(value)
@@ -132,7 +122,7 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 	case "audio":
 		return takeVoice(p, value)
 	case "service_tier":
-		p.top.Add("serviceTier", serviceTier(value))
+		p.Top.Add("serviceTier", serviceTier(value))
 	case "web_search_options":
 		p.tools = append(p.tools, webSearch())
 	case "toolConfig", "tool_config":
@@ -140,20 +130,9 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 	case "generationConfig", "generation_config", "google":
 		return tr.takeNested(p, param)
 	default:
-		tr.takeUnknown(p, param)
+		p.Unknown(tr.target, param)
 	}
 	return nil
-}
-
-// takeUnknown passes what the deployment allows and notes the rest.
-func (tr *Translator) takeUnknown(p *params, param upstream.Param) {
-	if tr.target.Allows(param.Name) {
-		p.top.Add(param.Name, param.Value)
-		return
-	}
-	if !chat.Idle(param) {
-		p.lacking = append(p.lacking, param.Name)
-	}
 }
 
 // takeNested reads the members of an object as if each had been a parameter:

@@ -44,7 +44,7 @@ func appendParams(dst []byte, p *params) []byte {
 		dst = append(jsonedit.AppendName(dst, "generationConfig"), '{')
 		dst = append(p.config.AppendTo(dst, nil), '}')
 	}
-	return p.top.AppendTo(dst, written)
+	return p.Top.AppendTo(dst, written)
 }
 
 // written reports whether a member of the body is this package's to write, so
@@ -85,7 +85,7 @@ func (tr *Translator) embedParams(e *chat.Embedding) ([]byte, error) {
 	var list chat.Members
 	var lacking []string
 	if e.Dimensions != 0 && !tr.target.Drops("dimensions") {
-		list.Add("outputDimensionality", number(e.Dimensions))
+		list.AddInt("outputDimensionality", e.Dimensions)
 	}
 	for _, p := range e.Params {
 		switch {

@@ -15,55 +15,46 @@ import (
 // params are the parameters of one request, sorted by the place they have in
 // Ollama's body.
 type params struct {
+	chat.Sorted
 	options chat.Members
-	top     chat.Members // members of the body itself
-	lacking []string     // what Ollama does not have
 }
 
 // sort reads all parameters of a completion.
 func (tr *Translator) sort(endpoint chat.Endpoint, c *chat.Completion) (*params, error) {
 	p := &params{}
-	for i := range c.Params {
-		if endpoint == chat.TextCompletions && c.Params[i].Name == "logprobs" {
-			p.lacking = append(p.lacking, "logprobs") // a number, with an answer of another form
-			continue
-		}
-		if err := tr.take(p, c.Params[i]); err != nil {
-			return nil, err
-		}
+	if err := p.Each(endpoint, c, func(param upstream.Param) error { return tr.take(p, param) }); err != nil {
+		return nil, err
 	}
 	if err := tr.takeDecoded(p, c); err != nil {
 		return nil, err
 	}
-	return p, tr.target.Refuse(p.lacking)
+	return p, tr.target.Refuse(p.Lacking)
 }
 
 // takeDecoded reads the parameters that package chat has decoded.
 func (tr *Translator) takeDecoded(p *params, c *chat.Completion) error {
 	if c.MaxTokens != 0 {
-		p.options.Add("num_predict", number(c.MaxTokens))
+		p.options.AddInt("num_predict", c.MaxTokens)
 	}
 	if len(c.Stop) > 0 {
 		p.options.Add("stop", jsonedit.AppendStrings(nil, c.Stop))
 	}
 	if c.N > 1 {
-		p.lacking = append(p.lacking, "n")
+		p.Lacking = append(p.Lacking, "n")
 	}
 	switch c.ResponseFormat.Type {
 	case "json_object":
-		p.top.Add("format", jsontext.Value(`"json"`))
+		p.Top.Add("format", jsontext.Value(`"json"`))
 	case "json_schema":
-		p.top.Add("format", c.ResponseFormat.Schema)
+		p.Top.Add("format", c.ResponseFormat.Schema)
 	}
 	if c.ReasoningEffort == "" {
 		return nil
 	}
 	think, err := tr.think(c.ReasoningEffort)
-	p.top.Add("think", think)
+	p.Top.Add("think", think)
 	return err
 }
-
-func number(n int) jsontext.Value { return strconv.AppendInt(nil, int64(n), 10) }
 
 // think returns the think member for a reasoning_effort: on or off, but for
 // gpt-oss, which thinks at one of three levels.
@@ -101,31 +92,21 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 	case "service_tier", "parallel_tool_calls":
 		return nil // nobody misses them
 	case "keep_alive", "think", "format", "truncate", "shift", "logprobs", "top_logprobs":
-		p.top.Add(param.Name, param.Value)
+		p.Top.Add(param.Name, param.Value)
 	case "options":
 		return takeOptions(p, param.Value)
 	case "thinking":
 		return takeThinking(p, param.Value)
 	case "logit_bias", "modalities", "audio", "prediction", "verbosity", "web_search_options", "suffix", "echo", "best_of":
-		tr.takeLacking(p, param)
+		p.Unknown(tr.target, param)
 	default:
 		if tr.target.Allows(param.Name) {
-			p.top.Add(param.Name, param.Value)
+			p.Top.Add(param.Name, param.Value)
 			return nil
 		}
 		p.options.Add(param.Name, param.Value)
 	}
 	return nil
-}
-
-func (tr *Translator) takeLacking(p *params, param upstream.Param) {
-	if tr.target.Allows(param.Name) {
-		p.top.Add(param.Name, param.Value)
-		return
-	}
-	if !chat.Idle(param) {
-		p.lacking = append(p.lacking, param.Name)
-	}
 }
 
 // takeOptions reads Ollama's own options object.
@@ -149,6 +130,6 @@ func takeThinking(p *params, value jsontext.Value) error {
 	if err := json.Unmarshal(value, &w); err != nil {
 		return upstream.BadRequest("thinking", "'thinking' must be an object with a 'type'")
 	}
-	p.top.Add("think", strconv.AppendBool(nil, w.Type != "disabled"))
+	p.Top.Add("think", strconv.AppendBool(nil, w.Type != "disabled"))
 	return nil
 }

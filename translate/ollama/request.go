@@ -73,7 +73,7 @@ func appendTool(dst []byte, t *chat.Tool) []byte {
 
 // appendParams appends options and what stands beside it.
 func appendParams(dst []byte, p *params) []byte {
-	dst = p.top.AppendTo(dst, written)
+	dst = p.Top.AppendTo(dst, written)
 	if len(p.options) == 0 {
 		return dst
 	}
@@ -106,14 +106,14 @@ func (tr *Translator) embed(req *chat.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := tr.target.Refuse(p.lacking); err != nil {
+	if err := tr.target.Refuse(p.Lacking); err != nil {
 		return nil, err
 	}
 	body := make([]byte, 0, len(req.Body.Source())+128)
 	body = jsonedit.AppendMember(append(body, '{'), "model", tr.model)
 	body = jsonedit.AppendStrings(jsonedit.AppendName(body, "input"), e.Input)
 	if e.Dimensions != 0 && !tr.target.Drops("dimensions") {
-		body = jsonedit.AppendMember(body, "dimensions", number(e.Dimensions))
+		body = strconv.AppendInt(jsonedit.AppendName(body, "dimensions"), int64(e.Dimensions), 10)
 	}
 	return append(appendParams(body, p), '}'), nil
 }
