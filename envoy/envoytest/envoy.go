@@ -41,14 +41,6 @@ func Envoy(t testing.TB, release string) process.Binary {
 	return b
 }
 
-// Validate fails the test when this Envoy does not take the configuration.
-func Validate(t testing.TB, b process.Binary, config []byte) {
-	t.Helper()
-	if err := process.Validate(t.Context(), b, config); err != nil {
-		t.Errorf("Envoy %s: %v", b.Version, err)
-	}
-}
-
 // Documents splits a YAML stream.
 func Documents(t testing.TB, text []byte) []map[string]any {
 	t.Helper()

