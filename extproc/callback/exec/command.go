@@ -65,19 +65,19 @@ func readHooks(list string) ([]callback.Hook, error) {
 func Split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder
-	var quote rune
+	var quote byte
 	var started, escaped bool
-	for _, c := range line {
+	for _, c := range []byte(line) { // not runes: a file name may be no UTF-8
 		switch {
 		case escaped:
-			word.WriteRune(c)
+			word.WriteByte(c)
 			escaped = false
 		case c == '\\' && quote != '\'':
 			escaped, started = true, true
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote != 0:
-			word.WriteRune(c)
+			word.WriteByte(c)
 		case c == '\'' || c == '"':
 			quote, started = c, true
 		case c == ' ' || c == '\t' || c == '\n':
@@ -87,7 +87,7 @@ func Split(line string) ([]string, error) {
 			}
 			started = false
 		default:
-			word.WriteRune(c)
+			word.WriteByte(c)
 			started = true
 		}
 	}

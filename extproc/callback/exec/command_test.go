@@ -33,6 +33,7 @@ func TestParse(t *testing.T) {
 
 func FuzzSplit(f *testing.F) {
 	f.Add(`a "b c" 'd'\ e`)
+	f.Add("\xbe")
 	f.Fuzz(func(t *testing.T, line string) {
 		words, err := Split(line)
 		if err == nil && len(words) == 0 {
