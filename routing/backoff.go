@@ -70,13 +70,13 @@ const (
 	maxAsked = 60 * time.Second
 )
 
-// pause is how long to wait before hop n of the plan, the one after n attempts.
+// pause is how long to wait before the hop of the plan that follows a failed attempt.
 // There is no wait before another deployment. Before the same one again it is at
 // least the configured retry_after, or what the provider asked for; before one
 // that still cools, the rest of that. ok is false when that is too long to wait.
 // It is in whole seconds, for Envoy takes no others.
-func (r *Router) pause(p *Plan, n int, f Failure, now time.Time) (pause time.Duration, ok bool) {
-	hop := &p.Hops[n]
+func (r *Router) pause(p *Plan, f *failed) (pause time.Duration, ok bool) {
+	hop := &p.Hops[f.n]
 	most := max(maxBackoff, r.retryAfter)
 	switch {
 	case !hop.Again:
@@ -86,9 +86,9 @@ func (r *Router) pause(p *Plan, n int, f Failure, now time.Time) (pause time.Dur
 	case hop.rest > 0:
 		pause = ceilSecond(hop.rest)
 	default:
-		pause = min(r.backoff(n), most)
+		pause = min(r.backoff(f.n), most)
 	}
-	if !p.Deadline.IsZero() && !now.Add(envoyPause(pause)).Before(p.Deadline) {
+	if !p.Deadline.IsZero() && !f.now.Add(envoyPause(pause)).Before(p.Deadline) {
 		return 0, false
 	}
 	return pause, pause <= most

@@ -28,7 +28,7 @@ func (r *Router) Failed(p *Plan, n int, f Failure) Next {
 		return Next{}
 	}
 	now := r.now()
-	next := r.replan(p, n, f, now)
+	next := r.replan(p, &failed{n: n, Failure: f, now: now})
 	if next.Retry && !r.may(p, next.Pause, now) {
 		next = Next{}
 	}
@@ -53,14 +53,21 @@ func (r *Router) may(p *Plan, pause time.Duration, now time.Time) bool {
 	return p.budget == nil || p.budget.take(now)
 }
 
-// replan puts the hops that follow attempt n into the plan.
-func (r *Router) replan(p *Plan, n int, f Failure, now time.Time) Next {
+// failed is a failed attempt while what follows it is planned.
+type failed struct {
+	Failure
+	n   int // the attempt, 1-based
+	now time.Time
+}
+
+// replan puts the hops that follow a failed attempt into the plan.
+func (r *Router) replan(p *Plan, f *failed) Next {
 	verdict := Judge(f.Error)
-	hop := &p.Hops[n-1]
+	hop := &p.Hops[f.n-1]
 	allowed, named := r.retriesAfter(p.call, hop, classOf(f.Error, f.TimedOut))
-	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, n), allowed: 1 + allowed}
+	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, f.n), allowed: 1 + allowed}
 	if p.Fixed {
-		return p.fixedNext(n, verdict, named && s.used < s.allowed)
+		return p.fixedNext(f.n, verdict, named && s.used < s.allowed)
 	}
 	retried := named && s.used < s.allowed
 	switch {
@@ -74,7 +81,7 @@ func (r *Router) replan(p *Plan, n int, f Failure, now time.Time) Next {
 	default:
 		s = stage{target: hop.Fallback + 1}
 	}
-	return r.follow(p, n, s, f, now)
+	return r.follow(p, s, f)
 }
 
 // barredFrom says where a deployment that failed need not be asked again: a key
@@ -89,22 +96,23 @@ func barredFrom(hop *Hop, e *upstream.Error) int {
 
 // follow extends the plan from a stage on and says with which pause. Where the
 // pause before the same deployment would be too long, the next stage follows.
-func (r *Router) follow(p *Plan, n int, s stage, f Failure, now time.Time) Next {
+func (r *Router) follow(p *Plan, s stage, f *failed) Next {
 	for {
-		if err := r.extend(p, n, s, now); err != nil {
+		if err := r.extend(p, f.n, s, f.now); err != nil {
 			return Next{}
 		}
-		if len(p.Hops) == n && !r.awaitHealth(p, n, s, now) {
+		if len(p.Hops) == f.n && !r.awaitHealth(p, f.n, s, f.now) {
 			return Next{}
 		}
-		pause, ok := r.pause(p, n, f, now)
-		if ok && p.Hops[n].Deployment.health.claim(now, pause) {
+		pause, ok := r.pause(p, f)
+		next := &p.Hops[f.n]
+		if ok && next.Deployment.health.claim(f.now, pause) {
 			return Next{Retry: true, Pause: pause}
 		}
-		if !ok || p.Hops[n].rest > 0 { // one request waits for it, no more
-			s = stage{target: p.Hops[n].Fallback + 1}
+		if !ok || next.rest > 0 { // one request waits for it, no more
+			s = stage{target: next.Fallback + 1}
 		}
-		if s.target >= len(p.targets) || len(p.Hops) == n {
+		if s.target >= len(p.targets) {
 			return Next{}
 		}
 	}

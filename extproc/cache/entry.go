@@ -23,13 +23,6 @@ type Entry struct {
 	JSON     []byte // the blocking answer
 }
 
-func newEntry(endpoint chat.Endpoint, served Served, result chat.Result, answer *jsonedit.Object, now time.Time) *Entry {
-	result.Failure = nil
-	e := &Entry{Endpoint: endpoint, Served: served, Result: result, Stored: now.UTC().Truncate(time.Millisecond), JSON: answer.Source()}
-	e.complete(answer)
-	return e
-}
-
 // complete takes from the body what the decoder did not report.
 func (e *Entry) complete(object *jsonedit.Object) {
 	r := &e.Result

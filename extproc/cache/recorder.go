@@ -108,7 +108,7 @@ func (r *Recorder) Finish(served Served, result chat.Result, now time.Time) (*En
 		why = "a fallback's answer"
 	}
 	if why == "" {
-		return makeEntry(r.req, served, result, body, now)
+		return makeEntry(r.req, Entry{Served: served, Result: result, Stored: now}, body)
 	}
 	r.forget(why)
 	return nil, why
@@ -132,8 +132,8 @@ func (r *Recorder) Answer() []byte {
 	return r.fold.answer()
 }
 
-// makeEntry makes the entry of a blocking answer, if it is worth one.
-func makeEntry(req *chat.Request, served Served, result chat.Result, body []byte, now time.Time) (*Entry, error) {
+// makeEntry completes the entry of a blocking answer, if that is worth one.
+func makeEntry(req *chat.Request, e Entry, body []byte) (*Entry, error) {
 	object, err := jsonedit.Parse(body)
 	if err != nil {
 		return nil, Unstorable("no JSON object")
@@ -141,7 +141,10 @@ func makeEntry(req *chat.Request, served Served, result chat.Result, body []byte
 	if why := storable(req, object); why != "" {
 		return nil, why
 	}
-	return newEntry(req.Endpoint, served, result, object, now), nil
+	e.Endpoint, e.JSON, e.Result.Failure = req.Endpoint, object.Source(), nil
+	e.Stored = e.Stored.UTC().Truncate(time.Millisecond)
+	e.complete(object)
+	return &e, nil
 }
 
 // body returns the answer in its blocking form.

@@ -59,7 +59,7 @@ func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
 		return nil
 	}
 	d.result = Result{Model: e.Model, Usage: e.Usage, HasUsage: e.HasUsage}
-	return appendEmbeddings(nil, e.Model, e.Vectors, e.Usage, d.base64)
+	return e.append(nil, d.base64)
 }
 
 func (d *embeddingDecoder) Failed() bool { return d.result.Failure != nil }

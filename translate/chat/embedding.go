@@ -58,11 +58,11 @@ func (e *Embedding) take(p upstream.Param) error {
 	return nil
 }
 
-// appendEmbeddings appends the answer of the embeddings endpoint. In base64 a
-// vector is little-endian float32, as OpenAI sends it.
-func appendEmbeddings(dst []byte, model string, vectors [][]float64, usage Usage, asBase64 bool) []byte {
+// append appends the answer of the embeddings endpoint. In base64 a vector is
+// little-endian float32, as OpenAI sends it.
+func (e *Embedded) append(dst []byte, asBase64 bool) []byte {
 	dst = append(dst, `{"object":"list","data":[`...)
-	for i, vector := range vectors {
+	for i, vector := range e.Vectors {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -77,11 +77,11 @@ func appendEmbeddings(dst []byte, model string, vectors [][]float64, usage Usage
 		dst = append(dst, '}')
 	}
 	dst = append(dst, `],"model":`...)
-	dst = appendString(dst, model)
+	dst = appendString(dst, e.Model)
 	dst = append(dst, `,"usage":{"prompt_tokens":`...)
-	dst = strconv.AppendInt(dst, usage.Prompt, 10)
+	dst = strconv.AppendInt(dst, e.Usage.Prompt, 10)
 	dst = append(dst, `,"total_tokens":`...)
-	dst = strconv.AppendInt(dst, usage.Total, 10)
+	dst = strconv.AppendInt(dst, e.Usage.Total, 10)
 	return append(dst, "}}"...)
 }
 
