@@ -67,7 +67,7 @@ func (c *Config) hasAlias(name string) bool {
 	return slices.ContainsFunc(c.Router.Aliases, func(a Alias) bool { return a.Name == name })
 }
 
-// serves reports whether the name can be served now.
+// leftOutOnly reports whether every deployment of a model_name is left out.
 func (c *Config) leftOutOnly(name string) bool {
 	served := slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return d.ModelName == name })
 	return !served && slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return l.ModelName == name })

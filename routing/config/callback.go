@@ -130,7 +130,7 @@ func (v value) address(into *string) {
 func (v value) headers() []upstream.ExtraHeader {
 	if v.node != nil && v.present() && len(v.node.Content) == 0 {
 		if s, ok := v.scalar("headers"); ok {
-			return headerPairs(s)
+			return v.headerPairs(s)
 		}
 		return nil
 	}
@@ -149,12 +149,19 @@ func (v value) headers() []upstream.ExtraHeader {
 	return out
 }
 
-func headerPairs(text string) []upstream.ExtraHeader {
+// headerPairs reads "k=v,k=v". It shows nothing of what it cannot use: that may be
+// the rest of a key.
+func (v value) headerPairs(text string) []upstream.ExtraHeader {
 	var out []upstream.ExtraHeader
+	n := 0
 	for pair := range strings.SplitSeq(text, ",") {
-		if name, s, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && validHeader(name, s) {
-			out = append(out, upstream.ExtraHeader{Name: name, Value: secret.New(s)})
+		n++
+		name, s, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok || !validHeader(name, s) {
+			v.say(Warning, "header %d of the list is no NAME=VALUE: left out", n)
+			continue
 		}
+		out = append(out, upstream.ExtraHeader{Name: name, Value: secret.New(s)})
 	}
 	return out
 }

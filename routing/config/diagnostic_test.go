@@ -42,6 +42,10 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"a body that may hold nothing":        {oneModel + "general_settings:\n  max_request_size_mb: 0\n", `c.yaml:5: general_settings.max_request_size_mb: want a size from one byte to 1 GiB, got "0"`},
 		"a body that no message can hold":     {oneModel + "general_settings:\n  max_request_size_mb: 1e300\n", `want a size from one byte to 1 GiB, got "1e300"`},
 		"a body of too many bytes":            {oneModel + "general_settings:\n  max_request_body_bytes: 1073741825\n", "want a size from one byte to 1 GiB"},
+		"a node without its port":             {oneModel + "general_settings:\n  cache_params: {type: redis, redis_startup_nodes: [{host: h}]}\n", `want a list of nodes with host and port, got "h:"`},
+		"a form of records that is none":      {oneModel + "litellm_settings:\n  webhook_format: xml\n", `want json_array, ndjson, single, got "xml"`},
+		"a mode of the cache that is none":    {oneModel + "litellm_settings:\n  cache_params: {mode: sometimes}\n", `want default_on or default_off, got "sometimes"`},
+		"callers named by what is no header":  {oneModel + "general_settings:\n  tenant_header: 'X Team'\n", `want the name of an HTTP header, got "X Team"`},
 		"a port that is none":                 {oneModel + "general_settings:\n  cache_params: {type: redis, port: 70000}\n", "want a port from 1 to 65535"},
 		"a callback that does not exist":      {oneModel + "general_settings:\n  success_callback: [langfuze]\n", `no callback is called "langfuze": want langfuse, mlflow, webhook, prometheus, otel, or exec:COMMAND for your own`},
 		"a Python class as callback":          {oneModel + "general_settings:\n  callbacks: [my.module.logger]\n", "run it as a program of its own with exec:COMMAND, see examples/custom-callback"},
@@ -92,6 +96,7 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 		"a limit of a group that is not":        {oneModel + "router_settings:\n  model_group_limits: {n: {rpm: 1}}\n", `c.yaml:5: router_settings.model_group_limits.n: there is no model group "n"`},
 		"a header that is Envoy's to write":     {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, headers: {Content-Length: '3', X-A: b}}\n", "c.yaml:3: model_list[0].litellm_params.headers: Content-Length is the gateway's own to write: ignored"},
 		"a Redis that nobody checks":            {oneModel + "general_settings:\n  cache_params: {type: redis, url: 'rediss://h', ssl_cert_reqs: none}\n", "any certificate of the Redis is taken: whoever stands between can read and change what is stored"},
+		"a list of headers with a hole in it":   {oneModel + "litellm_settings:\n  webhook_headers: 'X-A=b,canary'\n", "c.yaml:5: litellm_settings.webhook_headers: header 2 of the list is no NAME=VALUE: left out"},
 		"a sink without its address":            {oneModel + "general_settings:\n  success_callback: [webhook]\n", "webhook is on, but webhook_url (GENERIC_LOGGER_ENDPOINT) is not set: it stays off"},
 	} {
 		t.Run(name, func(t *testing.T) {

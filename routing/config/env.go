@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,7 +54,7 @@ func newEnvironment(o Options) (*environment, error) {
 		return e, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the env file: %w", err)
 	}
 	e.dotenv, err = parseDotenv(path, string(text))
 	return e, err

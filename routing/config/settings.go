@@ -130,7 +130,8 @@ func (c *Config) fromEnvironment(env *environment) {
 		{"MLFLOW_TRACKING_URI", "mlflow_tracking_uri"}, {"MLFLOW_EXPERIMENT_NAME", "mlflow_experiment_name"},
 		{"MLFLOW_TRACKING_USERNAME", "mlflow_tracking_username"}, {"MLFLOW_TRACKING_PASSWORD", "mlflow_tracking_password"},
 		{"MLFLOW_TRACKING_TOKEN", "mlflow_tracking_token"},
-		{"GENERIC_LOGGER_ENDPOINT", "webhook_url"}, {"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
+		{"GENERIC_LOGGER_ENDPOINT", "webhook_url"}, {"GENERIC_LOGGER_HEADERS", "webhook_headers"},
+		{"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
 		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"}, {"REDIS_USERNAME", "redis_username"},
 		{"REDIS_SSL", "redis_ssl"}, {"REDIS_SSL_CA_CERTS", "redis_ssl_ca_certs"}, {"REDIS_SSL_CERT_REQS", "redis_ssl_cert_reqs"},
 	} {
@@ -145,9 +146,6 @@ func (c *Config) fromEnvironment(env *environment) {
 		c.LogLevel = slog.LevelWarn
 	case "error", "critical":
 		c.LogLevel = slog.LevelError
-	}
-	if text, ok := env.get("GENERIC_LOGGER_HEADERS"); ok {
-		c.Callbacks.Webhook.Headers = headerPairs(text)
 	}
 	// A Redis that only the environment names is used when the file asks for
 	// one: REDIS_HOST is set on many machines for other programs.
