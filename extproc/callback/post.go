@@ -213,6 +213,5 @@ func retryAfter(h http.Header) time.Duration {
 
 // excerpt is the beginning of an answer as one line.
 func excerpt(body []byte) string {
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), 512)]), "")), " ")
-	return text
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), 512)]), "")), " ")
 }

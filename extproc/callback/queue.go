@@ -175,6 +175,15 @@ func (q *Queue[T]) take(all bool) (batch []entry[T], wait time.Duration) {
 	return batch, 0
 }
 
+// putBack undoes a take: the batch is the oldest in memory again.
+func (q *Queue[T]) putBack(batch []entry[T]) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := len(batch) - 1; i >= 0; i-- {
+		q.items.unpop(batch[i])
+	}
+}
+
 // count changes the counters: what of a batch is no longer held in memory.
 func (q *Queue[T]) count(gone []entry[T], change func(s *Stats, n int64)) {
 	q.mu.Lock()
@@ -237,6 +246,15 @@ func (r *ring[T]) pop() entry[T] {
 		r.resize(len(r.buf) / 4)
 	}
 	return e
+}
+
+// unpop puts an entry before the first.
+func (r *ring[T]) unpop(e entry[T]) {
+	if r.used == len(r.buf) {
+		r.resize(max(16, 2*r.used))
+	}
+	r.first, r.used = (r.first+len(r.buf)-1)%len(r.buf), r.used+1
+	*r.at(0) = e
 }
 
 func (r *ring[T]) resize(n int) {

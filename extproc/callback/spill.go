@@ -89,7 +89,7 @@ func (s *spill[T]) write(batch []entry[T]) error {
 		return errSpillFull
 	}
 	if _, err := s.file.WriteAt(lines.Bytes(), s.end); err != nil {
-		return err
+		return fmt.Errorf("write the spill file: %w", err)
 	}
 	s.end += int64(lines.Len())
 	return nil

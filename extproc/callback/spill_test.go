@@ -1,10 +1,13 @@
 package callback
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -99,7 +102,9 @@ func TestTwoQueuesDoNotShareASpillFile(t *testing.T) {
 
 func TestSpillFileIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
 		c := config()
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
 		c.SpillPath, c.SpillBytes = filepath.Join(t.TempDir(), "sink.jsonl"), 20_000
 		c.MaxItems, c.BatchItems = 10, 2
 		q := NewQueue(newFakeSink(func(int, []*Record) error { return errors.New("away") }), c)
@@ -108,13 +113,16 @@ func TestSpillFileIsBounded(t *testing.T) {
 			synctest.Wait()
 		}
 		s := q.Stats()
-		if s.OnDisk > 20_000 || s.Spilled == 0 || s.Dropped == 0 || s.Spilled+s.Dropped+int64(s.Queued) != 200 {
+		if s.OnDisk > 20_000 || s.Spilled == 0 || s.Dropped == 0 || s.Queued != 10 || s.Spilled+s.Dropped+10 != 200 {
 			t.Errorf("stats: %+v", s)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := q.Close(ctx); err == nil {
 			t.Error("records are lost, and close does not say so")
+		}
+		if n := strings.Count(log.String(), `error="the spill file is full"`); n != 1 {
+			t.Errorf("the log says %d times, want once, why the disk takes no more:\n%s", n, log.String())
 		}
 	})
 }

@@ -20,6 +20,8 @@ type worker[T Item] struct {
 	resume   time.Time // no delivery before
 	dropped  int64     // Stats.Dropped when a loss was last told
 	losing   bool      // a burst of losses is on
+	diskErr  error     // why the spill file did not take the last batch; nil: it did
+	diskWait time.Time // the spill file is not tried again before
 	stopping bool
 	reopen   time.Time // when the spill file may be tried again
 }
@@ -165,10 +167,11 @@ func (w *worker[T]) repeat(batch []entry[T], err error, status *StatusError) {
 }
 
 // relieve moves the oldest items to the disk while more than half of the memory
-// is used.
+// is used. What the disk does not take stays, so that the rest of the memory is
+// used too, and it is tried again later.
 func (w *worker[T]) relieve() {
 	w.openSpill()
-	for w.spill != nil {
+	for w.spill != nil && !w.q.config.Now().Before(w.diskWait) {
 		w.q.mu.Lock()
 		s := w.q.stats
 		crowded := s.Queued > w.q.config.MaxItems/2 || s.Bytes > w.q.config.MaxBytes/2
@@ -177,22 +180,34 @@ func (w *worker[T]) relieve() {
 			return
 		}
 		batch, _ := w.q.take(true)
-		if len(batch) == 0 || !w.toDisk(batch) {
+		if len(batch) == 0 {
+			return
+		}
+		if !w.write(batch) {
+			w.q.putBack(batch)
+			w.diskWait = w.q.config.Now().Add(w.q.config.MinWait)
 			return
 		}
 	}
 }
 
-// toDisk moves a batch from memory to the spill file; what it has no room for is
-// dropped.
-func (w *worker[T]) toDisk(batch []entry[T]) bool {
-	err := w.spill.write(batch)
-	if err != nil {
-		w.q.count(batch, func(s *Stats, n int64) { s.Dropped += n })
+// write writes a batch to the spill file and reports whether there was room.
+func (w *worker[T]) write(batch []entry[T]) bool {
+	if w.diskErr = w.spill.write(batch); w.diskErr != nil {
 		return false
 	}
 	w.q.count(batch, func(s *Stats, n int64) { s.Spilled += n; s.OnDisk = w.spill.size() })
 	return true
+}
+
+// toDisk moves a batch from memory to the spill file, at the end; what it has no
+// room for is dropped.
+func (w *worker[T]) toDisk(batch []entry[T]) bool {
+	if w.write(batch) {
+		return true
+	}
+	w.q.count(batch, func(s *Stats, n int64) { s.Dropped += n })
+	return false
 }
 
 // tellLoss writes one line when records begin to be lost and one, with their
@@ -202,7 +217,11 @@ func (w *worker[T]) tellLoss() {
 	switch {
 	case !w.losing && s.Dropped > w.dropped:
 		w.losing = true
-		w.q.config.Log.Warn("callback: queue full, the oldest records are dropped", "sink", s.Name, "queued", s.Queued)
+		why := []any{"sink", s.Name, "queued", s.Queued}
+		if w.diskErr != nil {
+			why = append(why, "error", w.diskErr)
+		}
+		w.q.config.Log.Warn("callback: queue full, the oldest records are dropped", why...)
 	case w.losing && s.Queued < w.q.config.MaxItems/2 && s.Bytes < w.q.config.MaxBytes/2:
 		w.q.config.Log.Warn("callback: records were dropped", "sink", s.Name, "records", s.Dropped-w.dropped)
 		w.losing, w.dropped = false, s.Dropped

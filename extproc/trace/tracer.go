@@ -82,25 +82,25 @@ func (t *Tracer) Close(ctx context.Context) error {
 // complaintPause is how long the log is spared after a line about the collector.
 const complaintPause = time.Minute
 
-// maxComplaint bounds what is said of an error: a collector may answer at length.
+// maxComplaint bounds what is said of an error, in bytes: a collector may answer at length.
 const maxComplaint = 300
 
 // complaints logs what goes wrong with the spans, now and then.
 type complaints struct {
 	log     *slog.Logger
-	secrets []string     // never said, though a collector may repeat them
-	last    atomic.Int64 // Unix nanoseconds
+	secrets []string // never said, though a collector may repeat them
+	last    atomic.Pointer[time.Time]
 }
 
 // Handle takes an error of the SDK.
 func (c *complaints) Handle(err error) {
-	now, last := time.Now().UnixNano(), c.last.Load()
-	if now-last < int64(complaintPause) || !c.last.CompareAndSwap(last, now) {
+	now, last := time.Now(), c.last.Load()
+	if last != nil && now.Sub(*last) < complaintPause || !c.last.CompareAndSwap(last, &now) {
 		return
 	}
 	text := err.Error()
 	for _, s := range c.secrets {
 		text = strings.ReplaceAll(text, s, "…")
 	}
-	c.log.Warn("traces: spans are lost", "error", text[:min(len(text), maxComplaint)])
+	c.log.Warn("traces: spans are lost", "error", strings.ToValidUTF8(text[:min(len(text), maxComplaint)], ""))
 }

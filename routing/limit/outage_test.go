@@ -29,7 +29,7 @@ func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {
 
 func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) {
 	const lots = 1 << 30
-	r := newReplicaOf(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots}, 0, 0)
+	r := newReplicaOf(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots}, store.SharedOptions{})
 	p := press(t, 10, r)
 	observetest.Await(t, "200 requests have been admitted", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
 	for _, s := range servers {
@@ -73,7 +73,7 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 	server := storetest.Start(t)
 	c := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
 	defer c.Close()
-	r := newReplicaWithin(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: 1 << 30})}, 0, 0)
+	r := newReplicaOf(t, at(server), limit.Options{Deployments: deployments(limit.Budget{RPM: 1 << 30})}, store.SharedOptions{})
 	p := press(t, 2, r)
 	memory := func(most string) {
 		t.Helper()
@@ -97,7 +97,7 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 	server := storetest.Start(t)
 	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
-	both := []*replica{newReplicaWithin(t, server, o, 0, 0), newReplicaWithin(t, server, o, 0, 0)}
+	both := []*replica{newReplicaOf(t, at(server), o, store.SharedOptions{}), newReplicaOf(t, at(server), o, store.SharedOptions{})}
 	// The first learns of the second with its next beat.
 	observetest.Await(t, "the replicas know each other", func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
 	ids := 0
@@ -178,7 +178,7 @@ func TestAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
 func TestAReplicaStartsWithoutRedis(t *testing.T) {
 	server := storetest.Start(t)
 	server.Kill()
-	r := newReplicaWithin(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: 2})}, 0, 0)
+	r := newReplicaOf(t, at(server), limit.Options{Deployments: deployments(limit.Budget{RPM: 2})}, store.SharedOptions{})
 	for i, want := range []bool{true, true, false} {
 		if _, err := r.Admit(t.Context(), one(i)); (err == nil) != want {
 			t.Errorf("request %d: %v", i, err)
@@ -194,7 +194,7 @@ func TestAReplicaStartsWithoutRedis(t *testing.T) {
 func TestRunningRequestsKeepTheirSlotsThroughAnOutage(t *testing.T) {
 	server := storetest.Start(t)
 	const lease = 600 * time.Millisecond
-	r := newReplicaWithin(t, server, limit.Options{MaxParallel: 1}, lease, 0)
+	r := newReplicaOf(t, at(server), limit.Options{MaxParallel: 1}, store.SharedOptions{Lease: lease})
 	a, err := r.Admit(t.Context(), one(1))
 	if err != nil {
 		t.Fatal(err)

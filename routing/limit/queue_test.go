@@ -38,17 +38,18 @@ func (c *counter) give(q *limit.Queue) {
 	synctest.Wait()
 }
 
-// line collects who is served, in order.
+// served collects who is served, in order.
 type served struct {
-	mu  sync.Mutex
-	ids []string
-	all sync.WaitGroup
+	queue *limit.Queue
+	mu    sync.Mutex
+	ids   []string
+	all   sync.WaitGroup
 }
 
 // wait puts a request into the queue and lets it get there.
-func (s *served) wait(ctx context.Context, q *limit.Queue, p limit.Place, id string, c *counter) {
+func (s *served) wait(ctx context.Context, p limit.Place, id string, c *counter) {
 	s.all.Go(func() {
-		err := q.Wait(ctx, p, c.take)
+		err := s.queue.Wait(ctx, p, c.take)
 		if err != nil {
 			id = fmt.Sprintf("%s: %v", id, err)
 		}
@@ -70,9 +71,10 @@ func (s *served) want(t *testing.T, want ...string) {
 
 func TestQueueServesCallersInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, c, s := limit.NewQueue(limit.QueueOptions{}), &counter{}, &served{}
+		q, c := limit.NewQueue(limit.QueueOptions{}), &counter{}
+		s := &served{queue: q}
 		for _, id := range []string{"a1", "a2", "a3", "b1", "c1", "b2"} {
-			s.wait(t.Context(), q, limit.Place{Caller: id[:1]}, id, c)
+			s.wait(t.Context(), limit.Place{Caller: id[:1]}, id, c)
 		}
 		for range 6 {
 			c.give(q)
@@ -88,12 +90,13 @@ func TestQueueServesCallersInTurn(t *testing.T) {
 func TestQueueIsBoundedInNumberAndBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		q, c, s := limit.NewQueue(limit.QueueOptions{Size: 3, Bytes: 100}), &counter{}, &served{}
-		s.wait(ctx, q, limit.Place{Bytes: 60}, "1", c)
-		s.wait(ctx, q, limit.Place{Bytes: 41}, "2", c)
-		s.wait(ctx, q, limit.Place{Bytes: 40}, "3", c)
-		s.wait(ctx, q, limit.Place{}, "4", c)
-		s.wait(ctx, q, limit.Place{}, "5", c)
+		q, c := limit.NewQueue(limit.QueueOptions{Size: 3, Bytes: 100}), &counter{}
+		s := &served{queue: q}
+		s.wait(ctx, limit.Place{Bytes: 60}, "1", c)
+		s.wait(ctx, limit.Place{Bytes: 41}, "2", c)
+		s.wait(ctx, limit.Place{Bytes: 40}, "3", c)
+		s.wait(ctx, limit.Place{}, "4", c)
+		s.wait(ctx, limit.Place{}, "5", c)
 		s.want(t, "2: the queue is full", "5: the queue is full")
 		cancel()
 		s.all.Wait()
@@ -105,15 +108,16 @@ func TestQueueIsBoundedInNumberAndBytes(t *testing.T) {
 
 func TestQueuePlaceEndsWithItsClientOrDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, c, s := limit.NewQueue(limit.QueueOptions{Size: 3}), &counter{}, &served{}
+		q, c := limit.NewQueue(limit.QueueOptions{Size: 3}), &counter{}
+		s := &served{queue: q}
 		began := time.Now()
 		gone, leave := context.WithCancel(t.Context())
-		s.wait(gone, q, limit.Place{}, "gone", c)
-		s.wait(t.Context(), q, limit.Place{Deadline: began.Add(5 * time.Second)}, "short", c)
-		s.wait(t.Context(), q, limit.Place{}, "long", c)
+		s.wait(gone, limit.Place{}, "gone", c)
+		s.wait(t.Context(), limit.Place{Deadline: began.Add(5 * time.Second)}, "short", c)
+		s.wait(t.Context(), limit.Place{}, "long", c)
 		leave()
 		synctest.Wait()
-		s.wait(t.Context(), q, limit.Place{}, "another", c) // in the place of the one that left
+		s.wait(t.Context(), limit.Place{}, "another", c) // in the place of the one that left
 		c.give(q)
 		time.Sleep(6 * time.Second)
 		s.want(t, "gone: context canceled", "short")
@@ -139,8 +143,9 @@ func TestQueueDeadlineSaysLate(t *testing.T) {
 
 func TestQueueFindsSlotsThatNobodyAnnounces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, c, s := limit.NewQueue(limit.QueueOptions{}), &counter{}, &served{}
-		s.wait(t.Context(), q, limit.Place{}, "1", c)
+		q, c := limit.NewQueue(limit.QueueOptions{}), &counter{}
+		s := &served{queue: q}
+		s.wait(t.Context(), limit.Place{}, "1", c)
 		began := time.Now()
 		c.mu.Lock()
 		c.free++
@@ -154,11 +159,12 @@ func TestQueueFindsSlotsThatNobodyAnnounces(t *testing.T) {
 
 func TestQueueOfOneModelDoesNotHoldUpAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, busy, free, s := limit.NewQueue(limit.QueueOptions{}), &counter{}, &counter{free: 2}, &served{}
+		q, busy, free := limit.NewQueue(limit.QueueOptions{}), &counter{}, &counter{free: 2}
+		s := &served{queue: q}
 		ctx, cancel := context.WithCancel(t.Context())
-		s.wait(ctx, q, limit.Place{Key: "busy"}, "1", busy)
-		s.wait(ctx, q, limit.Place{Key: "free"}, "2", free)
-		s.wait(ctx, q, limit.Place{Caller: "x", Key: "free"}, "3", free)
+		s.wait(ctx, limit.Place{Key: "busy"}, "1", busy)
+		s.wait(ctx, limit.Place{Key: "free"}, "2", free)
+		s.wait(ctx, limit.Place{Caller: "x", Key: "free"}, "3", free)
 		s.want(t, "2", "3")
 		cancel()
 		s.all.Wait()

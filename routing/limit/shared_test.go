@@ -25,15 +25,18 @@ type replica struct {
 var replicas atomic.Int64
 
 func newReplica(tb testing.TB, server *storetest.Server, o limit.Options, lease time.Duration) *replica {
-	return newReplicaWithin(tb, server, o, lease, 5*time.Second) // a busy test machine is not a dead Redis
-}
-
-func newReplicaWithin(tb testing.TB, server *storetest.Server, o limit.Options, lease, budget time.Duration) *replica {
 	tb.Helper()
-	return newReplicaOf(tb, store.Server{URL: "redis://" + server.Addr}, o, lease, budget)
+	// A busy test machine is not a dead Redis.
+	return newReplicaOf(tb, at(server), o, store.SharedOptions{Lease: lease, Budget: 5 * time.Second})
 }
 
-func newReplicaOf(tb testing.TB, server store.Server, o limit.Options, lease, budget time.Duration) *replica {
+// at is where a test's server is.
+func at(server *storetest.Server) store.Server {
+	return store.Server{URL: "redis://" + server.Addr}
+}
+
+// newReplicaOf is newReplica for a server of one's own and times of the store.
+func newReplicaOf(tb testing.TB, server store.Server, o limit.Options, shared store.SharedOptions) *replica {
 	tb.Helper()
 	r, err := store.NewRedis(store.RedisOptions{
 		Server: server, Replica: fmt.Sprint("replica-", replicas.Add(1)), Now: time.Now,
@@ -42,7 +45,8 @@ func newReplicaOf(tb testing.TB, server store.Server, o limit.Options, lease, bu
 		tb.Fatal(err)
 	}
 	log := &observetest.Text{}
-	s := store.NewShared(store.SharedOptions{Redis: r, Lease: lease, Budget: budget, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
+	shared.Redis, shared.Now, shared.Log = r, time.Now, slog.New(slog.NewTextHandler(log, nil))
+	s := store.NewShared(shared)
 	o.Store, o.Now = s, time.Now
 	l := limit.New(o)
 	tb.Cleanup(func() {
