@@ -105,6 +105,7 @@ func (a *Admission) move(failed Outcome) (back store.Settlement, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	back.ID = a.id
+	failed = failed.bounded()
 	if a.closed || a.moving {
 		return back, false
 	}
@@ -153,7 +154,7 @@ func (a *Admission) Close(last Outcome) {
 	}
 	a.closed = true
 	back := store.Settlement{ID: a.id}
-	a.leave(&back, last)
+	a.leave(&back, last.bounded())
 	// Whatever any attempt used is the caller's; one whose use is not known lets
 	// its estimate stand.
 	a.kept.giveBack(&back, a.spent)
@@ -209,6 +210,13 @@ func (a *Admission) leave(back *store.Settlement, end Outcome) {
 	}
 	a.spent = a.spent.plus(end)
 	a.held, a.chosen, a.on = holding{}, -1, nil
+}
+
+// bounded is the outcome with counts that sums may be made of, whatever the
+// provider says.
+func (o Outcome) bounded() Outcome {
+	o.Prompt, o.Completion = bounded(o.Prompt), bounded(o.Completion)
+	return o
 }
 
 // plus adds the outcomes of two attempts of one request.

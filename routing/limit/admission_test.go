@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/isthmus-proxy/isthmus/routing/limit"
@@ -25,6 +26,34 @@ func TestTokensAreSettledWithWhatWasUsed(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestNoNumberOpensAFullWindow: clients and providers may say any count of tokens,
+// and sums of them must not overflow.
+func TestNoNumberOpensAFullWindow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size limit.Size
+		used limit.Outcome
+	}{
+		"a client that wants all tokens there are":    {limit.Size{MaxOutput: math.MaxInt64}, limit.Outcome{Reached: true, Known: true, Prompt: 1000}},
+		"a client that sends more than can be":        {limit.Size{Text: math.MaxInt64 / 2}, limit.Outcome{Reached: true, Known: true, Prompt: 1000}},
+		"a provider that counts all tokens there are": {limit.Size{}, limit.Outcome{Reached: true, Known: true, Prompt: math.MaxInt64, Completion: math.MaxInt64}},
+		"a provider that counts none, and fewer":      {limit.Size{}, limit.Outcome{Reached: true, Known: true, Prompt: 1000, Completion: math.MinInt64}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alone(t, limit.Options{Deployments: deployments(limit.Budget{TPM: 1000})}, func(t *testing.T, w *world) {
+				w.admit("a").Close(tc.used)
+				for range 3 {
+					ask := w.ask("a")
+					ask.Size = tc.size
+					if a, err := w.Admit(t.Context(), ask); err == nil {
+						a.Close(tc.used)
+						t.Error("admitted to a window that is full")
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestWhatNeverReachedTheProviderIsGivenBack(t *testing.T) {

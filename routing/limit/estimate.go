@@ -26,6 +26,14 @@ const (
 	forget             = 1. / 16
 )
 
+// mostTokens bounds every count of tokens: no request is near it, and the sums of
+// some thousand are exact in Redis, which counts in floating point. Clients and
+// providers may say any number.
+const mostTokens = 1 << 40
+
+// bounded is a count of tokens that sums may be made of.
+func bounded(n int64) int64 { return min(max(n, 0), mostTokens) }
+
 // estimator learns what requests to one deployment really use. It is safe for
 // concurrent use. The input is the bytes of text times the tokens per byte of the
 // last answers, long ones counting more. The output is the mean of the last
@@ -49,7 +57,7 @@ func (e *estimator) guess(s Size) estimate {
 	out := int64(firstOutput)
 	switch {
 	case seen:
-		out = int64(math.Ceil(expected))
+		out = int64(math.Ceil(min(expected, mostTokens)))
 		if s.MaxOutput > 0 {
 			out = min(out, s.MaxOutput)
 		}
@@ -57,8 +65,8 @@ func (e *estimator) guess(s Size) estimate {
 		out = s.MaxOutput
 	}
 	return estimate{
-		input:  tokensPerRequest + int64(math.Ceil(perByte*float64(s.Text))) + tokensPerMedium*s.Media,
-		output: max(out, 1),
+		input:  tokensPerRequest + int64(math.Ceil(min(perByte*float64(s.Text), mostTokens))) + tokensPerMedium*s.Media,
+		output: max(bounded(out), 1),
 	}
 }
 
@@ -71,6 +79,7 @@ func (e *estimator) perByte() float64 {
 
 // learn takes in what a request really used.
 func (e *estimator) learn(s Size, prompt, completion int64) {
+	prompt, completion = bounded(prompt), bounded(completion)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s.Media == 0 && s.Text > 0 && prompt > 0 {
