@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestEveryKindOfFailure(t *testing.T) {
 }
 
 func TestRetryPolicies(t *testing.T) {
-	three, zero := 3, 0
+	three, zero, endless := 3, 0, math.MaxInt
 	for name, tc := range map[string]struct {
 		policies policies
 		request  *int // num_retries
@@ -100,6 +101,7 @@ func TestRetryPolicies(t *testing.T) {
 		"the policy replaces what the request says":      {newPolicies(map[string]int{"InternalServer": 1}, nil), &three, 500, 2},
 		"but a request that wants no retries gets none":  {newPolicies(map[string]int{"InternalServer": 4}, nil), &zero, 500, 1},
 		"the request's number holds without a policy":    {newPolicies(nil, nil), &three, 500, 4},
+		"a number without end has the bound of all":      {newPolicies(nil, nil), &endless, 500, maxAttempts},
 		"a policy for another group says nothing":        {newPolicies(nil, map[string]map[string]int{"n": {"InternalServer": 9}}), nil, 500, 3},
 		"a policy does not repeat a key that is refused": {newPolicies(map[string]int{"Authentication": 3}, nil), nil, 401, 1},
 	} {

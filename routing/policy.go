@@ -116,7 +116,7 @@ func (r *Router) retries(call *Call, t target) int {
 		return n
 	}
 	if call.NumRetries != nil {
-		return *call.NumRetries
+		return min(*call.NumRetries, maxAttempts)
 	}
 	n := -1
 	for _, d := range t.group {
@@ -143,7 +143,7 @@ func (r *Router) retriesAfter(call *Call, hop *Hop, c class) (n int, named bool)
 		return n, true
 	}
 	if call.NumRetries != nil {
-		return *call.NumRetries, false
+		return min(*call.NumRetries, maxAttempts), false
 	}
 	if n := hop.Deployment.NumRetries; n != nil {
 		return *n, false
