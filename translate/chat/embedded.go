@@ -58,6 +58,7 @@ func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
 		d.result.Failure = failure
 		return nil
 	}
+	e.Usage = e.Usage.bounded()
 	d.result = Result{Model: e.Model, Usage: e.Usage, HasUsage: e.HasUsage}
 	return e.append(nil, d.base64)
 }

@@ -71,6 +71,7 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	u.Total = first(w.Total)
 	u.Cached = max(w.PromptD.Cached, w.InputD.Cached, w.CacheHit)
 	u.Reasoning = max(w.CompletionD.Reasoning, w.OutputD.Reasoning)
+	u = u.bounded()
 	if u.Total == 0 {
 		u.Total = u.Prompt + u.Completion
 	}
@@ -78,6 +79,18 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 		u.Completion += u.Reasoning // xAI counts them beside each other
 	}
 	return u, ok
+}
+
+// mostTokens bounds a count of tokens: no answer is near it, and sums of many are
+// exact.
+const mostTokens = 1 << 40
+
+// bounded is the usage with counts that can be: servers have said -1.
+func (u Usage) bounded() Usage {
+	for _, n := range []*int64{&u.Prompt, &u.Completion, &u.Total, &u.Cached, &u.CacheWrite, &u.Reasoning} {
+		*n = min(max(*n, 0), mostTokens)
+	}
+	return u
 }
 
 // AppendUsage appends OpenAI's usage object.

@@ -204,7 +204,7 @@ func (w *Writer) Finish(index int, reason string) {
 }
 
 // Usage sets the token counts of the answer; the last call holds.
-func (w *Writer) Usage(u Usage) { w.result.Usage, w.result.HasUsage = u, true }
+func (w *Writer) Usage(u Usage) { w.result.Usage, w.result.HasUsage = u.bounded(), true }
 
 // Fail ends the answer with an error: in a stream as an error event.
 func (w *Writer) Fail(e *upstream.Error) {
