@@ -15,8 +15,13 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// guide builds the router of a block of the guide.
-func guide(t *testing.T, name string, now *time.Time) *routing.Router {
+// guided is the router of a block of the guide, with a clock of its own.
+type guided struct {
+	*routing.Router
+	now time.Time
+}
+
+func guide(t *testing.T, name string) *guided {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("config", "testdata", "guide", name))
 	if err != nil {
@@ -29,22 +34,23 @@ func guide(t *testing.T, name string, now *time.Time) *routing.Router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := routing.New(c, routing.Options{Now: func() time.Time { return *now }, Float: func() float64 { return 0 }})
+	w := &guided{now: time.Unix(1_700_000_000, 0)}
+	w.Router, err = routing.New(c, routing.Options{Now: func() time.Time { return w.now }, Float: func() float64 { return 0 }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return w
 }
 
 // walk fails every attempt of a request with a status and lists what was asked:
 // provider/model, and the pauses between.
-func walk(t *testing.T, r *routing.Router, now *time.Time, model string, status int) []string {
+func (w *guided) walk(t *testing.T, model string, status int) []string {
 	t.Helper()
 	req, err := chat.Parse(chat.Completions, []byte(`{"model":"`+model+`","messages":[]}`), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := r.Plan(&routing.Call{Request: req})
+	p, err := w.Plan(&routing.Call{Request: req})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,16 +58,16 @@ func walk(t *testing.T, r *routing.Router, now *time.Time, model string, status 
 	for n := 1; ; n++ {
 		hop := &p.Hops[n-1]
 		asked = append(asked, hop.Deployment.Provider+"/"+hop.Model)
-		r.Begin(hop)
-		r.Done(hop, routing.Outcome{Failed: true, Status: status})
-		next := r.Failed(p, n, routing.Failure{Error: &upstream.Error{Status: status}})
+		w.Begin(hop)
+		w.Done(hop, routing.Outcome{Failed: true, Status: status})
+		next := w.Failed(p, n, routing.Failure{Error: &upstream.Error{Status: status}})
 		if !next.Retry {
 			return asked
 		}
 		if next.Pause > 0 {
 			asked = append(asked, next.Pause.String())
 		}
-		*now = now.Add(next.Pause)
+		w.now = w.now.Add(next.Pause)
 	}
 }
 
@@ -69,17 +75,16 @@ func walk(t *testing.T, r *routing.Router, now *time.Time, model string, status 
 // gpt-3.5-turbo as the last resort", with three retries, five seconds between
 // them.
 func TestTheGuidesFallbackBlock(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	r := guide(t, "08-fallback-cascade.yaml", &now)
+	r := guide(t, "08-fallback-cascade.yaml")
 	stage := func(model string) []string {
 		return []string{"openai/" + model, "5s", "openai/" + model, "5s", "openai/" + model, "5s", "openai/" + model}
 	}
 	want := append(append(stage("gpt-4o"), stage("gpt-4-turbo")...), stage("gpt-3.5-turbo")...)
-	if diff := cmp.Diff(want, walk(t, r, &now, "my-model", 500)); diff != "" {
+	if diff := cmp.Diff(want, r.walk(t, "my-model", 500)); diff != "" {
 		t.Errorf("my-model that fails with 500 (-want +got):\n%s", diff)
 	}
 	want = []string{"openai/gpt-4o", "openai/gpt-4-turbo", "openai/gpt-3.5-turbo"}
-	if diff := cmp.Diff(want, walk(t, r, &now, "my-model", 404)); diff != "" {
+	if diff := cmp.Diff(want, r.walk(t, "my-model", 404)); diff != "" {
 		t.Errorf("my-model whose models are not there (-want +got):\n%s", diff)
 	}
 }
@@ -87,18 +92,17 @@ func TestTheGuidesFallbackBlock(t *testing.T) {
 // The guide: primary walks Gemini, then OpenAI with two keys, then a local
 // Ollama.
 func TestTheGuidesProductionBlock(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	r := guide(t, "18-production.yaml", &now)
+	r := guide(t, "18-production.yaml")
 	want := []string{
 		"gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp",
 		"openai/gpt-4o", "openai/gpt-4o", "5s", "openai/gpt-4o", "5s", "openai/gpt-4o",
 		"ollama/llama2", "5s", "ollama/llama2", "5s", "ollama/llama2", "5s", "ollama/llama2",
 	}
-	if diff := cmp.Diff(want, walk(t, r, &now, "primary", 503)); diff != "" {
+	if diff := cmp.Diff(want, r.walk(t, "primary", 503)); diff != "" {
 		t.Errorf("primary that fails with 503 (-want +got):\n%s", diff)
 	}
 	want = []string{"gemini/gemini-2.0-flash-exp", "openai/gpt-4o", "openai/gpt-4o", "ollama/llama2"}
-	if diff := cmp.Diff(want, walk(t, r, &now, "primary", 401)); diff != "" {
+	if diff := cmp.Diff(want, r.walk(t, "primary", 401)); diff != "" {
 		t.Errorf("primary whose keys do not work (-want +got):\n%s", diff)
 	}
 }

@@ -250,21 +250,27 @@ func benchProvider(w http.ResponseWriter, _ *http.Request, body string) {
 	_, _ = io.WriteString(w, "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
 }
 
-// load makes n requests over c connections.
-func load(b *testing.B, url, body string, n, c int) {
+// load makes n requests with a body over so many connections.
+type load struct {
+	body       string
+	n, clients int
+}
+
+// on puts the load on a gateway.
+func (l load) on(b *testing.B, url string) {
 	b.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: c}, Timeout: 60 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.clients}, Timeout: 60 * time.Second}
 	defer client.CloseIdleConnections()
-	jobs := make(chan struct{}, n)
-	for range n {
+	jobs := make(chan struct{}, l.n)
+	for range l.n {
 		jobs <- struct{}{}
 	}
 	close(jobs)
 	var wg sync.WaitGroup
-	for range c {
+	for range l.clients {
 		wg.Go(func() {
 			for range jobs {
-				resp, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+				resp, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(l.body))
 				if err != nil {
 					b.Error(err)
 					return
@@ -299,7 +305,7 @@ func BenchmarkProcessorTimeOverTheFloor(b *testing.B) {
 			p := newProvider(b, benchProvider)
 			ours, least := startBench(b, p.base()), startFloor(b, p.base())
 			for _, g := range []bench{ours, least} {
-				load(b, g.url, tc.body, tc.n/10, tc.clients) // warm connections and code
+				load{tc.body, tc.n / 10, tc.clients}.on(b, g.url) // warm connections and code
 			}
 			var used, floor cpuTime
 			var rounds int
@@ -309,7 +315,7 @@ func BenchmarkProcessorTimeOverTheFloor(b *testing.B) {
 					into    *cpuTime
 				}{{ours, &used}, {least, &floor}} {
 					before := side.gateway.cpu(b)
-					load(b, side.gateway.url, tc.body, tc.n, tc.clients)
+					load{tc.body, tc.n, tc.clients}.on(b, side.gateway.url)
 					side.into.add(before, side.gateway.cpu(b))
 				}
 				rounds++

@@ -15,14 +15,14 @@ func BenchmarkSinkInTrouble(b *testing.B) {
 			m, p := newMoody(b, mood), newProvider(b, benchProvider)
 			with, without := startBenchOn(b, m.config(p.base())), startBench(b, p.base())
 			for _, g := range []bench{with, without} {
-				load(b, g.url, ask, n/10, clients)
+				load{ask, n / 10, clients}.on(b, g.url)
 			}
 			var times [2]time.Duration
 			var used [2]cpuTime
 			for b.Loop() {
 				for i, g := range []bench{with, without} {
 					began, before := time.Now(), g.cpu(b)
-					load(b, g.url, ask, n, clients)
+					load{ask, n, clients}.on(b, g.url)
 					times[i] += time.Since(began)
 					used[i].add(before, g.cpu(b))
 				}

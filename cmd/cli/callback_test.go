@@ -64,15 +64,18 @@ func (b *inbox) all(t testing.TB) ([]jsontext.Value, []callback.Record) {
 	return slices.Clone(b.records), out
 }
 
+// moved is a host that a block of the guide names, and what stands in its place.
+type moved struct{ from, to string }
+
 // guide is a block of the guide, with the one host of its own replaced by the
 // other end's, and lines of the same section after it.
-func guide(t *testing.T, name, host, other string, lines ...string) string {
+func guide(t *testing.T, name string, host moved, lines ...string) string {
 	t.Helper()
 	block := read(t, "../../routing/config/testdata/guide/"+name)
-	if host != "" && !strings.Contains(block, host) {
-		t.Fatalf("%s does not name %s", name, host)
+	if host.from != "" && !strings.Contains(block, host.from) {
+		t.Fatalf("%s does not name %s", name, host.from)
 	}
-	return strings.TrimRight(strings.ReplaceAll(block, host, other), "\n") + "\n  " + strings.Join(lines, "\n  ") + "\n"
+	return strings.TrimRight(strings.ReplaceAll(block, host.from, host.to), "\n") + "\n  " + strings.Join(lines, "\n  ") + "\n"
 }
 
 // sinkLines are what the scenes need beside a block of the guide.
@@ -169,7 +172,7 @@ func TestTheGuidesWebhookGetsEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	b := newInbox(t)
 	began := time.Now()
-	s := perform(t, guide(t, "13-webhook-verbose.yaml", "https://seu-webhook.com", b.URL, append(sinkLines, `failure_callback: ["webhook"]`)...))
+	s := perform(t, guide(t, "13-webhook-verbose.yaml", moved{"https://seu-webhook.com", b.URL}, append(sinkLines, `failure_callback: ["webhook"]`)...))
 	texts, records := b.all(t)
 	got := map[string][]string{}
 	for i, r := range records {
@@ -228,7 +231,7 @@ func checkTimes(t *testing.T, name string, r *callback.Record, began time.Time) 
 func TestABlockThatAsksForSuccessGetsNoFailures(t *testing.T) {
 	t.Parallel()
 	b, g := newInbox(t), newStage(t)
-	s := startStack(t, g.models()+guide(t, "13-webhook-verbose.yaml", "https://seu-webhook.com", b.URL), "--concurrency", "1")
+	s := startStack(t, g.models()+guide(t, "13-webhook-verbose.yaml", moved{"https://seu-webhook.com", b.URL}), "--concurrency", "1")
 	for _, c := range scenes()[:2] {
 		g.play(t, s, c)
 	}
@@ -246,7 +249,7 @@ func TestABlockThatAsksForSuccessGetsNoFailures(t *testing.T) {
 func TestTheGuidesLangfuseGetsEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	fake := &callbacktest.Langfuse{}
-	perform(t, guide(t, "11-langfuse.yaml", "https://cloud.langfuse.com", fake.Start(t), sinkLines...),
+	perform(t, guide(t, "11-langfuse.yaml", moved{"https://cloud.langfuse.com", fake.Start(t)}, sinkLines...),
 		environment(t, "LANGFUSE_PUBLIC_KEY="+callbacktest.LangfusePublicKey, "LANGFUSE_SECRET_KEY="+callbacktest.LangfuseSecretKey))
 	got := map[string][]string{}
 	for _, span := range fake.Spans() {
@@ -274,7 +277,7 @@ func TestTheGuidesLangfuseGetsEveryRequestOnce(t *testing.T) {
 func TestTheGuidesMLflowShowsEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	address := callbacktest.StartMLflow(t)
-	perform(t, guide(t, "12-mlflow.yaml", "", "", append(sinkLines, `failure_callback: ["mlflow"]`)...), environment(t, "MLFLOW_TRACKING_URI="+address))
+	perform(t, guide(t, "12-mlflow.yaml", moved{"", ""}, append(sinkLines, `failure_callback: ["mlflow"]`)...), environment(t, "MLFLOW_TRACKING_URI="+address))
 	got := map[string][]string{}
 	for _, trace := range callbacktest.Traces(t, address, "litellm-production") {
 		name := sceneOf(trace.Metadata["mlflow.trace.user"], trace.Attributes.CacheHit)

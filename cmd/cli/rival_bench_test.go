@@ -56,16 +56,16 @@ func BenchmarkAgainstRivals(b *testing.B) {
 			}
 			p := newProvider(b, benchProvider)
 			ours, theirs := startBenchOn(b, rivalConfig(b, p.URL, tc.name)), tc.start(b, binary, p.URL)
-			load(b, ours.url, tc.body, tc.n/10, 16) // warm connections and code
-			load(b, theirs.url, tc.body, max(tc.less/10, 32), 16)
+			load{tc.body, tc.n / 10, 16}.on(b, ours.url) // warm connections and code
+			load{tc.body, max(tc.less/10, 32), 16}.on(b, theirs.url)
 			var cpu, rivalCPU, took, rivalTook time.Duration
 			var rounds int
 			for b.Loop() {
 				before, began := ours.cpu(b).all(), time.Now()
-				load(b, ours.url, tc.body, tc.n, 16)
+				load{tc.body, tc.n, 16}.on(b, ours.url)
 				cpu, took = cpu+ours.cpu(b).all()-before, took+time.Since(began)
 				before, began = theirs.cpu(b), time.Now()
-				load(b, theirs.url, tc.body, tc.less, 16)
+				load{tc.body, tc.less, 16}.on(b, theirs.url)
 				rivalCPU, rivalTook = rivalCPU+theirs.cpu(b)-before, rivalTook+time.Since(began)
 				rounds++
 			}

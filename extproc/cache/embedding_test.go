@@ -71,7 +71,7 @@ func embed(t testing.TB, c *cache.Cache, body string, controls cache.Controls) (
 		answer = embedder(t, batch.Request())
 		v, _ := batch.Request().Body.Get("input")
 		asked = string(v)
-		answer = finish(t, batch, reply.Ticket, req, answer)
+		answer = sent{req, batch, reply.Ticket}.finish(t, answer)
 	}
 	if err := json.Unmarshal(answer, &got); err != nil {
 		t.Fatalf("%v: %s", err, answer)
@@ -84,25 +84,32 @@ func embed(t testing.TB, c *cache.Cache, body string, controls cache.Controls) (
 	return got, asked, reply.Status
 }
 
+// sent is a request that went to a provider.
+type sent struct {
+	req    *chat.Request
+	batch  *cache.Batch
+	ticket *cache.Ticket
+}
+
 // finish is what the integrator does at the end of a provider's answer.
-func finish(t testing.TB, batch *cache.Batch, ticket *cache.Ticket, req *chat.Request, answer []byte) []byte {
+func (s sent) finish(t testing.TB, answer []byte) []byte {
 	t.Helper()
-	if batch.Partial() {
-		merged, err := batch.Merge(answer)
+	if s.batch.Partial() {
+		merged, err := s.batch.Merge(answer)
 		if err != nil {
 			t.Fatal(err)
 		}
 		answer = merged
 	}
-	if r := ticket.Recorder(req, false); r != nil {
+	if r := s.ticket.Recorder(s.req, false); r != nil {
 		r.Feed(answer)
 		e, err := r.Finish(cache.Served{}, chat.Result{HasUsage: true, Usage: chat.Usage{Prompt: 10, Total: 10}}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		ticket.Done(e)
+		s.ticket.Done(e)
 	}
-	ticket.Leave()
+	s.ticket.Leave()
 	return answer
 }
 
@@ -186,7 +193,7 @@ func TestIdenticalBatchesAreOneCall(t *testing.T) {
 				}
 				calls.Add(1)
 				time.Sleep(time.Second)
-				finish(t, batch, reply.Ticket, req, embedder(t, batch.Request()))
+				sent{req, batch, reply.Ticket}.finish(t, embedder(t, batch.Request()))
 			}()
 		}
 		for range 20 {
@@ -308,7 +315,7 @@ func BenchmarkBatch(b *testing.B) {
 	req := parse(b, chat.Embeddings, `{"model":"m","input":[`+strings.Join(input, ",")+`]}`)
 	body := []byte(`{"object":"list","data":[` + strings.Join(data, ",") + `],"model":"e","usage":{"prompt_tokens":9,"total_tokens":9}}`)
 	batch, _ := c.Split(req, cache.Scope{})
-	finish(b, batch, c.AskBatch(context.Background(), batch, cache.Controls{}).Ticket, req, body)
+	sent{req, batch, c.AskBatch(context.Background(), batch, cache.Controls{}).Ticket}.finish(b, body)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {

@@ -11,10 +11,16 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
+// said is a provider's answer to a request.
+type said struct {
+	provider, answer string
+	stream           bool
+}
+
 // received returns what the client gets of an answer, fed in pieces of n bytes.
-func received(t testing.TB, provider, answer string, stream bool, n int) (string, chat.Result) {
+func received(t testing.TB, a said, n int) (string, chat.Result) {
 	t.Helper()
-	tr, err := openai.New(target(provider, "m"))
+	tr, err := openai.New(target(a.provider, "m"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,12 +29,12 @@ func received(t testing.TB, provider, answer string, stream bool, n int) (string
 		t.Fatal(err)
 	}
 	kind := "application/json"
-	if stream {
+	if a.stream {
 		kind = "text/event-stream"
 	}
 	d := tr.Decoder(req, upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: kind}}})
 	var out strings.Builder
-	for rest := []byte(answer); ; {
+	for rest := []byte(a.answer); ; {
 		piece := rest[:min(n, len(rest))]
 		rest = rest[len(piece):]
 		out.Write(d.Feed(piece, len(rest) == 0))
@@ -67,7 +73,7 @@ func TestAnswersGetOpenAIsNames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, n := range []int{1, len(tt.answer)} {
-				got, _ := received(t, tt.provider, tt.answer, false, n)
+				got, _ := received(t, said{tt.provider, tt.answer, false}, n)
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("in pieces of %d (-want +got):\n%s", n, diff)
 				}
@@ -90,7 +96,7 @@ data: [DONE]
 `
 	want := strings.NewReplacer(`"reasoning"`, `"reasoning_content"`, `"eos"`, `"stop"`).Replace(answer)
 	for n := 1; n <= len(answer); n++ {
-		got, result := received(t, "together_ai", answer, true, n)
+		got, result := received(t, said{"together_ai", answer, true}, n)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("in pieces of %d (-want +got):\n%s", n, diff)
 		}
@@ -123,7 +129,7 @@ func TestUsageIsReadWhereServersPutIt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			stream := `data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],` + tt.usage + "}\n\ndata: [DONE]\n\n"
-			_, result := received(t, tt.provider, stream, true, len(stream))
+			_, result := received(t, said{tt.provider, stream, true}, len(stream))
 			if diff := cmp.Diff(tt.want, result.Usage); diff != "" {
 				t.Errorf("usage (-want +got):\n%s", diff)
 			}
@@ -157,8 +163,8 @@ func FuzzRewrittenAnswersStayJSON(f *testing.F) {
 	family := openai.Family()
 	f.Fuzz(func(t *testing.T, answer string, which uint8) {
 		provider := family[int(which)%len(family)].Name
-		whole, _ := received(t, provider, answer, false, max(1, len(answer)))
-		bytewise, _ := received(t, provider, answer, false, 1)
+		whole, _ := received(t, said{provider, answer, false}, max(1, len(answer)))
+		bytewise, _ := received(t, said{provider, answer, false}, 1)
 		if whole != bytewise {
 			t.Fatalf("cut bytewise: %q, whole: %q", bytewise, whole)
 		}
