@@ -157,6 +157,27 @@ func TestACascadeIsARequestWithAttemptsThatJoinsTheClientsTrace(t *testing.T) {
 	if request == nil || one == nil || two == nil || len(spans) != 3 {
 		t.Fatalf("the spans are %v", spans)
 	}
+	expectJoined(t, request, one, two)
+	if want := "00-0af7651916cd43dd8448eb211c80319c-" + hex.EncodeToString(two.SpanId) + "-01"; second != want {
+		t.Errorf("the provider was told %s, not %s", second, want)
+	}
+	if took := request.EndTimeUnixNano - request.StartTimeUnixNano; took != uint64(5*time.Second) {
+		t.Errorf("the request took %d ns", took)
+	}
+	expectTold(t, request, one)
+	if c.header.Get("X-Team") != "llm" {
+		t.Errorf("the collector got the header %v", c.header)
+	}
+	about := attributesOf(c.batches[0].ResourceSpans[0].Resource.Attributes)
+	if about["service.name"] != "isthmus" || about["service.version"] != "1.2.3" {
+		t.Errorf("the resource is %v", about)
+	}
+}
+
+// expectJoined checks that a request and its attempts, of which the first failed,
+// are spans of the client's trace.
+func expectJoined(t *testing.T, request, one, two *tracepb.Span) {
+	t.Helper()
 	hex := hex.EncodeToString
 	for _, s := range []*tracepb.Span{request, one, two} {
 		if hex(s.TraceId) != "0af7651916cd43dd8448eb211c80319c" {
@@ -166,18 +187,17 @@ func TestACascadeIsARequestWithAttemptsThatJoinsTheClientsTrace(t *testing.T) {
 	if hex(request.ParentSpanId) != "b7ad6b7169203331" || !bytes.Equal(one.ParentSpanId, request.SpanId) || !bytes.Equal(two.ParentSpanId, request.SpanId) {
 		t.Errorf("parents: %x, %x, %x; the request is %x", request.ParentSpanId, one.ParentSpanId, two.ParentSpanId, request.SpanId)
 	}
-	if want := "00-0af7651916cd43dd8448eb211c80319c-" + hex(two.SpanId) + "-01"; second != want {
-		t.Errorf("the provider was told %s, not %s", second, want)
-	}
 	if request.Kind != tracepb.Span_SPAN_KIND_SERVER || one.Kind != tracepb.Span_SPAN_KIND_CLIENT {
 		t.Errorf("kinds: %v, %v", request.Kind, one.Kind)
-	}
-	if took := request.EndTimeUnixNano - request.StartTimeUnixNano; took != uint64(5*time.Second) {
-		t.Errorf("the request took %d ns", took)
 	}
 	if one.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || two.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR || request.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR {
 		t.Errorf("status: %v, %v, %v", request.Status, one.Status, two.Status)
 	}
+}
+
+// expectTold checks what the spans say of a request and of its first attempt.
+func expectTold(t *testing.T, request, one *tracepb.Span) {
+	t.Helper()
 	want := map[string]any{
 		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m",
 		"gen_ai.response.id": "chatcmpl-1", "gen_ai.response.model": "gpt-x",
@@ -204,13 +224,6 @@ func TestACascadeIsARequestWithAttemptsThatJoinsTheClientsTrace(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"isthmus.cooldown", "isthmus.fallback"}, events); diff != "" {
 		t.Errorf("events: %s", diff)
-	}
-	if c.header.Get("X-Team") != "llm" {
-		t.Errorf("the collector got the header %v", c.header)
-	}
-	about := attributesOf(c.batches[0].ResourceSpans[0].Resource.Attributes)
-	if about["service.name"] != "isthmus" || about["service.version"] != "1.2.3" {
-		t.Errorf("the resource is %v", about)
 	}
 }
 
