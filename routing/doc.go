@@ -13,6 +13,8 @@
 //  3. The strategy chooses among what is left, attempt by attempt (strategy.go
 //     and one file per strategy), until the stage's retries are used up
 //     (policy.go); then the next stage follows. The result is the Plan (plan.go).
+//     A deployment that turns out to be full is passed over without an attempt:
+//     Choices lists those that may serve in its place (choice.go).
 //  4. extproc says Begin and Done for each attempt (outcome.go). That feeds the
 //     health of the deployment (health.go), its speed (latency.go) and its usage
 //     (meter.go), which the strategies read.

@@ -5,9 +5,9 @@
 // takes one of them to speak for a deployment, once, when the configuration is
 // loaded; the [Translator] it returns has everything of the deployment worked
 // out (URL, key, quirks) and is shared by all requests. A provider that speaks
-// OpenAI's format is one line in openai/family.go. A request is translated afresh for each attempt, from the
-// client's original text, so that a cascade over several providers never
-// inherits anything from the provider before.
+// OpenAI's format is one line in openai/family.go. A request is translated afresh
+// for each attempt, from the client's original text, so that a cascade over
+// several providers never inherits anything from the provider before.
 //
 // The folders: chat is the pivot, upstream the words of one call, sse and
 // jsonedit the two wire formats, tokens counts what a provider did not, and each

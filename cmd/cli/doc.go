@@ -1,5 +1,5 @@
-// Package cli is the isthmus command: run, serve, envoy and check. It is wiring
-// only: it reads the model config, makes what the request path leans on
+// Package cli is the isthmus command: run, serve, envoy, check and cache. It is
+// wiring only: it reads the model config, makes what the request path leans on
 // (resources.go), starts the service (service.go) and, for run, an Envoy before
 // it (run.go), and ends it all in order.
 //
