@@ -83,6 +83,13 @@ func (x *exchange) complete(result chat.Result) {
 	}
 }
 
+// hasUsage reports whether the answer said what it used.
+func (x *exchange) hasUsage() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.outcome.result.HasUsage
+}
+
 // counted notes what an answer turned out to have used after it ended.
 func (x *exchange) counted(result chat.Result) {
 	x.mu.Lock()

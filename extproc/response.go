@@ -210,7 +210,7 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *reply {
 	if r.whole {
 		return s.wholeBody(b.GetBody(), out)
 	}
-	s.end()
+	s.end(r.decoder.Result())
 	return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, s.exchange.metadata())
 }
 
@@ -220,15 +220,13 @@ func (s *requestStream) pass(out []byte) {
 	s.exchange.caching.feed(out)
 }
 
-// end notes that the answer was read to its end.
-func (s *requestStream) end() chat.Result {
+// end notes that the answer was read to its end, and what it was.
+func (s *requestStream) end(result chat.Result) {
 	r := s.response
 	r.ended = true
-	result := r.decoder.Result()
 	s.exchange.complete(result)
 	s.exchange.heard()
 	s.exchange.caching.store(&r.hop, result)
-	return result
 }
 
 // wholeBody answers the one message of an answer that was read whole, body, and
@@ -258,7 +256,7 @@ func (s *requestStream) wholeBody(body, out []byte) *reply {
 		x.caching.ticket.Failed()
 	} else {
 		s.pass(out)
-		s.end()
+		s.end(result)
 		if chat.Untouched(body, out) {
 			return responseChunk(nil, true, nil, x.metadata())
 		}
@@ -285,10 +283,10 @@ func (s *requestStream) count() {
 	if r == nil || r.decoder == nil || x.gateway.tokens == nil {
 		return
 	}
-	result := r.decoder.Result()
-	if result.HasUsage && r.ended {
+	if r.ended && x.hasUsage() {
 		return
 	}
+	result := r.decoder.Result()
 	x.gateway.tokens.Estimate(r.hop.Model, x.asks(&r.hop), &result)
 	x.counted(result)
 }
@@ -298,7 +296,7 @@ func (s *requestStream) responseTrailers() *reply {
 	answer := passResponseTrailers()
 	if r := s.response; r != nil && r.decoder != nil && !r.ended {
 		s.pass(r.decoder.Feed(nil, true))
-		s.end()
+		s.end(r.decoder.Result())
 		answer.DynamicMetadata = s.exchange.metadata().proto()
 	}
 	return answer
