@@ -2,6 +2,7 @@ package jsonedit
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -13,16 +14,16 @@ import (
 // concurrent use.
 type Scanner struct {
 	want  []string
-	found map[string]jsontext.Value
+	found []jsontext.Value // found[i] is that of want[i]; nil: not read
 
 	depth    int
 	inString bool
 	escaped  bool
 	key      []byte // the top-level name being read, or just read
 	inKey    bool
-	expected bool // at depth 1, the next string is a name
-	capture  []byte
-	wanted   bool // the value after key is being captured
+	expected bool            // at depth 1, the next string is a name
+	into     *jsontext.Value // where the value after key goes; nil: nobody asked for it
+	capture  []byte          // that value, as far as it is read; used again for the next
 	dead     bool
 	complete bool
 }
@@ -32,13 +33,15 @@ const maxCaptured = 64 << 10
 
 // NewScanner returns a Scanner for the named top-level members.
 func NewScanner(names ...string) *Scanner {
-	return &Scanner{want: names, found: make(map[string]jsontext.Value, len(names))}
+	return &Scanner{want: names, found: make([]jsontext.Value, len(names))}
 }
 
 // Get returns the raw value of a member that has been read whole.
 func (s *Scanner) Get(name string) (jsontext.Value, bool) {
-	v, ok := s.found[name]
-	return v, ok
+	if i := slices.Index(s.want, name); i >= 0 {
+		return s.found[i], s.found[i] != nil
+	}
+	return nil, false
 }
 
 // Feed reads the next piece of the text. Pieces may be cut anywhere.
@@ -48,7 +51,7 @@ func (s *Scanner) Feed(piece []byte) {
 			i = s.stringBytes(piece, i)
 			continue
 		}
-		if s.depth > 1 && !s.wanted {
+		if s.depth > 1 && s.into == nil {
 			// Inside a value nobody asked for: only quotes and brackets matter.
 			next := bytes.IndexAny(piece[i:], "\"{}[]")
 			if next < 0 {
@@ -113,11 +116,11 @@ func (s *Scanner) keep(text []byte) {
 		s.key = append(s.key, text...)
 		return
 	}
-	if !s.wanted {
+	if s.into == nil {
 		return
 	}
 	if len(s.capture)+len(text) > maxCaptured {
-		s.wanted, s.capture = false, nil
+		s.into, s.capture = nil, nil
 		return
 	}
 	s.capture = append(s.capture, text...)
@@ -139,11 +142,8 @@ func (s *Scanner) structure(c byte) {
 		}
 		return
 	}
-	if s.depth == 1 && c == ':' && s.capture == nil {
-		s.wanted = s.isWanted()
-		if s.wanted {
-			s.capture = make([]byte, 0, 256)
-		}
+	if s.depth == 1 && c == ':' && s.into == nil {
+		s.into = s.place()
 		return
 	}
 	s.keep([]byte{c})
@@ -172,20 +172,21 @@ func (s *Scanner) outside(c byte) {
 }
 
 func (s *Scanner) endMember(object bool) {
-	if s.wanted {
-		s.found[string(s.key)] = bytes.TrimSpace(s.capture)
+	if s.into != nil {
+		*s.into = bytes.Clone(bytes.TrimSpace(s.capture))
 	}
-	s.wanted, s.capture, s.expected = false, nil, true
+	s.into, s.capture, s.expected = nil, s.capture[:0], true
 	if object {
 		s.depth, s.complete = 0, true
 	}
 }
 
-func (s *Scanner) isWanted() bool {
-	for _, name := range s.want {
-		if string(s.key) == name {
-			return true
+// place is where the value of the member with this key goes, or nil.
+func (s *Scanner) place() *jsontext.Value {
+	for i := range s.want {
+		if s.want[i] == string(s.key) {
+			return &s.found[i]
 		}
 	}
-	return false
+	return nil
 }

@@ -105,9 +105,13 @@ func statusIn(object jsontext.Value) int {
 }
 
 func text(scan *jsonedit.Scanner, name string) string {
-	var s string
-	if v, ok := scan.Get(name); ok && v.Kind() == '"' {
-		_ = json.Unmarshal(v, &s) // invalid text is no text
+	v, ok := scan.Get(name)
+	if !ok || v.Kind() != '"' {
+		return ""
 	}
-	return s
+	plain, err := jsontext.AppendUnquote(make([]byte, 0, 64), v)
+	if err != nil {
+		return "" // invalid text is no text
+	}
+	return string(plain)
 }
