@@ -43,9 +43,31 @@ type Request struct {
 	// (drop_params of the request), whatever the deployment says.
 	DropParams bool
 
-	messages func() ([]Message, error)
-	tools    func() ([]Tool, error)
+	decoded *decoded
 }
+
+// decoded are the members that most providers need no look into. They are decoded
+// once, when somebody first asks.
+type decoded struct {
+	messages lazy[[]Message]
+	tools    lazy[[]Tool]
+}
+
+// lazy is a value that is made when it is first asked for.
+type lazy[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+}
+
+func (l *lazy[T]) get(decode func() (T, error)) (T, error) {
+	l.once.Do(func() { l.value, l.err = decode() })
+	return l.value, l.err
+}
+
+func (r *Request) messages() ([]Message, error) { return r.decoded.messages.get(r.decodeMessages) }
+
+func (r *Request) tools() ([]Tool, error) { return r.decoded.tools.get(r.decodeTools) }
 
 // Parse reads a client's body. The Request refers to body, which must not be
 // changed afterwards. model is the name taken from the path (Azure-style URLs);
@@ -56,12 +78,10 @@ func Parse(endpoint Endpoint, body []byte, model string) (*Request, error) {
 	if err != nil {
 		return nil, upstream.BadRequest("", "We could not parse the JSON body of your request: "+err.Error())
 	}
-	r := &Request{Endpoint: endpoint, Body: object, Model: model}
+	r := &Request{Endpoint: endpoint, Body: object, Model: model, decoded: &decoded{}}
 	if err := r.readHead(); err != nil {
 		return nil, err
 	}
-	r.messages = sync.OnceValues(r.decodeMessages)
-	r.tools = sync.OnceValues(r.decodeTools)
 	return r, nil
 }
 
