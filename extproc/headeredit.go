@@ -30,11 +30,16 @@ const (
 	headerRaw      = 3 // HeaderValue.raw_value
 )
 
-// put sets a header, replacing what is there.
-func (e *headerEdit) put(name, value string) {
+// begin makes room for the headers of most edits.
+func (e *headerEdit) begin() {
 	if e.wire == nil {
 		e.wire, e.names = make([]byte, 0, 1024), make([]string, 0, 16)
 	}
+}
+
+// put sets a header, replacing what is there.
+func (e *headerEdit) put(name, value string) {
+	e.begin()
 	const action = uint64(corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
 	header := protowire.SizeTag(headerKey) + protowire.SizeBytes(len(name)) + protowire.SizeTag(headerRaw) + protowire.SizeBytes(len(value))
 	option := protowire.SizeTag(optionHeader) + protowire.SizeBytes(header) + protowire.SizeTag(optionAction) + protowire.SizeVarint(action)
@@ -60,6 +65,7 @@ func (e *headerEdit) putAll(header upstream.Header) {
 
 // drop removes a header.
 func (e *headerEdit) drop(name string) {
+	e.begin()
 	e.wire = protowire.AppendTag(e.wire, mutationRemove, protowire.BytesType)
 	e.wire = protowire.AppendString(e.wire, name)
 }
