@@ -25,16 +25,11 @@ func readCall(req *chat.Request, header upstream.Header) (*routing.Call, error) 
 		}
 		call.NumRetries = &n
 	}
-	for name, into := range map[string]*time.Duration{"x-litellm-timeout": &call.Timeout, "x-litellm-stream-timeout": &call.StreamTimeout} {
-		v := header.Get(name)
-		if v == "" {
-			continue
-		}
-		seconds, err := strconv.ParseFloat(v, 64)
-		if err != nil || !(seconds > 0 && seconds <= maxSeconds) { // "NaN" is a number to ParseFloat
-			return nil, upstream.BadRequest("", "header "+name+" must be a number of seconds above 0")
-		}
-		*into = time.Duration(seconds * float64(time.Second))
+	if err := readTimeout(&call.Timeout, header, "x-litellm-timeout"); err != nil {
+		return nil, err
+	}
+	if err := readTimeout(&call.StreamTimeout, header, "x-litellm-stream-timeout"); err != nil {
+		return nil, err
 	}
 	if v := header.Get("x-litellm-tags"); v != "" {
 		for tag := range strings.SplitSeq(v, ",") {
@@ -47,6 +42,20 @@ func readCall(req *chat.Request, header upstream.Header) (*routing.Call, error) 
 		}
 	}
 	return call, nil
+}
+
+// readTimeout reads a header that holds seconds, where there is one.
+func readTimeout(into *time.Duration, header upstream.Header, name string) error {
+	v := header.Get(name)
+	if v == "" {
+		return nil
+	}
+	seconds, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(seconds > 0 && seconds <= maxSeconds) { // "NaN" is a number to ParseFloat
+		return upstream.BadRequest("", "header "+name+" must be a number of seconds above 0")
+	}
+	*into = time.Duration(seconds * float64(time.Second))
+	return nil
 }
 
 // readSteering reads one member of the body, if it speaks to routing.
