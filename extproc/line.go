@@ -3,6 +3,7 @@ package extproc
 import (
 	"context"
 	"log/slog"
+	"time"
 )
 
 // done tells of an ended exchange: a line, the counters, the spans.
@@ -17,9 +18,19 @@ func (x *exchange) done(rec *record) {
 	if rec.queued > 0 {
 		g.owner.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
 	}
-	if log := g.owner.log; log.Enabled(context.Background(), slog.LevelInfo) {
-		log.LogAttrs(context.Background(), slog.LevelInfo, "request", rec.attrs()...)
+	rec.write(g.owner.log.Handler())
+}
+
+// write writes the request's line. A Logger would look up the place in the code
+// that it is written from, which costs as much as the line and is never shown.
+func (rec *record) write(to slog.Handler) {
+	ctx := context.Background()
+	if !to.Enabled(ctx, slog.LevelInfo) {
+		return
 	}
+	line := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
+	line.AddAttrs(rec.attrs()...)
+	_ = to.Handle(ctx, line) // as a Logger does
 }
 
 // afterQueue is how the request's wait for a slot ended.
