@@ -42,8 +42,7 @@ type logEntry struct {
 
 // StreamAccessLogs receives Envoy's entries.
 func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
-	md, _ := grpcmetadata.FromIncomingContext(stream.Context())
-	relayed := first(md, relayedKey) != ""
+	relayed := said(stream.Context(), relayedKey) != ""
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {

@@ -66,7 +66,7 @@ func (s *Server) owner(ctx context.Context, name string, m *extprocv3.Processing
 	if name == filterRequest || s.exchanges.find(exchangeID(m)) != nil {
 		return ""
 	}
-	if md, _ := grpcmetadata.FromIncomingContext(ctx); first(md, relayedKey) != "" {
+	if said(ctx, relayedKey) != "" {
 		return ""
 	}
 	replica := metadataOf(m, "replica")

@@ -150,11 +150,10 @@ func phaseOf(m *extprocv3.ProcessingRequest) metrics.Phase {
 }
 
 func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {
-	md, _ := grpcmetadata.FromIncomingContext(ctx)
-	name := first(md, filterKey)
+	name := said(ctx, filterKey)
 	switch name {
 	case filterRequest:
-		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(first(md, planKey)), log: first(md, logKey)}, name, nil
+		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(said(ctx, planKey)), log: said(ctx, logKey)}, name, nil
 	case filterRetry:
 		return &retryStream{server: s}, name, nil
 	case filterFailure:
@@ -164,8 +163,10 @@ func (s *Server) processor(ctx context.Context, out *outlet) (processor, string,
 		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; generate the configuration with `isthmus envoy`", filterKey)
 }
 
-func first(md grpcmetadata.MD, key string) string {
-	if v := md.Get(key); len(v) > 0 {
+// said is what the filter says of itself under a key of its stream's metadata, or
+// "".
+func said(ctx context.Context, key string) string {
+	if v := grpcmetadata.ValueFromIncomingContext(ctx, key); len(v) > 0 {
 		return v[0]
 	}
 	return ""

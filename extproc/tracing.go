@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	grpcmetadata "google.golang.org/grpc/metadata"
-
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
@@ -24,8 +22,7 @@ func (s *requestStream) traced() {
 	if t == nil || x.route.action == liveness || x.route.action == readiness {
 		return
 	}
-	md, _ := grpcmetadata.FromIncomingContext(s.ctx)
-	p := trace.Parent{Traceparent: first(md, "traceparent"), Tracestate: first(md, "tracestate")}
+	p := trace.Parent{Traceparent: said(s.ctx, "traceparent"), Tracestate: said(s.ctx, "tracestate")}
 	if p.Traceparent == "" {
 		p = trace.Parent{Traceparent: s.header.Get("traceparent"), Tracestate: s.header.Get("tracestate")}
 	}
