@@ -12,7 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Codec is gRPC's protobuf codec without the copies of large bodies: a request's
+// Codec is gRPC's protobuf codec without a piece of memory for each header and
+// without the copies of large bodies: a request's
 // body is a part of the message that gRPC received, and an answer's body is sent
 // from where it is, in pieces if need be. A body of 50 MB that one edit makes the
 // provider's costs its own size once here, beside what gRPC reads it into, instead
@@ -27,9 +28,12 @@ const largeBody = 16 << 10
 
 // Field numbers of envoy/service/ext_proc/v3/external_processor.proto.
 const (
-	inRequestBody  = 4 // ProcessingRequest.request_body: HttpBody
-	inResponseBody = 5 // ProcessingRequest.response_body: HttpBody
-	httpBodyBody   = 1 // HttpBody.body
+	inRequestHeaders  = 2 // ProcessingRequest.request_headers: HttpHeaders
+	inResponseHeaders = 3 // ProcessingRequest.response_headers: HttpHeaders
+	inRequestBody     = 4 // ProcessingRequest.request_body: HttpBody
+	inResponseBody    = 5 // ProcessingRequest.response_body: HttpBody
+	httpHeadersMap    = 1 // HttpHeaders.headers: HeaderMap
+	httpBodyBody      = 1 // HttpBody.body
 
 	outRequestHeaders = 1 // ProcessingResponse.request_headers: HeadersResponse
 	outRequestBody    = 3 // ProcessingResponse.request_body: BodyResponse
@@ -43,10 +47,15 @@ const (
 // read from.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	request, ok := v.(*extprocv3.ProcessingRequest)
-	if !ok || data.Len() < largeBody {
+	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	return unmarshalLarge(data.Materialize(), request)
+	if data.Len() >= largeBody {
+		return unmarshalLarge(data.Materialize(), request)
+	}
+	text := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer text.Free()
+	return unmarshalSmall(text.ReadOnlyData(), request)
 }
 
 // unmarshalLarge parts the body from the rest, which is read as ever.

@@ -7,6 +7,7 @@ import (
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
@@ -86,6 +87,58 @@ func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
 				t.Errorf("%s of %d bytes is written as something else", name, size)
 			}
 		}
+	}
+}
+
+// FuzzUnmarshalSmall: a message is what protobuf reads, or refused as there.
+func FuzzUnmarshalSmall(f *testing.F) {
+	for _, m := range []*extprocv3.ProcessingRequest{
+		requestHeaders(true, ":path", "/", "a", "", "b", "c"),
+		responseHead(2, false, ":status", "200", "content-type", "text/plain"),
+		requestBody("hello"),
+	} {
+		text, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+		f.Add(append(text, text...))                                   // protobuf merges what comes twice
+		f.Add(append(text[:len(text):len(text)], 0x22, 0x02, 0x18, 1)) // or keeps the last of a choice
+	}
+	f.Add([]byte("\x12\x07\x0a\x05\x0a\x03\x0a\x01\xff"))       // a name that is no UTF-8
+	f.Add([]byte("\x12\x08\x0a\x06\x0a\x04\x12\x02ab"))         // a value as text
+	f.Add([]byte("\x12\x0a\x0a\x03\x0a\x01a\x0a\x03\x0a\x01b")) // two lists
+	f.Fuzz(func(t *testing.T, text []byte) {
+		want, got := &extprocv3.ProcessingRequest{}, &extprocv3.ProcessingRequest{}
+		refused, err := proto.Unmarshal(text, want), unmarshalSmall(text, got)
+		if (refused == nil) != (err == nil) {
+			t.Fatalf("protobuf says %v, we say %v", refused, err)
+		}
+		if err == nil && !proto.Equal(want, got) {
+			t.Errorf("protobuf reads %v, we read %v", want, got)
+		}
+	})
+}
+
+// BenchmarkUnmarshal reads the headers of a request, as Envoy sends them, beside
+// gRPC's own codec.
+func BenchmarkUnmarshal(b *testing.B) {
+	text, err := proto.Marshal(requestHeaders(false, ":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http",
+		"content-type", "application/json", "content-length", "1000", "user-agent", "bench", "accept", "*/*", "accept-encoding", "gzip",
+		"authorization", "Bearer client", "x-forwarded-for", "10.0.0.1", "x-forwarded-proto", "http", "x-request-id", "1", "x-envoy-internal", "true"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := mem.BufferSlice{mem.SliceBuffer(text)}
+	for name, codec := range map[string]encoding.CodecV2{"ours": Codec(), "gRPC's": encoding.GetCodecV2("proto")} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := codec.Unmarshal(data, &extprocv3.ProcessingRequest{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -16,11 +16,12 @@ func readHeader(m *corev3.HeaderMap) upstream.Header {
 	for _, f := range fields {
 		size += len(f.GetRawValue())
 	}
-	values := make([]byte, 0, size)
+	var values strings.Builder
+	values.Grow(size)
 	for _, f := range fields {
-		values = append(values, f.GetRawValue()...)
+		values.Write(f.GetRawValue())
 	}
-	text := string(values) // one string for all: the values are parts of it
+	text := values.String() // one string for all: the values are parts of it
 	header := make(upstream.Header, len(fields))
 	for i, f := range fields {
 		value := f.GetValue()

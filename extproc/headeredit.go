@@ -28,6 +28,8 @@ const (
 	optionAction   = 3 // HeaderValueOption.append_action
 	headerKey      = 1 // HeaderValue.key
 	headerRaw      = 3 // HeaderValue.raw_value
+
+	headerMapHeaders = 1 // HeaderMap.headers: HeaderValue
 )
 
 // begin makes room for the headers of most edits.
