@@ -114,12 +114,12 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	attempts := max(n, len(x.attempts))
-	header := upstream.Header{
-		{Name: "x-isthmus-request-id", Value: x.id},
-		{Name: "x-litellm-call-id", Value: x.id},
-		{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
-		{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
-	}
+	header := append(make(upstream.Header, 0, 16),
+		upstream.Field{Name: "x-isthmus-request-id", Value: x.id},
+		upstream.Field{Name: "x-litellm-call-id", Value: x.id},
+		upstream.Field{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
+		upstream.Field{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
+	)
 	if c := &x.caching; c.status != "" && x.outcome.entry == nil {
 		header = append(header, cache.Headers(c.status, c.key, nil, time.Time{})...)
 	}

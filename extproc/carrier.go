@@ -62,13 +62,13 @@ func once(plan *routing.Plan) {
 	plan.Attempts = len(plan.Hops)
 }
 
-// metadata is what goes back with the first attempt: the exchange's names and
-// the plan.
-func (c carrier) metadata(names metadata, plan *routing.Plan) metadata {
-	if c == carryGroups {
-		return names.object(metadataPlan, planMetadata(plan))
+// metadata is what goes back with the first attempt: the plan. The exchange's names
+// are in Envoy since the headers.
+func (c carrier) metadata(plan *routing.Plan) metadata {
+	if c != carryGroups {
+		return nil
 	}
-	return names
+	return replan(plan)
 }
 
 // headers adds what Envoy must read from headers.
@@ -83,5 +83,6 @@ func replan(plan *routing.Plan) metadata {
 	if plan == nil {
 		return nil
 	}
-	return metadata(nil).object(metadataPlan, planMetadata(plan))
+	fields := planMetadata(plan)
+	return make(metadata, 0, len(fields)+32).object(metadataPlan, fields)
 }

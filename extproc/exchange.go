@@ -254,7 +254,7 @@ func (s *Server) names(x *exchange) metadata {
 	if s.replica != "" {
 		fields = fields.text("replica", s.replica)
 	}
-	return make(metadata, 0, 512).object(metadataExchange, fields)
+	return make(metadata, 0, len(fields)+32).object(metadataExchange, fields)
 }
 
 // registry finds running exchanges by id. It is safe for concurrent use.

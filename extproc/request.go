@@ -185,7 +185,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 			x.begin(1, time.Now())
 			x.calling(1, &hop)
 			s.limit(plan)
-			edit, md := s.attemptHeaders(plan, &hop, call), s.carrier.metadata(s.server.names(x), plan)
+			edit, md := s.attemptHeaders(plan, &hop, call), s.carrier.metadata(plan)
 			if chat.Untouched(x.request.Body.Source(), call.Body) {
 				return firstAttempt(edit, nil, md)
 			}

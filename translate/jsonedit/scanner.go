@@ -33,7 +33,7 @@ const maxCaptured = 64 << 10
 
 // NewScanner returns a Scanner for the named top-level members.
 func NewScanner(names ...string) *Scanner {
-	return &Scanner{want: names, found: make([]jsontext.Value, len(names))}
+	return &Scanner{want: names, found: make([]jsontext.Value, len(names)), key: make([]byte, 0, 32), capture: make([]byte, 0, 256)}
 }
 
 // Get returns the raw value of a member that has been read whole.
