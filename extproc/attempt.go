@@ -64,9 +64,11 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	}
 	x.begin(n, now)
 	x.calling(n, &hop)
-	edit := x.providerHeaders(header, hop.Deployment, call)
+	edit := &headerEdit{}
+	x.providerHeaders(edit, hop.Deployment, call)
 	x.nameSpan(edit, n)
 	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
+	edit.dropOthers(header, keepRequestHeader)
 	return laterAttempt(edit, call)
 }
 

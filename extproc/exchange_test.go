@@ -22,8 +22,9 @@ const question = `{"model":"m","messages":[{"role":"user","content":"hi"}]}`
 func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) {
 	h := newHouse(t, twoSisters)
 	f := h.open(filterRequest)
-	answer, id := h.begin(f, question, "authorization", "Bearer client", "cookie", "c=1", "x-isthmus-retry", "1", "x-envoy-max-retries", "9",
-		"x-forwarded-for", "10.0.0.1", "traceparent", "00-1-2-3")
+	sent := []string{"authorization", "Bearer client", "cookie", "c=1", "x-isthmus-retry", "1", "x-envoy-max-retries", "9",
+		"x-forwarded-for", "10.0.0.1", "traceparent", "00-1-2-3"}
+	answer, id := h.begin(f, question, sent...)
 	if diff := cmp.Diff([]string{"deployment/a", "deployment/b", "isthmus-end"}, planOf(answer)); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
@@ -34,7 +35,7 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 	if got := string(common.GetBodyMutation().GetBody()); got != `{"model":"up-a","messages":[{"role":"user","content":"hi"}]}` {
 		t.Errorf("body = %s", got)
 	}
-	set, removed := changes(common.GetHeaderMutation())
+	set, removed := changes(common.GetHeaderMutation(), begun(sent...)...)
 	for name, want := range map[string]string{
 		":method": "POST", ":path": "/v1/chat/completions", hostHeader: "a.test", ":scheme": "http", "authorization": "Bearer sk-a",
 		"accept-encoding": "identity", "content-length": "60", "x-envoy-max-retries": "1",
@@ -83,7 +84,7 @@ func TestBetaFeaturesOfOpenAIGoToProvidersThatKnowThemWhicheverIsFirst(t *testin
 			for _, m := range []*extprocv3.HeaderMutation{
 				first.GetRequestBody().GetResponse().GetHeaderMutation(), second.GetRequestHeaders().GetResponse().GetHeaderMutation(),
 			} {
-				set, removed := changes(m)
+				set, removed := changes(m, begun("openai-beta", "assistants=v2")...)
 				knows := set[":path"] == "/v1/chat/completions"
 				if got := set["openai-beta"] == "assistants=v2"; got != knows || removed["openai-beta"] == knows {
 					t.Errorf("%s gets openai-beta: %v", set[":path"], got)

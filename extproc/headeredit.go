@@ -16,8 +16,9 @@ import (
 // messages they would be most of what a request allocates. The zero value is
 // empty and usable.
 type headerEdit struct {
-	wire  []byte
-	names []string // those that are set
+	present upstream.Header // what is known to be there before the edit
+	wire    []byte
+	names   []string // those that are put
 }
 
 // Field numbers of envoy/service/ext_proc/v3 and envoy/config/core/v3.
@@ -39,9 +40,15 @@ func (e *headerEdit) begin() {
 	}
 }
 
-// put sets a header, replacing what is there.
+// put sets a header, replacing what is there. What is as it should be need not be
+// written.
 func (e *headerEdit) put(name, value string) {
 	e.begin()
+	right := e.isRight(name, value)
+	e.names = append(e.names, name)
+	if right {
+		return
+	}
 	const action = uint64(corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
 	header := protowire.SizeTag(headerKey) + protowire.SizeBytes(len(name)) + protowire.SizeTag(headerRaw) + protowire.SizeBytes(len(value))
 	option := protowire.SizeTag(optionHeader) + protowire.SizeBytes(header) + protowire.SizeTag(optionAction) + protowire.SizeVarint(action)
@@ -55,7 +62,19 @@ func (e *headerEdit) put(name, value string) {
 	w = protowire.AppendString(w, value)
 	w = protowire.AppendTag(w, optionAction, protowire.VarintType)
 	e.wire = protowire.AppendVarint(w, action)
-	e.names = append(e.names, name)
+}
+
+// isRight reports whether a header is present once, with this value, and not put
+// otherwise before.
+func (e *headerEdit) isRight(name, value string) bool {
+	count, same := 0, false
+	for i := range e.present {
+		if e.present[i].Name == name {
+			count++
+			same = e.present[i].Value == value
+		}
+	}
+	return count == 1 && same && !e.sets(name)
 }
 
 // putAll sets each header of the list.
@@ -70,6 +89,15 @@ func (e *headerEdit) drop(name string) {
 	e.begin()
 	e.wire = protowire.AppendTag(e.wire, mutationRemove, protowire.BytesType)
 	e.wire = protowire.AppendString(e.wire, name)
+}
+
+// dropOthers removes what is present, is not put and need not stay.
+func (e *headerEdit) dropOthers(present upstream.Header, stays func(name string) bool) {
+	for _, f := range present {
+		if !stays(f.Name) && !e.sets(f.Name) {
+			e.drop(f.Name)
+		}
+	}
 }
 
 // sets reports whether the edit puts a value to the header.

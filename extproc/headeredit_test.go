@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 func TestAHeaderEditIsAHeaderMutationOnTheWire(t *testing.T) {
@@ -41,5 +43,44 @@ func TestAHeaderEditIsAHeaderMutationOnTheWire(t *testing.T) {
 	}
 	if (*headerEdit)(nil).mutation() != nil || (&headerEdit{}).mutation() != nil {
 		t.Error("no changes are a message, want none")
+	}
+}
+
+func TestAHeaderThatIsRightAsItIsIsNotWritten(t *testing.T) {
+	for name, tc := range map[string]struct {
+		present upstream.Header
+		put     []string // values, one after the other
+		want    []string // what is written
+	}{
+		"absent":                      {nil, []string{"a"}, []string{"a"}},
+		"present with this value":     {upstream.Header{{Name: "x", Value: "a"}}, []string{"a"}, nil},
+		"present with another":        {upstream.Header{{Name: "x", Value: "b"}}, []string{"a"}, []string{"a"}},
+		"another with this value":     {upstream.Header{{Name: "y", Value: "a"}}, []string{"a"}, []string{"a"}},
+		"present twice":               {upstream.Header{{Name: "x", Value: "a"}, {Name: "x", Value: "a"}}, []string{"a"}, []string{"a"}},
+		"put to another value before": {upstream.Header{{Name: "x", Value: "a"}}, []string{"b", "a"}, []string{"b", "a"}},
+		"put to it before":            {upstream.Header{{Name: "x", Value: "a"}}, []string{"a", "b"}, []string{"b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			edit := &headerEdit{present: tc.present}
+			for _, value := range tc.put {
+				edit.put("x", value)
+			}
+			edit.dropOthers(tc.present, func(name string) bool { return name == "y" })
+			text, err := proto.Marshal(edit.mutation())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := &extprocv3.HeaderMutation{}
+			if err := proto.Unmarshal(text, got); err != nil {
+				t.Fatal(err)
+			}
+			var written []string
+			for _, h := range got.GetSetHeaders() {
+				written = append(written, string(h.GetHeader().GetRawValue()))
+			}
+			if diff := cmp.Diff(tc.want, written); diff != "" || len(got.GetRemoveHeaders()) > 0 {
+				t.Errorf("removed %v, written (-want +got):\n%s", got.GetRemoveHeaders(), diff)
+			}
+		})
 	}
 }

@@ -206,7 +206,8 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 // attemptHeaders replaces the client's headers with those of the first attempt
 // and tells Envoy how often and how long it may try.
 func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *headerEdit {
-	edit := s.exchange.providerHeaders(s.header, hop.Deployment, call)
+	edit := &headerEdit{present: s.header}
+	s.exchange.providerHeaders(edit, hop.Deployment, call)
 	s.exchange.nameSpan(edit, 1)
 	edit.put(hostHeader, hop.Deployment.Authority())
 	edit.put("content-length", strconv.Itoa(call.Size()))
@@ -228,6 +229,7 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
 	}
 	s.carrier.headers(edit, plan)
+	edit.dropOthers(s.header, keepRequestHeader)
 	return edit
 }
 
@@ -236,11 +238,11 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 // would look for the route among those of the provider's host name.
 const hostHeader = "x-isthmus-host"
 
-// providerHeaders makes the headers of an attempt: all that the call says, what
-// the provider takes of the client's, and nothing of what was there but the
-// allow-list. What an earlier attempt set is still there on a later one.
-func (x *exchange) providerHeaders(present upstream.Header, d *routing.Deployment, call *upstream.Call) *headerEdit {
-	edit := &headerEdit{}
+// providerHeaders puts the headers of an attempt: all that the call says, and what
+// the provider takes of the client's. Of what else is there nothing may stay but
+// the allow-list: the caller drops it when it has put its own. What an earlier
+// attempt set is still there on a later one.
+func (x *exchange) providerHeaders(edit *headerEdit, d *routing.Deployment, call *upstream.Call) {
 	edit.put(":method", call.Method)
 	edit.put(":path", call.Path)
 	edit.put(":scheme", d.Scheme())
@@ -252,12 +254,6 @@ func (x *exchange) providerHeaders(present upstream.Header, d *routing.Deploymen
 			edit.put(name, value)
 		}
 	}
-	for _, f := range present {
-		if !keepRequestHeader(f.Name) && !edit.sets(f.Name) {
-			edit.drop(f.Name)
-		}
-	}
-	return edit
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }

@@ -195,12 +195,16 @@ func responsePiece(text string, last bool) *extprocv3.ProcessingRequest {
 	}}
 }
 
+// begun are the headers of a chat request, with those of a client's own.
+func begun(fields ...string) []string {
+	return append([]string{":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http"}, fields...)
+}
+
 // begin sends a chat request up to its body and returns the answer to that and
 // the exchange's id.
 func (h *house) begin(f *filterStream, body string, fields ...string) (*extprocv3.ProcessingResponse, string) {
 	h.t.Helper()
-	head := append([]string{":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http"}, fields...)
-	first := f.ask(requestHeaders(false, head...))
+	first := f.ask(requestHeaders(false, begun(fields...)...))
 	id := first.GetDynamicMetadata().GetFields()[metadataExchange].GetStructValue().GetFields()["id"].GetStringValue()
 	if id == "" {
 		h.t.Fatalf("the answer to the headers names no exchange: %T", first.GetResponse())
@@ -248,14 +252,19 @@ func planOf(m *extprocv3.ProcessingResponse) []string {
 	return out
 }
 
-// changes is what a header mutation sets and removes.
-func changes(m *extprocv3.HeaderMutation) (set map[string]string, removed map[string]bool) {
+// changes is what a header mutation removes and what is set after it: what it sets,
+// and what it leaves of the headers that were there.
+func changes(m *extprocv3.HeaderMutation, present ...string) (set map[string]string, removed map[string]bool) {
 	set, removed = map[string]string{}, map[string]bool{}
-	for _, h := range m.GetSetHeaders() {
-		set[h.GetHeader().GetKey()] = string(h.GetHeader().GetRawValue())
+	for i := 0; i+1 < len(present); i += 2 {
+		set[present[i]] = present[i+1]
 	}
 	for _, name := range m.GetRemoveHeaders() {
 		removed[name] = true
+		delete(set, name)
+	}
+	for _, h := range m.GetSetHeaders() {
+		set[h.GetHeader().GetKey()] = string(h.GetHeader().GetRawValue())
 	}
 	return set, removed
 }
