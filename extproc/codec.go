@@ -13,11 +13,10 @@ import (
 )
 
 // Codec is gRPC's protobuf codec without a piece of memory for each header and
-// without the copies of large bodies: a request's
-// body is a part of the message that gRPC received, and an answer's body is sent
-// from where it is, in pieces if need be. A body of 50 MB that one edit makes the
-// provider's costs its own size once here, beside what gRPC reads it into, instead
-// of five times.
+// without the copies of large bodies: a request's body is a part of the message
+// that gRPC received, and an answer's body is sent from where it is, in pieces if
+// need be. A body of 50 MB that one edit makes the provider's costs its own size
+// once here, beside what gRPC reads it into, instead of five times.
 // Give it to the server with grpc.ForceServerCodecV2.
 func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 
