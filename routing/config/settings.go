@@ -141,7 +141,7 @@ func (c *Config) fromEnvironment(env *environment) {
 	r := &reader{env: env}
 	table := settingTable()
 	for _, pair := range settingVariables() {
-		if text, ok := env.get(pair[0]); ok {
+		if text, ok := env.get(pair[0]); ok && !ofService(pair[0], text) {
 			table[pair[1]](c, value{r: r, key: "$" + pair[0], name: pair[1], node: scalarNode(text)})
 		}
 	}
@@ -158,3 +158,7 @@ func (c *Config) fromEnvironment(env *environment) {
 	c.envRedis, c.Redis = c.Redis, Redis{}
 	c.envProblems = r.diagnostics
 }
+
+// ofService reports whether Kubernetes has set the variable: in a pod beside a
+// Service named redis, REDIS_PORT is tcp://ADDRESS:PORT.
+func ofService(name, text string) bool { return name == "REDIS_PORT" && strings.HasPrefix(text, "tcp://") }
