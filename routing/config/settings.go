@@ -161,4 +161,6 @@ func (c *Config) fromEnvironment(env *environment) {
 
 // ofService reports whether Kubernetes has set the variable: in a pod beside a
 // Service named redis, REDIS_PORT is tcp://ADDRESS:PORT.
-func ofService(name, text string) bool { return name == "REDIS_PORT" && strings.HasPrefix(text, "tcp://") }
+func ofService(name, text string) bool {
+	return name == "REDIS_PORT" && strings.HasPrefix(text, "tcp://")
+}
