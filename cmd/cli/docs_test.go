@@ -3,7 +3,7 @@ package cli
 import (
 	"bytes"
 	"io/fs"
-	"os"
+	"iter"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,13 +25,34 @@ func documents(t *testing.T) []string {
 	return paths
 }
 
+// sources are the files of the code, without tests, that end so.
+func sources(t *testing.T, end string) iter.Seq[string] {
+	t.Helper()
+	return func(yield func(string) bool) {
+		err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "../..":
+				return fs.SkipDir
+			case !d.IsDir() && strings.HasSuffix(path, end) && !strings.HasSuffix(path, "_test.go") && !yield(path):
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 var (
 	shellBlock  = regexp.MustCompile("(?s)```sh\n(.*?)```")
 	fenced      = regexp.MustCompile("(?ms)^```.*?^```")
 	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-	command     = regexp.MustCompile(`(?:^|bin/|\./)isthmus(?:-with-hooks)? ([a-z].*)`)
+	command     = regexp.MustCompile(`(?:^|bin/)isthmus(?:-with-hooks)? ([a-z].*)`)
 	inlineCode  = regexp.MustCompile("`([^`\n]+)`")
 	flagName    = regexp.MustCompile(`(?m)^  -([a-z-]+)`)
 	headerName  = regexp.MustCompile(`x-(?:isthmus|litellm)-[a-z-]*[a-z]`)
@@ -91,6 +112,23 @@ func TestCommandsOfTheDocumentsAreKnown(t *testing.T) {
 	}
 }
 
+// TestPackageCommentsNameFilesThereAre follows the walk that a doc.go takes its
+// reader on.
+func TestPackageCommentsNameFilesThereAre(t *testing.T) {
+	named := 0
+	for path := range sources(t, "doc.go") {
+		for _, file := range regexp.MustCompile(`[\w/]+\.go\b`).FindAllString(read(t, path), -1) {
+			named++
+			if !exists(filepath.Join(filepath.Dir(path), file)) && !exists(filepath.Join("../..", file)) && file != "suite_test.go" { // each provider's
+				t.Errorf("%s names %s, which is not there", path, file)
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("%d files are named", named)
+	}
+}
+
 // TestEveryFlagIsDocumented goes both ways.
 func TestEveryFlagIsDocumented(t *testing.T) {
 	var text strings.Builder
@@ -98,10 +136,6 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 		text.WriteString(read(t, path))
 	}
 	known := []string{"help"}
-	var usage bytes.Buffer
-	if code := dispatch(t.Context(), []string{"cache", "--help"}, &usage, &usage); code != 0 { // it has commands, no flags
-		t.Errorf("isthmus cache --help: exit %d", code)
-	}
 	for _, args := range [][]string{{"run"}, {"serve"}, {"envoy"}, {"check"}, {"cache", "ping"}, {"cache", "flush"}} {
 		var stdout, stderr bytes.Buffer
 		if code := dispatch(t.Context(), append(args, "--help"), &stdout, &stderr); code != 0 {
@@ -127,23 +161,13 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 // and in the code together, both ways.
 func TestEveryHeaderIsDocumented(t *testing.T) {
 	var written []string // in the code
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "../..":
-			return fs.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
+	for path := range sources(t, ".go") {
+		for _, m := range regexp.MustCompile(`"(x-(?:isthmus|litellm)-[a-z-]+)"`).FindAllStringSubmatch(read(t, path), -1) {
+			written = append(written, m[1])
 		}
-		text, err := os.ReadFile(path)
-		for _, m := range regexp.MustCompile(`"(x-(?:isthmus|litellm)-[a-z-]+)"`).FindAllSubmatch(text, -1) {
-			written = append(written, string(m[1]))
-		}
-		return err
-	})
-	if err != nil || len(written) < 20 {
-		t.Fatalf("found %q: %v", written, err)
+	}
+	if len(written) < 20 {
+		t.Fatalf("found %q", written)
 	}
 	forClients, forEnvoy := read(t, "../../docs/endpoints.md"), read(t, "../../docs/envoy.md")
 	for _, name := range written {
