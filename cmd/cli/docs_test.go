@@ -157,6 +157,24 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	}
 }
 
+// TestEveryErrorCodeIsDocumented looks for the codes that we give errors of our own.
+func TestEveryErrorCodeIsDocumented(t *testing.T) {
+	text := read(t, "../../docs/endpoints.md") + read(t, "../../docs/cache.md")
+	given := regexp.MustCompile(`(?:Code: +|answer\(|", "(?:server|invalid_request)_error", )"([a-z_]+)"[,)]`)
+	found := 0
+	for path := range sources(t, ".go") {
+		for _, m := range given.FindAllStringSubmatch(read(t, path), -1) {
+			found++
+			if !strings.Contains(text, "`"+m[1]+"`") && !strings.HasSuffix(m[1], "_error") { // a type
+				t.Errorf("%s gives the code %s, of which no document tells", path, m[1])
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d codes were found", found)
+	}
+}
+
 // TestEveryHeaderIsDocumented holds the names of our own headers in the documents
 // and in the code together, both ways.
 func TestEveryHeaderIsDocumented(t *testing.T) {
