@@ -9,8 +9,8 @@
 // for each attempt, from the client's original text, so that a cascade over
 // several providers never inherits anything from the provider before.
 //
-// The folders: chat is the pivot, upstream the words of one call, sse and
-// jsonedit the two wire formats, tokens counts what a provider did not, and each
+// The folders: chat is the pivot, upstream the words of one call, sse, ndjson and
+// jsonedit the wire formats, tokens counts what a provider did not, and each
 // provider with a format of its own has a folder, named as in the model config.
 // docs/providers.md tells users what each provider takes; a test here makes its
 // tables from the code.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
@@ -25,6 +26,9 @@ const (
 func cacheCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 || args[0] != "ping" && args[0] != "flush" {
 		fmt.Fprint(stderr, "isthmus cache: want isthmus cache ping --config FILE, or isthmus cache flush --config FILE\n")
+		if len(args) > 0 && slices.Contains([]string{"help", "--help", "-help", "-h"}, args[0]) {
+			return flag.ErrHelp
+		}
 		return errUsage
 	}
 	f := configFlags{keysElsewhere: true}

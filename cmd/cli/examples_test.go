@@ -156,29 +156,7 @@ func takes(t *testing.T, args []string, text []byte) {
 	}
 }
 
-var (
-	shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
-	link       = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-)
-
-// TestTheReadMesOfTheExamplesAreRight checks their links, and that isthmus knows
-// the flags of their commands.
-func TestTheReadMesOfTheExamplesAreRight(t *testing.T) {
-	for _, path := range append(exampleFiles(t, "*/README.md"), exampleFiles(t, "../docs/envoy.md")[0], exampleFiles(t, "../docs/istio.md")[0]) {
-		text := read(t, path)
-		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			if !exists(filepath.Join(filepath.Dir(path), m[1])) {
-				t.Errorf("%s: there is no %s", path, m[1])
-			}
-		}
-		for _, block := range shellBlock.FindAllStringSubmatch(text, -1) {
-			for _, line := range strings.Split(strings.ReplaceAll(block[1], "\\\n", " "), "\n") {
-				if _, command, ok := strings.Cut(line, "bin/isthmus "); ok && !strings.Contains(line, "install ") {
-					knownCommand(t, path, command)
-				}
-			}
-		}
-	}
+func TestTheUnitOfSystemdRunsACommandThereIs(t *testing.T) {
 	unit := exampleFiles(t, "production/isthmus.service")[0]
 	_, command, _ := strings.Cut(read(t, unit), "ExecStart=/usr/local/bin/isthmus ")
 	command, _, _ = strings.Cut(command, "\n")

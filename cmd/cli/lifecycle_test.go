@@ -121,6 +121,7 @@ func TestWhatCannotStartSaysWhyAtOnce(t *testing.T) {
 	}{
 		"no command":              {nil, 2, "isthmus run"},
 		"an unknown command":      {[]string{"start"}, 2, `no command "start"`},
+		"help of the cache":       {[]string{"cache", "--help"}, 0, "isthmus cache flush"},
 		"no config":               {[]string{"run"}, 1, "examples/quickstart/config.yaml"},
 		"a config that is absent": {[]string{"run", "--config", filepath.Join(dir, "no.yaml")}, 1, "there is no file"},
 		"a config that is wrong":  {[]string{"run", "--config", bad}, 1, `bad.yaml:3: model_list[0].litellm_params.model: provider "nope" is not known`},

@@ -184,12 +184,12 @@ func (r *reader) finishCallbacks(c *Config) {
 	cb := &c.Callbacks
 	on := func(name string) bool { return slices.Contains(cb.Success, name) || slices.Contains(cb.Failure, name) }
 	off := func(name, why string) {
-		severity := Warning
+		severity, then := Warning, "it stays off"
 		if r.strict {
-			severity = Error
+			severity, then = Error, "set it, or take the callback out"
 		}
 		r.diagnostics = append(r.diagnostics, Diagnostic{Severity: severity, Key: "success_callback/failure_callback",
-			Message: name + " is on, but " + why + ": it stays off"})
+			Message: name + " is on, but " + why + ": " + then})
 		drop := func(s string) bool { return s == name }
 		cb.Success, cb.Failure = slices.DeleteFunc(cb.Success, drop), slices.DeleteFunc(cb.Failure, drop)
 	}

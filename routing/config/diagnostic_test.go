@@ -268,3 +268,10 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestStrictSinksNeedTheirAddress(t *testing.T) {
+	_, _, err := config.Parse("c.yaml", []byte(oneModel+"general_settings:\n  success_callback: [webhook]\n"), config.Options{Lookup: environ(nil), Strict: true})
+	if err == nil || !strings.Contains(err.Error(), "is not set: set it, or take the callback out") {
+		t.Errorf("the error is %v", err)
+	}
+}

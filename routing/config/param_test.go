@@ -45,6 +45,18 @@ func TestModelGroupsAndCallersHaveTheSameKindsOfLimits(t *testing.T) {
 	}
 }
 
+func TestAPortThatKubernetesSetsIsNoPort(t *testing.T) {
+	text := oneModel + "general_settings: {cache: true, cache_params: {type: redis}}\n"
+	vars := map[string]string{"REDIS_HOST": "redis", "REDIS_PORT": "tcp://10.96.0.7:6379"}
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(vars)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Redis.Host != "redis" || c.Redis.Port != 6379 {
+		t.Errorf("redis %+v", c.Redis)
+	}
+}
+
 func TestTheEnvironmentCompletesWhatTheFileSaysOfRedis(t *testing.T) {
 	vars := map[string]string{"REDIS_HOST": "h", "REDIS_PORT": "1", "REDIS_PASSWORD": "env", "REDIS_SSL_CA_CERTS": "/env.pem"}
 	for name, tc := range map[string]struct {

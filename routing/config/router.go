@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/secret"
@@ -85,16 +86,17 @@ func (v value) numbers(into map[string]float64) {
 	}
 }
 
+// retryClasses are the members of retry_policy.
+func retryClasses() []string {
+	return []string{"BadRequestErrorRetries", "AuthenticationErrorRetries", "TimeoutErrorRetries", "RateLimitErrorRetries",
+		"ContentPolicyViolationErrorRetries", "InternalServerErrorRetries", "ServiceUnavailableErrorRetries", "NotFoundErrorRetries", "DefaultRetries"}
+}
+
 // retryPolicy reads LiteLLM's retry_policy: retries per class of error.
 func (v value) retryPolicy(into map[string]int) {
-	classes := []string{"BadRequestErrorRetries", "AuthenticationErrorRetries", "TimeoutErrorRetries", "RateLimitErrorRetries",
-		"ContentPolicyViolationErrorRetries", "InternalServerErrorRetries", "ServiceUnavailableErrorRetries", "NotFoundErrorRetries", "DefaultRetries"}
+	classes := retryClasses()
 	for _, f := range v.fields() {
-		known := false
-		for _, c := range classes {
-			known = known || c == f.name
-		}
-		if !known {
+		if !slices.Contains(classes, f.name) {
 			f.unknown(classes)
 			continue
 		}

@@ -118,11 +118,10 @@ func (r *reader) settings(c *Config, bySection map[string][]value) {
 	}
 }
 
-// fromEnvironment reads the variables that stand for settings; the file wins.
-func (c *Config) fromEnvironment(env *environment) {
-	r := &reader{env: env}
-	table := settingTable()
-	for _, pair := range [][2]string{
+// settingVariables are the variables of the environment that stand for settings;
+// of two for one setting the later wins.
+func settingVariables() [][2]string {
+	return [][2]string{
 		{"LITELLM_MASTER_KEY", "master_key"}, {"LITELLM_NUM_RETRIES", "num_retries"}, {"LITELLM_REQUEST_TIMEOUT", "request_timeout"},
 		{"LITELLM_VERBOSE", "set_verbose"}, {"JSON_LOGS", "json_logs"},
 		{"LANGFUSE_PUBLIC_KEY", "langfuse_public_key"}, {"LANGFUSE_SECRET_KEY", "langfuse_secret_key"},
@@ -134,8 +133,15 @@ func (c *Config) fromEnvironment(env *environment) {
 		{"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
 		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"}, {"REDIS_USERNAME", "redis_username"},
 		{"REDIS_SSL", "redis_ssl"}, {"REDIS_SSL_CA_CERTS", "redis_ssl_ca_certs"}, {"REDIS_SSL_CERT_REQS", "redis_ssl_cert_reqs"},
-	} {
-		if text, ok := env.get(pair[0]); ok {
+	}
+}
+
+// fromEnvironment reads the variables that stand for settings; the file wins.
+func (c *Config) fromEnvironment(env *environment) {
+	r := &reader{env: env}
+	table := settingTable()
+	for _, pair := range settingVariables() {
+		if text, ok := env.get(pair[0]); ok && !ofService(pair[0], text) {
 			table[pair[1]](c, value{r: r, key: "$" + pair[0], name: pair[1], node: scalarNode(text)})
 		}
 	}
@@ -151,4 +157,10 @@ func (c *Config) fromEnvironment(env *environment) {
 	// one: REDIS_HOST is set on many machines for other programs.
 	c.envRedis, c.Redis = c.Redis, Redis{}
 	c.envProblems = r.diagnostics
+}
+
+// ofService reports whether Kubernetes has set the variable: in a pod beside a
+// Service named redis, REDIS_PORT is tcp://ADDRESS:PORT.
+func ofService(name, text string) bool {
+	return name == "REDIS_PORT" && strings.HasPrefix(text, "tcp://")
 }

@@ -2,8 +2,8 @@
 // completions, blocking and streaming. There are no embeddings.
 //
 // The way in: [Translator.Request] sorts the parameters (params.go, thinking.go),
-// writes tools (tool.go, name.go) and the conversation (conversation.go,
-// block.go, media.go). Anthropic wants the system text apart, roles that
+// writes tools (tool.go, name.go, schema.go) and the conversation
+// (conversation.go, media.go). Anthropic wants the system text apart, roles that
 // alternate, every tool result at the head of the turn after its call, and no
 // empty text; OpenAI's clients know none of these rules.
 //
