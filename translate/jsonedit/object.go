@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -48,24 +47,7 @@ func (e *SyntaxError) Error() string {
 // refers to src, which must not be changed afterwards. The error is always a
 // *SyntaxError.
 func Parse(src []byte) (*Object, error) {
-	dec := decoders.Get().(*jsontext.Decoder)
-	dec.Reset(bytes.NewBuffer(src))
-	o, err := parse(src, dec)
-	dec.Reset(nothing{}) // it must not hold src
-	decoders.Put(dec)
-	return o, err
-}
-
-// decoders are kept for the memory in which they compare names: it is a third of
-// what reading a small body costs.
-var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(nothing{}) }}
-
-// nothing is an empty text.
-type nothing struct{}
-
-func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
-
-func parse(src []byte, dec *jsontext.Decoder) (*Object, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(src))
 	if kind := dec.PeekKind(); kind != '{' {
 		if kind == 0 {
 			_, err := dec.ReadToken()
