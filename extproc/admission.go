@@ -3,6 +3,7 @@ package extproc
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"time"
 
@@ -261,7 +262,7 @@ func sizeOf(req *chat.Request) limit.Size {
 			}
 		}
 	}
-	size.MaxOutput *= n
+	size.MaxOutput = min(size.MaxOutput, math.MaxInt64/n) * n
 	return size
 }
 
