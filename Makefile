@@ -31,7 +31,7 @@ deps: ## Fetch what the tests need: Envoy, Redis, the SDKs of the clients.
 
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck, as one gate.
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above are not formatted" >&2; exit 1; }
+	@out="$$(gofmt -l .)"; test -z "$$out" || { printf 'gofmt: these files are not formatted:\n%s\n' "$$out" >&2; exit 1; }
 	go vet ./...
 	$(TOOLS) staticcheck ./...
 
