@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // hold asks for one of limit slots.
@@ -89,19 +90,13 @@ func testHeld(b *bench) {
 	b.take(b.window("rpm", 9, 1), b.window("tpm", 900, 70))
 	b.free("two")
 	beat := store.Beat{Watch: []string{b.key + "rpm", b.key + "none", b.key + "tpm"}, Slots: []string{b.key + "none", b.key + "slots"}}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	observetest.AwaitWithin(b, 10*time.Second, "[1 0 70] is used and [0 1] held", func() bool {
 		peers, err := b.s.Beat(b.Context(), beat)
 		if err != nil {
 			b.Fatal(err)
 		}
-		used, held := fmt.Sprint(peers.Used), fmt.Sprint(peers.Held)
-		if used == "[1 0 70]" && held == "[0 1]" {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.Fatalf("used %s and held %s, want [1 0 70] and [0 1]", used, held)
-		}
-	}
+		return fmt.Sprint(peers.Used) == "[1 0 70]" && fmt.Sprint(peers.Held) == "[0 1]"
+	})
 }
 
 func testReturn(b *bench) {
@@ -148,7 +143,7 @@ func testCooldowns(b *bench) {
 	if err := b.s.DropCooldown(b.Context(), b.key+"dropped"); err != nil {
 		b.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	observetest.AwaitWithin(b, 10*time.Second, "the short cooldown ends", func() bool {
 		found := mine()
 		if _, there := found[b.key+"dropped"]; there {
 			b.Fatal("the dropped cooldown is still there")
@@ -156,11 +151,7 @@ func testCooldowns(b *bench) {
 		if _, there := found[b.key+"long"]; !there {
 			b.Fatal("the long cooldown is gone")
 		}
-		if _, there := found[b.key+"short"]; !there {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.Fatal("the short cooldown never ends")
-		}
-	}
+		_, there := found[b.key+"short"]
+		return !there
+	})
 }
