@@ -12,19 +12,18 @@ import (
 
 // cacheTable is the settings of the cache and of Redis.
 func cacheTable() map[string]setter {
-	return map[string]setter{
-		"cache":               func(c *Config, v value) { v.boolean(&c.Cache.Enabled) },
-		"cache_params":        func(c *Config, v value) { v.cacheParams(c) },
-		"redis_url":           func(c *Config, v value) { v.redisURL(&c.Redis) },
-		"redis_host":          func(c *Config, v value) { v.str(&c.Redis.Host) },
-		"redis_port":          func(c *Config, v value) { v.port(&c.Redis.Port) },
-		"redis_password":      func(c *Config, v value) { v.secret(&c.Redis.Password) },
-		"redis_username":      func(c *Config, v value) { v.str(&c.Redis.Username) },
-		"redis_ssl":           func(c *Config, v value) { v.boolean(&c.Redis.TLS) },
-		"redis_ssl_ca_certs":  func(c *Config, v value) { v.str(&c.Redis.CAFile) },
-		"redis_ssl_cert_reqs": func(c *Config, v value) { v.verifies(&c.Redis.Insecure) },
-		"redis_timeout":       func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
+	table := map[string]setter{
+		"cache":         func(c *Config, v value) { v.boolean(&c.Cache.Enabled) },
+		"cache_params":  func(c *Config, v value) { v.cacheParams(c) },
+		"redis_timeout": func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
 	}
+	for _, name := range []string{"url", "host", "port", "password", "username", "ssl", "ssl_ca_certs", "ssl_cert_reqs"} {
+		table["redis_"+name] = func(c *Config, v value) {
+			v.name = name // as cache_params calls it
+			v.redisParam(&c.Redis)
+		}
+	}
+	return table
 }
 
 func (v value) port(into *int) {
