@@ -37,17 +37,9 @@ func TestBigBodiesArriveWhole(t *testing.T) {
 func TestTheMemoryOfABigBodyIsGivenBack(t *testing.T) {
 	const megabyte = 1 << 10 // in /proc's kB
 	p := newProvider(t, openAI)
-	path := filepath.Join(t.TempDir(), "c.yaml")
-	if err := os.WriteFile(path, []byte("model_list:\n"+entry("m", p.base(), "")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out := &output{}
-	port := freePort(t)
-	cmd := exec.Command(build(t), "run", "--config", path, "--port", port)
-	start(t, cmd, out)
-	await(t, 60*time.Second, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	url, pid := startProgram(t, "model_list:\n"+entry("m", p.base(), ""))
 	memory := func(field string) (kB int) {
-		status, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/status")
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +49,7 @@ func TestTheMemoryOfABigBodyIsGivenBack(t *testing.T) {
 	}
 	before := memory("VmRSS")
 	body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("x", 50<<20) + `"}]}`
-	resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json", strings.NewReader(body))
+	resp, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,8 +65,21 @@ func TestTheMemoryOfABigBodyIsGivenBack(t *testing.T) {
 	await(t, 20*time.Second, "the memory is given back", func() bool { return memory("VmRSS") < before+40*megabyte })
 }
 
-// build makes the program itself: under the race detector this test's own binary
-// takes several times the memory.
+// startProgram runs the program itself: under the race detector this test's own
+// binary takes several times the memory.
+func startProgram(t *testing.T, config string, args ...string) (url string, pid int) {
+	t.Helper()
+	path, out, port := filepath.Join(t.TempDir(), "c.yaml"), &output{}, freePort(t)
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(build(t), append([]string{"run", "--config", path, "--port", port}, args...)...)
+	start(t, cmd, out)
+	await(t, 60*time.Second, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	return "http://127.0.0.1:" + port, cmd.Process.Pid
+}
+
+// build makes the program and returns its path.
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "isthmus")

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,18 +37,11 @@ const soakWarm = 15_000
 // first third nothing may grow any more, in the service and in its Envoy.
 func TestMemoryIsFlatUnderASoak(t *testing.T) {
 	good, bad, sink := soakServer(t, openAI), soakServer(t, failWith(500)), soakServer(t, failWith(200))
-	path := filepath.Join(t.TempDir(), "c.yaml")
 	config := "model_list:\n" + entry("m", bad+"/v1", ", weight: 1") + entry("m", good+"/v1", ", weight: 9, rpm: 100000000") +
 		"router_settings: {cooldown_time: 0}\nlitellm_settings: {cache: true, cache_params: {type: local, max_size: 4194304}, callbacks: [webhook], webhook_url: '" + sink + "'}\n" +
 		"general_settings: {tenant_header: x-team, tenant_limits: {rpm: 1000000}}\n"
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, port := &output{}, freePort(t)
-	cmd := exec.Command(build(t), "run", "--config", path, "--port", port, "--concurrency", "1")
-	start(t, cmd, out)
-	await(t, 60*time.Second, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
-	envoy := onlyChild(t, cmd.Process.Pid)
+	url, pid := startProgram(t, config, "--concurrency", "1")
+	envoy := onlyChild(t, pid)
 
 	var made atomic.Int64
 	send := func(until int64) {
@@ -58,19 +49,19 @@ func TestMemoryIsFlatUnderASoak(t *testing.T) {
 		for range 8 {
 			clients.Go(func() {
 				for n := made.Add(1); n <= until; n = made.Add(1) {
-					soakRequest(t.Context(), "http://127.0.0.1:"+port, n)
+					soakRequest(t.Context(), url, n)
 				}
 			})
 		}
 		clients.Wait()
 	}
 	send(soakWarm)
-	service, proxy := residentMemory(t, cmd.Process.Pid), residentMemory(t, envoy)
+	service, proxy := residentMemory(t, pid), residentMemory(t, envoy)
 	send(soakLength(t))
 	t.Logf("after %d requests: service %d MiB, Envoy %d MiB; after %d: %d and %d", soakWarm, service>>20, proxy>>20, soakLength(t),
-		residentMemory(t, cmd.Process.Pid)>>20, residentMemory(t, envoy)>>20)
+		residentMemory(t, pid)>>20, residentMemory(t, envoy)>>20)
 	const slack = 24 << 20 // bytes: what a collector may leave for the next
-	if grown := residentMemory(t, cmd.Process.Pid) - service; grown > slack {
+	if grown := residentMemory(t, pid) - service; grown > slack {
 		t.Errorf("the service grew by %d MiB", grown>>20)
 	}
 	if grown := residentMemory(t, envoy) - proxy; grown > slack {
