@@ -221,7 +221,8 @@ func checkTimes(t *testing.T, name string, r *callback.Record, began time.Time) 
 	if attempts > took || len(r.Attempts) > 0 && attempts <= 0 || overhead <= 0 || overhead > took {
 		t.Errorf("%s took %v: attempts of %v and %v of overhead", name, took, attempts, overhead)
 	}
-	if strings.Contains(name, "stalled") && took < time.Second {
+	// Envoy's timers count from when its loop last looked at the clock.
+	if strings.Contains(name, "stalled") && took < 900*time.Millisecond {
 		t.Errorf("%s took %v, though the timeout is a second", name, took)
 	}
 }

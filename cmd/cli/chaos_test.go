@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // chaosTime is how long the storm lasts; ISTHMUS_CHAOS=1m makes it longer.
@@ -71,6 +73,7 @@ func (s *storm) answer(w http.ResponseWriter, r *http.Request, body string) {
 
 // tally is what the clients of the storm saw.
 type tally struct {
+	stalls *observetest.Stalls
 	mu     sync.Mutex
 	status map[int]int
 	late   []time.Duration // answers after the deadline
@@ -104,7 +107,7 @@ func TestChaos(t *testing.T) {
 			}
 		}
 	})
-	count := &tally{status: map[int]int{}}
+	count := &tally{stalls: observetest.WatchStalls(t), status: map[int]int{}}
 	for i := range 12 {
 		dice := rand.New(rand.NewPCG(uint64(i), 4))
 		wg.Go(func() {
@@ -146,9 +149,9 @@ func (s *stack) chaoticClient(count *tally, dice *rand.Rand, deadline time.Durat
 		s.t.Error(err)
 		return
 	}
-	began := time.Now()
+	clock := count.stalls.Clock()
 	resp, err := http.DefaultClient.Do(req)
-	took := time.Since(began) // to the headers: a stream may run on
+	took, late := clock() // to the headers: a stream may run on
 	count.mu.Lock()
 	defer count.mu.Unlock()
 	switch {
@@ -158,7 +161,7 @@ func (s *stack) chaoticClient(count *tally, dice *rand.Rand, deadline time.Durat
 		s.t.Errorf("after %s: %v", took, err)
 	default:
 		count.status[resp.StatusCode]++
-		if took > deadline+100*time.Millisecond {
+		if took-late > deadline+100*time.Millisecond {
 			count.late = append(count.late, took)
 		}
 		count.mu.Unlock()

@@ -33,100 +33,48 @@ func expectRefusal(t *testing.T, a *answer, code string) {
 	}
 }
 
-func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
-	hundred, tokens, in, out := newProvider(t, openAI), newProvider(t, priced(30, 20)), newProvider(t, priced(60, 1)), newProvider(t, priced(1, 60))
-	first, second, last := newProvider(t, openAI), newProvider(t, openAI), newProvider(t, priced(1, 1))
-	grouped, slots := newProvider(t, openAI), newProvider(t, hang)
-	f := startFleet(t, 2, "model_list:\n"+entry("hundred", hundred.base(), ", rpm: 100")+entry("tokens", tokens.base(), ", tpm: 1000")+
-		entry("in", in.base(), ", itpm: 100")+entry("out", out.base(), ", otpm: 100")+
-		entry("sisters", first.base(), ", rpm: 3, order: 1")+entry("sisters", second.base(), ", rpm: 2, order: 2")+entry("last", last.base(), "")+
-		entry("grouped", grouped.base(), "")+entry("grouped", grouped.base()+"/2", "")+entry("slots", slots.base(), ", max_parallel_requests: 2")+
+// A limitedFleet is two replicas that share their limits, and the providers of its
+// model groups, one for each kind of limit.
+type limitedFleet struct {
+	*fleet
+	a, b                                *stack // the replicas
+	hundred, tokens, in, out            *provider
+	first, second, last, grouped, slots *provider
+}
+
+func startLimitedFleet(t *testing.T) *limitedFleet {
+	f := &limitedFleet{
+		hundred: newProvider(t, openAI), tokens: newProvider(t, priced(30, 20)), in: newProvider(t, priced(60, 1)), out: newProvider(t, priced(1, 60)),
+		first: newProvider(t, openAI), second: newProvider(t, openAI), last: newProvider(t, priced(1, 1)),
+		grouped: newProvider(t, openAI), slots: newProvider(t, hang),
+	}
+	f.fleet = startFleet(t, 2, "model_list:\n"+entry("hundred", f.hundred.base(), ", rpm: 100")+entry("tokens", f.tokens.base(), ", tpm: 1000")+
+		entry("in", f.in.base(), ", itpm: 100")+entry("out", f.out.base(), ", otpm: 100")+
+		entry("sisters", f.first.base(), ", rpm: 3, order: 1")+entry("sisters", f.second.base(), ", rpm: 2, order: 2")+entry("last", f.last.base(), "")+
+		entry("grouped", f.grouped.base(), "")+entry("grouped", f.grouped.base()+"/2", "")+entry("slots", f.slots.base(), ", max_parallel_requests: 2")+
 		"router_settings: {num_retries: 2, fallbacks: [{sisters: [last]}], model_group_limits: {grouped: {rpm: 5}}}\n"+
 		// Two replicas, two Envoys and Redis starve one another on a small machine. A
 		// Redis that gets no time to run is not gone: with the default each replica
 		// would go on with its share of the limits, which is right, and not exact.
 		"general_settings: {"+sharedByRedis+", redis_timeout: 2}\n")
-	a, b := f.replicas[0], f.replicas[1]
+	f.a, f.b = f.replicas[0], f.replicas[1]
+	return f
+}
 
-	t.Run("of 400 requests at once exactly 100 pass", func(t *testing.T) {
-		answers := f.burst(400, named("hundred", ask))
-		if got := statuses(answers); got[200] != 100 || got[429] != 300 || len(hundred.calls()) != 100 {
-			t.Errorf("answers %v, the provider was asked %d times", got, len(hundred.calls()))
-		}
-		for _, each := range answers {
-			if each.status == 429 {
-				expectRefusal(t, each, "rate_limit_exceeded")
-			}
-			if h := each.header; h.Get("X-Ratelimit-Limit-Requests") != "100" || h.Get("X-Ratelimit-Remaining-Requests") == "" || h.Get("X-Ratelimit-Reset-Requests") == "" {
-				t.Fatalf("%d: %v", each.status, h)
-			}
-		}
-	})
-	t.Run("tokens are exceeded by the error of the estimate at most", func(t *testing.T) {
-		body := named("tokens", strings.Replace(ask, `"model"`, `"max_tokens":40,"model"`, 1))
-		for range 5 {
-			f.burst(20, body)
-		}
-		used := 50 * len(tokens.calls())
-		t.Logf("tpm 1000: %d tokens used, %+d", used, used-1000)
-		if used < 900 || used > 1000+20*50 {
-			t.Errorf("%d tokens were used of 1000", used)
-		}
-		if got := a.post("/v1/chat/completions", body); got.status != 429 || got.header.Get("X-Ratelimit-Limit-Tokens") != "1000" {
-			t.Errorf("%d %v", got.status, got.header)
-		}
-	})
-	t.Run("input and output tokens have limits of their own", func(t *testing.T) {
-		for _, model := range []string{"in", "out"} {
-			if got := a.post("/v1/chat/completions", named(model, ask)); got.status != 200 {
-				t.Fatalf("%s: %d %s", model, got.status, got.body)
-			}
-			// An answer's tokens are charged a moment after the client has it.
-			await(t, 10*time.Second, "60 tokens of "+model+" are charged", func() bool { return f.charged(model) == 60 })
-			for b.post("/v1/chat/completions", named(model, ask)).status == 200 {
-				await(t, 10*time.Second, "120 tokens of "+model+" are charged", func() bool { return f.charged(model) == 120 })
-			}
-		}
-		if len(in.calls()) > 2 || len(out.calls()) > 2 {
-			t.Errorf("%d and %d calls passed", len(in.calls()), len(out.calls()))
-		}
-	})
-	t.Run("a full deployment is passed over for its sister, then for the fallback", func(t *testing.T) {
-		answers := f.burst(9, named("sisters", ask))
-		if got := statuses(answers); got[200] != 9 || len(first.calls()) != 3 || len(second.calls()) != 2 || len(last.calls()) != 4 {
-			t.Errorf("answers %v; the deployments were asked %d, %d, %d times", got, len(first.calls()), len(second.calls()), len(last.calls()))
-		}
-		for _, each := range answers {
-			if each.header.Get("X-Isthmus-Attempts") != "1" {
-				t.Errorf("passing over is no attempt: %v", each.header)
-			}
-		}
-	})
+func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
+	f := startLimitedFleet(t)
+	t.Run("of 400 requests at once exactly 100 pass", f.testRequests)
+	t.Run("tokens are exceeded by the error of the estimate at most", f.testTokens)
+	t.Run("input and output tokens have limits of their own", f.testInputAndOutput)
+	t.Run("a full deployment is passed over for its sister, then for the fallback", f.testSisters)
 	t.Run("a model group has a limit over its deployments", func(t *testing.T) {
-		if got := statuses(f.burst(12, named("grouped", ask))); got[200] != 5 || len(grouped.calls()) != 5 {
-			t.Errorf("answers %v, %d calls", got, len(grouped.calls()))
+		if got := statuses(f.burst(12, named("grouped", ask))); got[200] != 5 || len(f.grouped.calls()) != 5 {
+			t.Errorf("answers %v, %d calls", got, len(f.grouped.calls()))
 		}
 	})
-	t.Run("a deployment runs so many at once", func(t *testing.T) {
-		for _, s := range f.replicas {
-			go func() {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/chat/completions", strings.NewReader(named("slots", ask)))
-				if err == nil {
-					_, _ = http.DefaultClient.Do(req)
-				}
-			}()
-		}
-		await(t, 10*time.Second, "two run", func() bool { return len(slots.calls()) == 2 })
-		began := time.Now()
-		for _, s := range f.replicas {
-			expectRefusal(t, s.post("/v1/chat/completions", named("slots", ask)), "too_many_parallel_requests")
-		}
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("refusing took %s", took)
-		}
-	})
+	t.Run("a deployment runs so many at once", f.testParallel)
 	t.Run("the provider's word on its limits passes where ours do not hold", func(t *testing.T) {
-		got := a.post("/v1/chat/completions", named("last", ask)).header
+		got := f.a.post("/v1/chat/completions", named("last", ask)).header
 		if got.Get("X-Ratelimit-Limit-Requests") != "9999" || got.Get("X-Ratelimit-Remaining-Tokens") != "7777" {
 			t.Errorf("without limits of ours: %v", got)
 		}
@@ -135,6 +83,83 @@ func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
 		s.idle()
 	}
 	await(t, 5*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
+}
+
+func (f *limitedFleet) testRequests(t *testing.T) {
+	answers := f.burst(400, named("hundred", ask))
+	if got := statuses(answers); got[200] != 100 || got[429] != 300 || len(f.hundred.calls()) != 100 {
+		t.Errorf("answers %v, the provider was asked %d times", got, len(f.hundred.calls()))
+	}
+	for _, each := range answers {
+		if each.status == 429 {
+			expectRefusal(t, each, "rate_limit_exceeded")
+		}
+		if h := each.header; h.Get("X-Ratelimit-Limit-Requests") != "100" || h.Get("X-Ratelimit-Remaining-Requests") == "" || h.Get("X-Ratelimit-Reset-Requests") == "" {
+			t.Fatalf("%d: %v", each.status, h)
+		}
+	}
+}
+
+func (f *limitedFleet) testTokens(t *testing.T) {
+	body := named("tokens", strings.Replace(ask, `"model"`, `"max_tokens":40,"model"`, 1))
+	for range 5 {
+		f.burst(20, body)
+	}
+	used := 50 * len(f.tokens.calls())
+	t.Logf("tpm 1000: %d tokens used, %+d", used, used-1000)
+	if used < 900 || used > 1000+20*50 {
+		t.Errorf("%d tokens were used of 1000", used)
+	}
+	if got := f.a.post("/v1/chat/completions", body); got.status != 429 || got.header.Get("X-Ratelimit-Limit-Tokens") != "1000" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+}
+
+func (f *limitedFleet) testInputAndOutput(t *testing.T) {
+	for _, model := range []string{"in", "out"} {
+		if got := f.a.post("/v1/chat/completions", named(model, ask)); got.status != 200 {
+			t.Fatalf("%s: %d %s", model, got.status, got.body)
+		}
+		// An answer's tokens are charged a moment after the client has it.
+		await(t, 10*time.Second, "60 tokens of "+model+" are charged", func() bool { return f.charged(model) == 60 })
+		for f.b.post("/v1/chat/completions", named(model, ask)).status == 200 {
+			await(t, 10*time.Second, "120 tokens of "+model+" are charged", func() bool { return f.charged(model) == 120 })
+		}
+	}
+	if len(f.in.calls()) > 2 || len(f.out.calls()) > 2 {
+		t.Errorf("%d and %d calls passed", len(f.in.calls()), len(f.out.calls()))
+	}
+}
+
+func (f *limitedFleet) testSisters(t *testing.T) {
+	answers := f.burst(9, named("sisters", ask))
+	if got := statuses(answers); got[200] != 9 || len(f.first.calls()) != 3 || len(f.second.calls()) != 2 || len(f.last.calls()) != 4 {
+		t.Errorf("answers %v; the deployments were asked %d, %d, %d times", got, len(f.first.calls()), len(f.second.calls()), len(f.last.calls()))
+	}
+	for _, each := range answers {
+		if each.header.Get("X-Isthmus-Attempts") != "1" {
+			t.Errorf("passing over is no attempt: %v", each.header)
+		}
+	}
+}
+
+func (f *limitedFleet) testParallel(t *testing.T) {
+	for _, s := range f.replicas {
+		go func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/chat/completions", strings.NewReader(named("slots", ask)))
+			if err == nil {
+				_, _ = http.DefaultClient.Do(req)
+			}
+		}()
+	}
+	await(t, 10*time.Second, "two run", func() bool { return len(f.slots.calls()) == 2 })
+	began := time.Now()
+	for _, s := range f.replicas {
+		expectRefusal(t, s.post("/v1/chat/completions", named("slots", ask)), "too_many_parallel_requests")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("refusing took %s", took)
+	}
 }
 
 func TestOurLimitsReplaceTheProvidersInAnAnswersHeader(t *testing.T) {

@@ -187,9 +187,9 @@ func TestReplicasLiveAsLongAsTheyBeat(t *testing.T) {
 		}
 		return peers
 	}
+	began := time.Now()
 	beat("one", map[string]int64{"a": 2, "b": 1})
 	beat("two", map[string]int64{"a": 3})
-	began := time.Now()
 	peers := beat("three", nil)
 	want := store.Peers{Replicas: 3, Load: map[string]int64{"a": 5, "b": 1}, Used: []int64{}, Held: []int64{}, Epoch: peers.Epoch}
 	if diff := cmp.Diff(want, peers); diff != "" {

@@ -60,3 +60,34 @@ func TestAwaitEndsWithTheConditionOrWithTheTest(t *testing.T) {
 		AwaitWithin(u, 3*time.Second, "it is never done", func() bool { return false })
 	})
 }
+
+func TestAClockTellsWhatTheMachineWasLate(t *testing.T) {
+	for slept, want := range map[time.Duration]time.Duration{
+		nap:                        0,
+		nap + grain - 1:            0,
+		nap + grain:                grain,
+		nap + 300*time.Millisecond: 300 * time.Millisecond,
+	} {
+		if got := late(slept); got != want {
+			t.Errorf("a sleep of %v that took %v is late by %v, want %v", nap, slept, got, want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // where no machine is ever late
+		s := WatchStalls(t)
+		ticks := s.Clock()
+		time.Sleep(time.Second)
+		if took, late := ticks(); took != time.Second || late != 0 {
+			t.Errorf("took %v, late %v", took, late)
+		}
+		s.mu.Lock()
+		s.nap = s.nap.Add(-time.Minute) // a sleep that is still waited for
+		s.mu.Unlock()
+		if _, late := ticks(); late < time.Minute {
+			t.Errorf("late by %v while a sleep is a minute late", late)
+		}
+		time.Sleep(time.Second)
+		if _, late := ticks(); late < time.Minute || late > time.Minute+grain {
+			t.Errorf("late by %v after a sleep that was a minute late", late)
+		}
+	})
+}
