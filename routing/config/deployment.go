@@ -189,7 +189,7 @@ func (e *entry) address() bool {
 	p, env := providers()[e.Provider], e.at.r.env
 	fromFile := e.APIBase != ""
 	if !fromFile {
-		if base, ok := env.first(p.BaseVars...); ok {
+		if base, from := env.first(p.BaseVars...); from != "" {
 			e.APIBase, e.CustomBase = base, true
 		} else {
 			e.APIBase = p.Base
@@ -209,15 +209,15 @@ func (e *entry) address() bool {
 	// A key of the environment never goes to an address that the file names:
 	// it was not given for that server.
 	if e.APIKey.IsZero() && e.AzureADToken.IsZero() && (!fromFile || p.OwnAddress) {
-		key, ok := env.first(p.KeyVars...)
+		key, from := env.first(p.KeyVars...)
 		key, clean := headerText(key)
 		e.APIKey = secret.New(key)
 		if !clean {
-			e.at.fail("the key in $%s holds a line break or another control character", p.KeyVars[0])
+			e.at.fail("the key in $%s holds a line break or another control character", from)
 			return false
 		}
 		switch {
-		case ok || p.Keyless || e.MockResponse != nil:
+		case from != "" || p.Keyless || e.MockResponse != nil:
 		case e.at.r.keysElsewhere:
 			e.APIKey = secret.New(keyElsewhere)
 		default:

@@ -118,6 +118,18 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
+// TestAWrongKeyOfTheEnvironmentIsNamedByItsVariable: a provider may have several.
+func TestAWrongKeyOfTheEnvironmentIsNamedByItsVariable(t *testing.T) {
+	text := []byte("model_list:\n- model_name: m\n  litellm_params: {model: gemini/m}\n")
+	for _, name := range []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"} {
+		_, _, err := config.Parse("c.yaml", text, config.Options{Lookup: environ(map[string]string{name: "canary\nX: y"})})
+		want := "c.yaml:2: model_list[0]: the key in $" + name + " holds a line break or another control character"
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("error = %v, want …%s…", err, want)
+		}
+	}
+}
+
 func TestAStrictLoadRefusesWhatAPlainOneLeavesOut(t *testing.T) {
 	text := oneModel + "- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n"
 	_, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil), Strict: true})

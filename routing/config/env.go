@@ -27,14 +27,14 @@ func (e *environment) get(name string) (string, bool) {
 	return v, v != ""
 }
 
-// first returns the first of the variables that is set.
-func (e *environment) first(names ...string) (string, bool) {
+// first returns the first of the variables that is set, and which that is.
+func (e *environment) first(names ...string) (text, name string) {
 	for _, n := range names {
 		if v, ok := e.get(n); ok {
-			return v, true
+			return v, n
 		}
 	}
-	return "", false
+	return "", ""
 }
 
 func newEnvironment(o Options) (*environment, error) {
