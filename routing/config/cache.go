@@ -66,6 +66,9 @@ func (v value) redisURL(into *Redis) {
 	into.URL = s
 }
 
+// keepNothing is what to say instead of a time of 0.
+const keepNothing = "to keep no answers, set cache: false"
+
 // cacheParams reads cache_params. Its Redis is the shared store for limits too.
 func (v value) cacheParams(c *Config) {
 	known := []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types", "max_entry_size", "max_size",
@@ -76,9 +79,9 @@ func (v value) cacheParams(c *Config) {
 		case "type":
 			f.cacheType(&c.Cache.Type)
 		case "ttl":
-			f.seconds(&ttl, 0)
+			f.someSeconds(&ttl, keepNothing)
 		case "default_in_redis_ttl", "default_in_memory_ttl":
-			f.seconds(&byType, 0)
+			f.someSeconds(&byType, keepNothing)
 		case "namespace":
 			f.namespace(&c.Cache.Namespace)
 		case "mode":

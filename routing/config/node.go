@@ -152,6 +152,8 @@ func (v value) number(least float64, whole bool) (float64, bool) {
 const (
 	maxWhole   = 1 << 53              // above it a float64 skips whole numbers
 	maxSeconds = 10 * 365 * 24 * 3600 // ten years: more is a mistake, and soon more than a Duration holds
+
+	leastSeconds = 0.001 // of a time that is not 0
 )
 
 func (v value) integer(into *int, least int) {
@@ -188,6 +190,18 @@ func (v value) seconds(into *time.Duration, least float64) {
 		v.fail("%s is too large: want seconds, %d at most", v.shown(), maxSeconds)
 	default:
 		*into = time.Duration(f * float64(time.Second))
+	}
+}
+
+// someSeconds reads a number of seconds that must not be 0, which would read as if
+// nothing were said; instead is what to say for it.
+func (v value) someSeconds(into *time.Duration, instead string) {
+	switch f, ok := v.number(0, false); {
+	case !ok:
+	case f < leastSeconds:
+		v.fail("want at least %g seconds, got %s: %s", leastSeconds, v.shown(), instead)
+	default:
+		v.seconds(into, 0)
 	}
 }
 

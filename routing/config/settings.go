@@ -41,7 +41,7 @@ func settingTable() map[string]setter {
 		"max_parallel_requests":  func(c *Config, v value) { v.integer(&c.Limits.MaxParallelRequests, 0) },
 		"enable_request_queue":   func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
 		"queue_max_size":         func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
-		"queue_timeout":          func(c *Config, v value) { v.seconds(&c.Limits.QueueTimeout, 0) },
+		"queue_timeout":          func(c *Config, v value) { v.someSeconds(&c.Limits.QueueTimeout, nobodyWaits) },
 		"tenant_header":          func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
 		"tenant_limits":          func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}
@@ -70,6 +70,9 @@ func (v value) bodySize(into *int64, unit float64) {
 	}
 	*into = int64(f * unit)
 }
+
+// nobodyWaits is what to say instead of a time of 0.
+const nobodyWaits = "to let nobody wait, set enable_request_queue: false"
 
 // unsupportedSetting lists LiteLLM's settings that isthmus does not have.
 func unsupportedSetting(name string) bool {
