@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ func cacheTable() map[string]setter {
 		"cache_params":  func(c *Config, v value) { v.cacheParams(c) },
 		"redis_timeout": func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
 	}
-	for _, name := range []string{"url", "host", "port", "password", "username", "ssl", "ssl_ca_certs", "ssl_cert_reqs"} {
+	for _, name := range []string{"url", "host", "port", "password", "username", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "db"} {
 		table["redis_"+name] = func(c *Config, v value) {
 			v.name = name // as cache_params calls it
 			v.redisParam(&c.Redis)
@@ -26,10 +27,12 @@ func cacheTable() map[string]setter {
 	return table
 }
 
+const maxPort = 65535
+
 func (v value) port(into *int) {
 	if f, ok := v.number(1, true); ok {
-		if f > 65535 {
-			v.fail("want a port from 1 to 65535, got %s", v.shown())
+		if f > maxPort {
+			v.fail("want a port from 1 to %d, got %s", maxPort, v.shown())
 			return
 		}
 		*into = int(f)
@@ -163,34 +166,45 @@ func (v value) verifies(insecure *bool) {
 func (v value) nodes() []string {
 	var out []string
 	for _, item := range v.items() {
-		switch item.node.Kind {
-		case yaml.MappingNode:
-			var host, port string
-			for _, f := range item.fields() {
-				switch f.name {
-				case "host":
-					f.str(&host)
-				case "port":
-					f.str(&port)
-				}
-			}
-			out = append(out, host+":"+port)
-		case yaml.SequenceNode:
-			var pair []string
-			item.strings(&pair)
-			out = append(out, strings.Join(pair, ":"))
+		host, port := item.hostPort()
+		switch n, err := strconv.Atoi(port); {
+		case host == "" || port == "":
+			item.fail("want a node's host and port, got %q", net.JoinHostPort(host, port))
+		case err != nil || n < 1 || n > maxPort:
+			item.fail("want a port from 1 to %d, got %q", maxPort, port)
 		default:
-			if s, ok := item.scalar("host:port"); ok {
-				out = append(out, s)
-			}
-		}
-	}
-	for _, node := range out {
-		if host, port, ok := strings.Cut(node, ":"); !ok || host == "" || port == "" {
-			v.fail("want a list of nodes with host and port, got %q", node)
+			out = append(out, net.JoinHostPort(host, port))
 		}
 	}
 	return out
+}
+
+// hostPort reads one node, as far as it says anything.
+func (v value) hostPort() (host, port string) {
+	switch v.node.Kind {
+	case yaml.MappingNode:
+		for _, f := range v.fields() {
+			switch f.name {
+			case "host":
+				f.str(&host)
+			case "port":
+				f.str(&port)
+			}
+		}
+	case yaml.SequenceNode:
+		var pair []string
+		if v.strings(&pair); len(pair) == 2 {
+			host, port = pair[0], pair[1]
+		}
+	default:
+		s, _ := v.scalar("host:port")
+		if i := strings.LastIndexByte(s, ':'); i >= 0 {
+			host, port = s[:i], s[i+1:]
+		} else {
+			host = s
+		}
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), port
 }
 
 func (v value) cacheType(into *string) {
@@ -257,7 +271,7 @@ func (r Redis) over(env Redis) Redis {
 	env.Username = cmp.Or(r.Username, env.Username)
 	env.TLS = r.TLS || env.TLS
 	env.CAFile = cmp.Or(r.CAFile, env.CAFile)
-	env.CertFile, env.KeyFile = r.CertFile, r.KeyFile
+	env.CertFile, env.KeyFile = cmp.Or(r.CertFile, env.CertFile), cmp.Or(r.KeyFile, env.KeyFile)
 	env.Insecure = r.Insecure || env.Insecure
 	env.DB = cmp.Or(r.DB, env.DB)
 	env.SentinelName = r.SentinelName

@@ -58,16 +58,16 @@ func TestAPortThatKubernetesSetsIsNoPort(t *testing.T) {
 }
 
 func TestTheEnvironmentCompletesWhatTheFileSaysOfRedis(t *testing.T) {
-	vars := map[string]string{"REDIS_HOST": "h", "REDIS_PORT": "1", "REDIS_PASSWORD": "env", "REDIS_SSL_CA_CERTS": "/env.pem"}
+	vars := map[string]string{"REDIS_HOST": "h", "REDIS_PORT": "1", "REDIS_PASSWORD": "env", "REDIS_SSL_CA_CERTS": "/env.pem", "REDIS_SSL_CERTFILE": "/env-c.pem", "REDIS_SSL_KEYFILE": "/env-k.pem"}
 	for name, tc := range map[string]struct {
 		params string
 		want   config.Redis
 	}{
-		"the environment alone": {"", config.Redis{Host: "h", Port: 1, Password: secret.New("env"), CAFile: "/env.pem"}},
+		"the environment alone": {"", config.Redis{Host: "h", Port: 1, Password: secret.New("env"), CAFile: "/env.pem", CertFile: "/env-c.pem", KeyFile: "/env-k.pem"}},
 		"the file says how to encrypt": {", ssl: true, ssl_ca_certs: /file.pem, ssl_certfile: c, ssl_keyfile: k",
 			config.Redis{Host: "h", Port: 1, Password: secret.New("env"), TLS: true, CAFile: "/file.pem", CertFile: "c", KeyFile: "k"}},
 		"the file says who asks, and where in it": {", port: 2, username: u, password: file, db: 3",
-			config.Redis{Host: "h", Port: 2, Username: "u", Password: secret.New("file"), CAFile: "/env.pem", DB: 3}},
+			config.Redis{Host: "h", Port: 2, Username: "u", Password: secret.New("file"), CAFile: "/env.pem", CertFile: "/env-c.pem", KeyFile: "/env-k.pem", DB: 3}},
 		"a Redis of the file gets nothing from the environment": {", host: other", config.Redis{Host: "other", Port: 6379}},
 	} {
 		t.Run(name, func(t *testing.T) {

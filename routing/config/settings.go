@@ -136,6 +136,7 @@ func settingVariables() [][2]string {
 		{"REDIS_URL", "redis_url"}, {"REDIS_HOST", "redis_host"},
 		{"REDIS_PORT", "redis_port"}, {"REDIS_PASSWORD", "redis_password"}, {"REDIS_USERNAME", "redis_username"},
 		{"REDIS_SSL", "redis_ssl"}, {"REDIS_SSL_CA_CERTS", "redis_ssl_ca_certs"}, {"REDIS_SSL_CERT_REQS", "redis_ssl_cert_reqs"},
+		{"REDIS_SSL_CERTFILE", "redis_ssl_certfile"}, {"REDIS_SSL_KEYFILE", "redis_ssl_keyfile"},
 	}
 }
 
