@@ -45,7 +45,7 @@ func (gs *Gateways) overview() status.Snapshot {
 		Names: cascades(g.router),
 	}
 	for i, d := range g.router.Deployments() {
-		s.Deployments = append(s.Deployments, shownDeployment(i, d, g.router.State(d)))
+		s.Deployments = append(s.Deployments, g.shownDeployment(i, d))
 	}
 	for _, l := range g.router.LeftOut() {
 		s.LeftOut = append(s.LeftOut, status.LeftOut(l))
@@ -95,11 +95,13 @@ func shownCaller(caller string) string {
 	return caller
 }
 
-func shownDeployment(order int, d *routing.Deployment, now routing.State) status.Deployment {
+func (g *Gateway) shownDeployment(order int, d *routing.Deployment) status.Deployment {
+	now, own := g.router.State(d), g.own(d)
 	out := status.Deployment{
 		ID: d.ID, Order: order, Group: d.Group, Provider: d.Provider, Model: d.Model, Tags: d.Tags,
 		State: now.Health, Cause: now.Cause, InFlight: now.InFlight,
 		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM,
+		Input: own.Input, Output: own.Output, Running: own.Running, ITPM: own.ITPM, OTPM: own.OTPM, MaxParallel: own.MaxParallel,
 	}
 	if !now.Until.IsZero() {
 		out.Until = now.Until.UnixMilli()

@@ -73,6 +73,43 @@ func TestTheStatusPagesDataNeedsTheMasterKey(t *testing.T) {
 	}
 }
 
+func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	l := limit.New(limit.Options{
+		Store: store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)}), Now: time.Now,
+		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: limit.Budget{ITPM: 70, OTPM: 90_000, MaxParallel: 3}}, {ID: "b", Group: "m"}},
+	})
+	defer l.Close()
+	h.gateways.Use(h.router, Settings{Limiter: l})
+	f := h.open(filterRequest)
+	h.begin(f, question)
+	var page struct {
+		Sections struct {
+			Deployments map[string]status.Deployment `json:"deployments"`
+		} `json:"sections"`
+	}
+	_, text := h.snapshot("")
+	if err := json.Unmarshal([]byte(text), &page); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	d := page.Sections.Deployments["a"]
+	if d.ITPM != 70 || d.OTPM != 90_000 || d.MaxParallel != 3 || d.Running != 1 || d.Input == 0 || d.Output == 0 {
+		t.Errorf("the page: %+v", d)
+	}
+	if d := page.Sections.Deployments["b"]; d.ITPM != 0 || d.MaxParallel != 0 {
+		t.Errorf("the page: %+v", d)
+	}
+	w := httptest.NewRecorder()
+	Admin(h.gateways, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/health", nil))
+	for _, want := range []string{`"itpm":70,`, `"otpm":90000,`, `"max_parallel_requests":3`, `"running":1,`, `"input_tokens_last_minute":`, `"output_tokens_last_minute":`} {
+		if text := w.Body.String(); strings.Count(text, want) != 1 {
+			t.Errorf("/health has %s not once: %s", want, text)
+		}
+	}
+	f.end()
+	<-f.err
+}
+
 func TestTheStatusPageTellsOfTheLimitsThatManyShareAndOfTheQueue(t *testing.T) {
 	h := newHouse(t, twoSisters)
 	l := limit.New(limit.Options{

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 )
 
 // healthReport is the body of GET /health on the admin port.
@@ -33,6 +34,14 @@ type deploymentState struct {
 	RPM      int64 `json:"rpm,omitzero"`
 	TPM      int64 `json:"tpm,omitzero"`
 
+	// Of all replicas, where there is such a limit.
+	Input       int64 `json:"input_tokens_last_minute,omitzero"`
+	Output      int64 `json:"output_tokens_last_minute,omitzero"`
+	Running     int64 `json:"running,omitzero"`
+	ITPM        int64 `json:"itpm,omitzero"`
+	OTPM        int64 `json:"otpm,omitzero"`
+	MaxParallel int64 `json:"max_parallel_requests,omitzero"`
+
 	Until string `json:"cooldown_until,omitzero"` // RFC 3339
 	Cause string `json:"cooldown_cause,omitzero"`
 }
@@ -46,7 +55,7 @@ type leftOut struct {
 func (g *Gateway) deploymentStates() []byte {
 	report := healthReport{Deployments: []deploymentState{}, LeftOut: []leftOut{}}
 	for _, d := range g.router.Deployments() {
-		report.Deployments = append(report.Deployments, stateOf(d, g.router.State(d)))
+		report.Deployments = append(report.Deployments, g.stateOf(d))
 	}
 	for _, l := range g.router.LeftOut() {
 		report.LeftOut = append(report.LeftOut, leftOut(l))
@@ -54,11 +63,21 @@ func (g *Gateway) deploymentStates() []byte {
 	return document(report)
 }
 
-func stateOf(d *routing.Deployment, now routing.State) deploymentState {
+// own is what the limiter knows of a deployment.
+func (g *Gateway) own(d *routing.Deployment) limit.Own {
+	if g.limiter == nil {
+		return limit.Own{}
+	}
+	return g.limiter.Own(d.ID)
+}
+
+func (g *Gateway) stateOf(d *routing.Deployment) deploymentState {
+	now, own := g.router.State(d), g.own(d)
 	s := deploymentState{
 		ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: now.Health, InFlight: now.InFlight,
 		FirstByte: inMilliseconds(now.FirstByte), Total: inMilliseconds(now.Total), PerToken: inMilliseconds(now.PerToken),
 		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM, Cause: now.Cause,
+		Input: own.Input, Output: own.Output, Running: own.Running, ITPM: own.ITPM, OTPM: own.OTPM, MaxParallel: own.MaxParallel,
 	}
 	if !now.Until.IsZero() {
 		s.Until = now.Until.UTC().Format(time.RFC3339)
@@ -104,7 +123,7 @@ func (g *Gateway) modelInfo() []byte {
 			Name:   d.Group,
 			Params: modelParams{Model: d.Provider + "/" + d.Model, RPM: d.RPM, TPM: d.TPM, Weight: d.Weight, Order: d.Order, Tags: d.Tags},
 			Info: modelFacts{
-				ID: d.ID, Provider: d.Provider, Mode: d.Mode, MaxInputTokens: d.MaxInputTokens, State: stateOf(d, g.router.State(d)),
+				ID: d.ID, Provider: d.Provider, Mode: d.Mode, MaxInputTokens: d.MaxInputTokens, State: g.stateOf(d),
 			},
 		}
 		if d.Priced {

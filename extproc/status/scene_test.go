@@ -80,6 +80,11 @@ func (s *scene) deploy(n int) {
 		d.Requests = int64(12 * k.busy)
 		d.Tokens = d.Requests * int64(900+s.random.IntN(600))
 		ids = append(ids, d.ID)
+		if k.provider == "anthropic" && k.rpm > 0 {
+			d.TPM, d.ITPM, d.OTPM, d.MaxParallel = 0, 400_000, 80_000, 8
+			d.Output, d.Running = d.Tokens/5, d.InFlight
+			d.Input = d.Tokens - d.Output
+		}
 		switch i % 40 {
 		case 1:
 			d.State, d.Cause, d.Until, d.Failures, d.InFlight = "cooling", "429 rate_limit_exceeded", s.at.Add(47*time.Second).UnixMilli(), 9, 0

@@ -44,6 +44,14 @@ type Deployment struct {
 	Failures int64 `json:"failures"`
 	RPM      int64 `json:"rpm,omitzero"` // 0: no limit
 	TPM      int64 `json:"tpm,omitzero"`
+
+	// Limits that few have, and their use over all replicas; 0: no limit.
+	ITPM        int64 `json:"itpm,omitzero"` // tokens of prompts
+	Input       int64 `json:"input,omitzero"`
+	OTPM        int64 `json:"otpm,omitzero"` // tokens of answers
+	Output      int64 `json:"output,omitzero"`
+	MaxParallel int64 `json:"max_parallel,omitzero"`
+	Running     int64 `json:"running,omitzero"`
 }
 
 // Name is a name that clients may ask for and that more than one model group may

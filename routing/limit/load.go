@@ -17,8 +17,8 @@ type load struct {
 	others  atomic.Int64 // of the other replicas, as they last said
 
 	mu     sync.Mutex
-	minute [61]tally // this replica's, by second modulo 61
-	seen   [2]seen   // the windows of requests and tokens, over all replicas
+	minute [61]tally     // this replica's, by second modulo 61
+	seen   [metrics]seen // the windows that have a limit, over all replicas
 }
 
 // seen is what the store last said of a window.
@@ -60,10 +60,10 @@ func (l *load) count(now time.Time, requests, tokens int64) {
 	t.tokens += tokens
 }
 
-// saw notes the state of one of the deployment's own windows of requests or
-// tokens. One that holds less than before has been corrected: it may have room.
+// saw notes the state of one of the deployment's own windows. One that holds less
+// than before has been corrected: it may have room.
 func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
-	if c.key != d.own.keys[c.metric] || c.metric > tokens {
+	if c.key != d.own.keys[c.metric] {
 		return
 	}
 	d.load.mu.Lock()
@@ -86,7 +86,7 @@ func (d *deployment) freed(h *holding, end Outcome) {
 	d.load.mu.Lock()
 	defer d.load.mu.Unlock()
 	for _, c := range h.charges {
-		if c.metric <= tokens && c.key == d.own.keys[c.metric] && end.used(c) < c.cost {
+		if c.key == d.own.keys[c.metric] && end.used(c) < c.cost {
 			d.load.seen[c.metric].until = time.Time{}
 		}
 	}
@@ -123,10 +123,10 @@ func (l *Limiter) RateLimits(deployment string) upstream.Header {
 	var g gauges
 	d.load.mu.Lock()
 	defer d.load.mu.Unlock()
-	for m := range d.load.seen {
+	for _, m := range []metric{requests, tokens} {
 		if limit := d.own.limits[m]; limit > 0 {
 			w := &d.load.seen[m]
-			g.note(charge{metric: metric(m), limit: limit}, store.Usage{Used: w.used, Reset: max(w.empty.Sub(now), 0)})
+			g.note(charge{metric: m, limit: limit}, store.Usage{Used: w.used, Reset: max(w.empty.Sub(now), 0)})
 		}
 	}
 	return g.appendTo(nil)
@@ -174,6 +174,31 @@ func (l *Limiter) Used(deployment string) (requests, tokens int64) {
 	return max(requests, 0), max(tokens, 0)
 }
 
+// Own is the limits of a deployment beside those of requests and tokens, and how
+// much of each is used: over all replicas, up to a second old. A limit of 0 is
+// none, and then its use is not known.
+type Own struct {
+	ITPM, Input          int64 // input tokens per minute
+	OTPM, Output         int64 // output tokens per minute
+	MaxParallel, Running int64 // attempts at the same time
+}
+
+// Own tells of a deployment's other limits. It does not wait.
+func (l *Limiter) Own(deployment string) Own {
+	d := l.byID[deployment]
+	if d == nil {
+		return Own{}
+	}
+	o := Own{ITPM: d.own.limits[input], OTPM: d.own.limits[output], MaxParallel: d.own.parallel}
+	if o.MaxParallel > 0 {
+		o.Running = d.load.running.Load() + d.load.others.Load()
+	}
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	o.Input, o.Output = max(d.load.seen[input].used, 0), max(d.load.seen[output].used, 0)
+	return o
+}
+
 // Room reports whether the deployment's own limits seem to have room. It is a
 // hint, up to a second old: Admit decides.
 func (l *Limiter) Room(deployment string) bool {
@@ -201,13 +226,13 @@ type watched struct {
 	charge charge
 }
 
-// watchList is the windows of requests and tokens of all deployments.
+// watchList is the windows of all deployments.
 func (l *Limiter) watchList() []watched {
 	var all []watched
 	for _, d := range l.all {
-		for _, m := range []metric{requests, tokens} {
-			if key := d.own.keys[m]; key != "" {
-				all = append(all, watched{key, d, charge{key: key, metric: m, limit: d.own.limits[m]}})
+		for m, key := range d.own.keys {
+			if key != "" {
+				all = append(all, watched{key, d, charge{key: key, metric: metric(m), limit: d.own.limits[m]}})
 			}
 		}
 	}

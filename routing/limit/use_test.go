@@ -55,6 +55,32 @@ func TestSharedLimitsTellWhatIsUsedOfThem(t *testing.T) {
 	})
 }
 
+// TestADeploymentTellsOfAllItsLimits: of those beside requests and tokens, too.
+func TestADeploymentTellsOfAllItsLimits(t *testing.T) {
+	budget := limit.Budget{ITPM: 500, OTPM: 900, MaxParallel: 2}
+	alone(t, limit.Options{Deployments: deployments(budget, limit.Budget{RPM: 9})}, func(t *testing.T, w *world) {
+		ask := w.ask("a")
+		ask.Size = limit.Size{Text: 400, MaxOutput: 800}
+		a, err := w.Admit(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := limit.Own{ITPM: 500, Input: 8 + 100, OTPM: 900, Output: 800, MaxParallel: 2, Running: 1}
+		if got := w.Own("a"); got != want {
+			t.Errorf("while it runs: %+v, want %+v", got, want)
+		}
+		a.Close(limit.Outcome{Reached: true, Known: true, Prompt: 90, Completion: 10})
+		time.Sleep(2 * time.Second)
+		want.Input, want.Output, want.Running = 90, 10, 0
+		if got := w.Own("a"); got != want {
+			t.Errorf("when it has ended: %+v, want %+v", got, want)
+		}
+		if got := w.Own("b"); got != (limit.Own{}) {
+			t.Errorf("a deployment without such limits: %+v", got)
+		}
+	})
+}
+
 func TestOfManyCallersThoseNearestToTheirLimitsAreTold(t *testing.T) {
 	alone(t, limit.Options{Deployments: deployments(limit.Budget{}), Caller: limit.Budget{RPM: 10}}, func(t *testing.T, w *world) {
 		for i := range 100 {

@@ -8,21 +8,25 @@ const pathOf = (d) => `${d.provider}/${d.model}`;
 
 function deploymentRow(d) {
   const cell = (label, ...children) => el("td", { role: "cell", "data-label": label }, ...children);
-  const quota = (label) => {
+  const meter = (what) => {
     const used = el("span"), of = el("span", { class: "of" }), line = bar();
-    return { cell: cell(label, el("div", { class: "quota" }, el("div", {}, used, of), line)), used, of, line };
+    return { node: el("div", { class: "quota" }, el("div", {}, what && el("span", { class: "of" }, `${what} `), used, of), line), used, of, line };
+  };
+  const quota = (label, ...more) => {
+    const whole = meter(), parts = more.map(meter);
+    return { cell: cell(label, el("div", {}, whole.node, ...parts.map((p) => p.node))), ...whole, parts };
   };
   const row = {
-    cause: el("span", { class: "soft" }), state: el("b"), rest: el("span", { class: "rest" }), load: cell("In flight"),
-    value: el("span", { class: "value" }), requests: quota("Requests / min"), tokens: quota("Tokens / min"), failures: cell("Failures / min"), mark: el("span"),
+    cause: el("span", { class: "soft" }), state: el("b"), rest: el("span", { class: "rest" }), load: quota("In flight"),
+    value: el("span", { class: "value" }), requests: quota("Requests / min"), tokens: quota("Tokens / min", "in", "out"), failures: cell("Failures / min"), mark: el("span"),
   };
-  row.load.className = row.failures.className = "n";
+  row.load.cell.className = row.failures.className = "n";
   row.wait = el("div", { class: "wait" }, row.value, spark([], []));
   row.name = el("div", { class: "name" }, el("span", { class: "model" }, el("span", { class: "soft" }, `${d.provider}/`), d.model), el("span", { class: "id" }, d.id));
   row.name.title = `${pathOf(d)}, id ${d.id}${d.tags ? `, tags ${d.tags.join(", ")}` : ""}`;
   row.stateCell = el("td", { role: "cell", class: "state" }, row.mark, row.state, row.rest, row.cause);
   row.node = el("tr", { role: "row", class: "item", "data-id": d.id }, el("th", { role: "rowheader", scope: "row" }, row.name), row.stateCell,
-    row.load, cell("First byte", row.wait), row.requests.cell, row.tokens.cell, row.failures);
+    row.load.cell, cell("First byte", row.wait), row.requests.cell, row.tokens.cell, row.failures);
   return row;
 }
 
@@ -39,6 +43,12 @@ function setQuota(q, used, limit) {
   setClass(q.used, used === 0 ? "zero" : "");
 }
 
+// setPart shows a limit that few deployments have.
+function setPart(q, used, limit) {
+  q.node.hidden = !limit;
+  if (limit) setQuota(q, used || 0, limit);
+}
+
 function updateRow(row, d) {
   row.data = d;
   if (row.shown !== d.state) {
@@ -49,10 +59,13 @@ function updateRow(row, d) {
   }
   setText(row.cause, d.cause && troubled(d) ? ` · ${d.cause}` : "");
   setTitle(row.stateCell, d.cause && troubled(d) ? `Since: ${d.cause}` : "");
-  setNumber(row.load, d.in_flight);
+  setQuota(row.load, d.max_parallel ? d.running || 0 : d.in_flight, d.max_parallel);
   setNumber(row.failures, d.failures, true);
   setQuota(row.requests, d.requests, d.rpm);
   setQuota(row.tokens, d.tokens, d.tpm);
+  setPart(row.tokens.parts[0], d.input, d.itpm);
+  setPart(row.tokens.parts[1], d.output, d.otpm);
+  row.tokens.node.hidden = !d.tpm && d.itpm && d.otpm; // the two say it all
 }
 
 // tickRow counts down.
