@@ -33,7 +33,8 @@
 //     becomes OpenAI's error shape. For a good answer the provider's decoder is
 //     made, and Envoy is told how to send the body: streamed where it can be
 //     relayed, whole where it must be rewritten or is short enough to be judged
-//     first, not at all where nobody reads it.
+//     first, not at all where nobody reads it. A document that comes where a
+//     stream was asked for is told as one (unstreamed.go).
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
 //     the callbacks keep a copy where they want one (report.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.

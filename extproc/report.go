@@ -64,7 +64,7 @@ func (s *requestStream) hear(out []byte) {
 	if r := x.reporter.text; r != nil && r != x.caching.recorder {
 		r.Feed(out)
 	}
-	if x.request.Stream && x.gateway.wants.StreamEvent {
+	if x.request.Stream && x.gateway.wants.StreamEvent && s.response.form != unstreamed {
 		s.streamed(out)
 	}
 }

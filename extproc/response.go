@@ -24,6 +24,7 @@ type responseReader struct {
 	merge    *cache.Batch // stored embeddings that the answer must be merged with
 	unjudged *unjudged    // an error whose body is to be read; else nil
 	whole    bool         // the body comes as one message and may still change the status
+	form     form
 	ended    bool
 }
 
@@ -109,6 +110,8 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEd
 	case r.merge != nil:
 		r.whole = true
 		edit.drop("content-length")
+	case formOf(x.request, head.Header) == unstreamed:
+		r.whole, r.form, stream = true, unstreamed, false
 	case brief(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
 		r.whole = true
 	case stream:
@@ -192,7 +195,8 @@ func (s *requestStream) responseBody(b *extprocv3.HttpBody) *reply {
 	if r == nil || r.decoder == nil {
 		return responseChunk(nil, true, nil, nil)
 	}
-	if s.exchange.request.Stream {
+	s.sniff(b.GetBody())
+	if s.exchange.request.Stream && r.form != unstreamed {
 		s.exchange.streaming()
 	}
 	last := b.GetEndOfStream() || r.whole
@@ -235,7 +239,7 @@ func (s *requestStream) end(result chat.Result) {
 func (s *requestStream) wholeBody(body, out []byte) *reply {
 	r, x := s.response, s.exchange
 	result := r.decoder.Result()
-	if result.Failure == nil && !plausible(x.request, out) {
+	if result.Failure == nil && r.form != mislabeled && !plausible(x.request, out) {
 		result.Failure = chat.Unreadable()
 	}
 	if result.Failure == nil && r.merge != nil {
@@ -257,8 +261,8 @@ func (s *requestStream) wholeBody(body, out []byte) *reply {
 	} else {
 		s.pass(out)
 		s.end(result)
-		if chat.Untouched(body, out) {
-			return responseChunk(nil, true, nil, x.metadata())
+		if out = s.retold(out, edit); chat.Untouched(body, out) {
+			return responseChunk(nil, true, edit, x.metadata())
 		}
 	}
 	edit.put("content-length", strconv.Itoa(len(out)))

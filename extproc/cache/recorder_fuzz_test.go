@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
 )
 
 func FuzzRecorder(f *testing.F) {
@@ -34,6 +36,9 @@ func FuzzRecorder(f *testing.F) {
 		if blocking, err := record(asking(t, 1, ""), false, whole.JSON, nil); err != nil || string(blocking.JSON) != string(whole.JSON) {
 			t.Fatalf("the entry is no good answer: %v\n%s", err, whole.JSON)
 		}
+		if events, ok := cache.Events(req, whole.JSON); !ok || string(events) != string(whole.Body(req)) {
+			t.Fatalf("the entry cannot be told as a stream: %t\n%s", ok, whole.JSON)
+		}
 		again, err := record(req, true, whole.Body(req), nil)
 		if err != nil {
 			t.Fatalf("the replayed stream is no good: %v\n%s\n%s", err, whole.JSON, whole.Body(req))
@@ -49,11 +54,14 @@ func FuzzRecorderBlocking(f *testing.F) {
 	f.Add(invent(rng).blocking(rng))
 	f.Add([]byte(`{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		e, err := record(asking(t, 1, ""), false, body, nil)
-		if err != nil {
+		events, ok := cache.Events(asking(t, 1, streaming), body)
+		if e, err := record(asking(t, 1, ""), false, body, nil); err == nil && (!ok || string(e.Body(asking(t, 1, streaming))) != string(events)) {
+			t.Fatalf("what is stored is told otherwise: %q of %s", events, body)
+		}
+		if !ok {
 			return
 		}
-		for event := range strings.SplitSeq(strings.TrimSuffix(string(e.Body(asking(t, 1, streaming))), "\n\n"), "\n\n") {
+		for event := range strings.SplitSeq(strings.TrimSuffix(string(events), "\n\n"), "\n\n") {
 			data, ok := strings.CutPrefix(event, "data: ")
 			if !ok || data != "[DONE]" && !jsontext.Value(data).IsValid() {
 				t.Fatalf("bad event %q of %s", event, body)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
@@ -39,6 +41,42 @@ func replay(e *Entry, wantsUsage bool) []byte {
 		p.dst = append(appendRaw(append(p.dst, `],"usage":`...), usage), "}\n\n"...)
 	}
 	return append(p.dst, "data: [DONE]\n\n"...)
+}
+
+// Events tells a whole answer to a streaming request as the events that it would
+// have come in. ok is false when it cannot be told: it is no JSON object, an error,
+// or lacks a finished choice.
+func Events(req *chat.Request, body []byte) (events []byte, ok bool) {
+	object, err := jsonedit.Parse(body)
+	if err != nil || !replayable(req.Endpoint) {
+		return nil, false
+	}
+	if v, _ := object.Get("error"); !isNull(v) {
+		return nil, false
+	}
+	choices, _ := object.Get("choices")
+	if count(choices) == 0 {
+		return nil, false
+	}
+	for _, v := range elements(choices) {
+		choice, err := jsonedit.Parse(v)
+		if err != nil || !tellable(req.Endpoint, choice) {
+			return nil, false
+		}
+	}
+	return replay(&Entry{Endpoint: req.Endpoint, JSON: object.Source()}, req.WantsUsage), true
+}
+
+// tellable reports whether a choice says something and why it ends there.
+func tellable(endpoint chat.Endpoint, choice *jsonedit.Object) bool {
+	said, _ := choice.Get("message")
+	kind := jsontext.Kind('{')
+	if endpoint == chat.TextCompletions {
+		said, _ = choice.Get("text")
+		kind = '"'
+	}
+	reason, _ := choice.Get("finish_reason")
+	return said.Kind() == kind && len(reason) > len(`""`) && reason.Kind() == '"'
 }
 
 // player writes the chunks of one answer.

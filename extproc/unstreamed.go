@@ -1,0 +1,84 @@
+package extproc
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Some servers answer a request for a stream with one JSON document, which the
+// client's library cannot read as a stream. Such an answer is read whole, counted,
+// stored and shown as a blocking one, and told to the client as the events that it
+// would have come in.
+
+// form is what an answer is, if it may be another one than its client expects.
+type form uint8
+
+const (
+	expected   form = iota
+	unstreamed      // a document, as its headers say, where a stream was asked for
+	mislabeled      // a stream with the headers of a document
+)
+
+// formOf is the form of an answer in OpenAI's format, as far as its headers tell.
+func formOf(req *chat.Request, header upstream.Header) form {
+	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
+	if req.Stream && (req.Endpoint == chat.Completions || req.Endpoint == chat.TextCompletions) &&
+		strings.EqualFold(strings.TrimSpace(kind), "application/json") && header.Get("content-encoding") == "" {
+		return unstreamed
+	}
+	return expected
+}
+
+// sniff looks at the body of an answer that is said to be no stream, and has it
+// read as one if it is one all the same.
+func (s *requestStream) sniff(body []byte) {
+	r, x := s.response, s.exchange
+	if r.form != unstreamed || !eventful(body) {
+		return
+	}
+	r.form = mislabeled
+	r.decoder = r.hop.Translator.Decoder(x.asks(&r.hop), upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: eventStream}}})
+	x.caching.keep(x.request, &r.hop, true)
+	s.listen(true)
+}
+
+const eventStream = "text/event-stream"
+
+// eventful reports whether a body begins as a stream of events does.
+func eventful(body []byte) bool {
+	body = bytes.TrimLeft(body, "\ufeff\r\n")
+	for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
+		if bytes.HasPrefix(body, []byte(field)) {
+			return true
+		}
+	}
+	return false
+}
+
+// retold is a good answer that was read whole, in the form that its client expects.
+// It is out where nothing need or can be done: what is no whole answer cannot be
+// told as one.
+func (s *requestStream) retold(out []byte, edit *headerEdit) []byte {
+	x := s.exchange
+	switch s.response.form {
+	case expected:
+		return out
+	case unstreamed:
+		events, ok := cache.Events(x.request, out)
+		if !ok {
+			return out
+		}
+		if out = events; x.gateway.wants.StreamEvent {
+			s.streamed(out)
+		}
+	}
+	edit.put("content-type", eventStream+"; charset=utf-8")
+	edit.put("cache-control", "no-cache")
+	edit.put("content-length", strconv.Itoa(len(out)))
+	return out
+}
