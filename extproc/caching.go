@@ -2,6 +2,8 @@ package extproc
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
@@ -61,10 +63,21 @@ func (g *Gateway) scope(x *exchange, call *routing.Call, controls cache.Controls
 		Tenant: x.caller, Namespace: controls.Namespace, Tags: call.Tags,
 		Config: g.traits[g.router.Spelt(x.request.Model)].digest,
 	}
-	if v := header.Get("openai-beta"); v != "" {
-		scope.Vary = upstream.Header{{Name: "openai-beta", Value: v}}
-	}
+	scope.Vary = vary(header)
 	return scope
+}
+
+// vary is what the client's header may change of an answer: the beta features that
+// it asks a provider for. The order of a list does not matter.
+func vary(header upstream.Header) (out upstream.Header) {
+	if v := header.Get("openai-beta"); v != "" {
+		out = append(out, upstream.Field{Name: "openai-beta", Value: v})
+	}
+	if words := header.Words("anthropic-beta"); len(words) > 0 {
+		slices.Sort(words)
+		out = append(out, upstream.Field{Name: "anthropic-beta", Value: strings.Join(words, ",")})
+	}
+	return out
 }
 
 // split takes embeddings apart where the deployments' vectors may be mixed.

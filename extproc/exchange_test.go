@@ -94,6 +94,38 @@ func TestBetaFeaturesOfOpenAIGoToProvidersThatKnowThemWhicheverIsFirst(t *testin
 	}
 }
 
+// TestBetaFeaturesOfAnthropicGoToItAndToNobodyElseWhicheverIsFirst, with those that
+// its deployment is configured with.
+func TestBetaFeaturesOfAnthropicGoToItAndToNobodyElseWhicheverIsFirst(t *testing.T) {
+	configured := strings.Replace(twoSisters, "{x-b: only-b}", "{anthropic-beta: 'own-1, both-2'}", 1)
+	if configured == twoSisters {
+		t.Fatal("no deployment of Anthropic is configured")
+	}
+	swapped := strings.NewReplacer("order: 1", "order: 2", "order: 2", "order: 1").Replace(configured)
+	for name, config := range map[string]string{"OpenAI first": configured, "Anthropic first": swapped} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, config)
+			f := h.open(filterRequest)
+			sent := []string{"anthropic-beta", "both-2,context-1m-2025-08-07", "anthropic-beta", "files-api-2025-04-14,no word"}
+			first, id := h.begin(f, question, sent...)
+			h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
+			second := h.retry(id, 2, "anthropic-beta", "of the first attempt")
+			for _, m := range []*extprocv3.HeaderMutation{
+				first.GetRequestBody().GetResponse().GetHeaderMutation(), second.GetRequestHeaders().GetResponse().GetHeaderMutation(),
+			} {
+				set, removed := changes(m)
+				want := ""
+				if set[":path"] == "/v1/messages" {
+					want = "own-1,both-2,context-1m-2025-08-07,files-api-2025-04-14"
+				}
+				if set["anthropic-beta"] != want || removed["anthropic-beta"] != (want == "") {
+					t.Errorf("%s gets %q, want %q; removed: %v", set[":path"], set["anthropic-beta"], want, removed)
+				}
+			}
+		})
+	}
+}
+
 func TestAFailedAttemptIsTranslatedAfreshForTheNextProvider(t *testing.T) {
 	h := newHouse(t, twoSisters)
 	f := h.open(filterRequest)

@@ -34,7 +34,7 @@ func readHeader(m *corev3.HeaderMap) upstream.Header {
 }
 
 // keepRequestHeader is the allow-list of client headers that stay on a request
-// to any provider; some take others too (upstream.Call.Takes). Envoy's own (x-request-id, x-forwarded-proto) are needed until
+// to any provider; some take others too (upstream.Call.HeaderWith). Envoy's own (x-request-id, x-forwarded-proto) are needed until
 // the upstream header_mutation filter takes them away; tracing headers join the
 // provider's span to ours and say nothing else.
 func keepRequestHeader(name string) bool {

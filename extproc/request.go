@@ -248,12 +248,7 @@ func (x *exchange) providerHeaders(edit *headerEdit, d *routing.Deployment, call
 	edit.put(":scheme", d.Scheme())
 	edit.put("accept-encoding", "identity") // neither we nor Envoy's usage filters read gzip
 	edit.put("user-agent", "isthmus")
-	edit.putAll(call.Header)
-	for _, name := range call.Takes {
-		if value := x.header.Get(name); value != "" && !edit.sets(name) {
-			edit.put(name, value)
-		}
-	}
+	edit.putAll(call.HeaderWith(x.header))
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }

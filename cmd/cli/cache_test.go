@@ -76,6 +76,13 @@ func TestWhatChangesAnAnswerMissesTheCache(t *testing.T) {
 	if got := s.post("/v1/chat/completions", ask, "Cache-Control", "no-cache"); got.header.Get("X-Isthmus-Cache") != "bypass" || len(p.calls()) != before+1 {
 		t.Errorf("Cache-Control: no-cache: %v", got.header)
 	}
+	// The features that a client asks Anthropic for, in whichever order.
+	for i, beta := range []string{"one-1,two-2", "two-2, one-1", "one-1"} {
+		want := []string{"miss", "hit", "miss"}[i]
+		if got := s.post("/v1/chat/completions", ask, "Anthropic-Beta", beta); got.header.Get("X-Isthmus-Cache") != want {
+			t.Errorf("Anthropic-Beta: %s: %s, want a %s", beta, got.header.Get("X-Isthmus-Cache"), want)
+		}
+	}
 	if got := s.post("/v1/chat/completions", strings.Replace(ask, `"model"`, `"cache":{"ttl":"soon"},"model"`, 1)); got.status != 400 || !strings.Contains(got.body, "ttl") {
 		t.Errorf("a wrong control: %d %s", got.status, got.body)
 	}

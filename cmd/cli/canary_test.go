@@ -55,6 +55,7 @@ func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 	for _, secret := range f.client {
 		expectOnly(t, places, secret)
 	}
+	expectOnly(t, places, f.beta, c.place(c.anthropic), "an error of Anthropic", "the records") // it quotes them
 	expectOnly(t, places, f.prompt, received...)
 }
 
@@ -66,17 +67,20 @@ type flock struct {
 	master, query, prompt string
 	headers               []string // name, value, …; the first is the master key
 	client                []string // all that nobody may see but the gateway
+	beta                  string   // what Anthropic may see, too
 }
 
 func newFlock() *flock {
 	f := &flock{master: canary("master"), query: canary("query"), prompt: canary("prompt")}
 	f.headers = []string{"X-Litellm-Api-Key", f.master}
 	f.client = []string{f.master, f.query}
-	for _, name := range []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Custom", "Proxy-Authorization", "Openai-Organization", "Anthropic-Beta"} {
+	for _, name := range []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Custom", "Proxy-Authorization", "Openai-Organization"} {
 		value := canary("client-" + strings.ToLower(name))
 		f.client = append(f.client, value)
 		f.headers = append(f.headers, name, value)
 	}
+	f.beta = canary("client-beta")
+	f.headers = append(f.headers, "Anthropic-Beta", f.beta)
 	return f
 }
 

@@ -41,7 +41,7 @@ type Scope struct {
 	// request. Their order does not matter.
 	Tags []string
 	// Vary are the client's headers that reach the provider and may change the
-	// answer (openai-beta).
+	// answer (openai-beta, anthropic-beta).
 	Vary upstream.Header
 }
 

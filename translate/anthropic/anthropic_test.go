@@ -53,6 +53,7 @@ func TestNewWorksOutTheCall(t *testing.T) {
 			want := &upstream.Call{
 				Method: "POST", Path: test.path,
 				Header: upstream.Header{{Name: "content-type", Value: "application/json"}, {Name: "anthropic-version", Value: "2023-06-01"}, {Name: "x-api-key", Value: "sk-ant-1"}},
+				Joins:  []string{"anthropic-beta"},
 				Body:   []byte(`{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`),
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

@@ -15,7 +15,12 @@ import (
 // https://platform.claude.com/docs/en/api/versioning
 const apiVersion = "2023-06-01"
 
+// betaHeader lists beta features.
+// https://platform.claude.com/docs/en/api/beta-headers
 const betaHeader = "anthropic-beta"
+
+// clientLists are the header fields whose words a client may add to.
+var clientLists = []string{betaHeader}
 
 // Translator speaks the Messages API for one deployment. It is safe for
 // concurrent use.
@@ -46,7 +51,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	for _, h := range t.Headers {
 		name, value := strings.ToLower(h.Name), h.Value.Reveal()
 		if name == betaHeader {
-			addBetas(&tr.header, strings.Split(value, ",")...)
+			tr.header.AddWords(betaHeader, strings.Split(value, ",")...)
 			continue
 		}
 		tr.header.Set(name, value)
@@ -73,26 +78,9 @@ func (tr *Translator) authenticate() {
 	case key.IsZero():
 	case strings.HasPrefix(key.Reveal(), "sk-ant-oat"):
 		tr.header.Set("authorization", "Bearer "+key.Reveal())
-		addBetas(&tr.header, "oauth-2025-04-20")
+		tr.header.AddWords(betaHeader, "oauth-2025-04-20")
 	default:
 		tr.header.Set("x-api-key", key.Reveal())
-	}
-}
-
-// addBetas adds to the comma-separated list of beta features.
-// https://platform.claude.com/docs/en/api/beta-headers
-func addBetas(h *upstream.Header, betas ...string) {
-	var list []string
-	if value := h.Get(betaHeader); value != "" {
-		list = strings.Split(value, ",")
-	}
-	for _, beta := range betas {
-		if beta = strings.TrimSpace(beta); beta != "" && !slices.Contains(list, beta) {
-			list = append(list, beta)
-		}
-	}
-	if len(list) > 0 {
-		h.Set(betaHeader, strings.Join(list, ","))
 	}
 }
 
@@ -111,9 +99,9 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	if err := b.write(req); err != nil {
 		return nil, err
 	}
-	call := &upstream.Call{Method: http.MethodPost, Path: tr.path, Header: slices.Clone(tr.header), Body: b.out}
+	call := &upstream.Call{Method: http.MethodPost, Path: tr.path, Header: slices.Clone(tr.header), Joins: clientLists, Body: b.out}
 	if len(b.betas) > 0 {
-		addBetas(&call.Header, b.betas...)
+		call.Header.AddWords(betaHeader, b.betas...)
 	}
 	return call, nil
 }

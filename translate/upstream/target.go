@@ -106,11 +106,31 @@ type Call struct {
 	// Takes names the fields of the client's own request that the provider gets
 	// too, where the client sent them and Header has none of that name.
 	Takes []string
+	// Joins names those that are comma-separated lists of words: the client's (see
+	// [Header.Words]) join those that Header has.
+	Joins []string
 	// Body is the whole body, or the beginning of a large one that goes on in Tail.
 	Body []byte
 	// Tail is the rest of a large body, in pieces. Some are parts of the client's
 	// text, which is not copied: none may be changed.
 	Tail [][]byte
+}
+
+// HeaderWith is the Header with what the provider takes of the client's own.
+func (c *Call) HeaderWith(client Header) Header {
+	header := slices.Clip(c.Header)
+	for _, name := range c.Takes {
+		if value := client.Get(name); value != "" && header.Get(name) == "" {
+			header = append(header, Field{name, value})
+		}
+	}
+	for _, name := range c.Joins {
+		if words := client.Words(name); len(words) > 0 {
+			header = slices.Clone(header)
+			header.AddWords(name, words...)
+		}
+	}
+	return header
 }
 
 // Text is the whole body in one piece; what sends it takes the pieces.
