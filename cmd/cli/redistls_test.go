@@ -17,11 +17,15 @@ func TestLimitsAndTheCacheOverTLSToRedis(t *testing.T) {
 	ca := storetest.NewAuthority(t)
 	server := storetest.StartTLS(t, ca, false)
 	_, port, _ := net.SplitHostPort(server.Addr)
+	nodes := storetest.StartClusterTLS(t, ca)
+	sentinel := storetest.StartSentinelTLS(t, ca, storetest.StartTLS(t, ca, false))
 	for name, settings := range map[string]string{
 		"a URL":      fmt.Sprintf("cache: true, cache_params: {type: redis, url: \"rediss://%s\", ssl_ca_certs: %q}", server.Addr, ca.CAFile),
 		"ssl: true":  fmt.Sprintf("cache: true, cache_params: {type: redis, host: 127.0.0.1, port: %s, ssl: true, ssl_ca_certs: %q}", port, ca.CAFile),
 		"unverified": fmt.Sprintf("cache: true, cache_params: {type: redis, host: 127.0.0.1, port: %s, ssl: true, ssl_cert_reqs: none}", port),
 		"two places": fmt.Sprintf("redis_url: \"rediss://%s\", redis_ssl_ca_certs: %q, cache: true, cache_params: {type: redis}", server.Addr, ca.CAFile),
+		"a cluster":  fmt.Sprintf("cache: true, cache_params: {type: redis, redis_startup_nodes: [%q], ssl: true, ssl_ca_certs: %q}", nodes[1].Addr, ca.CAFile),
+		"sentinels":  fmt.Sprintf("cache: true, cache_params: {type: redis, sentinel_nodes: [%q], service_name: mymaster, ssl: true, ssl_ca_certs: %q}", sentinel.Addr, ca.CAFile),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t, openAI)

@@ -19,13 +19,32 @@ func TestTheLimitsFollowTheMasterThatSentinelsChoose(t *testing.T) {
 	t.Parallel()
 	master, replica := storetest.Start(t), storetest.Start(t)
 	sentinel := storetest.StartSentinel(t, master)
-	follower := redis.NewClient(&redis.Options{Addr: replica.Addr, DisableIdentity: true})
+	followMaster(t, nil, master, replica, sentinel)
+}
+
+func TestTheLimitsFollowTheMasterOverTLS(t *testing.T) {
+	t.Parallel()
+	ca := storetest.NewAuthority(t)
+	master, replica := storetest.StartTLS(t, ca, false), storetest.StartTLS(t, ca, false)
+	sentinel := storetest.StartSentinelTLS(t, ca, master)
+	followMaster(t, ca, master, replica, sentinel)
+}
+
+// followMaster has a sentinel replace its master. ca is whom all are spoken to with;
+// nil: in the clear.
+func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentinel *storetest.Server) {
+	t.Helper()
+	at := store.Server{SentinelNodes: []string{sentinel.Addr}}
+	if ca != nil {
+		at.TLS, at.CAFile = true, ca.CAFile
+	}
+	follower := redis.NewClient(&redis.Options{Addr: replica.Addr, TLSConfig: ca.Config(), DisableIdentity: true})
 	defer follower.Close()
 	host, port, _ := net.SplitHostPort(master.Addr)
 	if err := follower.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
-	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr, DisableIdentity: true})
+	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr, TLSConfig: ca.Config(), DisableIdentity: true})
 	defer watcher.Close()
 	for option, value := range map[string]string{"down-after-milliseconds": "300", "failover-timeout": "2000"} {
 		if err := watcher.Set(t.Context(), "mymaster", option, value).Err(); err != nil {
@@ -38,7 +57,7 @@ func TestTheLimitsFollowTheMasterThatSentinelsChoose(t *testing.T) {
 	})
 	log := &observetest.Text{}
 	s := store.NewShared(store.SharedOptions{
-		Redis: newRedis(t, store.Server{SentinelNodes: []string{sentinel.Addr}}), Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Redis: newRedis(t, at), Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	defer s.Close()
 	for i := range 7 {
@@ -58,7 +77,9 @@ func TestTheLimitsFollowTheMasterThatSentinelsChoose(t *testing.T) {
 		t.Errorf("while the sentinels choose: %+v, %v", reply, err)
 	}
 	observetest.AwaitWithin(t, 40*time.Second, "the new master is used", func() bool { return !s.Away() })
-	other := newRedis(t, store.Server{URL: "redis://" + replica.Addr})
+	at.SentinelNodes = nil
+	at.URL = map[bool]string{true: "rediss://", false: "redis://"}[at.TLS] + replica.Addr
+	other := newRedis(t, at)
 	observetest.Await(t, "the new master counts all eight", func() bool { return used(t, other) == 8 })
 	if !log.Reads("redis does not answer", "redis answers again") {
 		t.Errorf("log: %s", log)

@@ -22,6 +22,9 @@ func (s *Server) encryption(given *tls.Config) (*tls.Config, error) {
 		return nil, nil
 	}
 	c.MinVersion = tls.VersionTLS12
+	// A certificate must be good for whoever is called: the host of the URL may be a
+	// sentinel, or one node of a cluster, and the others have names of their own.
+	c.ServerName = ""
 	c.InsecureSkipVerify = c.InsecureSkipVerify || s.Insecure
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)

@@ -14,7 +14,7 @@ import (
 
 func TestRedisOverTLS(t *testing.T) {
 	ours, theirs := storetest.NewAuthority(t), storetest.NewAuthority(t)
-	open, strict := storetest.StartTLS(t, ours, false), storetest.StartTLS(t, ours, true)
+	open, strict := storetest.StartTLS(t, ours, false, "localhost"), storetest.StartTLS(t, ours, true)
 	host, port, _ := strings.Cut(open.Addr, ":")
 	var number int
 	fmt.Sscan(port, &number)
@@ -50,6 +50,58 @@ func TestRedisOverTLS(t *testing.T) {
 			}
 			if value, err := r.Get(t.Context(), "ns:x"); string(value) != "value" {
 				t.Errorf("%q, %v", value, err)
+			}
+		})
+	}
+}
+
+// TestClustersAndSentinelsOverTLS: the certificate of a node that others name is
+// checked against that node's own address, not against the one in a URL.
+func TestClustersAndSentinelsOverTLS(t *testing.T) {
+	t.Parallel()
+	ours, theirs := storetest.NewAuthority(t), storetest.NewAuthority(t)
+	nodes := storetest.StartClusterTLS(t, ours)
+	master := storetest.StartTLS(t, ours, false)
+	sentinel := storetest.StartSentinelTLS(t, ours, master)
+	named := func(s *storetest.Server) string { return strings.Replace(s.Addr, "127.0.0.1", "localhost", 1) }
+	for name, tc := range map[string]struct {
+		server store.Server
+		fails  string // what its error says; "": it works
+	}{
+		"a cluster":                    {store.Server{ClusterNodes: storetest.Addrs(nodes), TLS: true, CAFile: ours.CAFile}, ""},
+		"one node of it":               {store.Server{ClusterNodes: []string{nodes[1].Addr}, TLS: true, CAFile: ours.CAFile}, ""},
+		"one node by its name":         {store.Server{ClusterNodes: []string{named(nodes[0])}, TLS: true, CAFile: ours.CAFile}, ""},
+		"a URL of a cluster":           {store.Server{URL: "rediss://" + nodes[0].Addr + "?addr=" + nodes[1].Addr, CAFile: ours.CAFile}, ""},
+		"a URL of a cluster by a name": {store.Server{URL: "rediss://" + named(nodes[0]) + "?addr=" + nodes[1].Addr, CAFile: ours.CAFile}, ""},
+		"any certificate of a cluster": {store.Server{ClusterNodes: storetest.Addrs(nodes), TLS: true, Insecure: true}, ""},
+		"a cluster of another CA":      {store.Server{ClusterNodes: storetest.Addrs(nodes), TLS: true, CAFile: theirs.CAFile}, "certificate signed by unknown authority"},
+		"sentinels":                    {store.Server{SentinelNodes: []string{sentinel.Addr}, TLS: true, CAFile: ours.CAFile}, ""},
+		"sentinels by a name":          {store.Server{SentinelNodes: []string{named(sentinel)}, TLS: true, CAFile: ours.CAFile}, ""},
+		"a URL of sentinels":           {store.Server{URL: "rediss://" + sentinel.Addr + "?master_name=mymaster", CAFile: ours.CAFile}, ""},
+		"a URL of sentinels by a name": {store.Server{URL: "rediss://" + named(sentinel) + "?master_name=mymaster", CAFile: ours.CAFile}, ""},
+		"any certificate of sentinels": {store.Server{SentinelNodes: []string{sentinel.Addr}, TLS: true, Insecure: true}, ""},
+		"sentinels of another CA":      {store.Server{SentinelNodes: []string{sentinel.Addr}, TLS: true, CAFile: theirs.CAFile}, "certificate signed by unknown authority"},
+		"sentinels without encryption": {store.Server{SentinelNodes: []string{sentinel.Addr}}, "take room for a request: "},
+		"a cluster without encryption": {store.Server{ClusterNodes: storetest.Addrs(nodes)}, "take room for a request: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRedis(t, tc.server)
+			if _, err := r.Acquire(t.Context(), request(name)); tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("error %v, want one with %q", err, tc.fails)
+				}
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 9 { // of all nodes
+				key := fmt.Sprintf("ns:%d", i)
+				if err := r.Set(t.Context(), key, []byte("value"), time.Minute); err != nil {
+					t.Error(err)
+				}
+				if value, err := r.Get(t.Context(), key); string(value) != "value" {
+					t.Errorf("%q, %v", value, err)
+				}
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -118,16 +119,23 @@ func freeAddr(tb testing.TB) string {
 // StartCluster runs a Redis Cluster of three masters until the test ends.
 func StartCluster(tb testing.TB) []*Server {
 	tb.Helper()
+	return startCluster(tb, nil, func(int) []string { return nil })
+}
+
+// startCluster runs a cluster whose nodes have more arguments. encrypted is how they
+// are spoken to; nil: in the clear.
+func startCluster(tb testing.TB, encrypted *tls.Config, more func(node int) []string) []*Server {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var servers []*Server
 	var nodes []*redis.Client
 	var buses []string
-	for range 3 {
+	for node := range 3 {
 		_, bus, _ := net.SplitHostPort(freeAddr(tb))
-		s := start(tb, []string{"--cluster-enabled", "yes", "--cluster-port", bus,
-			"--cluster-config-file", filepath.Join(tb.TempDir(), "nodes.conf"), "--cluster-node-timeout", "2000"})
-		c := redis.NewClient(&redis.Options{Addr: s.Addr, DisableIdentity: true})
+		s := start(tb, append(more(node), "--cluster-enabled", "yes", "--cluster-port", bus,
+			"--cluster-config-file", filepath.Join(tb.TempDir(), "nodes.conf"), "--cluster-node-timeout", "2000"))
+		c := redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: encrypted, DisableIdentity: true})
 		tb.Cleanup(func() { _ = c.Close() })
 		servers, nodes, buses = append(servers, s), append(nodes, c), append(buses, bus)
 	}
@@ -151,12 +159,17 @@ func StartCluster(tb testing.TB) []*Server {
 // "mymaster", until the test ends.
 func StartSentinel(tb testing.TB, watched *Server) *Server {
 	tb.Helper()
+	return startSentinel(tb, watched, nil)
+}
+
+func startSentinel(tb testing.TB, watched *Server, args []string) *Server {
+	tb.Helper()
 	host, port, _ := net.SplitHostPort(watched.Addr)
 	file := filepath.Join(tb.TempDir(), "sentinel.conf")
 	if err := os.WriteFile(file, []byte("sentinel monitor mymaster "+host+" "+port+" 1\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	return start(tb, nil, file, "--sentinel")
+	return start(tb, args, file, "--sentinel")
 }
 
 // Addrs are the addresses of servers.
