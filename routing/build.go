@@ -23,6 +23,10 @@ type Options struct {
 	Room  Room  // the limits of deployments; nil: there are none
 	Usage Usage // what usage-based goes by; nil: this replica's own count
 	Peers Peers // what other replicas have in flight; nil: there are none
+
+	// Previous is the Router of the configuration that this one replaces; nil:
+	// none. Deployments that stay what they were keep their load and health.
+	Previous *Router
 }
 
 // maxCooldown bounds a pause that a provider asks for.
@@ -53,6 +57,7 @@ func New(c *config.Config, o Options) (*Router, error) {
 		if err := d.link(); err != nil {
 			return nil, fmt.Errorf("model_list entry %s (line %d): %w", d.Group, c.Deployments[i].Line, err)
 		}
+		d.vitals = o.Previous.vitalsOf(d)
 		deployments[i] = d
 	}
 	r.index(deployments)
@@ -81,7 +86,7 @@ func (r *Router) makeBudgets(share float64, floor int) {
 
 func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 	out := &Deployment{
-		ID: d.ID, Group: d.ModelName, Provider: d.Provider, Model: d.Model, Cluster: "deployment/" + d.ID,
+		ID: d.ID, Group: d.ModelName, Provider: d.Provider, Model: d.Model,
 		Weight: weight(d), Order: d.Order, Tags: d.Tags, Timeout: c.Router.Timeout, StreamTimeout: c.Router.StreamTimeout,
 		Mode: d.Mode, RPM: d.RPM, TPM: d.TPM, MaxInputTokens: d.MaxInputTokens,
 		InputCost: d.InputCost, OutputCost: d.OutputCost, Priced: d.Priced,
@@ -196,6 +201,7 @@ func (d *Deployment) link() error {
 		return fmt.Errorf("api_base %q is not a URL with a host", d.target.BaseURL)
 	}
 	d.BaseURL, d.scheme, d.authority = d.target.BaseURL, base.Scheme, authority(base)
+	d.Cluster = "deployment/" + d.ID + "/" + endpoint(base, d.authority)
 	if d.wildcard() {
 		return nil // bound per request, when the model is known
 	}
@@ -214,6 +220,28 @@ func authority(u *url.URL) string {
 		return strings.TrimSuffix(u.Host, ":"+u.Port())
 	}
 	return u.Host
+}
+
+// endpoint is an authority with its port, also where it is the scheme's own.
+func endpoint(u *url.URL, authority string) string {
+	switch {
+	case u.Port() != "":
+		return strings.TrimSuffix(authority, ":"+u.Port()) + ":" + u.Port()
+	case u.Scheme == "https":
+		return authority + ":443"
+	}
+	return authority + ":80"
+}
+
+// vitalsOf are those of the same deployment here, or new ones. There may be no
+// Router.
+func (r *Router) vitalsOf(d *Deployment) *vitals {
+	if r != nil {
+		if old := r.byID[d.ID]; old != nil && d.sameAs(old) {
+			return old.vitals
+		}
+	}
+	return &vitals{}
 }
 
 // index groups the deployments by model name and spreads the weights.

@@ -32,7 +32,7 @@ func newWorld(t testing.TB, names ...string) *world {
 		if !ok {
 			t.Fatalf("%q is not group/id", name)
 		}
-		d := &Deployment{ID: id, Group: group, Provider: "openai", Model: "up-" + id, Cluster: "c-" + id, Timeout: time.Minute,
+		d := &Deployment{ID: id, Group: group, Provider: "openai", Model: "up-" + id, Timeout: time.Minute, vitals: &vitals{},
 			target: upstream.Target{Provider: "openai", Model: "up-" + id, BaseURL: "http://" + id + ".test/v1"}}
 		if err := d.link(); err != nil {
 			t.Fatal(err)

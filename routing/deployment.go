@@ -17,8 +17,11 @@ type Deployment struct {
 	Group    string // model_name: the model group it belongs to
 	Provider string
 	Model    string // the provider's name of the model; may hold "*"
-	Cluster  string // the Envoy upstream cluster that leads to it
-	BaseURL  string // scheme://host[:port]/path of the provider
+	// Cluster is the Envoy upstream cluster that leads to it. The address is a part
+	// of its name: an Envoy that knows another address of the deployment must not
+	// send this one's key there.
+	Cluster string
+	BaseURL string // scheme://host[:port]/path of the provider
 
 	Weight        float64 // share under simple-shuffle, never zero
 	Order         int     // lower is tried first; 0 is unset
@@ -49,11 +52,24 @@ type Deployment struct {
 	shareRPM, shareTPM float64
 	alone              bool // its group has no other deployment
 
+	*vitals
+}
+
+// vitals are the load and health of a deployment. They outlive the configuration:
+// the same deployment under the next one goes on with them.
+type vitals struct {
 	inFlight  atomic.Int64
 	cooldowns atomic.Int64 // begun
 	health    health
 	pace      pace
 	meter     meter
+}
+
+// sameAs reports whether the deployment is what another configuration had under
+// its id: what was learnt of that one holds for it.
+func (d *Deployment) sameAs(old *Deployment) bool {
+	return d.ID == old.ID && d.Cluster == old.Cluster && d.Provider == old.Provider && d.Model == old.Model &&
+		d.target.APIKey.Reveal() == old.target.APIKey.Reveal() && d.target.AzureADToken.Reveal() == old.target.AzureADToken.Reveal()
 }
 
 // Scheme is "http" or "https".

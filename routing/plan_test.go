@@ -294,7 +294,7 @@ func TestFixedOrdersAreWhatPlanFixedFollows(t *testing.T) {
 	if diff := cmp.Diff(orders[OrderName(p.Name, p.Hops[0].Deployment.Cluster)], clusters); diff != "" {
 		t.Errorf("the plan is not its order (-order +plan):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"c-a", "c-b", "c-c", "c-c"}, clusters); diff != "" {
+	if diff := cmp.Diff([]string{"deployment/a/a.test:80", "deployment/b/b.test:80", "deployment/c/c.test:80", "deployment/c/c.test:80"}, clusters); diff != "" {
 		t.Errorf("the order (-want +got):\n%s", diff)
 	}
 }
