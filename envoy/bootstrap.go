@@ -20,9 +20,12 @@ const maxConnections = 100_000
 // Bootstrap returns a whole Envoy configuration.
 func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 	b := newBuilder(in)
-	clusters, err := b.clusters()
-	if err != nil {
-		return nil, err
+	var clusters []*clusterv3.Cluster
+	if !in.Dynamic {
+		var err error
+		if clusters, err = b.clusters(); err != nil {
+			return nil, err
+		}
 	}
 	boot := &bootstrapv3.Bootstrap{
 		Node: &corev3.Node{Id: "isthmus", Cluster: "isthmus"},
@@ -38,6 +41,9 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 				})},
 			}},
 		},
+	}
+	if in.Dynamic {
+		boot.DynamicResources = b.dynamicClusters()
 	}
 	if in.Admin != (Address{}) {
 		boot.Admin = &bootstrapv3.Admin{Address: in.Admin.proto()}

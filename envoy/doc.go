@@ -8,5 +8,6 @@
 // What an Envoy can do depends on its version ([Version]); version.go says what
 // changes when, and docs/decisions why.
 //
-// Package envoy/process finds, fetches and runs an Envoy.
+// Package envoy/process finds, fetches and runs an Envoy; package envoy/xds changes
+// the upstream clusters and routes of one that runs.
 package envoy

@@ -13,6 +13,11 @@ type Input struct {
 	// traffic (Attach, Istio); a Bootstrap has nothing else and takes all.
 	Domains []string
 
+	// Dynamic: the Envoy of a Bootstrap asks the service for its upstream clusters
+	// and routes (see Resources) instead of having them in its configuration, so
+	// that they can change while it runs.
+	Dynamic bool
+
 	Upstreams []Upstream
 	Orders    []Order // needed before 1.40
 

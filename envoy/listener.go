@@ -43,12 +43,11 @@ func (b *builder) connectionBuffer() uint32 {
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
-	return &hcmv3.HttpConnectionManager{
-		StatPrefix:     "isthmus",
-		CodecType:      hcmv3.HttpConnectionManager_AUTO,
-		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: b.routes()},
-		HttpFilters:    b.httpFilters(),
-		AccessLog:      b.accessLogs(),
+	m := &hcmv3.HttpConnectionManager{
+		StatPrefix:  "isthmus",
+		CodecType:   hcmv3.HttpConnectionManager_AUTO,
+		HttpFilters: b.httpFilters(),
+		AccessLog:   b.accessLogs(),
 		// Five minutes of silence are normal for a model that thinks, and the
 		// timer runs while a request waits in the queue too.
 		StreamIdleTimeout: durationpb.New(0),
@@ -76,6 +75,8 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		DrainTimeout:                 durationpb.New(5 * time.Second),
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 	}
+	b.routeSource(m)
+	return m
 }
 
 func (b *builder) accessLogs() []*accesslogv3.AccessLog {

@@ -21,11 +21,14 @@ const maxBackoff = 300 * time.Second
 // says.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
-		Name: "isthmus", VirtualHosts: []*routev3.VirtualHost{b.virtualHost([]string{"*"})},
+		Name: routesName, VirtualHosts: []*routev3.VirtualHost{b.virtualHost([]string{"*"})},
 		// Deployments may come by CDS later than the routes.
 		ValidateClusters: wrapperspb.Bool(false),
 	}
 }
+
+// routesName is the name of the route table, by which a Dynamic Envoy asks for it.
+const routesName = "isthmus"
 
 // virtualHostName names our virtual host in every route table.
 const virtualHostName = "isthmus"

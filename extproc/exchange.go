@@ -99,6 +99,7 @@ func (o *outcome) attempt() routing.Outcome {
 
 func newExchange(g *Gateway, r route, now time.Time) *exchange {
 	g.owner.open.Add(1)
+	g.open.Add(1)
 	return &exchange{id: rand.Text(), started: now, gateway: g, route: r}
 }
 

@@ -54,6 +54,7 @@ type Gateway struct {
 	// wantsText: somebody is shown the text of answers, so that they must be read.
 	wantsText bool
 	owner     *Gateways
+	open      atomic.Int64 // exchanges that have not ended
 }
 
 // traits are what the cache must know of the deployments behind a name.
@@ -83,6 +84,7 @@ type Gateways struct {
 	started time.Time
 	recent  *status.History
 	figures atomic.Pointer[Figures]
+	reloads reloads
 }
 
 // NewGateways returns an empty holder; Use must be called before requests come.
@@ -93,30 +95,6 @@ func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
 	}
 	gs.watch()
 	return gs
-}
-
-// Use puts a configuration in force for the requests that come from now on.
-func (gs *Gateways) Use(router *routing.Router, s Settings) {
-	if s.MaxBody <= 0 {
-		s.MaxBody = defaultMaxBody
-	}
-	if s.MaxHold <= 0 {
-		s.MaxHold = defaultMaxHold
-	}
-	g := &Gateway{
-		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
-		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenancy: newTenancy(s.TenantHeader),
-		cache: s.Cache, limiter: s.Limiter, tokens: s.Tokens, maxHold: s.MaxHold,
-	}
-	if s.Cache != nil {
-		g.traits = make(map[string]traits)
-		for _, name := range router.Names() {
-			targets := router.Targets(name)
-			g.traits[name] = traits{digest: cache.ConfigDigest(targets), mixable: cache.Mixable(targets)}
-		}
-	}
-	gs.recent.Track(ids(router))
-	gs.current.Store(g)
 }
 
 // Current returns the configuration in force.

@@ -68,6 +68,7 @@ func (x *exchange) settle(entry *logEntry) {
 	x.report(&rec)
 	x.done(&rec)
 	x.gateway.owner.open.Add(-1)
+	x.gateway.open.Add(-1)
 }
 
 // decideLocked fills in the outcome of an exchange that was undecided.

@@ -11,6 +11,7 @@ import (
 
 // healthReport is the body of GET /health on the admin port.
 type healthReport struct {
+	Config      configReport      `json:"config"`
 	Deployments []deploymentState `json:"deployments"`
 	LeftOut     []leftOut         `json:"left_out"`
 }
@@ -53,7 +54,7 @@ type leftOut struct {
 }
 
 func (g *Gateway) deploymentStates() []byte {
-	report := healthReport{Deployments: []deploymentState{}, LeftOut: []leftOut{}}
+	report := healthReport{Config: g.owner.reloads.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{}}
 	for _, d := range g.router.Deployments() {
 		report.Deployments = append(report.Deployments, g.stateOf(d))
 	}

@@ -36,14 +36,18 @@ type gateway struct {
 	notes  config.Diagnostics
 	router *routing.Router
 	hooks  []*callback.Hooks // built into the program
+	source *source
 }
 
 // load reads the config and builds the router.
-func (f configFlags) load() (*gateway, error) {
+func (f configFlags) load() (*gateway, error) { return f.loadFrom(newSource()) }
+
+// loadFrom is load, which notes what it reads.
+func (f configFlags) loadFrom(s *source) (*gateway, error) {
 	if f.path == "" {
 		return nil, errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
 	}
-	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere, Command: checkCommandLine})
+	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere, Command: checkCommandLine, Read: s.read})
 	if errors.Is(err, fs.ErrNotExist) && f.envFile == "" {
 		return nil, fmt.Errorf("there is no file %s; examples/quickstart/config.yaml is a model config to start from", f.path)
 	}
@@ -54,7 +58,7 @@ func (f configFlags) load() (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the model config cannot be used: %w", err)
 	}
-	return &gateway{config: c, notes: notes, router: router}, nil
+	return &gateway{config: c, notes: notes, router: router, source: s}, nil
 }
 
 // checkCommandLine says what is wrong with a callback's command.

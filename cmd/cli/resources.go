@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // resources are what the request path leans on: the shared store and what is kept
 // in it, the cache, the sinks, the counters.
 type resources struct {
+	config    *config.Config
 	store     *store.Shared
 	limiter   *limit.Limiter
 	router    *routing.Router
@@ -32,12 +34,18 @@ type resources struct {
 	tokens    *tokens.Counter
 	tracer    *trace.Tracer // nil: nobody wants spans
 
-	closers []func(context.Context) // in the order of their making
+	// What the next configuration may take over.
+	storePart, cachePart, callbacksPart, tracerPart *part
+
+	later bool    // another configuration was in force before
+	parts []*part // all that is held, in the order of their making
 }
 
-// newResources makes what the config asks for. close must be called.
-func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger) (_ *resources, err error) {
-	r := &resources{tokens: tokens.New()}
+// newResources makes what the config asks for. close must be called. previous is
+// what the configuration has that this one replaces, or nil: what is the same for
+// both is shared, with all that it knows.
+func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger, previous *resources) (_ *resources, err error) {
+	r := &resources{config: c, tokens: tokens.New()}
 	defer func() {
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), flushTime)
@@ -45,26 +53,35 @@ func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger) (
 			r.close(ctx)
 		}
 	}()
-	if err := r.openTraces(c.Callbacks, log); err != nil {
+	if previous == nil {
+		previous = &resources{}
+		go r.tokens.Warm() // off the path of the first request; it ends by itself
+	} else {
+		r.tokens, r.later = previous.tokens, true
+	}
+	if err := r.openTraces(c.Callbacks, log, previous); err != nil {
 		return nil, err
 	}
-	go r.tokens.Warm() // off the path of the first request; it ends by itself
-	if err := r.openStore(c, log); err != nil {
+	if err := r.openStore(c, log, previous); err != nil {
 		return nil, err
 	}
-	r.openLimits(c)
-	if err := r.openRouter(c, log); err != nil {
+	r.openLimits(c, previous)
+	if err := r.openRouter(c, log, previous); err != nil {
 		return nil, err
 	}
-	if err := r.openCache(c.Cache, log); err != nil {
+	if err := r.openCache(c.Cache, log, previous); err != nil {
 		return nil, err
 	}
-	return r, r.openCallbacks(c.Callbacks, hooks, log)
+	return r, r.openCallbacks(c.Callbacks, hooks, log, previous)
 }
 
 // openStore opens the store of limits: Redis where one is configured, this
 // process's memory else and whenever Redis does not answer.
-func (r *resources) openStore(c *config.Config, log *slog.Logger) error {
+func (r *resources) openStore(c *config.Config, log *slog.Logger, previous *resources) error {
+	if old := previous.config; old != nil && reflect.DeepEqual(old.Redis, c.Redis) && old.RedisTimeout == c.RedisTimeout {
+		r.store, r.storePart = previous.store, r.keep(previous.storePart)
+		return nil
+	}
 	options := store.SharedOptions{Silence: c.RedisTimeout, Now: time.Now, Log: log}
 	if c.Redis.Configured() {
 		redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: replicaName(), Now: time.Now})
@@ -74,7 +91,7 @@ func (r *resources) openStore(c *config.Config, log *slog.Logger) error {
 		options.Redis = redis
 	}
 	r.store = store.NewShared(options)
-	r.onClose(func(context.Context) { _ = r.store.Close() })
+	r.storePart = r.keep(newPart(func(context.Context) { _ = r.store.Close() }))
 	return nil
 }
 
@@ -87,9 +104,9 @@ func replicaName() string {
 	return host + "-" + rand.Text()[:8]
 }
 
-func (r *resources) openLimits(c *config.Config) {
+func (r *resources) openLimits(c *config.Config, previous *resources) {
 	o := limit.Options{
-		Store: r.store, Now: time.Now, MaxParallel: int64(c.Limits.MaxParallelRequests), Caller: budgetOf(c.Limits.Tenant),
+		Previous: previous.limiter, Store: r.store, Now: time.Now, MaxParallel: int64(c.Limits.MaxParallelRequests), Caller: budgetOf(c.Limits.Tenant),
 		Groups: make(map[string]limit.Budget, len(c.Router.GroupLimits)),
 	}
 	for i := range c.Deployments {
@@ -106,15 +123,15 @@ func (r *resources) openLimits(c *config.Config) {
 		o.Queue = &limit.QueueOptions{Size: c.Limits.QueueMaxSize, Timeout: c.Limits.QueueTimeout}
 	}
 	r.limiter = limit.New(o)
-	r.onClose(func(context.Context) { r.limiter.Close() })
+	r.keep(newPart(func(context.Context) { r.limiter.Close() }))
 }
 
 func budgetOf(l config.SharedLimit) limit.Budget {
 	return limit.Budget{RPM: l.RPM, TPM: l.TPM, ITPM: l.ITPM, OTPM: l.OTPM, MaxParallel: int64(l.MaxParallel)}
 }
 
-func (r *resources) openRouter(c *config.Config, log *slog.Logger) error {
-	o := routing.Options{Room: r.limiter}
+func (r *resources) openRouter(c *config.Config, log *slog.Logger, previous *resources) error {
+	o := routing.Options{Room: r.limiter, Previous: previous.router}
 	if c.Redis.Configured() {
 		o.Usage, o.Peers = r.limiter, r.limiter
 	}
@@ -124,13 +141,17 @@ func (r *resources) openRouter(c *config.Config, log *slog.Logger) error {
 	}
 	if c.Redis.Configured() {
 		sharer := routing.NewSharer(r.router, r.store, log)
-		r.onClose(func(context.Context) { sharer.Close() })
+		r.keep(newPart(func(context.Context) { sharer.Close() }))
 	}
 	return nil
 }
 
-func (r *resources) openCache(c config.Cache, log *slog.Logger) error {
+func (r *resources) openCache(c config.Cache, log *slog.Logger, previous *resources) error {
 	if !c.Enabled {
+		return nil
+	}
+	if previous.cache != nil && reflect.DeepEqual(previous.config.Cache, c) && previous.store == r.store {
+		r.cache, r.cachePart = previous.cache, r.keep(previous.cachePart)
 		return nil
 	}
 	types, unknown := cache.ReadCallTypes(c.CallTypes)
@@ -138,52 +159,71 @@ func (r *resources) openCache(c config.Cache, log *slog.Logger) error {
 		log.Warn("cache_params.supported_call_types: no call of this type is cached", "type", name)
 	}
 	o := cache.Config{Blobs: r.store, Miss: store.ErrMiss, Namespace: c.Namespace, TTL: c.TTL, MaxEntry: c.MaxEntrySize, OptIn: c.OptIn, CallTypes: types}
+	ends := func() {}
 	if c.Type == "local" {
 		local, err := cache.NewLocal(c.MaxSize)
 		if err != nil {
 			return fmt.Errorf("open the cache: %w", err)
 		}
-		r.onClose(func(context.Context) { local.Close() })
+		ends = local.Close
 		o.Blobs, o.Miss = local, cache.ErrMiss
 	}
 	r.cache = cache.New(o)
-	r.onClose(func(ctx context.Context) { _ = r.cache.Close(ctx) })
+	r.cachePart = r.keep(newPart(func(ctx context.Context) {
+		_ = r.cache.Close(ctx)
+		ends()
+	}))
 	return nil
 }
 
-func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, log *slog.Logger) (err error) {
+func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, log *slog.Logger, previous *resources) (err error) {
+	if previous.config != nil && reflect.DeepEqual(previous.config.Callbacks, c) {
+		r.callbacks, r.callbacksPart = previous.callbacks, r.keep(previous.callbacksPart)
+		return nil
+	}
 	r.callbacks, err = all.Open(c, all.Deps{Log: log, Now: time.Now, Rand: mathrand.Float64, Version: buildVersion(), Hooks: hooks})
 	if err != nil {
 		return err
 	}
-	r.onClose(func(ctx context.Context) {
+	r.callbacksPart = r.keep(newPart(func(ctx context.Context) {
 		if err := r.callbacks.Close(ctx); err != nil {
 			log.Error("callbacks: not everything could be delivered", "error", err)
 		}
-	})
+	}))
 	return nil
 }
 
-func (r *resources) openTraces(c config.Callbacks, log *slog.Logger) (err error) {
+// openTraces opens them at the start: which environment they come from does not
+// change afterwards.
+func (r *resources) openTraces(c config.Callbacks, log *slog.Logger, previous *resources) (err error) {
+	if previous.config != nil {
+		r.tracer, r.tracerPart = previous.tracer, r.keep(previous.tracerPart)
+		return nil
+	}
 	asked := slices.Contains(c.Success, "otel") || slices.Contains(c.Failure, "otel")
 	r.tracer, err = trace.Open(context.Background(), trace.Config{Asked: asked, Getenv: os.Getenv, Version: buildVersion(), Log: log})
 	if err != nil {
 		return err
 	}
-	r.onClose(func(ctx context.Context) {
+	r.tracerPart = r.keep(newPart(func(ctx context.Context) {
 		if err := r.tracer.Close(ctx); err != nil {
 			log.Warn("traces: the last spans could not be delivered", "error", err)
 		}
-	})
+	}))
 	return nil
 }
 
-func (r *resources) onClose(f func(context.Context)) { r.closers = append(r.closers, f) }
+// keep holds a part until close.
+func (r *resources) keep(p *part) *part {
+	p.users.Add(1)
+	r.parts = append(r.parts, p)
+	return p
+}
 
-// close gives everything back, what was made last first. What must still be
+// close lets go of everything, what was made last first. What must still be
 // written is, as long as ctx allows.
 func (r *resources) close(ctx context.Context) {
-	for i := len(r.closers) - 1; i >= 0; i-- {
-		r.closers[i](ctx)
+	for _, p := range slices.Backward(r.parts) {
+		p.release(ctx)
 	}
 }

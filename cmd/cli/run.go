@@ -16,6 +16,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/envoy/process"
+	"github.com/isthmus-proxy/isthmus/envoy/xds"
 )
 
 // runFlags are the flags of run.
@@ -23,6 +24,7 @@ type runFlags struct {
 	configFlags
 	host, admin, envoyPath, accessLog string
 	port, concurrency                 int
+	watch                             bool
 }
 
 // readyTime is how long Envoy may take to start.
@@ -39,6 +41,7 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	flags.StringVar(&f.envoyPath, "envoy", "", "the Envoy `BINARY` (default: $ENVOY_PATH, then PATH, then fetched once)")
 	flags.StringVar(&f.accessLog, "access-log", "", "`FILE` for Envoy's JSON access log")
 	flags.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker `THREADS` (default: one per core)")
+	flags.BoolVar(&f.watch, "watch", true, "take up changes of the config file while running")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -60,7 +63,9 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
-	r := &runner{flags: f, gateway: g, binary: binary, log: log}
+	asked, deaf := hangups(stderr)
+	defer deaf()
+	r := &runner{flags: f, gateway: g, binary: binary, log: log, asked: asked}
 	return r.run(ctx, stdout)
 }
 
@@ -85,8 +90,11 @@ type runner struct {
 	gateway *gateway
 	binary  process.Binary
 	log     *slog.Logger
-	dir     string // sockets
-	config  []byte // Envoy's
+	asked   <-chan os.Signal // to read the config again
+	dir     string           // sockets
+	config  []byte           // Envoy's
+
+	clusters *ownClusters
 }
 
 func (r *runner) run(ctx context.Context, stdout io.Writer) error {
@@ -97,29 +105,38 @@ func (r *runner) run(ctx context.Context, stdout io.Writer) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	r.dir = dir
 	processor := envoy.Address{Path: filepath.Join(dir, "extproc.sock")}
-	s, err := startService(r.gateway, places{Envoy: processor, Admin: r.flags.admin, Front: r.binary.Version}, r.log)
+	if err := r.configure(ctx, processor); err != nil {
+		return err
+	}
+	at := places{Envoy: processor, Admin: r.flags.admin, Front: r.binary.Version, Clusters: r.clusters.xds}
+	s, err := startService(r.gateway, at, r.log)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	if err := r.configure(processor); err != nil {
-		return err
-	}
 	p, err := r.start(ctx)
 	if err != nil {
 		return err
 	}
+	reloads := &reloader{flags: r.flags.configFlags, hooks: r.gateway.hooks, service: s, clusters: r.clusters, watch: r.flags.watch, poll: pollTime, log: r.log}
+	defer reloads.start(ctx, r.asked)()
 	r.greet(stdout, s)
 	return r.watch(ctx, s, p)
 }
 
-// configure writes Envoy's configuration.
-func (r *runner) configure(processor envoy.Address) error {
+// configure writes Envoy's configuration: what can change while it runs is asked
+// for by Envoy itself.
+func (r *runner) configure(ctx context.Context, processor envoy.Address) error {
 	version, err := envoy.ParseVersion(r.binary.Version)
 	if err != nil {
 		return err
 	}
+	r.clusters = &ownClusters{xds: xds.New(), version: version, log: r.log}
+	if err := r.clusters.add(ctx, r.gateway); err != nil {
+		return err
+	}
 	in := r.gateway.input(version)
+	in.Dynamic = true
 	in.Listen = envoy.Address{Host: r.flags.host, Port: uint32(r.flags.port)}
 	in.Admin = envoy.Address{Path: r.adminSocket()}
 	in.Processor = processor
@@ -142,7 +159,11 @@ func (r *runner) start(ctx context.Context) (*process.Process, error) {
 	}
 	limit, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("not within %s", readyTime))
 	defer cancel()
-	if err := p.Ready(limit); err != nil {
+	err = p.Ready(limit)
+	if err == nil {
+		err = r.clusters.xds.Taken(limit)
+	}
+	if err != nil {
 		end(ctx, p, time.Second)
 		return nil, err
 	}

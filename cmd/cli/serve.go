@@ -24,6 +24,7 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	listen := flags.String("listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
 	admin := flags.String("admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
 	advertise := flags.String("advertise", "", "`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
+	watch := flags.Bool("watch", false, "take up changes of the config file by itself, not only on SIGHUP")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -47,6 +48,10 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 		return err
 	}
 	defer s.stop()
+	asked, deaf := hangups(stderr)
+	defer deaf()
+	r := &reloader{flags: f, hooks: p.hooks, service: s, clusters: newTheirClusters(g, log), watch: *watch, poll: pollTime, log: log}
+	defer r.start(ctx, asked)()
 	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(g.router.Models()), s.tellAdmin("; admin at "))
 	select {
 	case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/envoy/xds"
 	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 )
@@ -29,9 +31,15 @@ type service struct {
 	admin    *http.Server
 	adminAt  net.Addr   // nil: there is no admin port
 	failed   chan error // a listener that broke
-	with     *resources
 	closers  []func()
 	ballast  []byte // see newBallast
+
+	counts *metrics.Metrics
+	front  string // version of the Envoy in front
+
+	current  *generation    // changed by one goroutine at a time
+	retiring sync.WaitGroup // those before it that requests still run under
+	ending   chan struct{}  // closed when they need not be waited for
 }
 
 // flushTime is how long writing what is left may take at the end.
@@ -54,6 +62,8 @@ type places struct {
 	Admin   string        // HTTP; "" for none
 	Replica string        // where other replicas reach this one; "" when there are none
 	Front   string        // version of the Envoy in front; "": unknown
+
+	Clusters *xds.Server // from which that Envoy has its clusters; nil: it has them from elsewhere
 }
 
 // startService serves a gateway at these places, which are bound when it
@@ -67,21 +77,16 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
 	}
-	with, err := newResources(g.config, g.hooks, log)
+	with, err := newResources(g.config, g.hooks, log, nil)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
-	g.router = with.router
-	with.watch(counts, g.config)
 	gateways.Trace(with.tracer)
-	gateways.Use(g.router, extproc.Settings{
-		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
-		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
-		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader,
-	})
-	gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: at.Front, Strategy: g.config.Router.Strategy})
-	s := &service{gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), with: with}
+	s := &service{
+		gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), counts: counts, front: at.Front, ending: make(chan struct{}),
+	}
+	s.use(g, with)
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(extproc.Codec()),
 		grpc.MaxRecvMsgSize(int(2*g.config.MaxRequestBody)+messageRoom), // Envoys before 1.38 need twice the limit
@@ -95,6 +100,11 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	processor := extproc.NewServer(gateways, at.Replica, log)
 	processor.Register(s.grpc)
 	s.closers = append(s.closers, processor.Close)
+	if at.Clusters != nil {
+		ctx, end := context.WithCancel(context.Background())
+		at.Clusters.Register(ctx, s.grpc)
+		s.closers = append(s.closers, end)
+	}
 	healthpb.RegisterHealthServer(s.grpc, health.NewServer())
 	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(l) })
 	if at.Admin == "" {
@@ -173,7 +183,9 @@ func (s *service) stop() {
 	settled, done := context.WithTimeout(context.Background(), settleTime)
 	defer done()
 	s.drain(settled)
+	close(s.ending)
+	s.retiring.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
-	s.with.close(ctx)
+	s.current.with.close(ctx)
 }

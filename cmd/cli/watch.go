@@ -9,9 +9,9 @@ import (
 // asked.
 func (r *resources) watch(m *metrics.Metrics, c *config.Config) {
 	from := metrics.Sources{Sinks: r.sinks}
-	if c.Limits.QueueEnabled {
+	if c.Limits.QueueEnabled || r.later {
 		from.Queue = func() metrics.Queue {
-			return metrics.Queue{Length: r.limiter.Queued(), Capacity: c.Limits.QueueMaxSize}
+			return metrics.Queue{Length: r.limiter.Queued(), Capacity: r.limiter.QueueSize()}
 		}
 	}
 	m.Watch(from)

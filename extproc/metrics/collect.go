@@ -38,12 +38,19 @@ func (s *state) Collect(to chan<- prometheus.Metric) {
 
 func (r *gatewayReadings) collect(p page, g Gateway) {
 	p.add(r.open, float64(g.Open))
-	draining := 0.0
-	if g.Draining {
-		draining = 1
-	}
-	p.add(r.draining, draining)
+	p.add(r.draining, flag(g.Draining))
 	p.add(r.leftOut, float64(g.LeftOut))
+	p.add(r.reloads, float64(g.Reloads), "good")
+	p.add(r.reloads, float64(g.Refused), "refused")
+	p.add(r.loaded, float64(g.Loaded.UnixMilli())/1000)
+	p.add(r.current, flag(!g.Outdated))
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 func (r *deploymentReadings) collect(p page, d *Deployment) {

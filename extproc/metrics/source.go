@@ -18,6 +18,10 @@ type Gateway struct {
 	Open     int64 // requests that have not ended
 	Draining bool
 	LeftOut  int // deployments of the configuration that cannot be served
+
+	Reloads, Refused int64     // changed configurations that were put in force, and that could not be used
+	Loaded           time.Time // since when the one in force is
+	Outdated         bool      // a later one could not be used
 }
 
 // Deployment is what one deployment is doing.

@@ -18,7 +18,7 @@ type state struct {
 	sinks       sinkReadings
 }
 
-type gatewayReadings struct{ open, draining, leftOut reading }
+type gatewayReadings struct{ open, draining, leftOut, reloads, loaded, current reading }
 
 type deploymentReadings struct {
 	inFlight, cooldowns, cooling, used, limit reading
@@ -41,6 +41,9 @@ func newState(k *maker, version string) *state {
 		open:     k.gaugeReading("isthmus_requests_in_flight", "Requests that have not ended."),
 		draining: k.gaugeReading("isthmus_draining", "1 while the gateway refuses new requests to end."),
 		leftOut:  k.gaugeReading("isthmus_deployments_left_out", "Deployments of the configuration that cannot be served, for want of a key."),
+		reloads:  k.counterReading("isthmus_config_reloads_total", "Changed configurations. outcome: good, or refused, after which the old one stays.", "outcome"),
+		loaded:   k.gaugeReading("isthmus_config_loaded_timestamp_seconds", "When the configuration in force was loaded."),
+		current:  k.gaugeReading("isthmus_config_current", "0 while the configuration in force is not the last that came, for that one cannot be used."),
 	}
 	s.deployments = newDeploymentReadings(k)
 	s.cache = newCacheReadings(k)

@@ -49,7 +49,7 @@ func newEnvironment(o Options) (*environment, error) {
 	if path == "" {
 		return e, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := o.read(path)
 	if errors.Is(err, fs.ErrNotExist) && o.EnvFile == "" {
 		return e, nil
 	}

@@ -16,7 +16,9 @@ type Options struct {
 	Path    string                      // the model config
 	EnvFile string                      // "" = the .env beside the config, when there is one
 	Lookup  func(string) (string, bool) // the environment; nil = os.LookupEnv
-	Strict  bool                        // an unset variable is an error; else its deployment is left out
+	// Read reads the files, those that are included too; nil = os.ReadFile.
+	Read   func(path string) ([]byte, error)
+	Strict bool // an unset variable is an error; else its deployment is left out
 	// KeysElsewhere: the keys are another process's. A deployment whose key is
 	// not set here is kept, so that an Envoy configuration can be written where
 	// no key is.
@@ -29,11 +31,18 @@ type Options struct {
 // Load reads the file of o.Path. The error lists everything that must be mended,
 // one line each; the Diagnostics are what is worth saying besides.
 func Load(o Options) (*Config, Diagnostics, error) {
-	src, err := os.ReadFile(o.Path)
+	src, err := o.read(o.Path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the model config: %w", err)
 	}
 	return Parse(o.Path, src, o)
+}
+
+func (o *Options) read(path string) ([]byte, error) {
+	if o.Read == nil {
+		return os.ReadFile(path)
+	}
+	return o.Read(path)
 }
 
 // Parse is Load for a text; name stands for the file in messages.
@@ -42,7 +51,7 @@ func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reader{env: env, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command}
+	r := &reader{env: env, read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command}
 	tops := r.file(name, src, []string{absolute(name)})
 	c := r.build(tops)
 	rest, err := r.diagnostics.split()
@@ -103,7 +112,7 @@ func (r *reader) include(item value, chain []string) []value {
 		item.fail("%s includes itself", path)
 		return nil
 	}
-	src, err := os.ReadFile(path)
+	src, err := r.read(path)
 	if err != nil {
 		item.fail("cannot include: %v", err)
 		return nil

@@ -17,8 +17,9 @@ type reader struct {
 	env    *environment
 	strict bool
 
-	keysElsewhere bool               // see Options
-	command       func(string) error // see Options
+	read          func(string) ([]byte, error) // see Options
+	keysElsewhere bool                         // see Options
+	command       func(string) error           // see Options
 	diagnostics   Diagnostics
 }
 

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc"
+)
+
+// generation is one configuration that requests run under, and what they lean on.
+type generation struct {
+	gateway *gateway
+	with    *resources
+	inUse   *extproc.Gateway
+}
+
+// use puts a configuration in force and returns the one it replaces, or nil.
+func (s *service) use(g *gateway, with *resources) *generation {
+	g.router = with.router
+	with.watch(s.counts, g.config)
+	s.gateways.Use(with.router, extproc.Settings{
+		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
+		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
+		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader,
+	})
+	s.gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: s.front, Strategy: g.config.Router.Strategy})
+	replaced := s.current
+	s.current = &generation{gateway: g, with: with, inUse: s.gateways.Current()}
+	return replaced
+}
+
+// retirePoll is how often it is asked whether the last request under an old
+// configuration has ended. The first time is late enough for one that had just
+// come when it was replaced.
+const retirePoll = time.Second
+
+// retire takes an old configuration apart when its last request has ended, or the
+// service ends. then is called before that.
+func (s *service) retire(old *generation, then func(context.Context)) {
+	s.retiring.Go(func() {
+		tick := time.NewTicker(retirePoll)
+		defer tick.Stop()
+		for ended := false; !ended; {
+			select {
+			case <-tick.C:
+				ended = old.inUse.Open() == 0
+			case <-s.ending:
+				ended = true
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+		defer cancel()
+		then(ctx)
+		old.with.close(ctx)
+	})
+}
