@@ -34,7 +34,7 @@ func TestEnvoysWithFixedOrdersAreGivenAClusterAndTheNumberOfItsAttempts(t *testi
 		h := newHouse(t, threeSisters)
 		answer, _ := h.begin(h.openWith(filterRequest, plan), question)
 		set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation())
-		if set["x-isthmus-cluster"] != "isthmus-order/m/deployment/a" || set["x-envoy-max-retries"] != retries {
+		if set["x-isthmus-cluster"] != "isthmus-order/m/deployment/a/a.test:80" || set["x-envoy-max-retries"] != retries {
 			t.Errorf("%s: cluster %q, %q retries; want %s", plan, set["x-isthmus-cluster"], set["x-envoy-max-retries"], retries)
 		}
 		if got := planOf(answer); got != nil {

@@ -25,7 +25,7 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 	sent := []string{"authorization", "Bearer client", "cookie", "c=1", "x-isthmus-retry", "1", "x-envoy-max-retries", "9",
 		"x-forwarded-for", "10.0.0.1", "traceparent", "00-1-2-3"}
 	answer, id := h.begin(f, question, sent...)
-	if diff := cmp.Diff([]string{"deployment/a", "deployment/b", "isthmus-end"}, planOf(answer)); diff != "" {
+	if diff := cmp.Diff([]string{"deployment/a/a.test:80", "deployment/b/b.test:80", "isthmus-end"}, planOf(answer)); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
 	common := answer.GetRequestBody().GetResponse()
@@ -135,7 +135,7 @@ func TestAFailedAttemptIsTranslatedAfreshForTheNextProvider(t *testing.T) {
 	if set["x-isthmus-retry"] == "" {
 		t.Fatalf("the failure filter asks for no retry: %v", set)
 	}
-	if diff := cmp.Diff([]string{"deployment/a", "deployment/b", "isthmus-end"}, planOf(judged)); diff != "" {
+	if diff := cmp.Diff([]string{"deployment/a/a.test:80", "deployment/b/b.test:80", "isthmus-end"}, planOf(judged)); diff != "" {
 		t.Errorf("the new plan keeps positions (-want +got):\n%s", diff)
 	}
 	again := h.retry(id, 2, ":path", "/v1/chat/completions", "authorization", "Bearer sk-a", "openai-organization", "org-a")

@@ -41,6 +41,7 @@ func layers() map[string][]string {
 
 		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config"},
 		"envoy/envoytest":         {"envoy"},
+		"envoy/xds":               {"envoy"},
 		"translate/observetest":   {},
 		"translate/translatetest": {"translate"},
 		"routing/store/storetest": {"translate", "routing/store"},

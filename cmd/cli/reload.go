@@ -153,6 +153,7 @@ func keepFixed(c, old *config.Config) []string {
 
 // difference lists the deployments that only one of two configurations has.
 func difference(g, old *gateway) (fresh, gone []string) {
+	fresh, gone = []string{}, []string{}
 	for _, d := range g.router.Deployments() {
 		if old.router.Deployment(d.ID) == nil {
 			fresh = append(fresh, d.ID)

@@ -38,15 +38,15 @@ func (s *state) Collect(to chan<- prometheus.Metric) {
 
 func (r *gatewayReadings) collect(p page, g Gateway) {
 	p.add(r.open, float64(g.Open))
-	p.add(r.draining, flag(g.Draining))
+	p.add(r.draining, oneIf(g.Draining))
 	p.add(r.leftOut, float64(g.LeftOut))
 	p.add(r.reloads, float64(g.Reloads), "good")
 	p.add(r.reloads, float64(g.Refused), "refused")
 	p.add(r.loaded, float64(g.Loaded.UnixMilli())/1000)
-	p.add(r.current, flag(!g.Outdated))
+	p.add(r.current, oneIf(!g.Outdated))
 }
 
-func flag(on bool) float64 {
+func oneIf(on bool) float64 {
 	if on {
 		return 1
 	}
