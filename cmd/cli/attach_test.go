@@ -41,7 +41,7 @@ func serve(t *testing.T, config string) *attached {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &stack{t: t, stdout: &output{}, stderr: &output{}, cancel: cancel, exit: make(chan int, 1)}
+	s := &stack{t: t, file: path, stdout: &output{}, stderr: &output{}, cancel: cancel, exit: make(chan int, 1)}
 	a := &attached{stack: s, dir: dir, config: path, port: freePort(t), grpc: "127.0.0.1:" + freePort(t)}
 	s.url = "http://127.0.0.1:" + a.port
 	go func() {

@@ -27,6 +27,7 @@ type stack struct {
 	t         *testing.T
 	url       string // of the clients
 	host      string // the Host that leads to isthmus; "" = the URL's
+	file      string // of the model config
 	admin     string
 	accessLog string
 	stdout    *output
@@ -56,7 +57,7 @@ func startStack(t *testing.T, config string, args ...string) *stack {
 	port := freePort(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &stack{
-		t: t, url: "http://127.0.0.1:" + port, accessLog: filepath.Join(dir, "access.log"),
+		t: t, url: "http://127.0.0.1:" + port, file: path, accessLog: filepath.Join(dir, "access.log"),
 		stdout: &output{}, stderr: &output{}, cancel: cancel, exit: make(chan int, 1),
 	}
 	all := append([]string{"run", "--config", path, "--port", port, "--access-log", s.accessLog}, args...)
