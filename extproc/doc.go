@@ -46,6 +46,11 @@
 //     spans end (tracing.go). With set_verbose each step before that has been a
 //     line already (step.go).
 //
+// # A changed configuration
+//
+// A Gateway (gateway.go) is one configuration in force. An exchange keeps the one
+// it began under; what comes after a change has the next (reload.go).
+//
 // # Failure
 //
 // Envoy's timers bound the attempts (request.go), and the whole time of what does

@@ -150,7 +150,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	}
 	for _, m := range inlineCode.FindAllStringSubmatch(fenced.ReplaceAllString(text.String(), ""), -1) {
 		name, ok := strings.CutPrefix(m[1], "--")
-		name, _, _ = strings.Cut(name, " ")
+		name, _, _ = strings.Cut(strings.ReplaceAll(name, "=", " "), " ")
 		if ok && !slices.Contains(known, name) {
 			t.Errorf("the documents tell of --%s, which no command has", name)
 		}

@@ -37,6 +37,7 @@ const retirePoll = time.Second
 // retire takes an old configuration apart when its last request has ended, or the
 // service ends. then is called before that.
 func (s *service) retire(old *generation, then func(context.Context)) {
+	old.with.silence()
 	s.retiring.Go(func() {
 		tick := time.NewTicker(retirePoll)
 		defer tick.Stop()

@@ -139,7 +139,7 @@ func keepFixed(c, old *config.Config) []string {
 			names = append(names, name)
 		}
 	}
-	fix("max_request_body_size", c.MaxRequestBody != old.MaxRequestBody)
+	fix("max_request_body_bytes", c.MaxRequestBody != old.MaxRequestBody)
 	fix("queue_timeout", c.Limits.QueueTimeout != old.Limits.QueueTimeout)
 	fix("the log's level or format", c.LogLevel != old.LogLevel || c.JSONLogs != old.JSONLogs || c.Verbose != old.Verbose)
 	c.MaxRequestBody, c.Limits.QueueTimeout = old.MaxRequestBody, old.Limits.QueueTimeout

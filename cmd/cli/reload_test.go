@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -16,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
+	"github.com/isthmus-proxy/isthmus/routing/config"
 )
 
 // The outcomes of a changed configuration, as the metric has them.
@@ -326,5 +330,81 @@ func TestServeReadsItsConfigAgainOnSIGHUP(t *testing.T) {
 	}
 	if log := a.stderr.String(); strings.Count(log, "Envoy must have these upstream clusters") != 1 || !strings.Contains(log, "deployment/n-") {
 		t.Errorf("the clusters that Envoy lacks are not named: %s", log)
+	}
+}
+
+func TestWhatCannotChangeWhileItRunsStaysAndIsNamed(t *testing.T) {
+	parse := func(settings string) *config.Config {
+		c, _, err := config.Parse("c.yaml", []byte("model_list:\n"+entry("m", "http://127.0.0.1:1/v1", "")+"general_settings: {"+settings+"}\n"), config.Options{Lookup: func(string) (string, bool) { return "", false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for settings, want := range map[string][]string{
+		"num_retries: 5, max_parallel_requests: 9": nil,
+		"max_request_size_mb: 7":                   {"max_request_body_bytes"},
+		"queue_timeout: 7":                         {"queue_timeout"},
+		"set_verbose: true":                        {"the log's level or format"},
+		"json_logs: true":                          {"the log's level or format"},
+		"success_callback: [otel]":                 {"the callback otel"},
+		"queue_timeout: 7, json_logs: true":        {"queue_timeout", "the log's level or format"},
+	} {
+		old, c := parse(""), parse(settings)
+		if diff := cmp.Diff(want, keepFixed(c, old)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", settings, diff)
+		}
+		if c.MaxRequestBody != old.MaxRequestBody || c.Limits.QueueTimeout != old.Limits.QueueTimeout || c.Verbose || c.JSONLogs {
+			t.Errorf("%s: something changes that cannot", settings)
+		}
+	}
+}
+
+func TestAFileChangesWithItsTextAndNotWithItsTime(t *testing.T) {
+	dir := t.TempDir()
+	file, link, absent := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "link"), filepath.Join(dir, ".env")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn := func(to string) {
+		t.Helper()
+		_ = os.Remove(link)
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(file, "one")
+	write(file+".2", "two")
+	turn(file)
+	s := newSource()
+	for _, path := range []string{file, link, absent} {
+		_, err := s.read(path)
+		if (err != nil) != (path == absent) {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		name    string
+		do      func()
+		changes bool
+	}{
+		{"nothing happens", func() {}, false},
+		{"another time", func() { _ = os.Chtimes(file, time.Unix(1, 0), time.Unix(1, 0)) }, false},
+		{"written again as it was", func() { write(file, "one") }, false},
+		{"another text", func() { write(file, "won") }, true},
+		{"the old text with an old time", func() { write(file, "one"); _ = os.Chtimes(file, time.Unix(1, 0), time.Unix(1, 0)) }, false},
+		{"a link that turns", func() { turn(file + ".2") }, true},
+		{"and turns back", func() { turn(file) }, false},
+		{"a file that was not there", func() { write(absent, "X=1") }, true},
+		{"and goes again", func() { _ = os.Remove(absent) }, false},
+		{"the file goes", func() { _ = os.Remove(file) }, true},
+	} {
+		step.do()
+		if changes := !maps.Equal(s.now(), s.sums); changes != step.changes {
+			t.Errorf("%s: it counts as a change: %t", step.name, changes)
+		}
 	}
 }

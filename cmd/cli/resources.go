@@ -37,8 +37,9 @@ type resources struct {
 	// What the next configuration may take over.
 	storePart, cachePart, callbacksPart, tracerPart *part
 
-	later bool    // another configuration was in force before
-	parts []*part // all that is held, in the order of their making
+	later  bool     // another configuration was in force before
+	voices []func() // end what tells the other replicas of this one; again is no harm
+	parts  []*part  // all that is held, in the order of their making
 }
 
 // newResources makes what the config asks for. close must be called. previous is
@@ -123,7 +124,7 @@ func (r *resources) openLimits(c *config.Config, previous *resources) {
 		o.Queue = &limit.QueueOptions{Size: c.Limits.QueueMaxSize, Timeout: c.Limits.QueueTimeout}
 	}
 	r.limiter = limit.New(o)
-	r.keep(newPart(func(context.Context) { r.limiter.Close() }))
+	r.speak(r.limiter.Close)
 }
 
 func budgetOf(l config.SharedLimit) limit.Budget {
@@ -141,7 +142,7 @@ func (r *resources) openRouter(c *config.Config, log *slog.Logger, previous *res
 	}
 	if c.Redis.Configured() {
 		sharer := routing.NewSharer(r.router, r.store, log)
-		r.keep(newPart(func(context.Context) { sharer.Close() }))
+		r.speak(sharer.Close)
 	}
 	return nil
 }
@@ -218,6 +219,20 @@ func (r *resources) keep(p *part) *part {
 	p.users.Add(1)
 	r.parts = append(r.parts, p)
 	return p
+}
+
+// speak keeps what tells the other replicas of this one.
+func (r *resources) speak(end func()) {
+	r.voices = append(r.voices, end)
+	r.keep(newPart(func(context.Context) { end() }))
+}
+
+// silence is for a configuration that was replaced: the next one speaks for this
+// replica. Requests may still run under it.
+func (r *resources) silence() {
+	for _, end := range r.voices {
+		end()
+	}
 }
 
 // close lets go of everything, what was made last first. What must still be
