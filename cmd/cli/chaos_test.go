@@ -80,6 +80,10 @@ type tally struct {
 	left   int
 }
 
+func newTally(t *testing.T) *tally {
+	return &tally{stalls: observetest.WatchStalls(t), status: map[int]int{}}
+}
+
 // Half of the deployments fail in every way there is, by turns; one refuses all
 // connections. Clients leave. Whatever happens: every request ends in time,
 // nothing stays in flight, and while somebody is healthy nearly all succeed.
@@ -107,7 +111,7 @@ func TestChaos(t *testing.T) {
 			}
 		}
 	})
-	count := &tally{stalls: observetest.WatchStalls(t), status: map[int]int{}}
+	count := newTally(t)
 	for i := range 12 {
 		dice := rand.New(rand.NewPCG(uint64(i), 4))
 		wg.Go(func() {

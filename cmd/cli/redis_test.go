@@ -278,7 +278,7 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 		"router_settings: {num_retries: 2, cooldown_time: 0}\n"+
 		"general_settings: {"+sharedByRedis+", max_parallel_requests: 8, enable_request_queue: true, queue_max_size: 4, queue_timeout: 1, "+
 		"tenant_limits: {max_parallel_requests: 7, rpm: 100000}, retry_budget_min_per_second: 1000}\n")
-	count := &tally{stalls: observetest.WatchStalls(t), status: map[int]int{}}
+	count := newTally(t)
 	var wg sync.WaitGroup
 	for i := range 16 {
 		roll := rand.New(rand.NewPCG(uint64(i), 7))
