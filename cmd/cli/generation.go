@@ -35,7 +35,7 @@ func (s *service) use(g *gateway, with *resources) *generation {
 const retirePoll = time.Second
 
 // retire takes an old configuration apart when its last request has ended, or the
-// service ends. then is called before that.
+// service ends, and calls then.
 func (s *service) retire(old *generation, then func(context.Context)) {
 	old.with.silence()
 	s.retiring.Go(func() {
@@ -49,9 +49,11 @@ func (s *service) retire(old *generation, then func(context.Context)) {
 				ended = true
 			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+		flush, flushed := context.WithTimeout(context.Background(), flushTime)
+		defer flushed()
+		old.with.close(flush)
+		ctx, cancel := context.WithTimeout(context.Background(), addTime)
 		defer cancel()
 		then(ctx)
-		old.with.close(ctx)
 	})
 }
