@@ -110,11 +110,15 @@ func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 	return out
 }
 
+// spareWeight is the share of a deployment with weight: 0. It is chosen when no
+// other of its group can be.
+const spareWeight = 1e-9
+
 // weight is the share of a deployment: weight, else rpm, else tpm.
 func weight(d *config.Deployment) float64 {
 	switch {
-	case d.Weight > 0:
-		return d.Weight
+	case d.Weight != nil:
+		return max(*d.Weight, spareWeight)
 	case d.RPM > 0:
 		return float64(d.RPM)
 	}
@@ -274,7 +278,12 @@ func (r *Router) index(deployments []*Deployment) {
 // fillWeights gives a deployment without a weight the mean of the others: none
 // is starved for having been left out.
 func fillWeights(group []*Deployment) {
-	mean := meanOf(group, func(d *Deployment) float64 { return d.Weight })
+	mean := meanOf(group, func(d *Deployment) float64 {
+		if d.Weight == spareWeight {
+			return 0
+		}
+		return d.Weight
+	})
 	if mean == 0 {
 		mean = 1
 	}

@@ -23,7 +23,7 @@ type Deployment struct {
 	Cluster string
 	BaseURL string // scheme://host[:port]/path of the provider
 
-	Weight        float64 // share under simple-shuffle, never zero
+	Weight        float64 // share under simple-shuffle; spareWeight for none, never zero
 	Order         int     // lower is tried first; 0 is unset
 	Tags          []string
 	Timeout       time.Duration // one attempt to its response headers

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -47,6 +48,34 @@ func TestShuffleFollowsTheWeights(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"a": 500, "b": 300, "c": 200}, count); diff != "" {
 		t.Errorf("choices over an even spread of dice (-want +got):\n%s", diff)
+	}
+}
+
+func TestADeploymentOfWeightZeroIsChosenWhenNoOtherCanBe(t *testing.T) {
+	config := func(weights ...string) string {
+		text := "model_list:\n"
+		for i, w := range weights {
+			text += fmt.Sprintf("- {model_name: m, model_info: {id: d%d}, litellm_params: {model: openai/up, api_key: k, api_base: 'http://a.test'%s}}\n", i, w)
+		}
+		return text
+	}
+	chosen := func(r *Router, group []*Deployment) map[string]int {
+		count := map[string]int{}
+		for range 1000 {
+			count[group[r.strategy.Pick(nil, group)].ID]++
+		}
+		return count
+	}
+	r := reloaded(t, config(", weight: 0", ", weight: 4", ""), nil)
+	if got := chosen(r, r.groups["m"]); got["d0"] != 0 || got["d1"] < 400 || got["d2"] < 400 {
+		t.Errorf("of weights 0, 4 and none: %v", got)
+	}
+	if got := chosen(r, r.groups["m"][:1]); got["d0"] != 1000 {
+		t.Errorf("alone: %v", got)
+	}
+	r = reloaded(t, config(", weight: 0", ", weight: 0"), nil)
+	if got := chosen(r, r.groups["m"]); got["d0"] < 400 || got["d1"] < 400 {
+		t.Errorf("two of weight 0: %v", got)
 	}
 }
 

@@ -62,8 +62,8 @@ type Deployment struct {
 	Timeout       *time.Duration // one attempt; nil: the router's
 	StreamTimeout *time.Duration
 	NumRetries    *int
-	Weight        float64 // 0: unset
-	Order         int     // 0: unset
+	Weight        *float64 // nil: unset
+	Order         int      // 0: unset
 	Tags          []string
 	RPM, TPM      int64 // per minute; 0: no limit
 	ITPM, OTPM    int64 // input and output tokens per minute

@@ -42,7 +42,6 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"a Redis that keeps nothing":          {oneModel + "general_settings:\n  cache_params: {default_in_redis_ttl: 0.0}\n", `general_settings.cache_params.default_in_redis_ttl: want at least 0.001 seconds, got "0.0": to keep no answers`},
 		"a queue in which nobody waits":       {oneModel + "general_settings:\n  queue_timeout: 0\n", `c.yaml:5: general_settings.queue_timeout: want at least 0.001 seconds, got "0": to let nobody wait, set enable_request_queue: false`},
 		"a time that no clock can tell":       {oneModel + "general_settings:\n  queue_timeout: 1e-12\n", `general_settings.queue_timeout: want at least 0.001 seconds, got "1e-12"`},
-		"a deployment without any share":      {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, weight: 0}\n", `c.yaml:3: model_list[0].litellm_params.weight: want more than 0, got "0": to keep it for when the others fail, give them order: 1; to send it nothing, take the entry out`},
 		"an odd check of certificates":        {oneModel + "general_settings:\n  cache_params: {type: redis, ssl_cert_reqs: maybe}\n", `want required or none, got "maybe"`},
 		"a body that may hold nothing":        {oneModel + "general_settings:\n  max_request_size_mb: 0\n", `c.yaml:5: general_settings.max_request_size_mb: want a size from one byte to 1 GiB, got "0"`},
 		"a body that no message can hold":     {oneModel + "general_settings:\n  max_request_size_mb: 1e300\n", `want a size from one byte to 1 GiB, got "1e300"`},

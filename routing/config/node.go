@@ -182,6 +182,12 @@ func (v value) float(into *float64, least float64) {
 	}
 }
 
+func (v value) optionalFloat(into **float64, least float64) {
+	if f, ok := v.number(least, false); ok {
+		*into = &f
+	}
+}
+
 // seconds reads a number of seconds.
 func (v value) seconds(into *time.Duration, least float64) {
 	f, ok := v.number(least, false)

@@ -111,7 +111,7 @@ func (e *entry) steering(f value) bool {
 	case "num_retries", "max_retries":
 		f.optionalInt(&e.NumRetries, 0)
 	case "weight":
-		f.weight(&e.Weight)
+		f.optionalFloat(&e.Weight, 0)
 	case "tags":
 		f.strings(&e.Tags)
 	case "max_parallel_requests":
@@ -129,19 +129,6 @@ func (e *entry) steering(f value) bool {
 		return false
 	}
 	return true
-}
-
-// weight reads a share. None at all is refused: it would read as if nothing were
-// said, and that is a full share.
-func (v value) weight(into *float64) {
-	f, ok := v.number(0, false)
-	if ok && f == 0 {
-		v.fail("want more than 0, got %s: to keep it for when the others fail, give them order: 1; to send it nothing, take the entry out", v.shown())
-		return
-	}
-	if ok {
-		*into = f
-	}
 }
 
 // either reads the members that may stand in litellm_params or in model_info.
