@@ -91,6 +91,9 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 		}
 		known = newSource()
 		err := r.reload(ctx, known)
+		if ctx.Err() != nil {
+			return // it did not come to that
+		}
 		r.service.gateways.Reloaded(err)
 		if err != nil {
 			r.log.Error("the changed configuration cannot be used: the one before stays in force", "error", err)
