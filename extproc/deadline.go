@@ -7,6 +7,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // outlet sends the messages of one stream. A deadline sends beside the stream's
@@ -15,6 +16,7 @@ type outlet struct {
 	mu     sync.Mutex
 	stream extprocv3.ExternalProcessor_ProcessServer
 	closed bool
+	shared upstream.Header // for the pages of another origin; see crossOrigin
 }
 
 func (o *outlet) send(m *reply) error {
@@ -23,10 +25,19 @@ func (o *outlet) send(m *reply) error {
 	if o.closed {
 		return nil
 	}
+	if o.shared != nil {
+		m.shareWith(o.shared)
+	}
 	if len(m.tail) == 0 {
 		return o.stream.Send(m.ProcessingResponse)
 	}
 	return o.stream.SendMsg(m)
+}
+
+func (o *outlet) share(header upstream.Header) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shared = header
 }
 
 func (o *outlet) close() {

@@ -32,7 +32,10 @@ type Settings struct {
 	Callbacks *all.Set        // nil: none
 	// TenantHeader names the caller, lower case; "": callers are not told apart.
 	TenantHeader string
-	MaxHold      time.Duration // the longest that a request waits before its first attempt; 0 = 30 s
+	// Origins are those of the web pages that may read answers in a browser; "*" is
+	// all; none: no page.
+	Origins []string
+	MaxHold time.Duration // the longest that a request waits before its first attempt; 0 = 30 s
 }
 
 // Gateway is one configuration in force. An exchange keeps the Gateway it began
@@ -48,6 +51,7 @@ type Gateway struct {
 	tokens  *tokens.Counter
 	maxHold time.Duration
 	tenancy tenancy
+	pages   crossOrigin
 	// callbacks are the sinks and hooks; wants is what they listen to.
 	callbacks *all.Set
 	wants     all.Wants

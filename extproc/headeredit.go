@@ -103,6 +103,16 @@ func (e *headerEdit) dropOthers(present upstream.Header, stays func(name string)
 // sets reports whether the edit puts a value to the header.
 func (e *headerEdit) sets(name string) bool { return slices.Contains(e.names, name) }
 
+// joined is a mutation with this edit behind it. It may be nil.
+func (e *headerEdit) joined(m *extprocv3.HeaderMutation) *extprocv3.HeaderMutation {
+	if m == nil {
+		return e.mutation()
+	}
+	raw := m.ProtoReflect()
+	raw.SetUnknown(append(slices.Clip(raw.GetUnknown()), e.wire...))
+	return m
+}
+
 // mutation is the message that carries the edit; nil for none.
 func (e *headerEdit) mutation() *extprocv3.HeaderMutation {
 	if e == nil || len(e.wire) == 0 {

@@ -161,3 +161,17 @@ func immediate(status int, header upstream.Header, body []byte, details string) 
 func replaceBody(body []byte) *extprocv3.BodyMutation {
 	return &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: body}}
 }
+
+// shareWith adds to an answer for the client what a page's origin must be told.
+func (m *reply) shareWith(header upstream.Header) {
+	edit := &headerEdit{}
+	edit.putAll(header)
+	switch r := m.Response.(type) {
+	case *extprocv3.ProcessingResponse_ImmediateResponse:
+		r.ImmediateResponse.Headers = edit.joined(r.ImmediateResponse.GetHeaders())
+	case *extprocv3.ProcessingResponse_ResponseHeaders:
+		if common := r.ResponseHeaders.GetResponse(); common != nil {
+			common.HeaderMutation = edit.joined(common.GetHeaderMutation())
+		}
+	}
+}

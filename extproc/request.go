@@ -26,6 +26,7 @@ type requestStream struct {
 	marked   bool            // the Envoy was told to read the usage of a stream
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
+	shared   upstream.Header // what answers say to the client's page; nil: it has none, or one that may not read them
 	response *responseReader // nil until the response headers came
 	attempt  int             // whose answer that is
 	timer    *time.Timer     // of the request's deadline; nil: none
@@ -81,6 +82,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
 	s.exchange = x
 	s.server.exchanges.put(x)
 	s.traced()
+	s.share(g)
 	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
 		return answer
 	}
@@ -89,6 +91,9 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
 
 // withoutBody returns the answer to a request that needs no body, or nil.
 func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
+	if answer := s.preflight(r); answer != nil {
+		return answer
+	}
 	if r.action == unknownPath {
 		return s.refuse(unknownURL(s.header.Get(":method"), s.header.Get(":path")))
 	}

@@ -21,7 +21,7 @@ func (s *service) use(g *gateway, with *resources) *generation {
 	s.gateways.Use(with.router, extproc.Settings{
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
 		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
-		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader,
+		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader, Origins: g.config.Origins,
 	})
 	s.gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: s.front, Strategy: g.config.Router.Strategy})
 	replaced := s.current

@@ -21,6 +21,7 @@ type Config struct {
 
 	RedisTimeout   time.Duration // how long Redis may answer nobody before it counts as gone; default 100 ms
 	MasterKey      secret.Text   // zero: no authentication
+	Origins        []string      // of web pages that may read answers: scheme://host[:port], or "*"; default none
 	MaxRequestBody int64         // bytes; default 100 MiB
 	DropParams     bool          // drop what a provider lacks instead of refusing it; default false
 	StreamUsage    bool          // ask streams for usage on the gateway's behalf; default true

@@ -32,6 +32,7 @@ type setter func(*Config, value)
 func settingTable() map[string]setter {
 	table := map[string]setter{
 		"master_key":             func(c *Config, v value) { v.masterKey(&c.MasterKey) },
+		"cors_allow_origins":     func(c *Config, v value) { v.origins(&c.Origins) },
 		"max_request_body_bytes": func(c *Config, v value) { v.bodySize(&c.MaxRequestBody, 1) },
 		"max_request_size_mb":    func(c *Config, v value) { v.bodySize(&c.MaxRequestBody, 1<<20) },
 		"drop_params":            func(c *Config, v value) { v.boolean(&c.DropParams) },
@@ -126,7 +127,7 @@ func (r *reader) settings(c *Config, bySection map[string][]value) {
 func settingVariables() [][2]string {
 	return [][2]string{
 		{"LITELLM_MASTER_KEY", "master_key"}, {"LITELLM_NUM_RETRIES", "num_retries"}, {"LITELLM_REQUEST_TIMEOUT", "request_timeout"},
-		{"LITELLM_VERBOSE", "set_verbose"}, {"JSON_LOGS", "json_logs"},
+		{"LITELLM_VERBOSE", "set_verbose"}, {"LITELLM_CORS_ORIGINS", "cors_allow_origins"}, {"JSON_LOGS", "json_logs"},
 		{"LANGFUSE_PUBLIC_KEY", "langfuse_public_key"}, {"LANGFUSE_SECRET_KEY", "langfuse_secret_key"},
 		{"LANGFUSE_BASE_URL", "langfuse_host"}, {"LANGFUSE_HOST", "langfuse_host"},
 		{"MLFLOW_TRACKING_URI", "mlflow_tracking_uri"}, {"MLFLOW_EXPERIMENT_NAME", "mlflow_experiment_name"},
