@@ -38,7 +38,8 @@ func TestAStreamThatTheClientLeftIsCounted(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 
-	await(t, 10*time.Second, "its record has come", func() bool { _, records := b.all(t); return len(records) == 1 })
+	await(t, 20*time.Second, "its record has come", func() bool { _, records := b.all(t); return len(records) == 1 })
+	s.settled(1)
 	_, records := b.all(t)
 	if r := records[0]; r.CompletionTokens < 100 || r.PromptTokens < 1 || !r.TokensEstimated || r.Aborted != "client" || r.Status != "success" ||
 		!strings.Contains(string(r.Response), "word word") {

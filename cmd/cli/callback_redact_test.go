@@ -56,7 +56,7 @@ func TestTextIsLoggedOnlyWhereItMayBe(t *testing.T) {
 			for _, more := range []string{"", `,"stream":true`, `,"stop":"refuse"`} {
 				s.post("/v1/chat/completions", fmt.Sprintf(`{"model":"m","messages":[{"role":"user","content":%q}]%s%s}`, prompt, more, tc.more), tc.header, "true")
 			}
-			await(t, 10*time.Second, "the three ends and a chunk are in the log", func() bool { return strings.Count(s.stderr.String(), `_event\"`) == 4 })
+			await(t, 20*time.Second, "the three ends and a chunk are in the log", func() bool { return strings.Count(s.stderr.String(), `_event\"`) == 4 })
 			s.stop()
 			texts, records := b.all(t)
 			if len(records) != 3 {

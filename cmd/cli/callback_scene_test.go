@@ -77,7 +77,7 @@ func (g *stage) models() string {
 		return fmt.Sprintf("- model_name: %s\n  model_info: {id: dep-%[1]s}\n  litellm_params: {model: openai/up, api_key: sk-provider, api_base: %q%s}\n", name, base, more)
 	}
 	const prices = ", input_cost_per_token: 0.000002, output_cost_per_token: 0.00001"
-	return "model_list:\n" + one("m", g.base(), prices) + one("hasty", g.base(), ", timeout: 1") + one("down", g.URL+"/down/v1", "") +
+	return "model_list:\n" + one("m", g.base(), prices) + one("hasty", g.base(), ", timeout: 2") + one("down", g.URL+"/down/v1", "") +
 		"router_settings: {num_retries: 0, fallbacks: [{down: [m]}]}\n"
 }
 
@@ -173,5 +173,5 @@ func (g *stage) play(t *testing.T, s *stack, c scene) {
 	if c.says == "hang" && !c.leave {
 		<-g.asked
 	}
-	await(t, 15*time.Second, c.name+" is in the log", func() bool { return written() == before+1 })
+	await(t, 20*time.Second, c.name+" is in the log", func() bool { return written() == before+1 })
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // inbox is a webhook: it keeps the records that are posted to it.
@@ -171,8 +172,9 @@ func steady(text string) string {
 func TestTheGuidesWebhookGetsEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	b := newInbox(t)
-	began := time.Now()
+	began, clock := time.Now(), observetest.WatchStalls(t).Clock()
 	s := perform(t, guide(t, "13-webhook-verbose.yaml", moved{"https://seu-webhook.com", b.URL}, append(sinkLines, `failure_callback: ["webhook"]`)...))
+	_, late := clock()
 	texts, records := b.all(t)
 	got := map[string][]string{}
 	for i, r := range records {
@@ -181,7 +183,10 @@ func TestTheGuidesWebhookGetsEveryRequestOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		got[name] = append(got[name], steady(string(texts[i]))+"\n")
-		checkTimes(t, name, &r, began)
+		checkTimes(t, name, &r, late)
+		if r.StartTime.Before(began.Truncate(time.Microsecond)) {
+			t.Errorf("%s: start %v, before the test's %v", name, r.StartTime, began)
+		}
 		if !strings.Contains(s.stderr.String(), `"id":"`+r.CallID+`"`) {
 			t.Errorf("%s: the call id %q is not that of the log", name, r.CallID)
 		}
@@ -201,12 +206,14 @@ func sceneOf(user string, hit bool) string {
 	return user
 }
 
-// checkTimes checks that the times of a record fit each other.
-func checkTimes(t *testing.T, name string, r *callback.Record, began time.Time) {
+// checkTimes checks that the times of a record fit each other. late is how late the
+// machine was: its clock may have stood still for us between two readings of one
+// moment.
+func checkTimes(t *testing.T, name string, r *callback.Record, late time.Duration) {
 	t.Helper()
 	start, first, end := r.StartTime.Time, r.CompletionStartTime.Time, r.EndTime.Time
 	took := end.Sub(start)
-	if start.Before(began.Truncate(time.Microsecond)) || end.After(time.Now()) || first.Before(start) || first.After(end) || took <= 0 {
+	if end.After(time.Now()) || first.Before(start) || first.After(end) || took <= 0 {
 		t.Errorf("%s: start %v, first token %v, end %v", name, start, first, end)
 	}
 	streamed := r.Stream && r.HTTPStatus == 200
@@ -218,12 +225,13 @@ func checkTimes(t *testing.T, name string, r *callback.Record, began time.Time) 
 		attempts += time.Duration(a.Took)
 	}
 	overhead := time.Duration(r.HiddenParams.OverheadMs * float64(time.Millisecond))
-	if attempts > took || len(r.Attempts) > 0 && attempts <= 0 || overhead <= 0 || overhead > took {
+	if attempts > took || len(r.Attempts) > 0 && attempts <= 0 || overhead <= 0 || overhead > took+late {
 		t.Errorf("%s took %v: attempts of %v and %v of overhead", name, took, attempts, overhead)
 	}
-	// Envoy's timers count from when its loop last looked at the clock.
-	if strings.Contains(name, "stalled") && took < 900*time.Millisecond {
-		t.Errorf("%s took %v, though the timeout is a second", name, took)
+	// Envoy's timers count from when its loop last looked at the clock, which a busy
+	// machine makes long ago.
+	if strings.Contains(name, "stalled") && took < 1500*time.Millisecond {
+		t.Errorf("%s took %v, though the timeout is two seconds", name, took)
 	}
 }
 
@@ -233,13 +241,15 @@ func TestABlockThatAsksForSuccessGetsNoFailures(t *testing.T) {
 	t.Parallel()
 	b, g := newInbox(t), newStage(t)
 	s := startStack(t, g.models()+guide(t, "13-webhook-verbose.yaml", moved{"https://seu-webhook.com", b.URL}), "--concurrency", "1")
+	clock := observetest.WatchStalls(t).Clock()
 	for _, c := range scenes()[:2] {
 		g.play(t, s, c)
 	}
-	await(t, 10*time.Second, "the record leaves within two seconds", func() bool { _, r := b.all(t); return len(r) > 0 })
+	await(t, 20*time.Second, "the record leaves within two seconds", func() bool { _, r := b.all(t); return len(r) > 0 })
 	_, records := b.all(t)
-	if age := time.Since(records[0].EndTime.Time); age > 4*time.Second {
-		t.Errorf("the record came after %v", age)
+	_, late := clock()
+	if age := time.Since(records[0].EndTime.Time); age-late > 4*time.Second {
+		t.Errorf("the record came after %v (the machine was late by %v)", age, late)
 	}
 	s.stop()
 	if _, records = b.all(t); len(records) != 1 || records[0].EndUser != "success" {

@@ -82,7 +82,7 @@ func TestTheOperatorsSecretsStayWhereTheyBelong(t *testing.T) {
 			}{"Langfuse": {langfuse, basic(public, private)}, "MLflow": {mlflow, basic(user, password)}, "the webhook": {webhook, token}, "the collector": {spans, header}} {
 				await(t, 20*time.Second, name+" got its secret", func() bool { return strings.Contains(sink.text(), sink.secret) })
 			}
-			await(t, 10*time.Second, "the sinks' troubles are counted", func() bool {
+			await(t, 20*time.Second, "the sinks' troubles are counted", func() bool {
 				return strings.Count(s.adminGet("/metrics"), "isthmus_sink_retried_total{")+strings.Count(s.adminGet("/metrics"), "isthmus_sink_dropped_total{") >= 6
 			})
 			places := map[string]string{"the metrics": s.adminGet("/metrics"), "the status page": s.adminGet("/status/snapshot"), "the health page": s.adminGet("/health")}

@@ -28,20 +28,32 @@ func TestTheGuidesRedisCacheDoesWhatItSays(t *testing.T) {
 	host, port, _ := net.SplitHostPort(server.Addr)
 	t.Setenv("REDIS_HOST", host)
 	t.Setenv("REDIS_PORT", port)
-	s := startStack(t, "model_list:\n"+entry("m", p.base(), "")+block(t, "09-cache-redis.yaml"))
+	s := startStack(t, "model_list:\n"+entry("m", p.base(), "")+block(t, "09-cache-redis.yaml")+patientRedis)
 	s.post("/v1/chat/completions", ask)
 	c := newRedisClient(t, server.Addr)
-	await(t, 5*time.Second, "the answer is stored for an hour under litellm_cache", func() bool {
+	await(t, 20*time.Second, "the answer is stored for an hour under litellm_cache", func() bool {
 		keys := c.Keys(t.Context(), "litellm_cache:*").Val()
 		return len(keys) == 1 && c.TTL(t.Context(), keys[0]).Val() > 3500*time.Second
 	})
-	if got := s.post("/v1/chat/completions", ask); got.header.Get("X-Isthmus-Cache") != "hit" || len(p.calls()) != 1 {
-		t.Errorf("the second: %v", got.header)
+	misses := 1 // a busy machine's Redis is not always read in the 100 ms that a look-up may take
+	await(t, 20*time.Second, "the second is a hit", func() bool {
+		if s.post("/v1/chat/completions", ask).header.Get("X-Isthmus-Cache") == "hit" {
+			return true
+		}
+		misses++
+		return false
+	})
+	if n := len(p.calls()); n != misses {
+		t.Errorf("%d calls for %d misses", n, misses)
 	}
-	if got := s.post("/v1/chat/completions", with(`"cache":false`, ask)); got.header.Get("X-Isthmus-Cache") == "hit" || len(p.calls()) != 2 {
+	if got := s.post("/v1/chat/completions", with(`"cache":false`, ask)); got.header.Get("X-Isthmus-Cache") == "hit" || len(p.calls()) != misses+1 {
 		t.Errorf("cache=False: %v", got.header)
 	}
 }
+
+// patientRedis is a line of general_settings for a machine that may keep Redis from
+// running for longer than it takes to count as gone.
+const patientRedis = "  redis_timeout: 2\n"
 
 func TestTheGuidesLocalCacheDoesWhatItSays(t *testing.T) {
 	p := newProvider(t, openAI)
@@ -62,11 +74,9 @@ func TestTheGuidesLimitsPerModelDoWhatTheySay(t *testing.T) {
 	if h := first.header; first.status != 200 || h.Get("X-Ratelimit-Limit-Requests") != "500" || h.Get("X-Ratelimit-Limit-Tokens") != "90000" {
 		t.Errorf("%d %v", first.status, h)
 	}
-	await(t, 5*time.Second, "a second answer of 61000 tokens has no room in 90000", func() bool {
-		return s.post("/v1/chat/completions", named("gpt-4o", ask)).status == 429
-	})
-	if n := len(p.calls()); n > 2 { // the second may come before the first is settled
-		t.Errorf("%d calls of 61000 tokens passed", n)
+	s.settled(1)
+	if got := s.post("/v1/chat/completions", named("gpt-4o", ask)); got.status != 429 || len(p.calls()) != 1 {
+		t.Errorf("a second answer of 61000 tokens has room in 90000: %d, %d calls", got.status, len(p.calls()))
 	}
 }
 
@@ -101,7 +111,7 @@ func TestTheGuidesProductionConfigServes(t *testing.T) {
 	t.Setenv("OPENAI_API_KEY_1", "sk-1")
 	t.Setenv("OPENAI_API_KEY_2", "sk-2")
 	text := strings.NewReplacer("port: 6379", "port: "+port, "http://localhost:11434", ollama.URL, "host: localhost", "host: 127.0.0.1").Replace(block(t, "18-production.yaml"))
-	s := startStack(t, strings.Replace(text, "retry_after: 5", "retry_after: 0", 1))
+	s := startStack(t, strings.Replace(text, "  retry_after: 5\n", "  retry_after: 0\n"+patientRedis, 1))
 	if got := s.post("/v1/chat/completions", named("llama2-local", ask)); got.status != 200 || !strings.Contains(got.body, "local") {
 		t.Errorf("llama2-local: %d %s", got.status, got.body)
 	}
@@ -110,7 +120,7 @@ func TestTheGuidesProductionConfigServes(t *testing.T) {
 		t.Errorf("primary: %d %v %s", got.status, got.header, got.body)
 	}
 	s.post("/v1/chat/completions", named("gpt-4o", ask))
-	await(t, 5*time.Second, "the second request is a hit", func() bool {
+	await(t, 20*time.Second, "the second request is a hit", func() bool {
 		return s.post("/v1/chat/completions", named("gpt-4o", ask)).header.Get("X-Isthmus-Cache") == "hit"
 	})
 }

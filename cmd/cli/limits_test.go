@@ -82,7 +82,7 @@ func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
 	for _, s := range f.replicas {
 		s.idle()
 	}
-	await(t, 5*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
+	await(t, 20*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
 }
 
 func (f *limitedFleet) testRequests(t *testing.T) {
@@ -121,9 +121,9 @@ func (f *limitedFleet) testInputAndOutput(t *testing.T) {
 			t.Fatalf("%s: %d %s", model, got.status, got.body)
 		}
 		// An answer's tokens are charged a moment after the client has it.
-		await(t, 10*time.Second, "60 tokens of "+model+" are charged", func() bool { return f.charged(model) == 60 })
+		await(t, 20*time.Second, "60 tokens of "+model+" are charged", func() bool { return f.charged(model) == 60 })
 		for f.b.post("/v1/chat/completions", named(model, ask)).status == 200 {
-			await(t, 10*time.Second, "120 tokens of "+model+" are charged", func() bool { return f.charged(model) == 120 })
+			await(t, 20*time.Second, "120 tokens of "+model+" are charged", func() bool { return f.charged(model) == 120 })
 		}
 	}
 	if len(f.in.calls()) > 2 || len(f.out.calls()) > 2 {
@@ -152,7 +152,7 @@ func (f *limitedFleet) testParallel(t *testing.T) {
 			}
 		}()
 	}
-	await(t, 10*time.Second, "two run", func() bool { return len(f.slots.calls()) == 2 })
+	await(t, 20*time.Second, "two run", func() bool { return len(f.slots.calls()) == 2 })
 	began := time.Now()
 	for _, s := range f.replicas {
 		expectRefusal(t, s.post("/v1/chat/completions", named("slots", ask)), "too_many_parallel_requests")
@@ -235,7 +235,7 @@ func TestAfterAFailureAFullDeploymentIsPassedOverToo(t *testing.T) {
 		"router_settings: {num_retries: 1, cooldown_time: 0}\n")
 	answers := make(chan *answer, 1)
 	go func() { answers <- s.post("/v1/chat/completions", ask) }()
-	await(t, 10*time.Second, "the second is busy", func() bool { return len(busy.calls()) == 1 })
+	await(t, 20*time.Second, "the second is busy", func() bool { return len(busy.calls()) == 1 })
 	if got := s.post("/v1/chat/completions", ask); got.status != 200 || len(free.calls()) != 1 || got.header.Get("X-Isthmus-Attempts") != "2" {
 		t.Errorf("%d %s, the third was asked %d times", got.status, got.body, len(free.calls()))
 	}
@@ -252,15 +252,15 @@ func TestARequestFromTheQueueGoesWhereThereIsRoom(t *testing.T) {
 	s := startStack(t, "model_list:\n"+entry("slow", slow.base(), "")+entry("last", last.base(), "")+
 		entry("m", first.base(), ", rpm: 1, order: 1")+entry("m", second.base(), ", rpm: 1, order: 2")+
 		"router_settings: {num_retries: 0, fallbacks: [{m: [last]}], max_parallel_requests: 1, enable_request_queue: true}\n")
-	go s.post("/v1/chat/completions", named("slow", ask))
-	await(t, 10*time.Second, "the only slot is taken", func() bool { return len(slow.calls()) == 1 })
-	answers := make(chan *answer, 4)
+	answers := make(chan *answer, 5)
+	go func() { answers <- s.post("/v1/chat/completions", named("slow", ask)) }()
+	await(t, 20*time.Second, "the only slot is taken", func() bool { return len(slow.calls()) == 1 })
 	for range 4 {
 		go func() { answers <- s.post("/v1/chat/completions", ask) }()
 	}
-	await(t, 10*time.Second, "four wait", func() bool { return s.metric("isthmus_queue_length") == 4 })
+	await(t, 20*time.Second, "four wait", func() bool { return s.metric("isthmus_queue_length") == 4 })
 	slow.pass(t, 1)
-	for range 4 {
+	for range 5 {
 		if got := <-answers; got.status != 200 {
 			t.Errorf("%d %s", got.status, got.body)
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -23,18 +24,20 @@ func (s *stack) logged(t *testing.T, message string) []map[string]any {
 	return out
 }
 
-// awaitLine waits for the request's line.
-func (s *stack) awaitLine(t *testing.T) map[string]any {
-	t.Helper()
-	await(t, 10*time.Second, "the request has its line", func() bool { return len(s.logged(t, "request")) > 0 })
-	return s.logged(t, "request")[0]
+// settled waits until n requests, all that there were, have their lines. A line is
+// the last that is written of a request, after its client has the answer: the
+// limits are right by then, the sinks have the record, the metrics count it.
+func (s *stack) settled(n int) []map[string]any {
+	s.t.Helper()
+	await(s.t, 20*time.Second, fmt.Sprintf("%d requests have their lines", n), func() bool { return len(s.logged(s.t, "request")) == n })
+	return s.logged(s.t, "request")
 }
 
 func TestEachRequestIsOneLineThatSaysHowItWent(t *testing.T) {
 	s := startStack(t, "model_list:\n"+entry("m", newProvider(t, failWith(500)).base(), "")+entry("other", newProvider(t, openAI).base(), "")+
 		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true}\n")
 	s.post("/v1/chat/completions", askStream)
-	line := s.awaitLine(t)
+	line := s.settled(1)[0]
 	for name, want := range map[string]any{
 		"level": "INFO", "endpoint": "chat/completions", "model": "m", "model_group": "other", "provider": "openai", "status": 200.0, "attempts": 2.0, "fallbacks": 1.0,
 		"prompt_tokens": 3.0, "completion_tokens": 2.0, "stream": true, "cache": "miss",
@@ -58,7 +61,7 @@ func TestVerboseTellsEachStepOfARequest(t *testing.T) {
 		entry("other", newProvider(t, openAI).base(), "")+
 		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true, set_verbose: true}\n")
 	s.post("/v1/chat/completions", ask)
-	id := s.awaitLine(t)["id"]
+	id := s.settled(1)[0]["id"]
 	var steps []string
 	for line := range strings.SplitSeq(s.stderr.String(), "\n") {
 		var fields map[string]any
@@ -81,13 +84,11 @@ func TestEveryMetricOfARunningGatewayIsDocumented(t *testing.T) {
 	}
 	s := startStack(t, "model_list:\n"+entry("m", newProvider(t, failWith(500)).base(), ", rpm: 100")+entry("other", newProvider(t, openAI).base(), "")+entry("my-*", newProvider(t, openAI).base(), "")+
 		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true}\ngeneral_settings: {max_parallel_requests: 10, enable_request_queue: true}\n")
-	for _, body := range []string{ask, ask, askStream, strings.Replace(ask, `"m"`, `"a-client's-own-words"`, 1), strings.Replace(ask, `"m"`, `"my-secret-project"`, 1), "{"} {
+	bodies := []string{ask, ask, askStream, strings.Replace(ask, `"m"`, `"a-client's-own-words"`, 1), strings.Replace(ask, `"m"`, `"my-secret-project"`, 1), "{"}
+	for _, body := range bodies {
 		s.post("/v1/chat/completions", body)
 	}
-	s.idle()
-	await(t, 10*time.Second, "every request is counted", func() bool {
-		return s.metric(`isthmus_requests_total{deployment="",endpoint="chat/completions",model_group="",status="400"}`) == 1
-	})
+	s.settled(len(bodies))
 	page := s.adminGet("/metrics")
 	names := regexp.MustCompile(`(?m)^# TYPE (\S+) `).FindAllStringSubmatch(page, -1)
 	seen := 0
@@ -107,8 +108,10 @@ func TestEveryMetricOfARunningGatewayIsDocumented(t *testing.T) {
 			t.Errorf("%q, which a client said, is on the page", words)
 		}
 	}
-	if n := s.metric(`isthmus_requests_total{deployment="",endpoint="chat/completions",model_group="",status="404"}`); n != 1 {
-		t.Errorf("requests for an unknown model = %v", n)
+	for status, what := range map[string]string{"404": "for an unknown model", "400": "that are no JSON"} {
+		if n := s.metric(`isthmus_requests_total{deployment="",endpoint="chat/completions",model_group="",status="` + status + `"}`); n != 1 {
+			t.Errorf("requests %s = %v", what, n)
+		}
 	}
 	if !strings.Contains(page, `gen_ai_request_model="my-*"`) {
 		t.Error("the wildcard's request is not under its name")

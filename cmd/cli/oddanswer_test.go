@@ -34,6 +34,7 @@ func TestAnErrorWithStatus200IsAnErrorForTheClientAndForTheDeployment(t *testing
 	if _, _, _, message := errorOf(t, failed); failed.status != 503 || message != "overloaded" {
 		t.Errorf("an error object: %d %s", failed.status, failed.body)
 	}
+	s.settled(5) // the deployment rests by then
 	if got := s.post("/v1/chat/completions", strings.Replace(ask, `"m"`, `"error"`, 1)); got.status != 200 || got.body != goodAnswer || got.header.Get("X-Isthmus-Attempts") != "1" {
 		t.Errorf("after it: %d %s", got.status, got.body)
 	}
@@ -71,11 +72,12 @@ func TestAServerThatDoesNotStreamIsAStreamToItsClients(t *testing.T) {
 		if name == "a long one" { // its chunk is longer than a line of a program's
 			continue
 		}
-		await(t, 10*time.Second, name+" is told to the hooks", func() bool {
+		await(t, 20*time.Second, name+" is told to the hooks", func() bool {
 			_, hooks := s.hooked(first.header.Get("X-Isthmus-Request-Id"))
 			return hooks == strings.Repeat("stream_event ", 4)+"post_api_call success_event"
 		})
 	}
+	s.settled(4)
 	if health := s.adminGet("/health"); !strings.Contains(health, `"tokens_last_minute":10,`) {
 		t.Errorf("the tokens of two answers are not counted: %s", health)
 	}

@@ -14,12 +14,12 @@ import (
 func TestAClientOfHTTP10IsServed(t *testing.T) {
 	s := startStack(t, "model_list:\n"+entry("m", newProvider(t, openAI).base(), ""))
 	for _, body := range []string{ask, askStream} {
-		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(s.url, "http://"), 5*time.Second)
+		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(s.url, "http://"), 20*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 		fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
