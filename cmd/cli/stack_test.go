@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,19 +98,10 @@ func await(t testing.TB, limit time.Duration, what string, condition func() bool
 	observetest.AwaitWithin(t, limit, what, condition)
 }
 
-// freePort is a port for a server that is started a moment later. It is none of
-// those that the system gives to connections, which could take it meanwhile.
+// freePort is a port for a server that is started a moment later.
 func freePort(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		port := strconv.Itoa(12_000 + rand.IntN(20_000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
+	return observetest.FreePort(t)
 }
 
 // post sends a JSON body and returns the whole answer.

@@ -6,7 +6,6 @@ import (
 	"context"
 	_ "embed" // for listTraces
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // venv is where .ci/deps installs MLflow: it is found from any folder of the
@@ -46,7 +47,7 @@ func venv(t testing.TB, program string) string {
 // returns its address. It ends with the test.
 func StartMLflow(t testing.TB) string {
 	t.Helper()
-	folder, port := t.TempDir(), freePort(t)
+	folder, port := t.TempDir(), observetest.FreePort(t)
 	var output bytes.Buffer
 	cmd := exec.Command(venv(t, "mlflow"), "server", "--host", "127.0.0.1", "--port", port, "--workers", "1",
 		"--backend-store-uri", "sqlite:///"+folder+"/mlflow.db", "--default-artifact-root", folder+"/artifacts")
@@ -72,16 +73,6 @@ func StartMLflow(t testing.TB) string {
 		t.Fatalf("MLflow does not start: %v", err)
 	}
 	return address
-}
-
-func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 func waitFor(ctx context.Context, url string, ended <-chan struct{}) error {
