@@ -95,11 +95,11 @@ func (f *fleet) leases() map[string]int64 {
 	return held
 }
 
-// charged is what Redis counts of input or output tokens of a group with one
-// deployment.
+// charged is what Redis counts of tokens of a group with one deployment, which has
+// a limit for one kind of them.
 func (f *fleet) charged(group string) int64 {
 	f.t.Helper()
-	keys, err := f.redis.Keys(f.t.Context(), "isthmus:{limits}:d/"+group+"-*/?tpm").Result()
+	keys, err := f.redis.Keys(f.t.Context(), "isthmus:{limits}:d/"+group+"-*/*tpm").Result()
 	if err != nil || len(keys) > 1 {
 		f.t.Fatal(keys, err)
 	}
