@@ -53,7 +53,7 @@ func TestTheGuidesRedisCacheDoesWhatItSays(t *testing.T) {
 
 // patientRedis is a line of general_settings for a machine that may keep Redis from
 // running for longer than it takes to count as gone.
-const patientRedis = "  redis_timeout: 2\n"
+const patientRedis = "  redis_timeout: 4\n"
 
 func TestTheGuidesLocalCacheDoesWhatItSays(t *testing.T) {
 	p := newProvider(t, openAI)
