@@ -31,7 +31,7 @@ func TestAPageOfAnAllowedOriginMayAskAndRead(t *testing.T) {
 	})
 	s := startStack(t, "model_list:\n"+entry("m", good.base(), "")+entry("retried", refused(t), ", order: 1")+entry("retried", good.base(), ", order: 2")+
 		entry("fails", newProvider(t, failWith(400)).base(), "")+entry("late", newProvider(t, hang).base(), "")+
-		"general_settings: {cache: true, master_key: sk-master, cors_allow_origins: ["+page+", http://localhost:3000]}\nrouter_settings: {request_timeout: 1}\n")
+		"general_settings: {cache: true, master_key: sk-master, cors_allow_origins: ["+page+", http://localhost:3000]}\nrouter_settings: {request_timeout: 2}\n")
 	yes := map[string]string{"access-control-allow-origin": page, "access-control-expose-headers": "*", "vary": "origin"}
 	for name, tc := range map[string]struct {
 		path, body string
