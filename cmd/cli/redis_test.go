@@ -115,6 +115,10 @@ func (f *fleet) charged(group string) int64 {
 
 const sharedByRedis = "redis_url: \"redis://$REDIS\""
 
+// exactByRedis is for figures that must be exact: a Redis that gets no time to run
+// on a small machine is not gone.
+const exactByRedis = sharedByRedis + ", redis_timeout: 2"
+
 func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -128,7 +132,7 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 		openAI(w, r, body)
 	})
 	config := "model_list:\n" + entry("slots", p.base(), ", max_parallel_requests: 4") + entry("minute", p.base(), ", rpm: 6") +
-		"general_settings: {" + sharedByRedis + ", num_retries: 0}\n"
+		"general_settings: {" + exactByRedis + ", num_retries: 0}\n"
 	f := startFleet(t, 1, config)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(strings.ReplaceAll(config, "$REDIS", f.server.Addr)), 0o600); err != nil {
@@ -136,7 +140,7 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 	}
 	port, out := freePort(t), &output{}
 	doomed := child(t, out, "ISTHMUS_TEST_MAIN=1", "run", "--config", path, "--port", port)
-	await(t, 60*time.Second, "the other replica is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	await(t, 90*time.Second, "the other replica is ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	here, there := f.replicas[0], &stack{t: t, url: "http://127.0.0.1:" + port}
 	for range 3 {
 		there.sendLeaving(named("slots", strings.Replace(ask, "hi", "hold", 1)))
@@ -159,10 +163,10 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 	})
 	took, late := clock()
 	t.Logf("slots were free %s after kill -9", took.Round(time.Millisecond))
-	if took-late > 11*time.Second {
+	if took-late > 12*time.Second {
 		t.Errorf("the slots were free after %s (the machine was late by %s), the lease is 10 s", took, late)
 	}
-	await(t, 10*time.Second, "only the request that runs here has a lease", func() bool {
+	await(t, 20*time.Second, "only the request that runs here has a lease", func() bool {
 		held := slices.Collect(maps.Values(f.leases()))
 		return len(held) == 1 && held[0] == 1
 	})
@@ -170,7 +174,7 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 		t.Errorf("after the kill the minute has room for %v, want 2", got)
 	}
 	close(release)
-	await(t, 10*time.Second, "all leases are gone", func() bool { return len(f.leases()) == 0 })
+	await(t, 20*time.Second, "all leases are gone", func() bool { return len(f.leases()) == 0 })
 }
 
 // freezeTime is how long Redis stands still; ISTHMUS_FREEZE=10s makes it longer.
@@ -191,56 +195,62 @@ func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
 	p := newProvider(t, openAI)
 	f := startFleet(t, 2, "model_list:\n"+entry("m", p.base(), ", rpm: 1000000, max_parallel_requests: 1000")+
 		"general_settings: {cache: true, cache_params: {type: redis, url: \"redis://$REDIS\"}}\n")
-	before := f.load(2 * time.Second)
-	// Where a request takes this long, Redis gets no time to run either: it may count
-	// as gone at any moment, and the lines say nothing about the freeze.
-	starving := quantile(before, 0.99) > 200*time.Millisecond
+	before, slowest := f.load(2 * time.Second)
 	f.server.Freeze(t)
-	during := f.load(freezeTime(t))
+	during, _ := f.load(freezeTime(t))
 	f.server.Thaw(t)
-	f.load(2 * time.Second)
+	_, last := f.load(2 * time.Second)
+	// Where a request takes this long, Redis gets no time to run either: it may count
+	// as gone at any moment, and the number of lines says nothing about the freeze.
+	starving := max(slowest, last) > 80*time.Millisecond
 	t.Logf("p99 %s before, %s while Redis is frozen, of %d and %d requests", quantile(before, 0.99), quantile(during, 0.99), len(before), len(during))
 	// The promise is 50 ms on a machine of its own.
 	if added := quantile(during, 0.99) - quantile(before, 0.99); added > 250*time.Millisecond {
 		t.Errorf("a frozen Redis adds %s to the p99", added)
 	}
 	for i, s := range f.replicas {
-		await(t, 15*time.Second, "Redis counts as back", func() bool { return strings.Contains(s.stderr.String(), "redis answers again") })
-		log := s.stderr.String()
-		if down, up := strings.Count(log, "redis does not answer"), strings.Count(log, "redis answers again"); !starving && (down != 1 || up != 1) {
-			t.Errorf("replica %d: %d lines say that Redis went, %d that it returned", i, down, up)
+		var down, up int
+		await(t, 20*time.Second, "Redis counts as back", func() bool {
+			log := s.stderr.String()
+			down, up = strings.Count(log, "redis does not answer"), strings.Count(log, "redis answers again")
+			return up > 0 && up == down
+		})
+		if !starving && down != 1 || down > 5 {
+			t.Errorf("replica %d: %d lines say that Redis went, and as many that it returned", i, down)
 		}
 		s.idle()
 	}
-	await(t, 15*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
+	await(t, 20*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
 }
 
 // load sends requests to all replicas for a time, each another, and returns how
-// long each took. All must succeed.
-func (f *fleet) load(d time.Duration) []time.Duration {
+// long each took, without what the machine was late, and with it the slowest. All
+// must succeed.
+func (f *fleet) load(d time.Duration) (took []time.Duration, slowest time.Duration) {
 	f.t.Helper()
+	stalls := observetest.WatchStalls(f.t)
 	ctx, cancel := context.WithTimeout(f.t.Context(), d)
 	defer cancel()
 	var mu sync.Mutex
-	var took []time.Duration
 	var wg sync.WaitGroup
 	for i := range 4 {
 		s := f.replicas[i%len(f.replicas)]
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				began := time.Now()
-				got := s.post("/v1/chat/completions", strings.Replace(ask, "hi", fmt.Sprint(i, n, began.UnixNano()), 1))
+				clock := stalls.Clock()
+				got := s.post("/v1/chat/completions", strings.Replace(ask, "hi", fmt.Sprint(i, n, time.Now().UnixNano()), 1))
+				all, late := clock()
 				if got.status != 200 {
 					f.t.Errorf("%d %s", got.status, got.body)
 				}
 				mu.Lock()
-				took = append(took, time.Since(began))
+				took, slowest = append(took, max(all-late, 0)), max(slowest, all)
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return took
+	return took, slowest
 }
 
 func quantile(of []time.Duration, q float64) time.Duration {
@@ -276,7 +286,7 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	f := startFleet(t, 2, "model_list:\n"+entry("m", p.base(), ", rpm: 100000, tpm: 100000000, max_parallel_requests: 6, timeout: 0.3")+
 		entry("m", refused(t), ", rpm: 5000, max_parallel_requests: 3, timeout: 0.3")+
 		"router_settings: {num_retries: 2, cooldown_time: 0}\n"+
-		"general_settings: {"+sharedByRedis+", max_parallel_requests: 8, enable_request_queue: true, queue_max_size: 4, queue_timeout: 1, "+
+		"general_settings: {"+exactByRedis+", max_parallel_requests: 8, enable_request_queue: true, queue_max_size: 4, queue_timeout: 1, "+
 		"tenant_limits: {max_parallel_requests: 7, rpm: 100000}, retry_budget_min_per_second: 1000}\n")
 	count := newTally(t)
 	var wg sync.WaitGroup
@@ -292,9 +302,8 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	for _, s := range f.replicas {
 		s.idle()
 	}
-	await(t, 5*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
+	await(t, 20*time.Second, "no lease is left", func() bool { return len(f.leases()) == 0 })
 	calm.Store(true)
-	before := len(p.calls())
 	var got *answer
 	for range 20 { // half of the first attempts go to who refuses
 		if got = f.replicas[0].post("/v1/chat/completions", ask); got.status == 200 {
@@ -305,7 +314,7 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%d %v", got.status, got.header)
 	}
-	used := 100000 - remaining - 1
+	used, before := 100000-remaining-1, len(p.calls())-1 // without the last
 	t.Logf("answers %v, %d clients left; the provider was asked %d times, %d times broke the connection, %d are counted", count.status, count.left, before, broken.Load(), used)
 	if least := before - int(broken.Load()); used < least || used > before+count.left {
 		t.Errorf("the minute counts %d requests, the provider was asked %d times and %d clients left", used, before, count.left)

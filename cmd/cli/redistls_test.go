@@ -29,11 +29,11 @@ func TestLimitsAndTheCacheOverTLSToRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t, openAI)
-			config := "model_list:\n" + entry("m", p.base(), ", rpm: 3") + "general_settings: {" + settings + "}\n"
+			config := "model_list:\n" + entry("m", p.base(), ", rpm: 3") + "general_settings: {redis_timeout: 2, " + settings + "}\n"
 			a, b := startStack(t, config), startStack(t, config)
 			question := func(text string) string { return strings.Replace(ask, "hi", name+text, 1) }
 			a.post("/v1/chat/completions", question(""))
-			await(t, 5*time.Second, "the other replica has the answer", func() bool {
+			await(t, 20*time.Second, "the other replica has the answer", func() bool {
 				return b.post("/v1/chat/completions", with(`"cache":{"no-store":true}`, question(""))).header.Get("X-Isthmus-Cache") == "hit"
 			})
 			var last *answer
@@ -60,7 +60,7 @@ func TestARedisWithAWrongCertificateIsToldAndTrafficGoesOn(t *testing.T) {
 	server := storetest.StartTLS(t, theirs, false)
 	p := newProvider(t, openAI)
 	config := "model_list:\n" + entry("m", p.base(), ", rpm: 5") +
-		fmt.Sprintf("general_settings: {cache: true, cache_params: {type: redis, url: \"rediss://:canary@%s\", ssl_ca_certs: %q}}\n", server.Addr, ours.CAFile)
+		fmt.Sprintf("general_settings: {redis_timeout: 2, cache: true, cache_params: {type: redis, url: \"rediss://:canary@%s\", ssl_ca_certs: %q}}\n", server.Addr, ours.CAFile)
 	s := startStack(t, config)
 	for range 5 {
 		if got := s.post("/v1/chat/completions", ask); got.status != 200 || got.header.Get("X-Isthmus-Cache") != "miss" {

@@ -68,7 +68,7 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 			long := newGate(t)
 			s := startStack(t, "model_list:\n"+withKey("m", first, "key-one")+withKey("long", long.provider, "key-long"), "--envoy", envoytest.Envoy(t, release).Path)
 			stream := s.openStream(named("long", askStream))
-			await(t, 10*time.Second, "the stream runs", func() bool { return len(long.calls()) == 1 })
+			await(t, 20*time.Second, "the stream runs", func() bool { return len(long.calls()) == 1 })
 			asked, stop := s.askOn(t, 4)
 			for _, models := range []string{
 				withKey("m", second, "key-two"),
@@ -102,7 +102,7 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 // openStream begins a request and returns its answer's body.
 func (s *stack) openStream(body string) io.Reader {
 	r, w := io.Pipe()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Minute)
 	s.t.Cleanup(cancel)
 	go func() {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/chat/completions", strings.NewReader(body))
@@ -172,8 +172,8 @@ func overSocket(t *testing.T, socket, path string) string {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil { // an Envoy of another test, which ends
+		return ""
 	}
 	return string(text)
 }
@@ -186,7 +186,7 @@ func TestWhatStaysKeepsWhatIsKnownOfIt(t *testing.T) {
 	config := "model_list:\n" + entry("limited", limited.base(), ", rpm: 3") +
 		entry("cools", broken.base(), ", order: 1, allowed_fails: 1, cooldown_time: 300") + entry("cools", good.base(), ", order: 2") +
 		entry("slot", gate.base(), ", max_parallel_requests: 1") + entry("kept", good.base(), "") +
-		"router_settings: {num_retries: 1}\ngeneral_settings: {cache: true, enable_request_queue: true, queue_timeout: 20}\n"
+		"router_settings: {num_retries: 1}\ngeneral_settings: {cache: true, enable_request_queue: true, queue_timeout: 120}\n"
 	s := startStack(t, config)
 	fresh := func(model string, n int) string {
 		return named(model, strings.Replace(ask, "hi", fmt.Sprint("number ", n), 1))
@@ -197,9 +197,11 @@ func TestWhatStaysKeepsWhatIsKnownOfIt(t *testing.T) {
 	if got := s.post("/v1/chat/completions", fresh("cools", 0)).header.Get("X-Isthmus-Attempts"); got != "2" {
 		t.Errorf("%s attempts before the cooldown", got)
 	}
-	s.post("/v1/chat/completions", fresh("kept", 0))
+	await(t, 20*time.Second, "the answer is in the cache", func() bool {
+		return s.post("/v1/chat/completions", fresh("kept", 0)).header.Get("X-Isthmus-Cache") == "hit"
+	})
 	running, waiting := s.openStream(fresh("slot", 0)), s.openStream(fresh("slot", 1))
-	await(t, 10*time.Second, "one runs and one waits", func() bool { return len(gate.calls()) == 1 && s.metric("isthmus_queue_length") == 1 })
+	await(t, 20*time.Second, "one runs and one waits", func() bool { return len(gate.calls()) == 1 && s.metric("isthmus_queue_length") == 1 })
 
 	s.reconfigure(strings.Replace(config, "model_list:\n", "model_list:\n"+entry("new", good.base(), ""), 1))
 	if got := s.post("/v1/chat/completions", fresh("new", 0)); got.status != 200 {
@@ -231,7 +233,7 @@ func TestAConfigThatCannotBeUsedChangesNothingAndSaysWhy(t *testing.T) {
 	config := "model_list:\n" + entry("m", p.base(), "")
 	s := startStack(t, config)
 	s.write("config.yaml", config+"router_settings: {num_retries: many}\n", refusedReload)
-	await(t, 10*time.Second, "the log names the place", func() bool {
+	await(t, 20*time.Second, "the log names the place", func() bool {
 		return strings.Contains(s.stderr.String(), "config.yaml:4: router_settings.num_retries") && strings.Contains(s.stderr.String(), "the one before stays in force")
 	})
 	if got := s.post("/v1/chat/completions", ask); got.status != 200 {
@@ -286,7 +288,7 @@ func TestTheMasterKeyAndTheCallbacksChange(t *testing.T) {
 			}
 		})
 	}
-	await(t, 10*time.Second, "three run", func() bool { return len(p.calls()) == 3 })
+	await(t, 20*time.Second, "three run", func() bool { return len(p.calls()) == 3 })
 	s.reconfigure(models + settings("sk-two", after))
 	p.pass(t, 3)
 	wg.Wait()
@@ -323,7 +325,7 @@ func TestServeReadsItsConfigAgainOnSIGHUP(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	await(t, 10*time.Second, "the change is taken up", func() bool { return strings.Contains(a.stderr.String(), "a changed configuration is in force") })
+	await(t, 20*time.Second, "the change is taken up", func() bool { return strings.Contains(a.stderr.String(), "a changed configuration is in force") })
 	if got := a.post("/v1/chat/completions", named("alias", ask)); got.status != 200 {
 		t.Errorf("after the signal: %d %s", got.status, got.body)
 	}

@@ -82,7 +82,7 @@ func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
 	}
 	for _, a := range both {
 		a.idle()
-		await(t, 10*time.Second, "every stream's end is told to the replica that has it", func() bool {
+		await(t, 20*time.Second, "every stream's end is told to the replica that has it", func() bool {
 			return !strings.Contains(a.stderr.String(), `"estimated":true`) && strings.Count(a.stderr.String(), `"msg":"request"`) == a.streams("request")
 		})
 		if log := a.stderr.String(); strings.Contains(log, "aborted") {
@@ -116,13 +116,13 @@ func TestAReplicaThatEndsFailsItsRequestsOnly(t *testing.T) {
 			answers <- resp.StatusCode
 		}()
 	}
-	await(t, 10*time.Second, "all requests are at the provider", func() bool { return len(p.calls()) == cap(answers) })
+	await(t, 20*time.Second, "all requests are at the provider", func() bool { return len(p.calls()) == cap(answers) })
 	stopped := make(chan struct{})
 	go func() {
 		both[1].stop() // drains: its requests finish
 		close(stopped)
 	}()
-	await(t, 10*time.Second, "one replica drains", func() bool { return strings.Contains(both[1].stderr.String(), "draining") })
+	await(t, 20*time.Second, "one replica drains", func() bool { return strings.Contains(both[1].stderr.String(), "draining") })
 	close(release)
 	for range cap(answers) {
 		if status := <-answers; status != 200 {
@@ -131,5 +131,5 @@ func TestAReplicaThatEndsFailsItsRequestsOnly(t *testing.T) {
 	}
 	<-stopped
 	// Envoy has no health checks here: it finds out by being refused.
-	await(t, 10*time.Second, "the replica that is left serves", func() bool { return both[0].post("/v1/chat/completions", ask).status == 200 })
+	await(t, 20*time.Second, "the replica that is left serves", func() bool { return both[0].post("/v1/chat/completions", ask).status == 200 })
 }

@@ -28,8 +28,8 @@ func TestAStreamThatNobodyReadsPassesUntouchedAndItsTokensAreCounted(t *testing.
 	if got.status != 200 || got.body != string(want) {
 		t.Errorf("%d:\n%s\nwant\n%s", got.status, got.body, want)
 	}
-	await(t, 10*time.Second, "Envoy has counted the tokens", func() bool {
-		return strings.Contains(s.adminGet("/metrics"), `kind="completion",model_group="m"} 2`)
+	await(t, 20*time.Second, "Envoy has counted the tokens", func() bool {
+		return strings.Contains(s.adminGet("/metrics"), `kind="completion",model_group="m"} 2`) && strings.Contains(s.stderr.String(), `"msg":"request"`)
 	})
 	if log := s.stderr.String(); !strings.Contains(log, `"prompt_tokens":3,"completion_tokens":2`) || strings.Contains(log, "aborted") || strings.Contains(log, "estimated") {
 		t.Errorf("log:\n%s", log)
@@ -41,13 +41,14 @@ func TestTheLogSaysWhoEndedAStream(t *testing.T) {
 	const piece = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"
 	for name, tc := range map[string]struct {
 		body, want string
+		timeout    int // seconds
 		provider   func(w http.ResponseWriter, r *http.Request)
 	}{
-		"the provider breaks off":                      {askStream, "upstream", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
-		"the provider breaks off an unread stream":     {usageStream, "upstream", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
-		"the provider stalls":                          {askStream, "timeout", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
-		"the client leaves":                            {askStream, "client", nil},
-		"the client leaves a stream that nobody reads": {usageStream, "client", nil},
+		"the provider breaks off":                      {askStream, "upstream", 60, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		"the provider breaks off an unread stream":     {usageStream, "upstream", 60, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		"the provider stalls":                          {askStream, "timeout", 2, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+		"the client leaves":                            {askStream, "client", 60, nil},
+		"the client leaves a stream that nobody reads": {usageStream, "client", 60, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +67,7 @@ func TestTheLogSaysWhoEndedAStream(t *testing.T) {
 				}
 				<-r.Context().Done()
 			})
-			s := startStack(t, "model_list:\n"+entry("m", p.base(), ", timeout: 1, stream_passthrough: true"), "--concurrency", "1")
+			s := startStack(t, "model_list:\n"+entry("m", p.base(), fmt.Sprintf(", timeout: %d, stream_passthrough: true", tc.timeout)), "--concurrency", "1")
 			resp, err := http.Post(s.url+"/v1/chat/completions", "application/json", strings.NewReader(tc.body))
 			if err != nil {
 				t.Fatal(err)
@@ -81,7 +82,7 @@ func TestTheLogSaysWhoEndedAStream(t *testing.T) {
 				_, _ = io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
 			}
-			await(t, 10*time.Second, "the request is in the log", func() bool { return strings.Contains(s.stderr.String(), `"msg":"request"`) })
+			await(t, 20*time.Second, "the request is in the log", func() bool { return strings.Contains(s.stderr.String(), `"msg":"request"`) })
 			if log := s.stderr.String(); !strings.Contains(log, fmt.Sprintf(`"aborted":%q`, tc.want)) {
 				t.Errorf("want aborted %s:\n%s", tc.want, log)
 			}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // flood sends n requests, so many at a time, and counts the statuses.
@@ -78,8 +80,8 @@ func TestSimpleShuffleFollowsTheWeights(t *testing.T) {
 	if got := s.flood(2000, 16, ask); got[200] != 2000 {
 		t.Fatalf("answers: %v", got)
 	}
-	for i, want := range []int{1000, 600, 400} { // a deviation of 100 is more than four sigma
-		if got := len(providers[i].calls()); got < want-100 || got > want+100 {
+	for i, want := range []int{1000, 600, 400} { // a deviation of 140 is more than six sigma
+		if got := len(providers[i].calls()); got < want-140 || got > want+140 {
 			t.Errorf("deployment %d got %d of 2000, want about %d", i+1, got, want)
 		}
 	}
@@ -93,7 +95,7 @@ func TestLeastBusyKeepsASlowDeploymentAtItsFairShareOfWhatRuns(t *testing.T) {
 		defer running.Add(-1)
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 		}
-		after(delay(300))(w, r, body)
+		after(delay(1000))(w, r, body)
 	})
 	fast := []*provider{newProvider(t, after(delay(10))), newProvider(t, after(delay(10)))}
 	s := startStack(t, "model_list:\n"+entry("m", slow.base(), "")+entry("m", fast[0].base(), "")+entry("m", fast[1].base(), "")+
@@ -121,16 +123,11 @@ func TestLatencyConvergesToTheFastestAndComesBackToIt(t *testing.T) {
 		return float64(len(one.calls())-before) / 100
 	}
 	for _, body := range []string{ask, askStream} {
+		// A stall of the machine looks like a slow deployment, and is forgotten as one.
 		first.Store(5)
-		share(body)
-		if got := share(body); got < 0.85 {
-			t.Errorf("the faster deployment gets %.0f %%", 100*got)
-		}
+		await(t, 60*time.Second, "the faster deployment gets nearly all", func() bool { return share(body) > 0.85 })
 		first.Store(150)
-		share(body)
-		if got := share(body); got > 0.15 {
-			t.Errorf("it has become slow, and gets %.0f %%", 100*got)
-		}
+		await(t, 60*time.Second, "it has become slow, and gets hardly any", func() bool { return share(body) < 0.15 })
 		first.Store(5)
 		await(t, 60*time.Second, "the recovered deployment is found", func() bool { return share(body) > 0.85 })
 	}
@@ -148,7 +145,7 @@ func TestUsageFillsQuotasEvenly(t *testing.T) {
 		t.Errorf("the deployment with twice the quota got %d of 600, want 400", n)
 	}
 	want := fmt.Sprintf(`"tokens_last_minute":%d`, 5*len(large.calls()))
-	await(t, 5*time.Second, "/health knows "+want, func() bool { return strings.Contains(s.adminGet("/health"), want) })
+	await(t, 20*time.Second, "/health knows "+want, func() bool { return strings.Contains(s.adminGet("/health"), want) })
 }
 
 // byModel answers with the status that a model has, 200 for those not named, and
@@ -187,13 +184,14 @@ func TestTheGuidesFallbackBlockThroughEnvoy(t *testing.T) {
 		t.Errorf("%s attempts, %s fallbacks, want 3 and 2", a, f)
 	}
 	seen = nil
-	began := time.Now()
+	clock := observetest.WatchStalls(t).Clock()
 	got = s.post("/v1/chat/completions", `{"model":"my-model","num_retries":1,"messages":[{"role":"user","content":"oi"}]}`)
 	if diff := cmp.Diff([]string{"gpt-4o", "gpt-4-turbo", "gpt-4-turbo", "gpt-3.5-turbo"}, seen); diff != "" || got.status != 200 {
 		t.Errorf("with a retry: answer %d %s; models asked for (-want +got):\n%s", got.status, got.body, diff)
 	}
-	if took := time.Since(began); took < 5*time.Second || took > 9*time.Second {
-		t.Errorf("it took %s; retry_after is 5 s before the one try that repeats a deployment", took)
+	// Envoy's timers count from when its loop last looked at the clock.
+	if took, late := clock(); took < 4900*time.Millisecond-late || took-late > 9*time.Second {
+		t.Errorf("it took %s (the machine was late by %s); retry_after is 5 s before the one try that repeats a deployment", took, late)
 	}
 	s.idle()
 }
@@ -278,7 +276,11 @@ func TestEveryKindOfFailureThroughEnvoy(t *testing.T) {
 		if row.bad != nil {
 			base = newProvider(t, row.bad).base()
 		}
-		config += entry("alone-"+name, base, ", timeout: 0.4") + entry("group-"+name, base, ", order: 1, timeout: 0.4") + entry("group-"+name, good, ", order: 2, timeout: 0.4")
+		timeout := ""
+		if name == "timeout" {
+			timeout = ", timeout: 1"
+		}
+		config += entry("alone-"+name, base, timeout) + entry("group-"+name, base, ", order: 1"+timeout) + entry("group-"+name, good, ", order: 2"+timeout)
 	}
 	s := startStack(t, config+"router_settings: {num_retries: 1, cooldown_time: 60}\n")
 	ask := func(model string) *answer {
@@ -341,7 +343,7 @@ func TestWhenAllCoolTheClientIsToldWhenToComeBackAndVerboseTellsTheAttempts(t *t
 	if got.status != 500 || strings.Count(details, ";ms=") != 2 || !strings.Contains(details, `;status=429;`) || !strings.Contains(details, `why="500 server_error"`) {
 		t.Errorf("%d with details %s", got.status, details)
 	}
-	await(t, 5*time.Second, "the log line tells the attempts", func() bool { return strings.Contains(s.stderr.String(), `"attempt_details":"`) })
+	await(t, 20*time.Second, "the log line tells the attempts", func() bool { return strings.Contains(s.stderr.String(), `"attempt_details":"`) })
 	got = s.post("/v1/chat/completions", ask)
 	wait, _ := strconv.Atoi(got.header.Get("Retry-After"))
 	if got.status != 503 || wait < 60 || wait > 70 || !strings.Contains(got.body, `"code":"no_deployment_available"`) {

@@ -44,7 +44,11 @@ func newScenarios(t *testing.T) *scenarios {
 		"after-500": broken.base(), "after-429": newProvider(t, failWith(429, "Retry-After", "7")).base(),
 		"after-refused": refused(t), "after-timeout": newProvider(t, hang).base(),
 	} {
-		b.WriteString(entry(name, bad, ", order: 1, timeout: 1") + entry(name, c.good.base(), ", order: 2, timeout: 1"))
+		timeout := ""
+		if name == "after-timeout" {
+			timeout = ", timeout: 1"
+		}
+		b.WriteString(entry(name, bad, ", order: 1"+timeout) + entry(name, c.good.base(), ", order: 2"+timeout))
 	}
 	b.WriteString(entry("third", broken.base(), ", order: 1") + entry("third", refused(t), ", order: 2") + entry("third", c.good.base(), ", order: 3"))
 	b.WriteString(entry("big", broken.base(), ", order: 1") + entry("big", sum.base(), ", order: 2"))

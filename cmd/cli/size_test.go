@@ -62,7 +62,7 @@ func TestTheMemoryOfABigBodyIsGivenBack(t *testing.T) {
 	if peak > 3*50*megabyte {
 		t.Errorf("50 MB cost %d MB", peak/megabyte)
 	}
-	await(t, 20*time.Second, "the memory is given back", func() bool { return memory("VmRSS") < before+40*megabyte })
+	await(t, 60*time.Second, "the memory is given back", func() bool { return memory("VmRSS") < before+40*megabyte })
 }
 
 // startProgram runs the program itself: under the race detector this test's own
@@ -100,7 +100,7 @@ func TestABigAnswerArrivesWhole(t *testing.T) {
 	if got.status != 200 || got.err != nil || got.body != answer {
 		t.Errorf("status %d, %d bytes of %d, %v", got.status, len(got.body), len(answer), got.err)
 	}
-	await(t, 5*time.Second, "the usage after 20 MB is counted", func() bool {
+	await(t, 20*time.Second, "the usage after 20 MB is counted", func() bool {
 		return strings.Contains(s.adminGet("/metrics"), `kind="completion",model_group="m"} 2`)
 	})
 }
@@ -164,7 +164,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 		openAI(w, r, body)
 	})
 	s := startStack(t, "model_list:\n"+entry("m", p.base(), ""))
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: 60 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: 3 * time.Minute}
 	defer client.CloseIdleConnections()
 	results := make(chan string, clients)
 	for range clients {

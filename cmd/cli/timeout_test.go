@@ -38,11 +38,19 @@ func TestTimeouts(t *testing.T) {
 		"and a retry of a shorter timeout does not outlive it":  {`{"model":"never","stream":true,"timeout":0.8`, 504, 1900 * time.Millisecond, 2100 * time.Millisecond},
 		"whichever of the attempts is running when it is spent": {`{"model":"never","timeout":0.8`, 504, 1900 * time.Millisecond, 2100 * time.Millisecond},
 	} {
-		clock := stalls.Clock()
-		got := s.post("/v1/chat/completions", tc.body+`,"messages":[{"role":"user","content":"hi"}]}`)
-		took, late := clock()
-		// Envoy's timers count from when its loop last looked at the clock.
-		if got.status != tc.status || took < tc.min-20*time.Millisecond-late || took > tc.max+late {
+		var got *answer
+		var took, late time.Duration
+		fits := false
+		for try := 0; try < 5 && !fits; try++ { // what a late machine spoils is tried again
+			clock := stalls.Clock()
+			got = s.post("/v1/chat/completions", tc.body+`,"messages":[{"role":"user","content":"hi"}]}`)
+			took, late = clock()
+			// Envoy's timers count from when its loop last looked at the clock.
+			if fits = got.status == tc.status && took >= tc.min-20*time.Millisecond-late && took <= tc.max+late; late < 20*time.Millisecond {
+				break
+			}
+		}
+		if !fits {
 			t.Errorf("%s: %d after %s (the machine was late by %s), want %d after %s to %s: %s", name, got.status, took, late, tc.status, tc.min, tc.max, got.body)
 		}
 		if tc.status == 504 && !strings.Contains(got.body, `"type":"timeout_error"`) {

@@ -64,7 +64,7 @@ func (c *collector) take(_ http.ResponseWriter, r *http.Request) {
 func (c *collector) spans(t *testing.T, trace string, n int) []*tracepb.Span {
 	t.Helper()
 	var out []*tracepb.Span
-	await(t, 10*time.Second, "the spans of the request have come", func() bool {
+	await(t, 20*time.Second, "the spans of the request have come", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		out = out[:0]
@@ -163,7 +163,7 @@ func TestTheRequestsSpanJoinsThatOfAnEnvoyThatTraces(t *testing.T) {
 	}
 	var ours *tracepb.Span
 	byID := map[string]*tracepb.Span{}
-	await(t, 15*time.Second, "our spans and Envoy's have come", func() bool {
+	await(t, 40*time.Second, "our spans and Envoy's have come", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, each := range c.got {
