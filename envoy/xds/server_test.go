@@ -142,11 +142,11 @@ func TestEnvoyHasTheClustersWhenSetReturns(t *testing.T) {
 	for _, release := range envoytest.Releases() {
 		t.Run(release, func(t *testing.T) {
 			w := newWorld(t, release, resources(t, release, "a"))
-			if err := w.server.Taken(within(t, 10*time.Second)); err != nil {
+			if err := w.server.Taken(within(t, 30*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			for _, step := range []string{"a b", "b", "b c d"} {
-				if err := w.server.Set(within(t, 10*time.Second), resources(t, release, strings.Fields(step)...)); err != nil {
+				if err := w.server.Set(within(t, 30*time.Second), resources(t, release, strings.Fields(step)...)); err != nil {
 					t.Fatal(err)
 				}
 				if got := w.has("a", "b", "c", "d"); got != step {
@@ -159,24 +159,24 @@ func TestEnvoyHasTheClustersWhenSetReturns(t *testing.T) {
 
 func TestWhatEnvoyRefusesIsTakenBack(t *testing.T) {
 	w := newWorld(t, "1.40.0", resources(t, "1.40.0", "a"))
-	err := w.server.Set(within(t, 10*time.Second), wrong(t))
+	err := w.server.Set(within(t, 30*time.Second), wrong(t))
 	if err == nil || !strings.Contains(err.Error(), "no.such.kind") {
 		t.Errorf("the error does not have Envoy's reason: %v", err)
 	}
-	if err := w.server.Taken(within(t, 10*time.Second)); err != nil {
+	if err := w.server.Taken(within(t, 30*time.Second)); err != nil {
 		t.Errorf("the clusters from before: %v", err)
 	}
 	if got := w.has("a", "wrong"); got != "a" {
 		t.Errorf("Envoy has %q, want those from before", got)
 	}
-	if err := w.server.Set(within(t, 10*time.Second), resources(t, "1.40.0", "a", "b")); err != nil || w.has("a", "b") != "a b" {
+	if err := w.server.Set(within(t, 30*time.Second), resources(t, "1.40.0", "a", "b")); err != nil || w.has("a", "b") != "a b" {
 		t.Errorf("the next ones: %v; Envoy has %q", err, w.has("a", "b"))
 	}
 }
 
 func TestAnEnvoyThatRefusesItsFirstClustersIsNoticed(t *testing.T) {
 	w := newWorld(t, "1.40.0", wrong(t))
-	if err := w.server.Taken(within(t, 10*time.Second)); err == nil || !strings.Contains(err.Error(), "no.such.kind") {
+	if err := w.server.Taken(within(t, 30*time.Second)); err == nil || !strings.Contains(err.Error(), "no.such.kind") {
 		t.Errorf("the error does not have Envoy's reason: %v", err)
 	}
 }

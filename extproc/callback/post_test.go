@@ -27,7 +27,7 @@ func TestDoSendsAndReads(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %s %s %s", r.Method, r.UserAgent(), r.Header.Get("Authorization"), r.Header.Get("Content-Type"), body)
 	}))
 	defer server.Close()
-	got, err := newPoster(t, time.Second).Do(t.Context(), Post{
+	got, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{
 		URL: server.URL, ContentType: "application/json", Body: []byte("[1]"),
 		Header: []upstream.ExtraHeader{{Name: "Authorization", Value: secret.New("Bearer k")}},
 	})
@@ -46,7 +46,7 @@ func TestStatusDecidesWhetherToTryAgain(t *testing.T) {
 			w.WriteHeader(status)
 			fmt.Fprint(w, "not\n  now")
 		}))
-		_, err := newPoster(t, time.Second).Do(t.Context(), Post{URL: server.URL + "/hook/SECRET?key=SECRET"})
+		_, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: server.URL + "/hook/SECRET?key=SECRET"})
 		server.Close()
 		var s *StatusError
 		if !errors.As(err, &s) || s.Status != status || s.RetryAfter != 7*time.Second || IsPermanent(err) != permanent {
@@ -78,7 +78,7 @@ func TestErrorsShowNoMoreThanTheHost(t *testing.T) {
 	address := server.URL
 	server.Close() // nobody listens
 	for _, u := range []string{address + "/SECRET?k=SECRET", "http://user:SECRET@127.0.0.1:1/SECRET", "http://127.0.0.1:1/%zz SECRET", "SECRET://x"} {
-		_, err := newPoster(t, time.Second).Do(t.Context(), Post{URL: u})
+		_, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: u})
 		if err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%v", err)
 		}
@@ -105,7 +105,7 @@ func TestRedirects(t *testing.T) {
 	mux.Handle("/loop", to(307, "/loop"))
 	mux.HandleFunc("/end", func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 	for path, ok := range map[string]bool{"/moved": true, "/found": false, "/away": false, "/metadata": false, "/loop": false} {
-		got, err := newPoster(t, time.Second).Do(t.Context(), Post{URL: server.URL + path, Body: []byte("body")})
+		got, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: server.URL + path, Body: []byte("body")})
 		if ok && (err != nil || string(got) != "body") || !ok && !IsPermanent(err) {
 			t.Errorf("%s: %q, %v", path, got, err)
 		}
@@ -129,11 +129,11 @@ func TestASinkThatFloodsIsReadNoFurther(t *testing.T) {
 	})
 	server := httptest.NewServer(flood)
 	defer server.Close()
-	got, err := newPoster(t, 10*time.Second).Do(t.Context(), Post{URL: server.URL})
+	got, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: server.URL})
 	if err != nil || len(got) != maxAnswer {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	if _, err := newPoster(t, 10*time.Second).Do(t.Context(), Post{URL: server.URL + "/error"}); err == nil || len(err.Error()) > 700 {
+	if _, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: server.URL + "/error"}); err == nil || len(err.Error()) > 700 {
 		t.Errorf("an error of %d bytes", len(err.Error()))
 	}
 }
@@ -154,7 +154,7 @@ func TestADeadlineSaysWhy(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := newPoster(t, time.Second).Do(ctx, Post{URL: server.URL}); !errors.Is(err, context.Canceled) {
+	if _, err := newPoster(t, 20*time.Second).Do(ctx, Post{URL: server.URL}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

@@ -20,6 +20,8 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // collector is an OTLP/HTTP receiver.
@@ -283,7 +285,7 @@ func TestNobodyTracesUnlessAsked(t *testing.T) {
 }
 
 func TestACollectorThatIsAwayCostsSpansAndALineAMinute(t *testing.T) {
-	var log bytes.Buffer
+	var log observetest.Text // which a batch that is still sent may write to
 	// A port that nobody listens at.
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()

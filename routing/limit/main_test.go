@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // victimLease is the lease of the slots in the test with a victim.
-const victimLease = time.Second
+const victimLease = 2 * time.Second
 
 func victimLimits() limit.Options {
 	return limit.Options{Deployments: deployments(limit.Budget{RPM: 1000, MaxParallel: 4}), MaxParallel: 5}

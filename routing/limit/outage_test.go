@@ -55,16 +55,23 @@ func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) 
 	if len(p.failed) > 0 || p.admitted != n {
 		t.Errorf("%d of %d were admitted; errors: %v", p.admitted, n, p.failed)
 	}
-	r.wantDownAndUp(t)
+	r.wantDownAndUp(t, late)
 }
 
 // wantDownAndUp checks that the log has one line for when Redis went and one for
-// when it returned.
-func (r *replica) wantDownAndUp(t *testing.T) {
+// when it returned. On a machine that was late it may have got no time to run,
+// which looks like that too.
+func (r *replica) wantDownAndUp(t *testing.T, late time.Duration) {
 	t.Helper()
+	observetest.Await(t, "the last line says that Redis is back", func() bool { return len(r.log.Lines())%2 == 0 })
 	lines := r.log.Lines()
-	if len(lines) != 2 || !strings.Contains(lines[0], "does not answer") || !strings.Contains(lines[1], "answers again") {
-		t.Errorf("want one line when it goes and one when it returns, got %q", lines)
+	for i, line := range lines {
+		if !strings.Contains(line, []string{"does not answer", "answers again"}[i%2]) {
+			t.Errorf("line %d of %q", i, lines)
+		}
+	}
+	if most := 1 + int(late/(50*time.Millisecond)); len(lines) == 0 || len(lines)/2 > most {
+		t.Errorf("want one line when it goes and one when it returns, got %q; the machine was late by %s", lines, late)
 	}
 }
 
@@ -75,7 +82,7 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
 	defer c.Close()
 	r := newReplicaOf(t, at(server), limit.Options{Deployments: deployments(limit.Budget{RPM: 1 << 30})}, store.SharedOptions{})
-	p := press(t, 2, r)
+	p, clock := press(t, 2, r), observetest.WatchStalls(t).Clock()
 	memory := func(most string) {
 		t.Helper()
 		if err := c.ConfigSet(t.Context(), "maxmemory", most).Err(); err != nil {
@@ -92,7 +99,8 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 	if len(p.failed) > 0 || p.admitted != len(p.took) {
 		t.Errorf("%d of %d were admitted; errors: %v", p.admitted, len(p.took), p.failed)
 	}
-	r.wantDownAndUp(t)
+	_, late := clock()
+	r.wantDownAndUp(t, late)
 }
 
 func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
@@ -162,14 +170,11 @@ func TestAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
 	clock := observetest.WatchStalls(t).Clock()
 	id := 1000
 	observetest.Await(t, "a slot of the killed replica is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
-	if took, late := clock(); took-late > victimLease+500*time.Millisecond {
+	if took, late := clock(); took-late > victimLease+time.Second {
 		t.Errorf("the slots were free %v after the kill, the lease is %v; the machine was late by %v", took, victimLease, late)
 	}
 	for range 3 { // all of them, and no more
-		id++
-		if _, err := r.Admit(t.Context(), one(id)); err != nil {
-			t.Error(err)
-		}
+		observetest.Await(t, "the next slot is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
 	}
 	if _, err := r.Admit(t.Context(), one(9999)); err == nil {
 		t.Error("more slots came back than there are")
@@ -187,14 +192,15 @@ func TestAReplicaStartsWithoutRedis(t *testing.T) {
 	}
 	server.Restart(t)
 	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
-	if n := len(r.log.Lines()); n != 2 {
-		t.Errorf("%q", r.log.Lines())
-	}
+	observetest.Await(t, "the log says that Redis was away and is back", func() bool {
+		lines := r.log.Lines()
+		return len(lines) >= 2 && strings.Contains(lines[0], "does not answer") && strings.Contains(lines[1], "answers again")
+	})
 }
 
 func TestRunningRequestsKeepTheirSlotsThroughAnOutage(t *testing.T) {
 	server := storetest.Start(t)
-	const lease = 600 * time.Millisecond
+	const lease = 2 * time.Second // a machine that stands still for less may renew late
 	r := newReplicaOf(t, at(server), limit.Options{MaxParallel: 1}, store.SharedOptions{Lease: lease})
 	a, err := r.Admit(t.Context(), one(1))
 	if err != nil {

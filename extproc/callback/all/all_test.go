@@ -103,7 +103,7 @@ func TestTheGuidesWebhookBlock(t *testing.T) {
 	}
 	select {
 	case <-to.came:
-	case <-time.After(10 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("nothing came")
 	}
 	if took, late := clock(); took-late > 2*time.Second {

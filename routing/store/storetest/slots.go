@@ -54,7 +54,7 @@ func testSlots(b *bench) {
 }
 
 func testLease(b *bench) {
-	const lease = 400 * time.Millisecond
+	const lease = 1500 * time.Millisecond // a machine that stands still for less may renew late
 	began := time.Now()
 	b.wantChosen(b.hold("dead", 2, lease), 0)
 	b.wantChosen(b.hold("alive", 2, lease), 0)
@@ -66,7 +66,7 @@ func testLease(b *bench) {
 	}
 	for b.hold("next", 2, time.Minute).Chosen < 0 {
 		renew()
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 20*time.Second {
 			b.Fatal("the slot never comes back")
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -90,7 +90,7 @@ func testHeld(b *bench) {
 	b.take(b.window("rpm", 9, 1), b.window("tpm", 900, 70))
 	b.free("two")
 	beat := store.Beat{Watch: []string{b.key + "rpm", b.key + "none", b.key + "tpm"}, Slots: []string{b.key + "none", b.key + "slots"}}
-	observetest.AwaitWithin(b, 10*time.Second, "[1 0 70] is used and [0 1] held", func() bool {
+	observetest.Await(b, "[1 0 70] is used and [0 1] held", func() bool {
 		peers, err := b.s.Beat(b.Context(), beat)
 		if err != nil {
 			b.Fatal(err)
@@ -143,7 +143,7 @@ func testCooldowns(b *bench) {
 	if err := b.s.DropCooldown(b.Context(), b.key+"dropped"); err != nil {
 		b.Fatal(err)
 	}
-	observetest.AwaitWithin(b, 10*time.Second, "the short cooldown ends", func() bool {
+	observetest.Await(b, "the short cooldown ends", func() bool {
 		found := mine()
 		if _, there := found[b.key+"dropped"]; there {
 			b.Fatal("the dropped cooldown is still there")
