@@ -27,7 +27,7 @@ var replicas atomic.Int64
 func newReplica(tb testing.TB, server *storetest.Server, o limit.Options, lease time.Duration) *replica {
 	tb.Helper()
 	// A busy test machine is not a dead Redis.
-	return newReplicaOf(tb, at(server), o, store.SharedOptions{Lease: lease, Budget: 5 * time.Second})
+	return newReplicaOf(tb, at(server), o, store.SharedOptions{Lease: lease, Silence: 4 * time.Second, Budget: 5 * time.Second})
 }
 
 // at is where a test's server is.

@@ -16,7 +16,7 @@ import (
 
 // patient is a silence for tests where Redis may be late, because the machine is,
 // and is not gone for that.
-const patient = 2 * time.Second
+const patient = time.Second
 
 // newShared makes one that Redis may leave without an answer for so long; 0 is the
 // default.

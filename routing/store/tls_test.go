@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +39,7 @@ func TestRedisOverTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRedis(t, tc.server)
-			if _, err := r.Acquire(t.Context(), request(name)); tc.fails != "" {
+			if err := reach(t, r, tc.fails); tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) {
 					t.Errorf("error %v, want one with %q", err, tc.fails)
 				}
@@ -52,6 +54,19 @@ func TestRedisOverTLS(t *testing.T) {
 				t.Errorf("%q, %v", value, err)
 			}
 		})
+	}
+}
+
+// reach asks for room, and returns what went wrong. What a late machine had no time
+// for is tried again, unless it is what the test expects.
+func reach(t *testing.T, r *store.Redis, expected string) error {
+	t.Helper()
+	for try := 1; ; try++ {
+		_, err := r.Acquire(t.Context(), request(fmt.Sprint(t.Name(), try)))
+		var late net.Error
+		if err == nil || try == 5 || !errors.As(err, &late) || !late.Timeout() || expected != "" && strings.Contains(err.Error(), expected) {
+			return err
+		}
 	}
 }
 
@@ -86,7 +101,7 @@ func TestClustersAndSentinelsOverTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRedis(t, tc.server)
-			if _, err := r.Acquire(t.Context(), request(name)); tc.fails != "" {
+			if err := reach(t, r, tc.fails); tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) {
 					t.Errorf("error %v, want one with %q", err, tc.fails)
 				}

@@ -123,6 +123,10 @@ func freeAddr(tb testing.TB) string {
 	return ""
 }
 
+// nodeTimeout, in ms, is how long a node of a cluster may be frozen until the others
+// say that the whole cluster is down.
+const nodeTimeout = "15000"
+
 // StartCluster runs a Redis Cluster of three masters until the test ends.
 func StartCluster(tb testing.TB) []*Server {
 	tb.Helper()
@@ -141,7 +145,7 @@ func startCluster(tb testing.TB, encrypted *tls.Config, more func(node int) []st
 	for node := range 3 {
 		_, bus, _ := net.SplitHostPort(freeAddr(tb))
 		s := start(tb, append(more(node), "--cluster-enabled", "yes", "--cluster-port", bus,
-			"--cluster-config-file", filepath.Join(tb.TempDir(), "nodes.conf"), "--cluster-node-timeout", "2000"))
+			"--cluster-config-file", filepath.Join(tb.TempDir(), "nodes.conf"), "--cluster-node-timeout", nodeTimeout))
 		c := redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: encrypted, DisableIdentity: true})
 		tb.Cleanup(func() { _ = c.Close() })
 		servers, nodes, buses = append(servers, s), append(nodes, c), append(buses, bus)
