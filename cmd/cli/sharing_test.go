@@ -85,8 +85,7 @@ func (f *fleet) otherRequestsMiss(p *provider) {
 // controlsHold asks with each of the controls; the plain request is stored.
 func (f *fleet) controlsHold(p *provider) {
 	f.t.Helper()
-	// What the plain request needs no store for is there. The rest is stored behind
-	// the answer.
+	// stored waits: an answer is stored after the client has it.
 	stored := func(body string) {
 		f.t.Helper()
 		await(f.t, 20*time.Second, "it is stored: "+body, func() bool {
