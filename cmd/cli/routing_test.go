@@ -125,11 +125,11 @@ func TestLatencyConvergesToTheFastestAndComesBackToIt(t *testing.T) {
 	for _, body := range []string{ask, askStream} {
 		// A stall of the machine looks like a slow deployment, and is forgotten as one.
 		first.Store(5)
-		await(t, 60*time.Second, "the faster deployment gets nearly all", func() bool { return share(body) > 0.85 })
+		await(t, 2*time.Minute, "the faster deployment gets nearly all", func() bool { return share(body) > 0.85 })
 		first.Store(150)
-		await(t, 60*time.Second, "it has become slow, and gets hardly any", func() bool { return share(body) < 0.15 })
+		await(t, 2*time.Minute, "it has become slow, and gets hardly any", func() bool { return share(body) < 0.15 })
 		first.Store(5)
-		await(t, 60*time.Second, "the recovered deployment is found", func() bool { return share(body) > 0.85 })
+		await(t, 2*time.Minute, "the recovered deployment is found", func() bool { return share(body) > 0.85 })
 	}
 	s.idle()
 }
