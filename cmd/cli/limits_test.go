@@ -57,7 +57,7 @@ func startLimitedFleet(t *testing.T) *limitedFleet {
 		// Two replicas, two Envoys and Redis starve one another on a small machine. A
 		// Redis that gets no time to run is not gone: with the default each replica
 		// would go on with its share of the limits, which is right, and not exact.
-		"general_settings: {"+sharedByRedis+", redis_timeout: 4}\n")
+		"general_settings: {"+exactByRedis+"}\n")
 	f.a, f.b = f.replicas[0], f.replicas[1]
 	return f
 }

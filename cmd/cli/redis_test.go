@@ -117,7 +117,7 @@ const sharedByRedis = "redis_url: \"redis://$REDIS\""
 
 // exactByRedis is for figures that must be exact: a Redis that gets no time to run
 // on a small machine is not gone.
-const exactByRedis = sharedByRedis + ", redis_timeout: 2"
+const exactByRedis = sharedByRedis + ", redis_timeout: 4"
 
 func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -74,9 +73,8 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	known := r.service.current.gateway.source
-	read := maps.Clone(known.sums) // what was read last, and
-	seen := read                   // what stood there when it was looked at last
+	known := r.service.current.gateway.source // as it was read last
+	seen := known.sums                        // as it stood when it was looked at last
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,7 +82,7 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 		case <-tick:
 			now := known.now()
 			still := maps.Equal(now, seen)
-			if seen = now; !still || maps.Equal(now, read) {
+			if seen = now; !still || maps.Equal(now, known.sums) {
 				continue
 			}
 		case <-asked:
@@ -98,8 +96,7 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 		if err != nil {
 			r.log.Error("the changed configuration cannot be used: the one before stays in force", "error", err)
 		}
-		read = known.sums
-		seen = read
+		seen = known.sums
 	}
 }
 
@@ -147,10 +144,7 @@ func keepFixed(c, old *config.Config) []string {
 	fix("the log's level or format", c.LogLevel != old.LogLevel || c.JSONLogs != old.JSONLogs || c.Verbose != old.Verbose)
 	c.MaxRequestBody, c.Limits.QueueTimeout = old.MaxRequestBody, old.Limits.QueueTimeout
 	c.LogLevel, c.JSONLogs, c.Verbose = old.LogLevel, old.JSONLogs, old.Verbose
-	asked := func(c *config.Config) bool {
-		return slices.Contains(c.Callbacks.Success, "otel") || slices.Contains(c.Callbacks.Failure, "otel")
-	}
-	fix("the callback otel", asked(c) != asked(old))
+	fix("the callback otel", wantsTraces(c.Callbacks) != wantsTraces(old.Callbacks))
 	return names
 }
 

@@ -201,8 +201,7 @@ func (r *resources) openTraces(c config.Callbacks, log *slog.Logger, previous *r
 		r.tracer, r.tracerPart = previous.tracer, r.keep(previous.tracerPart)
 		return nil
 	}
-	asked := slices.Contains(c.Success, "otel") || slices.Contains(c.Failure, "otel")
-	r.tracer, err = trace.Open(context.Background(), trace.Config{Asked: asked, Getenv: os.Getenv, Version: buildVersion(), Log: log})
+	r.tracer, err = trace.Open(context.Background(), trace.Config{Asked: wantsTraces(c), Getenv: os.Getenv, Version: buildVersion(), Log: log})
 	if err != nil {
 		return err
 	}
@@ -212,6 +211,11 @@ func (r *resources) openTraces(c config.Callbacks, log *slog.Logger, previous *r
 		}
 	}))
 	return nil
+}
+
+// wantsTraces reports whether the config itself asks for spans.
+func wantsTraces(c config.Callbacks) bool {
+	return slices.Contains(c.Success, "otel") || slices.Contains(c.Failure, "otel")
 }
 
 // keep holds a part until close.
