@@ -26,8 +26,9 @@ func layers() map[string][]string {
 		"extproc":             {"translate", "routing", "extproc"},
 		"cmd":                 {"translate", "routing", "envoy", "extproc", "cmd"},
 		"examples":            {"cmd", "extproc"},
-		"translate/chat":      {"translate/jsonedit", "translate/upstream", "translate/secret", "translate/sse", "translate/ndjson"},
+		"translate/chat":      {"translate/jsonedit", "translate/litellm", "translate/upstream", "translate/secret", "translate/sse", "translate/ndjson"},
 		"translate/jsonedit":  {},
+		"translate/litellm":   {},
 		"translate/sse":       {},
 		"translate/ndjson":    {},
 		"translate/secret":    {},
@@ -51,7 +52,7 @@ func layers() map[string][]string {
 // pivot is what a provider's folder may import: never another provider, except
 // azure, which speaks OpenAI's format.
 func pivot(more ...string) []string {
-	return append(more, "translate/chat", "translate/jsonedit", "translate/sse", "translate/ndjson", "translate/secret", "translate/upstream")
+	return append(more, "translate/chat", "translate/jsonedit", "translate/litellm", "translate/sse", "translate/ndjson", "translate/secret", "translate/upstream")
 }
 
 func TestArrowsBetweenPackagesPointOneWay(t *testing.T) {

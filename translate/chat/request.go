@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -159,21 +160,10 @@ func (r *Request) member(name string, value jsontext.Value, into any, want strin
 	return nil
 }
 
-// steering lists the members that speak to the gateway and never reach a
-// provider. metadata, user and store do: they are OpenAI's own.
-func steering(name string) bool {
-	switch name {
-	case "cache", "caching", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "disable_fallbacks",
-		"num_retries", "timeout", "request_timeout", "stream_timeout", "tags", "drop_params", "additional_drop_params",
-		"allowed_openai_params", "mock_response", "litellm_trace_id", "litellm_session_id", "litellm_call_id", "ttl",
-		"no-log", "guardrails", "turn_off_message_logging":
-		return true
-	}
-	return false
-}
-
-// IsSteering reports whether a request member speaks to the gateway only.
-func IsSteering(name string) bool { return steering(name) }
+// IsSteering reports whether a request member speaks to the gateway, or would to
+// LiteLLM's proxy, and never reaches a provider. metadata, user and store do: they
+// are OpenAI's own.
+func IsSteering(name string) bool { return litellm.Own(name) }
 
 // Params returns every member of the request that a provider may get, the
 // deployment's defaults for those the client did not give included. A client's
@@ -183,7 +173,7 @@ func (r *Request) Params(defaults []upstream.Param) []upstream.Param {
 	params := make([]upstream.Param, 0, len(members)+len(defaults))
 	for _, m := range members {
 		value := r.Body.Value(m)
-		if steering(m.Name) || value.Kind() == 'n' {
+		if IsSteering(m.Name) || value.Kind() == 'n' {
 			continue
 		}
 		params = append(params, upstream.Param{Name: m.Name, Value: value})
