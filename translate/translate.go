@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"slices"
+
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -37,6 +39,11 @@ type Bound struct {
 // Bind returns the Translator of a deployment. The error says what the
 // deployment lacks.
 func Bind(t *upstream.Target) (*Bound, error) {
+	if slices.ContainsFunc(t.Defaults, isSteering) {
+		clean := *t
+		clean.Defaults = slices.DeleteFunc(slices.Clone(t.Defaults), isSteering)
+		t = &clean
+	}
 	b, err := bind(t)
 	if err != nil {
 		return nil, err
@@ -53,6 +60,10 @@ func Bind(t *upstream.Target) (*Bound, error) {
 	}
 	return b, nil
 }
+
+// isSteering reports whether a default is no parameter of any provider. The config
+// keeps none; what it says of a secret is said here again.
+func isSteering(p upstream.Param) bool { return chat.IsSteering(p.Name) }
 
 // Request writes the call for one attempt, see [Translator].
 func (b *Bound) Request(req *chat.Request) (*upstream.Call, error) {

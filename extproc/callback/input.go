@@ -17,7 +17,7 @@ type Input struct {
 	User       string
 	TraceID    string // litellm_trace_id, else metadata.trace_id
 	SessionID  string // litellm_session_id, else metadata.session_id
-	Wish       Wish   // turn_off_message_logging, of the body or its metadata
+	Wish       Wish   // turn_off_message_logging or no-log, of the body; the first of its metadata too
 }
 
 // ReadInput splits a client's body. It costs one pass over the top-level members,
@@ -50,7 +50,7 @@ func (in *Input) take(name string, value jsontext.Value) bool {
 		in.TraceID = text(value)
 	case "litellm_session_id":
 		in.SessionID = text(value)
-	case "turn_off_message_logging":
+	case "turn_off_message_logging", "no-log", "no_log":
 		if value.Kind() == 't' {
 			in.Wish = Hide
 		}

@@ -76,19 +76,22 @@ func (r *Request) Completion(defaults []upstream.Param) (*Completion, error) {
 	if c.Tools, err = r.tools(); err != nil {
 		return nil, err
 	}
-	params := r.Params(defaults)
+	params, err := r.Params(defaults)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range params {
 		if err := c.take(p); err != nil {
 			return nil, err
 		}
 	}
-	return c, c.takeExtraBody(params)
+	return c, nil
 }
 
 // take reads one member into c.
 func (c *Completion) take(p upstream.Param) error {
 	switch p.Name {
-	case "model", "messages", "prompt", "stream", "stream_options", "extra_body":
+	case "model", "messages", "prompt", "stream", "stream_options":
 		return nil
 	case "tools", "functions":
 		return c.defaultTools(p)
@@ -190,29 +193,6 @@ func (c *Completion) takeResponseFormat(p upstream.Param) error {
 	}
 	s := w.JSONSchema
 	c.ResponseFormat = ResponseFormat{Type: w.Type, Name: s.Name, Description: s.Description, Schema: s.Schema, Strict: s.Strict}
-	return nil
-}
-
-// takeExtraBody reads the members of extra_body as if they were top-level; those
-// that are win.
-func (c *Completion) takeExtraBody(params []upstream.Param) error {
-	for _, p := range params {
-		if p.Name != "extra_body" {
-			continue
-		}
-		object, err := jsonedit.Parse(p.Value)
-		if err != nil {
-			return upstream.BadRequest(p.Name, "'extra_body' must be an object")
-		}
-		for _, m := range object.Members() {
-			if given(params, m.Name) {
-				continue
-			}
-			if err := c.take(upstream.Param{Name: m.Name, Value: object.Value(m)}); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 

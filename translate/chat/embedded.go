@@ -23,7 +23,11 @@ func NewEmbeddingDecoder(req *Request, defaults []upstream.Param, read func(body
 // wantsBase64 reports whether the client, or else the deployment, asks for
 // vectors in base64, which few providers have.
 func (r *Request) wantsBase64(defaults []upstream.Param) bool {
-	for _, p := range r.Params(defaults) {
+	params, err := r.Params(defaults)
+	if err != nil {
+		return false // the request was refused for it
+	}
+	for _, p := range params {
 		if p.Name == "encoding_format" {
 			return string(p.Value) == `"base64"`
 		}

@@ -23,7 +23,11 @@ type Embedding struct {
 // they were made for can read them. The error is an *upstream.Error.
 func (r *Request) Embedding(defaults []upstream.Param) (*Embedding, error) {
 	e := &Embedding{}
-	for _, p := range r.Params(defaults) {
+	params, err := r.Params(defaults)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range params {
 		if err := e.take(p); err != nil {
 			return nil, err
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
-	"github.com/isthmus-proxy/isthmus/translate/litellm"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -114,6 +113,10 @@ func (r *Request) readHead() error {
 				return err
 			}
 			r.WantsUsage = o.IncludeUsage
+		default:
+			if err := restricts(m.Name, value); err != nil {
+				return err
+			}
 		}
 	}
 	switch {
@@ -158,44 +161,6 @@ func (r *Request) member(name string, value jsontext.Value, into any, want strin
 		return upstream.BadRequest(name, "'"+name+"' must be "+want)
 	}
 	return nil
-}
-
-// IsSteering reports whether a request member speaks to the gateway, or would to
-// LiteLLM's proxy, and never reaches a provider. metadata, user and store do: they
-// are OpenAI's own.
-func IsSteering(name string) bool { return litellm.Own(name) }
-
-// Params returns every member of the request that a provider may get, the
-// deployment's defaults for those the client did not give included. A client's
-// null counts as absent.
-func (r *Request) Params(defaults []upstream.Param) []upstream.Param {
-	members := r.Body.Members()
-	params := make([]upstream.Param, 0, len(members)+len(defaults))
-	for _, m := range members {
-		value := r.Body.Value(m)
-		if IsSteering(m.Name) || value.Kind() == 'n' {
-			continue
-		}
-		params = append(params, upstream.Param{Name: m.Name, Value: value})
-	}
-	client := len(params)
-	for _, d := range defaults {
-		if !given(params[:client], d.Name) {
-			params = append(params, d)
-		}
-	}
-	return params
-}
-
-// given reports whether the client gave the parameter, under either of its
-// names if it has two.
-func given(params []upstream.Param, name string) bool {
-	for i := range params {
-		if params[i].Name == name || Twin(params[i].Name) == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Twin returns the other name of a parameter that OpenAI renamed, or "".

@@ -150,6 +150,7 @@ func (tr *Translator) takeNested(p *params, param upstream.Param) error {
 	for _, m := range object.Members() {
 		value := object.Value(m)
 		switch {
+		case chat.IsSteering(m.Name):
 		case param.Name != "google":
 			p.config.Add(camel(m.Name), value)
 		case m.Name == "google":

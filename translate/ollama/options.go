@@ -116,7 +116,9 @@ func takeOptions(p *params, value jsontext.Value) error {
 		return upstream.BadRequest("options", "'options' must be an object")
 	}
 	for _, m := range object.Members() {
-		p.options.Add(m.Name, object.Value(m))
+		if !chat.IsSteering(m.Name) {
+			p.options.Add(m.Name, object.Value(m))
+		}
 	}
 	return nil
 }

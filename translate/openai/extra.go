@@ -32,20 +32,14 @@ func (b *BodyEditor) mergeExtraBody(req *chat.Request, edits *jsonedit.Edits) er
 	return nil
 }
 
-// mergeMembers sets the members of an object that nothing has set yet. The model
-// and the form of the answer are not for it to say: they were decided by what
-// stands at the top.
+// mergeMembers sets the members of an object that nothing has set yet.
 func (b *BodyEditor) mergeMembers(req *chat.Request, edits *jsonedit.Edits, p upstream.Param) error {
 	object, err := jsonedit.Parse(p.Value)
 	if err != nil {
 		return upstream.BadRequest(p.Name, "'"+p.Name+"' must be an object")
 	}
 	for _, m := range object.Members() {
-		switch m.Name {
-		case "model", "messages", "stream", "stream_options", "extra_body":
-			continue
-		}
-		if !given(req, m.Name) && !set(edits, m.Name) && !b.target.Drops(m.Name) {
+		if chat.MayBeExtra(m.Name) && !given(req, m.Name) && !set(edits, m.Name) && !b.target.Drops(m.Name) {
 			edits.Set(m.Name, object.Value(m))
 		}
 	}
