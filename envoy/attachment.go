@@ -34,7 +34,7 @@ func Attach(in Input) (*Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Clusters = append([]*clusterv3.Cluster{b.processorCluster()}, a.Clusters...)
+	a.Clusters = append(b.processorClusters(), a.Clusters...)
 	return a, b.valid(a.messages()...)
 }
 

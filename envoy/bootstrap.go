@@ -31,7 +31,7 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 		Node: &corev3.Node{Id: "isthmus", Cluster: "isthmus"},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Listeners: []*listenerv3.Listener{b.listener()},
-			Clusters:  append([]*clusterv3.Cluster{b.processorCluster()}, clusters...),
+			Clusters:  append(b.processorClusters(), clusters...),
 		},
 		OverloadManager: &overloadv3.OverloadManager{
 			ResourceMonitors: []*overloadv3.ResourceMonitor{{
@@ -69,12 +69,12 @@ type builder struct {
 	// shared: the Envoy has other traffic. Our filters then run for our virtual
 	// host and our clusters alone.
 	shared bool
-	// processor is the name of the service's cluster.
-	processor string
+	// processor and attempts are the names of the service's clusters.
+	processor, attempts string
 }
 
 func newBuilder(in Input) *builder {
-	return &builder{in: in.withDefaults(), processor: ProcessorCluster}
+	return &builder{in: in.withDefaults(), processor: ProcessorCluster, attempts: AttemptsCluster}
 }
 
 // any wraps a message; its errors are collected in b.err.

@@ -17,21 +17,32 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// ProcessorCluster is the cluster of the isthmus service.
-const ProcessorCluster = "isthmus"
+// The clusters of the isthmus service: one for the filter of the request and for
+// configuration, one for the filters of the attempts. A request never waits for
+// its own attempt behind other requests' bodies.
+const (
+	ProcessorCluster = "isthmus"
+	AttemptsCluster  = ProcessorCluster + "-attempts"
+)
 
 const (
 	connectTimeout   = 5 * time.Second
 	httpOptionsKey   = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 	processorStream  = 16 << 20 // bytes in flight of one ext_proc stream
 	processorSession = 64 << 20 // and of one connection
+
+	// processorBuffer is how much Envoy may hold of a connection to the service,
+	// in bytes: no bound of its own. What it holds is bounded for each request,
+	// by the limit of a body; a limit of the connection would be one of all
+	// requests together, and hold all of them up for the largest.
+	processorBuffer = math.MaxUint32
 )
 
 // clusters returns one cluster per deployment, and before 1.40 one per fixed
 // order.
 func (b *builder) clusters() ([]*clusterv3.Cluster, error) {
 	var clusters []*clusterv3.Cluster
-	seen := map[string]bool{ProcessorCluster: true, EndCluster: true}
+	seen := map[string]bool{ProcessorCluster: true, AttemptsCluster: true, EndCluster: true}
 	for _, u := range b.in.Upstreams {
 		if seen[u.Cluster] {
 			return nil, fmt.Errorf("two deployments have the cluster name %q", u.Cluster)
@@ -51,12 +62,17 @@ func (b *builder) clusters() ([]*clusterv3.Cluster, error) {
 	return clusters, b.err
 }
 
-// processorCluster is the cluster of the ext_proc service.
-func (b *builder) processorCluster() *clusterv3.Cluster {
+// processorClusters are the clusters of the ext_proc service.
+func (b *builder) processorClusters() []*clusterv3.Cluster {
+	return []*clusterv3.Cluster{b.processorCluster(ProcessorCluster), b.processorCluster(AttemptsCluster)}
+}
+
+func (b *builder) processorCluster(name string) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
-		Name:           ProcessorCluster,
-		ConnectTimeout: durationpb.New(connectTimeout),
-		LoadAssignment: assignment(ProcessorCluster, b.in.Processor.proto(), nil),
+		Name:                          name,
+		ConnectTimeout:                durationpb.New(connectTimeout),
+		LoadAssignment:                assignment(name, b.in.Processor.proto(), nil),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer),
 	}
 	discover(c, b.in.Processor)
 	// The default of 1024 open streams is that many running answers.

@@ -65,9 +65,13 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 // processor is what the three ext_proc filters have in common. It fails closed:
 // without the service no request reaches a provider with the client's own key.
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
+	cluster := b.attempts
+	if filter == filterRequest {
+		cluster = b.processor
+	}
 	return &extprocv3.ExternalProcessor{
 		GrpcService: &corev3.GrpcService{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
+			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},
 			InitialMetadata: b.introduction(filter),
 		},
 		ProcessingMode:    mode,

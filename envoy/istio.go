@@ -80,7 +80,7 @@ func Istio(in Input, o IstioOptions) ([]byte, error) {
 	m.shared = true
 	m.service = serviceOf(in.Processor)
 	if m.service.name != "" {
-		m.processor = m.service.cluster()
+		m.processor, m.attempts = m.service.cluster(""), m.service.cluster(attemptsSubset)
 	}
 	return m.manifests()
 }
@@ -111,8 +111,14 @@ func serviceOf(a Address) meshService {
 	return meshService{name: name, port: a.Port, external: !strings.Contains(name, ".svc.")}
 }
 
-// cluster is the name that Istio gives the service's cluster.
-func (s meshService) cluster() string { return fmt.Sprintf("outbound|%d||%s", s.port, s.name) }
+// attemptsSubset is the subset of the DestinationRule that gives the filters of
+// the attempts a cluster of their own, to all of the service's pods.
+const attemptsSubset = "attempts"
+
+// cluster is the name that Istio gives the service's cluster; subset may be "".
+func (s meshService) cluster(subset string) string {
+	return fmt.Sprintf("outbound|%d|%s|%s", s.port, subset, s.name)
+}
 
 func (m *mesh) manifests() ([]byte, error) {
 	patches, err := m.patches()
@@ -169,11 +175,13 @@ func (m *mesh) patches() ([]configPatch, error) {
 	}
 	add("VIRTUAL_HOST", "ADD", patchMatch{RouteConfiguration: &routeConfigurationMatch{PortNumber: m.options.Port, Gateway: m.options.Gateway}}, a.VirtualHost)
 	if m.service.name == "" {
-		a.Clusters = append([]*clusterv3.Cluster{m.processorCluster()}, a.Clusters...)
+		a.Clusters = append(m.processorClusters(), a.Clusters...)
 	} else {
-		// Breakers are the DestinationRule's: a merge would add to Istio's list.
-		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port}},
-			&clusterv3.Cluster{TypedExtensionProtocolOptions: m.processorOptions()})
+		// The patch holds for the subset's cluster, too. Breakers are the
+		// DestinationRule's: a merge would add to Istio's list.
+		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port}}, &clusterv3.Cluster{
+			PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer), TypedExtensionProtocolOptions: m.processorOptions(),
+		})
 	}
 	for _, c := range a.Clusters {
 		add("CLUSTER", "ADD", patchMatch{}, c)

@@ -114,6 +114,12 @@ func (m *mesh) serviceEntry() manifest {
 type destinationRuleSpec struct {
 	Host          string        `yaml:"host"`
 	TrafficPolicy trafficPolicy `yaml:"trafficPolicy"`
+	Subsets       []subset      `yaml:"subsets"`
+}
+
+// subset without labels is all pods, under the rule's own policy.
+type subset struct {
+	Name string `yaml:"name"`
 }
 
 type trafficPolicy struct {
@@ -157,6 +163,6 @@ func (m *mesh) destinationRule() manifest {
 		Spec: destinationRuleSpec{Host: m.service.name, TrafficPolicy: trafficPolicy{ConnectionPool: connectionPool{
 			TCP:  tcpPool{ConnectTimeout: "5s", TCPKeepalive: tcpKeepalive{Time: "60s", Interval: "15s"}},
 			HTTP: httpPool{HTTP2MaxRequests: 1<<31 - 1, MaxRetries: 1<<31 - 1, IdleTimeout: "3600s"},
-		}}},
+		}}, Subsets: []subset{{Name: attemptsSubset}}},
 	}
 }

@@ -90,9 +90,10 @@ func modelConfig(base string) string {
 		entry("claude", "anthropic/claude", "/good", "") +
 		entry("failing", "openai/up", "/failing/v1", "") +
 		entry("failing", "anthropic/claude", "/failing", "") +
-		entry("slow", "openai/up", "/failing/v1", ", timeout: 0.3") +
+		entry("slow", "openai/up", "/failing/v1", ", timeout: 2, num_retries: 0") +
+		entry("quick", "anthropic/claude", "/good", ", timeout: 2") +
 		entry("broken", "openai/up", "/failing/v1", "") +
 		entry("broken", "anthropic/claude", "/failing", "") +
-		"router_settings:\n  num_retries: 2\n  cooldown_time: 0\n  model_group_alias: {cascade: [failing, openai, claude], impatient: [slow, claude]}\n" +
+		"router_settings:\n  num_retries: 2\n  cooldown_time: 0\n  model_group_alias: {cascade: [failing, openai, claude], impatient: [slow, quick]}\n" +
 		"general_settings: {retry_budget_percent: 100, retry_budget_min_per_second: 100000}\n"
 }

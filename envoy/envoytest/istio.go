@@ -27,6 +27,7 @@ type envoyFilter struct {
 // patch that matches nothing, or another version, fails the test.
 func ApplyIstio(t testing.TB, host *bootstrapv3.Bootstrap, manifests []byte, version string) {
 	t.Helper()
+	addSubsets(t, host, manifests)
 	f := &envoyFilter{t: t, host: host, proxy: version}
 	for _, doc := range Documents(t, manifests) {
 		if doc["kind"] != "EnvoyFilter" {
@@ -132,11 +133,36 @@ func (f *envoyFilter) addHost(p map[string]any, value any) {
 // mergeCluster merges as Istio does: a map's entry of the patch replaces the
 // cluster's.
 func (f *envoyFilter) mergeCluster(p map[string]any, value any) {
-	name := fmt.Sprintf("outbound|%v||%v", dig(p, "match", "cluster", "portNumber"), dig(p, "match", "cluster", "service"))
+	port, service := fmt.Sprint(dig(p, "match", "cluster", "portNumber")), fmt.Sprint(dig(p, "match", "cluster", "service"))
 	for _, c := range f.host.GetStaticResources().GetClusters() {
-		if c.GetName() == name {
+		// A match that names no subset is for all of them.
+		if name := strings.Split(c.GetName(), "|"); len(name) == 4 && name[1] == port && name[3] == service {
 			proto.Merge(c, Message(f.t, value, &clusterv3.Cluster{}))
 			f.applied++
+		}
+	}
+}
+
+// addSubsets gives the host the clusters of the subsets that the manifests'
+// DestinationRules have: as the service's own, for these have no labels.
+func addSubsets(t testing.TB, host *bootstrapv3.Bootstrap, manifests []byte) {
+	t.Helper()
+	for _, doc := range Documents(t, manifests) {
+		if doc["kind"] != "DestinationRule" {
+			continue
+		}
+		subsets, _ := dig(doc, "spec", "subsets").([]any)
+		for _, subset := range subsets {
+			for _, c := range host.GetStaticResources().GetClusters() {
+				name := strings.Split(c.GetName(), "|")
+				if len(name) != 4 || name[2] != "" || name[3] != dig(doc, "spec", "host") {
+					continue
+				}
+				of := proto.CloneOf(c)
+				of.Name = fmt.Sprintf("outbound|%s|%s|%s", name[1], dig(subset, "name"), name[3])
+				of.GetLoadAssignment().ClusterName = of.GetName()
+				host.StaticResources.Clusters = append(host.StaticResources.Clusters, of)
+			}
 		}
 	}
 }
