@@ -41,6 +41,11 @@ func readCall(req *chat.Request, header upstream.Header) (*routing.Call, error) 
 			return nil, err
 		}
 	}
+	for _, tag := range call.Tags {
+		if err := upstream.CheckLabel("tags", tag); err != nil {
+			return nil, err
+		}
+	}
 	return call, nil
 }
 
@@ -126,6 +131,9 @@ func readFallbacks(call *routing.Call, value jsontext.Value) error {
 		}
 		if name == "" {
 			return upstream.BadRequest("fallbacks", "'fallbacks' must be "+want)
+		}
+		if err := upstream.CheckName("fallbacks", name); err != nil {
+			return err
 		}
 		call.Fallbacks = append(call.Fallbacks, name)
 	}

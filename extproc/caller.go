@@ -3,6 +3,7 @@ package extproc
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -32,11 +33,33 @@ func (t tenancy) caller(header upstream.Header) string {
 		return unnamedCaller
 	case t.hidden:
 		return "key-" + digestOf(name)
-	case len(name) > maxCaller:
+	case name == unnamedCaller, name == sharedCaller, name[0] == '\\':
+		name = `\` + name // somebody's name, not the word for those who have none
+	}
+	if len(name) > maxCaller {
 		sum := digestOf(name)
-		return name[:maxCaller-1-len(sum)] + "~" + sum
+		name = strings.ToValidUTF8(name[:maxCaller-1-len(sum)], "") + "~" + sum // between two characters
 	}
 	return name
+}
+
+// check refuses a request that names its caller twice, with different names: where
+// a mesh adds its name to the client's, nobody can tell which is true. The error is
+// an *upstream.Error.
+func (t tenancy) check(header upstream.Header) error {
+	if t.header == "" {
+		return nil
+	}
+	first := header.Get(t.header)
+	for i := range header {
+		if header[i].Name == t.header && header[i].Value != first {
+			return upstream.BadRequest("", "the header "+t.header+" is there several times, with different values: who calls must be said once")
+		}
+	}
+	if t.hidden {
+		return nil
+	}
+	return upstream.CheckLabel(t.header, first)
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // done tells of an ended exchange: a line, the counters, the spans.
@@ -94,10 +96,8 @@ func (rec *record) attrs() []slog.Attr {
 	return attrs
 }
 
-// shortened cuts a name that a client or a provider has made long.
+// shortened cuts a name that a client or a provider has made long, and mends what is
+// no text.
 func shortened(s string) string {
-	if len(s) <= maxName {
-		return s
-	}
-	return s[:maxName] + "…"
+	return upstream.Clip(s, maxName)
 }

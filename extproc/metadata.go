@@ -3,6 +3,8 @@ package extproc
 import (
 	"math"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -36,8 +38,11 @@ const (
 	listValues   = 1 // ListValue.values
 )
 
-// text adds a string.
+// text adds a string. Envoy refuses a whole message for one that is no UTF-8.
 func (m metadata) text(name, value string) metadata {
+	if !utf8.ValidString(value) {
+		value = strings.ToValidUTF8(value, "\uFFFD")
+	}
 	inner := protowire.SizeTag(valueText) + protowire.SizeBytes(len(value))
 	m = m.entry(name, inner)
 	m = protowire.AppendTag(m, valueText, protowire.BytesType)

@@ -107,6 +107,9 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
 	if e := g.auth.check(s.header); e != nil {
 		return s.refuse(e)
 	}
+	if err := s.checkNames(g, r); err != nil {
+		return s.refuse(asError(err))
+	}
 	switch {
 	case r.action == listModels:
 		return s.answer(http.StatusOK, g.modelList())
@@ -122,6 +125,17 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
 		return s.refuse(compressedBody(s.header.Get("content-encoding")))
 	}
 	return nil
+}
+
+// checkNames refuses what the request's headers name in a way that nothing can
+// pass on: the model in its path, the caller.
+func (s *requestStream) checkNames(g *Gateway, r route) error {
+	if r.model != "" {
+		if err := upstream.CheckName("model", r.model); err != nil {
+			return err
+		}
+	}
+	return g.tenancy.check(s.header)
 }
 
 func tooLong(header upstream.Header, limit int64) bool {

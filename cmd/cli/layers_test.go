@@ -21,7 +21,7 @@ func layers() map[string][]string {
 		"extproc/cache":       {"translate", "routing/store"},
 		"extproc/callback":    {"translate", "extproc/callback"},
 		"extproc/metrics":     {"translate"},
-		"extproc/trace":       {},
+		"extproc/trace":       {"translate/upstream"},
 		"extproc/status":      {},
 		"extproc":             {"translate", "routing", "extproc"},
 		"cmd":                 {"translate", "routing", "envoy", "extproc", "cmd"},

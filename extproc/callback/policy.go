@@ -149,8 +149,5 @@ func harmless(name string) bool {
 const maxError = 8 << 10
 
 func cutPlain(s string) string {
-	if len(s) <= maxError {
-		return s
-	}
-	return string(bytes.ToValidUTF8([]byte(s[:maxError]), nil)) + "…"
+	return upstream.Clip(s, maxError)
 }

@@ -86,13 +86,13 @@ func (r *Request) End(s *Summary) {
 		a := &s.Attempts[i]
 		if a.Fallback > fallback {
 			fallback = a.Fallback
-			r.event("isthmus.fallback", a.Began, attribute.String("isthmus.model_group", a.Group))
+			r.event("isthmus.fallback", a.Began, attribute.String("isthmus.model_group", clip(a.Group)))
 		}
 		span := r.attemptLocked(i+1, a.Began)
 		a.fill(span)
 		span.End(trace.WithTimestamp(a.Began.Add(a.Took)))
 		if a.Cooled {
-			r.event("isthmus.cooldown", a.Began.Add(a.Took), attribute.String("isthmus.deployment", a.Deployment))
+			r.event("isthmus.cooldown", a.Began.Add(a.Took), attribute.String("isthmus.deployment", clip(a.Deployment)))
 		}
 	}
 	if s.Cache == "hit" {

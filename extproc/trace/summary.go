@@ -6,6 +6,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // Summary is what a request came to.
@@ -60,9 +62,16 @@ type Attempt struct {
 // attributes are collected; what is empty is left out.
 type attributes []attribute.KeyValue
 
+// maxText bounds a text of a span, in bytes.
+const maxText = 1024
+
+// clip is a text as a span may hold it: the SDK mends none, and one that is no UTF-8
+// loses the whole batch.
+func clip(text string) string { return upstream.Clip(text, maxText) }
+
 func (a *attributes) text(key, value string) {
 	if value != "" {
-		*a = append(*a, attribute.String(key, value))
+		*a = append(*a, attribute.String(key, clip(value)))
 	}
 }
 
@@ -79,7 +88,7 @@ func (a *attributes) seconds(key string, d time.Duration) {
 }
 
 func (s *Summary) fill(span trace.Span) {
-	span.SetName(spanName(s.Operation, s.Asked, s.Path))
+	span.SetName(clip(spanName(s.Operation, s.Asked, s.Path)))
 	a := make(attributes, 0, 32)
 	a.text("gen_ai.operation.name", s.Operation)
 	a.text("gen_ai.provider.name", s.System)
@@ -87,7 +96,7 @@ func (s *Summary) fill(span trace.Span) {
 	a.text("gen_ai.response.id", s.ResponseID)
 	a.text("gen_ai.response.model", s.ResponseModel)
 	if s.FinishReason != "" {
-		a = append(a, attribute.StringSlice("gen_ai.response.finish_reasons", []string{s.FinishReason}))
+		a = append(a, attribute.StringSlice("gen_ai.response.finish_reasons", []string{clip(s.FinishReason)}))
 	}
 	if u := s.Usage; u != nil {
 		a = append(a, attribute.Int64("gen_ai.usage.input_tokens", u.Input), attribute.Int64("gen_ai.usage.output_tokens", u.Output))
@@ -113,12 +122,12 @@ func (s *Summary) fill(span trace.Span) {
 	}
 	span.SetAttributes(a...)
 	if s.ErrorType != "" && (s.Status == 0 || s.Status >= 500 || s.Status < 400) { // 4xx are the client's: no error of a server's span
-		span.SetStatus(codes.Error, s.ErrorType)
+		span.SetStatus(codes.Error, clip(s.ErrorType))
 	}
 }
 
 func (t *Attempt) fill(span trace.Span) {
-	span.SetName("attempt " + t.Deployment)
+	span.SetName(clip("attempt " + t.Deployment))
 	a := make(attributes, 0, 12)
 	a.text("gen_ai.provider.name", t.System)
 	a.text("gen_ai.request.model", t.Model)
@@ -131,7 +140,7 @@ func (t *Attempt) fill(span trace.Span) {
 	a.number("isthmus.fallback", int64(t.Fallback))
 	span.SetAttributes(a...)
 	if t.Error != "" {
-		span.SetStatus(codes.Error, t.Error)
+		span.SetStatus(codes.Error, clip(t.Error))
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // Config is what a Tracer needs.
@@ -102,5 +104,5 @@ func (c *complaints) Handle(err error) {
 	for _, s := range c.secrets {
 		text = strings.ReplaceAll(text, s, "…")
 	}
-	c.log.Warn("traces: spans are lost", "error", strings.ToValidUTF8(text[:min(len(text), maxComplaint)], ""))
+	c.log.Warn("traces: spans are lost", "error", upstream.Clip(text, maxComplaint))
 }

@@ -36,7 +36,9 @@ func New(t *upstream.Target) (*Translator, error) {
 	}
 	t = series(t)
 	tr := &Translator{editor: openai.NewBodyEditor(t, true)}
-	tr.setPath(t, strings.TrimRight(base.EscapedPath(), "/"))
+	if err := tr.setPath(t, strings.TrimRight(base.EscapedPath(), "/")); err != nil {
+		return nil, err
+	}
 	tr.header.Set("content-type", "application/json")
 	switch {
 	case !t.AzureADToken.IsZero():
@@ -64,21 +66,26 @@ func series(t *upstream.Target) *upstream.Target {
 	return &named
 }
 
-func (tr *Translator) setPath(t *upstream.Target, base string) {
+func (tr *Translator) setPath(t *upstream.Target, base string) error {
 	version := t.APIVersion
 	if v1 := strings.HasSuffix(base, "/openai/v1"); v1 || version == "v1" || version == "preview" && v1 {
 		if !v1 {
 			base = strings.TrimSuffix(base, "/openai") + "/openai/v1"
 		}
 		tr.prefix = base
-		return
+		return nil
 	}
 	if version == "" {
 		version = DefaultAPIVersion
 	}
+	deployment, err := upstream.PathSegment(t.Model)
+	if err != nil {
+		return err
+	}
 	base = strings.TrimSuffix(base, "/openai")
-	tr.prefix = base + "/openai/deployments/" + url.PathEscape(t.Model)
+	tr.prefix = base + "/openai/deployments/" + deployment
 	tr.query = "?api-version=" + url.QueryEscape(version)
+	return nil
 }
 
 // Supports reports true for every endpoint: what a deployment does not have the

@@ -2,10 +2,7 @@ package chat
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -119,19 +116,15 @@ func (r *Request) readHead() error {
 			}
 		}
 	}
-	switch {
-	case r.Model == "":
+	if r.Model == "" {
 		return upstream.BadRequest("model", "you must provide a model parameter")
-	case len(r.Model) > maxModel || strings.ContainsFunc(r.Model, unicode.IsControl):
-		return upstream.BadRequest("model", "'model' must have no control character and "+strconv.Itoa(maxModel)+" bytes at most")
+	}
+	if err := upstream.CheckName("model", r.Model); err != nil {
+		return err
 	}
 	r.WantsUsage = r.WantsUsage && r.Stream
 	return r.checkShape()
 }
-
-// maxModel bounds a model's name, in bytes. A wildcard serves any name, and
-// headers of the answer tell which it was.
-const maxModel = 1024
 
 // checkShape refuses what no provider accepts, so that the error is the same
 // whichever deployment would have been chosen.

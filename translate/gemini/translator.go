@@ -3,7 +3,6 @@ package gemini
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -35,16 +34,20 @@ func New(t *upstream.Target) (*Translator, error) {
 	if t.BaseModel != "" {
 		tr.model = traitsOf(t.BaseModel)
 	}
-	if !strings.HasPrefix(t.Model, "models/") && !strings.HasPrefix(t.Model, "tunedModels/") {
+	collection, name, ok := strings.Cut(t.Model, "/")
+	if !ok || collection != "models" && collection != "tunedModels" {
+		collection, name = "models", t.Model
 		tr.resource = "models/" + t.Model
+	}
+	segment, err := upstream.PathSegment(name)
+	if err != nil {
+		return nil, err
 	}
 	tr.path = strings.TrimRight(base.EscapedPath(), "/")
 	if tr.path == "" && base.Hostname() == "generativelanguage.googleapis.com" {
 		tr.path = "/v1beta"
 	}
-	for segment := range strings.SplitSeq(tr.resource, "/") {
-		tr.path += "/" + url.PathEscape(segment)
-	}
+	tr.path += "/" + collection + "/" + segment
 	tr.header.Set("content-type", "application/json")
 	if !t.APIKey.IsZero() {
 		tr.header.Set("x-goog-api-key", t.APIKey.Reveal())

@@ -3,20 +3,21 @@ package otlp
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // Attributes is a list of span attributes that leaves out what is empty.
 type Attributes []*commonpb.KeyValue
 
 // Clean mends text that is no UTF-8: one such text, and a receiver refuses the
-// whole batch.
-func Clean(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+// whole batch. Its length is bounded elsewhere.
+func Clean(text string) string { return upstream.Clip(text, len(text)) }
 
 // Text adds a string, unless it is empty.
 func (a *Attributes) Text(key, value string) {
