@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/routing/wildcard"
 	"github.com/isthmus-proxy/isthmus/translate"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -65,6 +66,11 @@ func New(c *config.Config, o Options) (*Router, error) {
 	if err := r.linkNames(c); err != nil {
 		return nil, err
 	}
+	nameKeys(r, c.Router.Fallbacks)
+	nameKeys(r, c.Router.ContextWindowFallback)
+	nameKeys(r, c.Router.ContentPolicyFallback)
+	nameKeys(r, c.Router.GroupRetryPolicy)
+	nameKeys(r, c.Router.GroupLimits)
 	r.makeBudgets(c.Router.RetryBudgetShare, c.Router.RetryBudgetFloor)
 	for _, l := range c.LeftOut {
 		r.leftOut = append(r.leftOut, LeftOut{Group: l.ModelName, Reason: "$" + l.Variable + " is not set"})
@@ -80,6 +86,9 @@ func (r *Router) makeBudgets(share float64, floor int) {
 		add(name)
 	}
 	for name := range r.aliases {
+		add(name)
+	}
+	for _, name := range r.named {
 		add(name)
 	}
 }
@@ -133,6 +142,9 @@ func (r *Router) linkNames(c *config.Config) error {
 		stages, err := r.stages(a.Targets)
 		if err != nil {
 			return err
+		}
+		if len(stages) == 0 {
+			continue // all that it stands for is left out
 		}
 		r.aliases[a.Name] = stages
 		if _, group := r.groups[a.Name]; !a.Hidden && !group {
@@ -205,6 +217,7 @@ func (d *Deployment) link() error {
 		return fmt.Errorf("api_base %q is not a URL with a host", d.target.BaseURL)
 	}
 	d.BaseURL, d.scheme, d.authority = d.target.BaseURL, base.Scheme, authority(base)
+	d.names, d.models = wildcard.New(d.Group), wildcard.New(d.Model)
 	d.Cluster = "deployment/" + d.ID + "/" + endpoint(base, d.authority)
 	if d.wildcard() {
 		return nil // bound per request, when the model is known
@@ -268,8 +281,8 @@ func (r *Router) index(deployments []*Deployment) {
 			d.alone = len(r.groups[name]) < 2
 		}
 		r.models = append(r.models, name)
-		if strings.Contains(name, "*") {
-			r.patterns = append(r.patterns, newPattern(name, r.groups[name]))
+		if p := wildcard.New(name); p.Stars() > 0 {
+			r.patterns = append(r.patterns, pattern{p, r.groups[name]})
 		}
 	}
 	sortPatterns(r.patterns)

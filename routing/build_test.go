@@ -44,6 +44,16 @@ func newWorld(t testing.TB, names ...string) *world {
 	return w
 }
 
+// remodel gives a deployment another model of its provider.
+func (w *world) remodel(t testing.TB, id, model string) {
+	t.Helper()
+	d := w.deployment(id)
+	d.Model, d.target.Model = model, model
+	if err := d.link(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func cutLast(s string) (before, after string, ok bool) {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == '/' {

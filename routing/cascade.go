@@ -10,7 +10,39 @@ type target struct {
 	model string // "" is each deployment's own
 }
 
-func (t target) same(other target) bool { return t.name == other.name && t.model == other.model }
+// modelName is the model_name of the stage's group: the name asked for, or the
+// wildcard that serves it.
+func (t target) modelName() string { return t.group[0].Group }
+
+// after is the stage when it follows another. A wildcard that stands in a cascade as
+// it is written is asked for what the stars of the stage before it stood for. ok is
+// false when that is no name: then the stage is as it was.
+func (t target) after(from target) (stage target, ok bool) {
+	pattern := t.group[0].names
+	if t.model != "" || pattern.Stars() == 0 || t.name != pattern.String() {
+		return t, true
+	}
+	captures, _ := from.group[0].names.Captures(from.name)
+	name, ok := pattern.Fill(captures, from.name)
+	if ok {
+		t.name = name
+	}
+	return t, ok
+}
+
+// settingOf is what a setting that is keyed by model group says of a stage: under
+// the name asked for, else under the wildcard that serves it.
+func settingOf[V any](settings map[string]V, t target) (V, bool) {
+	if v, ok := settings[t.name]; ok {
+		return v, true
+	}
+	v, ok := settings[t.modelName()]
+	return v, ok
+}
+
+func (t target) same(other target) bool {
+	return t.name == other.name && t.model == other.model && t.modelName() == other.modelName()
+}
 
 // cascade is the stages of a request: what it asked for, then its own
 // fallbacks, or else the configured ones. A stage is not repeated.
@@ -18,26 +50,27 @@ func (r *Router) cascade(call *Call, asked []target) []target {
 	if call.DisableFallbacks {
 		return asked
 	}
-	c := cascade{router: r, targets: slices.Clip(asked), room: r.maxFallbacks}
+	c := cascade{router: r, targets: slices.Clip(asked), room: min(r.maxFallbacks, maxAttempts)}
 	for _, name := range call.Fallbacks {
-		c.add(r.resolve(name), false)
+		c.add(r.resolve(name), asked[0], false)
 	}
 	if len(call.Fallbacks) > 0 {
 		return c.targets
 	}
 	for _, t := range asked {
-		c.add(r.fallbacks[t.name], true)
+		more, _ := settingOf(r.fallbacks, t)
+		c.add(more, t, true)
 	}
 	if name := call.requestModel(); len(asked) > 0 && asked[0].name != name {
-		c.add(r.fallbacks[name], true) // of an alias
+		c.add(r.fallbacks[name], asked[0], true) // of an alias
 	}
 	last := asked[len(asked)-1]
 	for _, f := range r.defaults {
 		if f.model == "" {
-			c.add(r.resolve(f.group), false)
+			c.add(r.resolve(f.group), last, false)
 			continue
 		}
-		c.add([]target{{group: last.group, name: last.name, model: f.model}}, false)
+		c.add([]target{{group: last.group, name: last.name, model: f.model}}, last, false)
 	}
 	return c.targets
 }
@@ -49,16 +82,19 @@ type cascade struct {
 	room    int // fallbacks that may still be added
 }
 
-// add appends stages; deep adds behind each what its own group falls back to.
-func (c *cascade) add(more []target, deep bool) {
+// add appends stages that follow another; deep adds behind each what its own group
+// falls back to.
+func (c *cascade) add(more []target, from target, deep bool) {
 	for _, t := range more {
-		if c.room <= 0 || slices.ContainsFunc(c.targets, t.same) {
+		t, ok := t.after(from)
+		if !ok || c.room <= 0 || slices.ContainsFunc(c.targets, t.same) {
 			continue
 		}
 		c.targets = append(c.targets, t)
 		c.room--
 		if deep {
-			c.add(c.router.fallbacks[t.name], true)
+			own, _ := settingOf(c.router.fallbacks, t)
+			c.add(own, t, true)
 		}
 	}
 }
@@ -83,7 +119,7 @@ func (r *Router) mostRetries(call *Call, t target) int {
 	if n == 0 && call.NumRetries != nil {
 		return 0
 	}
-	return max(n, r.policies.most(t.name))
+	return max(n, r.policies.most(t.name, t.modelName()))
 }
 
 // divert puts the fallbacks for a context-window or content-policy failure on
@@ -96,14 +132,14 @@ func (r *Router) divert(p *Plan, i int, verdict Verdict) bool {
 	if verdict == ContentPolicy {
 		special = r.contentPolicy
 	}
-	group := p.targets[i].name
-	names, ok := special[group]
+	failed := p.targets[i]
+	names, ok := settingOf(special, failed)
 	if !ok {
 		names = special["*"]
 	}
-	c := cascade{router: r, targets: p.targets[: i+1 : i+1], room: r.maxFallbacks}
+	c := cascade{router: r, targets: p.targets[: i+1 : i+1], room: min(r.maxFallbacks, maxAttempts)}
 	for _, name := range names {
-		c.add(r.resolve(name), false)
+		c.add(r.resolve(name), failed, false)
 	}
 	if len(c.targets) == i+1 {
 		return false

@@ -1,11 +1,12 @@
 package routing
 
 import (
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/wildcard"
 	"github.com/isthmus-proxy/isthmus/translate"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -37,6 +38,9 @@ type Deployment struct {
 	InputCost      float64 // per token
 	OutputCost     float64 // per token
 	Priced         bool    // the configuration says what it costs
+
+	names  wildcard.Pattern // Group: which names it serves
+	models wildcard.Pattern // Model
 
 	target     upstream.Target
 	translator *translate.Bound            // for Model; nil when it holds "*"
@@ -83,7 +87,19 @@ func (d *Deployment) Authority() string { return d.authority }
 func (d *Deployment) InFlight() int64 { return d.inFlight.Load() }
 
 // wildcard reports whether the provider's model name depends on the request.
-func (d *Deployment) wildcard() bool { return strings.Contains(d.Model, "*") }
+func (d *Deployment) wildcard() bool { return d.models.Stars() > 0 }
+
+// modelFor is the provider's name of the model when name is asked for: each star of
+// Model is what the star in its place of Group stood for. A Model with more stars
+// than that gets the whole name.
+func (d *Deployment) modelFor(name string) (string, error) {
+	captures, _ := d.names.Captures(name)
+	model, ok := d.models.Fill(captures, name)
+	if !ok {
+		return "", chat.ModelNotFound(name)
+	}
+	return model, nil
+}
 
 // speaker returns the Translator for a model name: "" is the deployment's own.
 func (d *Deployment) speaker(model string) (*translate.Bound, error) {

@@ -17,7 +17,7 @@ func OrderName(name, cluster string) string { return "isthmus-order/" + name + "
 // Orders returns all fixed plans of the configuration, in a stable order.
 func (r *Router) Orders() []Order {
 	var orders []Order
-	for _, name := range r.models {
+	for _, name := range slices.Concat(r.models, r.named) {
 		stages := r.cascade(&Call{}, r.resolve(name))
 		for _, first := range stages[0].group {
 			order := Order{Name: OrderName(name, first.Cluster)}
@@ -90,17 +90,22 @@ func (r *Router) PlanFixed(call *Call) (*Plan, error) {
 // fix gives a plan the fixed order that begins with its first hop.
 func (r *Router) fix(p *Plan) error {
 	first := p.Hops[0]
-	name := p.call.Request.Model
+	p.Name = r.Spelt(p.call.Request.Model)
 	if first.Fallback > 0 {
-		name = first.Group // nobody before it can serve: its own order does
+		p.Name = first.Deployment.Group // nobody before it can serve: its own order does
 	}
 	// The order's cluster was made from the configuration alone, so what a
-	// single request says about its cascade cannot be followed here.
-	p.Name = r.Spelt(name)
-	stages := r.cascade(&Call{}, r.resolve(name))
-	p.Fixed, p.targets, p.Hops = true, stages, nil
-	for _, h := range r.fixedOrder(&Call{}, stages, first.Deployment) {
-		if err := p.add(h.deployment, stages[h.stage], h.stage, p.tried(h.deployment, h.stage)); err != nil {
+	// single request says about its cascade cannot be followed here, except for
+	// what the stars of a wildcard stand for.
+	from := p.targets[first.Fallback]
+	stages := r.cascade(&Call{}, r.resolve(p.Name))
+	order := r.fixedOrder(&Call{}, stages, first.Deployment)
+	p.Fixed, p.targets, p.Hops = true, make([]target, len(stages)), nil
+	for i, t := range stages {
+		p.targets[i], _ = t.after(from)
+	}
+	for _, h := range order {
+		if err := p.add(h.deployment, p.targets[h.stage], h.stage, p.tried(h.deployment, h.stage)); err != nil {
 			return err
 		}
 	}

@@ -171,7 +171,10 @@ func (p *Plan) lastTry(d *Deployment, i int) int {
 func (p *Plan) add(d *Deployment, t target, fallback int, again bool) error {
 	model := t.model
 	if model == "" && d.wildcard() {
-		model = fillWildcard(t.name, d.Group, d.Model)
+		var err error
+		if model, err = d.modelFor(t.name); err != nil {
+			return err
+		}
 	}
 	speaker, err := d.speaker(model)
 	if err != nil {

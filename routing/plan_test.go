@@ -254,7 +254,8 @@ func TestUnknownModelIs404(t *testing.T) {
 
 func TestWildcardsMatchTheWholeNameAndFillTheProvidersModel(t *testing.T) {
 	w := newWorld(t, "openai/*/all", "openai/gpt-4*/four", "exact/x")
-	w.deployment("all").Model, w.deployment("four").Model = "*", "gpt-4*-eu"
+	w.remodel(t, "all", "*")
+	w.remodel(t, "four", "gpt-4*-eu")
 	for asked, want := range map[string][2]string{
 		"openai/o3":         {"all", "o3"},
 		"openai/gpt-4o":     {"four", "gpt-4o-eu"},

@@ -77,13 +77,23 @@ func newPolicy(from map[string]int) policy {
 	return p
 }
 
-// retries is what the policies say about a class of failure in a group: the
+// of lists the policies that hold for a name, the first first: its own, or that of
+// the model_name that serves it, then the one for all.
+func (p policies) of(name, modelName string) [2]policy {
+	own, ok := p.groups[name]
+	if !ok {
+		own = p.groups[modelName]
+	}
+	return [2]policy{own, p.all}
+}
+
+// retries is what the policies say about a class of failure of a name: the
 // group's own policy is asked first, its default included.
-func (p policies) retries(group string, c class) (int, bool) {
+func (p policies) retries(name, modelName string, c class) (int, bool) {
 	if c == classContextWindow {
 		return 0, false
 	}
-	for _, of := range []policy{p.groups[group], p.all} {
+	for _, of := range p.of(name, modelName) {
 		if n, ok := of[c]; ok {
 			return n, true
 		}
@@ -94,10 +104,10 @@ func (p policies) retries(group string, c class) (int, bool) {
 	return 0, false
 }
 
-// most is the largest number of retries that a policy allows in a group.
-func (p policies) most(group string) int {
+// most is the largest number of retries that a policy allows for a name.
+func (p policies) most(name, modelName string) int {
 	n := 0
-	for _, of := range []policy{p.groups[group], p.all} {
+	for _, of := range p.of(name, modelName) {
 		for _, retries := range of {
 			n = max(n, retries)
 		}
@@ -112,7 +122,7 @@ func (r *Router) retries(call *Call, t target) int {
 	if call.NumRetries != nil && *call.NumRetries <= 0 {
 		return 0
 	}
-	if n, ok := r.policies.retries(t.name, classTimeout); ok {
+	if n, ok := r.policies.retries(t.name, t.modelName(), classTimeout); ok {
 		return n
 	}
 	if call.NumRetries != nil {
@@ -139,7 +149,7 @@ func (r *Router) retriesAfter(call *Call, hop *Hop, c class) (n int, named bool)
 	if call.NumRetries != nil && *call.NumRetries <= 0 {
 		return 0, false
 	}
-	if n, ok := r.policies.retries(hop.Group, c); ok {
+	if n, ok := r.policies.retries(hop.Group, hop.Deployment.Group, c); ok {
 		return n, true
 	}
 	if call.NumRetries != nil {

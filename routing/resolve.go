@@ -1,75 +1,25 @@
 package routing
 
 import (
+	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
+	"github.com/isthmus-proxy/isthmus/routing/wildcard"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// pattern is a model_name with "*", matched whole.
+// pattern is a model group whose model_name has a star.
 type pattern struct {
-	name  string
-	parts []string // the literal text between the stars
+	wildcard.Pattern
 	group []*Deployment
-}
-
-// newPattern compiles a wildcard model_name.
-func newPattern(name string, group []*Deployment) pattern {
-	return pattern{name: name, parts: strings.Split(name, "*"), group: group}
-}
-
-// match returns what each star stands for; nil when name does not match.
-func (p pattern) match(name string) []string { return matchWildcard(p.parts, name) }
-
-func matchWildcard(parts []string, name string) []string {
-	rest, ok := strings.CutPrefix(name, parts[0])
-	if !ok {
-		return nil
-	}
-	captures := make([]string, 0, len(parts)-1)
-	for i, part := range parts[1:] {
-		if i == len(parts)-2 { // the last star takes all up to the end
-			if !strings.HasSuffix(rest, part) {
-				return nil
-			}
-			return append(captures, rest[:len(rest)-len(part)])
-		}
-		at := strings.Index(rest, part)
-		if at < 0 {
-			return nil
-		}
-		captures = append(captures, rest[:at])
-		rest = rest[at+len(part):]
-	}
-	return captures
-}
-
-// fillWildcard gives the provider's model name of a wildcard deployment: each
-// star of model is what the star in its place of the group's name stood for. A
-// model with more stars than the group has captures gets the whole name.
-func fillWildcard(asked, group, model string) string {
-	captures := matchWildcard(strings.Split(group, "*"), asked)
-	for strings.Contains(model, "*") {
-		capture := asked
-		if len(captures) > 0 {
-			capture, captures = captures[0], captures[1:]
-		}
-		model = strings.Replace(model, "*", capture, 1)
-	}
-	return model
 }
 
 // sortPatterns puts the most specific pattern first: most literal text, then
 // fewest stars.
 func sortPatterns(patterns []pattern) {
-	literal := func(p pattern) int { return len(strings.Join(p.parts, "")) }
 	slices.SortStableFunc(patterns, func(a, b pattern) int {
-		if d := literal(b) - literal(a); d != 0 {
-			return d
-		}
-		return len(a.parts) - len(b.parts)
+		return cmp.Or(cmp.Compare(b.Literal(), a.Literal()), cmp.Compare(a.Stars(), b.Stars()))
 	})
 }
 
@@ -87,7 +37,7 @@ func (r *Router) resolveGroup(name string) []target {
 		return []target{{group: group, name: name}}
 	}
 	for _, p := range r.patterns {
-		if p.match(name) != nil {
+		if p.Matches(name) {
 			return []target{{group: p.group, name: name}}
 		}
 	}
@@ -95,20 +45,34 @@ func (r *Router) resolveGroup(name string) []target {
 }
 
 // Spelt is a requested name as the configuration has it: a name that only a
-// wildcard covers is that wildcard.
+// wildcard covers is that wildcard, unless a setting names it.
 func (r *Router) Spelt(name string) string {
-	if _, ok := r.aliases[name]; ok {
-		return name
-	}
-	if _, ok := r.groups[name]; ok {
+	if r.written(name) || slices.Contains(r.named, name) {
 		return name
 	}
 	for _, p := range r.patterns {
-		if p.match(name) != nil {
-			return p.name
+		if p.Matches(name) {
+			return p.String()
 		}
 	}
 	return name
+}
+
+// written reports whether the name is a model group's or an alias's own.
+func (r *Router) written(name string) bool {
+	_, alias := r.aliases[name]
+	_, group := r.groups[name]
+	return alias || group
+}
+
+// nameKeys notes the names that a setting has as a key and only a wildcard serves.
+func nameKeys[V any](r *Router, settings map[string]V) {
+	for name := range settings {
+		if !r.written(name) && !slices.Contains(r.named, name) && r.Has(name) {
+			r.named = append(r.named, name)
+		}
+	}
+	slices.Sort(r.named)
 }
 
 // Names are the names that Spelt may return for what can be served, hidden
@@ -120,7 +84,7 @@ func (r *Router) Names() []string {
 			names = append(names, name)
 		}
 	}
-	return names
+	return append(names, r.named...)
 }
 
 // Targets are what the deployments of a name's first stage are, as their

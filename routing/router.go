@@ -3,6 +3,7 @@ package routing
 import (
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/wildcard"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
@@ -17,6 +18,7 @@ type Router struct {
 	patterns    []pattern
 	aliases     map[string][]target
 	models      []string // for /v1/models
+	named       []string // settings name them, and only wildcards serve them; sorted
 
 	strategy       Strategy
 	health         HealthPolicy
@@ -155,7 +157,7 @@ func (r *Router) planTimeout(p *Plan) time.Duration {
 // served by deployments left out is not the client's mistake.
 func (r *Router) noSuchModel(name string) error {
 	for _, l := range r.leftOut {
-		if l.Group == name {
+		if l.Group == name || wildcard.New(l.Group).Matches(name) {
 			return unservable("the model `"+name+"` cannot be served: "+l.Reason, "deployment_left_out", 0)
 		}
 	}

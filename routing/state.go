@@ -47,7 +47,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // Stage is one step of a cascade, for people to look at.
 type Stage struct {
-	Group    string // as the configuration spells it
+	Group    string // model_name: a wildcard for the names that it serves
 	Model    string // asked for instead of the deployments' own; "" is theirs
 	Fallback bool   // tried only when what the name itself stands for has failed
 }
@@ -61,7 +61,7 @@ func (r *Router) Cascade(name string) []Stage {
 	}
 	var out []Stage
 	for i, t := range r.cascade(&Call{Request: &chat.Request{Model: name}}, own) {
-		out = append(out, Stage{Group: r.Spelt(t.name), Model: t.model, Fallback: i >= len(own)})
+		out = append(out, Stage{Group: t.modelName(), Model: t.model, Fallback: i >= len(own)})
 	}
 	return out
 }

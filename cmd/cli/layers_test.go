@@ -12,10 +12,11 @@ import (
 func layers() map[string][]string {
 	return map[string][]string{
 		"translate":           {},
-		"routing/config":      {"translate"},
+		"routing/wildcard":    {},
+		"routing/config":      {"translate", "routing/wildcard"},
 		"routing/store":       {"translate"},
 		"routing/limit":       {"translate", "routing/store"},
-		"routing":             {"translate", "routing/config", "routing/store", "routing/limit"},
+		"routing":             {"translate", "routing/config", "routing/wildcard", "routing/store", "routing/limit"},
 		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command
 		"envoy":               {},
 		"extproc/cache":       {"translate", "routing/store"},

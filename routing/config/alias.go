@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/routing/wildcard"
 )
 
 // finish does what needs the whole configuration: aliases and fallbacks, whose
@@ -31,10 +33,10 @@ func (r *reader) finish(c *Config) {
 	}
 	for _, v := range c.perGroup {
 		switch {
-		case !c.hasGroup(v.name) && !c.hasAlias(v.name):
+		case !c.isKey(v.name):
 			v.say(Warning, "%s", c.noSuch(v.name))
-		case strings.HasSuffix(v.key, "model_group_limits."+v.name) && !c.isGroup(v.name):
-			v.say(Warning, "limits are of a model_name as the list has it, and nothing is limited by this: %q is an alias, or served by a wildcard", v.name)
+		case strings.HasSuffix(v.key, "model_group_limits."+v.name) && !c.hasGroup(v.name):
+			v.say(Warning, "limits are of a model_name, and nothing is limited by this: %q is an alias; limit the groups that it stands for", v.name)
 		}
 	}
 	c.aliases, c.perGroup = nil, nil
@@ -47,14 +49,26 @@ func (r *reader) finish(c *Config) {
 // hasGroup reports whether a model_name, or a wildcard, serves the name; names
 // of entries left out count, so that a missing key is not also a wrong name.
 func (c *Config) hasGroup(name string) bool {
-	match := func(group string) bool {
-		if before, after, ok := strings.Cut(group, "*"); ok {
-			return strings.HasPrefix(name, before) && strings.HasSuffix(name, strings.TrimLeft(after, "*"))
-		}
-		return group == name
-	}
-	return slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return match(d.ModelName) }) ||
+	served, leftOut := c.serves(name)
+	return served || leftOut
+}
+
+// serves reports whether a deployment that can be used serves the name, and one that
+// is left out.
+func (c *Config) serves(name string) (served, leftOut bool) {
+	match := func(group string) bool { return group == name || wildcard.New(group).Matches(name) }
+	return slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return match(d.ModelName) }),
 		slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return match(l.ModelName) })
+}
+
+// isKey reports whether a setting for a model group may have the name as its key: a
+// model_name, an alias, or what only a wildcard serves. A name with a star is a
+// model_name or nothing.
+func (c *Config) isKey(name string) bool {
+	if strings.Contains(name, "*") {
+		return c.isGroup(name) || c.hasAlias(name)
+	}
+	return c.hasGroup(name) || c.hasAlias(name)
 }
 
 // isGroup reports whether the name is a model_name as it stands.
@@ -67,10 +81,10 @@ func (c *Config) hasAlias(name string) bool {
 	return slices.ContainsFunc(c.Router.Aliases, func(a Alias) bool { return a.Name == name })
 }
 
-// leftOutOnly reports whether every deployment of a model_name is left out.
+// leftOutOnly reports whether every deployment that serves a name is left out.
 func (c *Config) leftOutOnly(name string) bool {
-	served := slices.ContainsFunc(c.Deployments, func(d Deployment) bool { return d.ModelName == name })
-	return !served && slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return l.ModelName == name })
+	served, leftOut := c.serves(name)
+	return leftOut && !served
 }
 
 func (r *reader) groupAliases(c *Config, v value) {
@@ -116,6 +130,10 @@ func (r *reader) aliasTarget(c *Config, a *Alias, n value) {
 	name, ok := n.scalar("the name of a model group")
 	switch {
 	case !ok:
+	case c.isGroup(name) && strings.Contains(name, "*"):
+		n.fail("%q is no model: say which of those that it serves is meant", name)
+	case strings.Contains(name, "*"):
+		n.fail("%s", c.noSuch(name))
 	case c.leftOutOnly(name):
 		n.say(Warning, "%s has no deployment that can be used: the alias goes on without it", name)
 	case c.hasGroup(name):
@@ -161,7 +179,7 @@ func (r *reader) fallbacks(c *Config, v value) {
 			c.Router.DefaultFallbacks = append(c.Router.DefaultFallbacks, r.defaultFallbacks(c, f)...)
 			continue
 		}
-		if !c.hasGroup(f.name) && !c.hasAlias(f.name) {
+		if !c.isKey(f.name) {
 			f.fail("%s", c.noSuch(f.name))
 			continue
 		}
@@ -182,7 +200,7 @@ func (r *reader) existing(c *Config, n value) (string, bool) {
 	case c.leftOutOnly(name):
 		n.say(Warning, "%s has no deployment that can be used: the fallback goes on without it", name)
 		return "", false
-	case !c.hasGroup(name) && !c.hasAlias(name):
+	case !c.isKey(name):
 		n.fail("%s", c.noSuch(name))
 		return "", false
 	}
@@ -199,8 +217,10 @@ func (r *reader) defaultFallbacks(c *Config, v value) []Target {
 		case !ok:
 		case c.leftOutOnly(name):
 			n.say(Warning, "%s has no deployment that can be used: the fallback goes on without it", name)
-		case c.hasGroup(name) || c.hasAlias(name):
+		case c.isKey(name):
 			out = append(out, Target{Group: name})
+		case strings.Contains(name, "*"):
+			n.fail("%s", c.noSuch(name))
 		default:
 			out = append(out, Target{Model: name})
 			n.say(Notice, "%q is no model_name: the failing group's own deployments are asked for the model %q", name, name)
@@ -211,7 +231,7 @@ func (r *reader) defaultFallbacks(c *Config, v value) []Target {
 
 func (r *reader) special(c *Config, v value, into map[string][]string) {
 	for _, f := range groupMap(v) {
-		if f.name != "*" && !c.hasGroup(f.name) && !c.hasAlias(f.name) {
+		if f.name != "*" && !c.isKey(f.name) {
 			f.fail("%s", c.noSuch(f.name))
 			continue
 		}

@@ -13,6 +13,8 @@ import (
 
 const oneModel = "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n"
 
+const wildcardModel = "model_list:\n- model_name: up/*\n  litellm_params: {model: 'ollama/*'}\n"
+
 // TestWhatIsWrongIsNamedWithItsPlaceAndARemedy lists configs that must be
 // refused, and the whole first line a user reads.
 func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
@@ -63,6 +65,11 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"a Python class as callback":          {oneModel + "general_settings:\n  callbacks: [my.module.logger]\n", "run it as a program of its own with exec:COMMAND, see examples/custom-callback"},
 		"an alias of a group that is not":     {oneModel + "router_settings:\n  model_group_alias: {fast: n}\n", `there is no model group "n"`},
 		"a fallback to a group that is not":   {oneModel + "router_settings:\n  fallbacks: [{m: [mm]}]\n", `there is no model group "mm"; did you mean m? (there are: m)`},
+		"an alias of a wildcard":              {wildcardModel + "router_settings:\n  model_group_alias: {fast: 'up/*'}\n", `c.yaml:5: router_settings.model_group_alias.fast: "up/*" is no model: say which of those that it serves is meant`},
+		"an alias of a wildcard that is not":  {wildcardModel + "router_settings:\n  model_group_alias: {fast: 'up/a*'}\n", `there is no model group "up/a*"`},
+		"a fallback to a wildcard of no name": {wildcardModel + "router_settings:\n  fallbacks: [{up/a: ['up/b*']}]\n", `there is no model group "up/b*"`},
+		"a fallback of a wildcard of no name": {wildcardModel + "router_settings:\n  fallbacks: [{'up/b*': [up/a]}]\n", `there is no model group "up/b*"`},
+		"a default fallback of no name":       {wildcardModel + "router_settings:\n  default_fallbacks: ['down/*']\n", `there is no model group "down/*"`},
 		"a fallback from a group that is not": {oneModel + "router_settings:\n  fallbacks: [{x: [m]}]\n", `there is no model group "x"`},
 		"a key with a line break inside":      {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_key: \"canary\\nX: y\"}\n", "c.yaml:3: model_list[0].litellm_params.api_key: the key holds a line break or another control character"},
 		"a name that no header can hold":      {"model_list:\n- model_name: \"m\\n\"\n  litellm_params: {model: ollama/m}\n", `model_name "m\n" holds a control character`},
@@ -104,7 +111,7 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 		"a key that is not set": {oneModel + "- model_name: n\n  litellm_params: {model: openai/n, api_key: os.environ/NO_SUCH}\n",
 			"c.yaml:4: model_list[1]: n: $NO_SUCH is not set: this deployment is left out"},
 		"a retry policy of a group that is not": {oneModel + "router_settings:\n  model_group_retry_policy: {n: {TimeoutErrorRetries: 1}}\n", `c.yaml:5: router_settings.model_group_retry_policy.n: there is no model group "n"`},
-		"a limit of an alias":                   {oneModel + "router_settings:\n  model_group_alias: {fast: m}\n  model_group_limits: {fast: {rpm: 1}}\n", `nothing is limited by this: "fast" is an alias, or served by a wildcard`},
+		"a limit of an alias":                   {oneModel + "router_settings:\n  model_group_alias: {fast: m}\n  model_group_limits: {fast: {rpm: 1}}\n", `nothing is limited by this: "fast" is an alias; limit the groups that it stands for`},
 		"a limit of a group that is not":        {oneModel + "router_settings:\n  model_group_limits: {n: {rpm: 1}}\n", `c.yaml:5: router_settings.model_group_limits.n: there is no model group "n"`},
 		"a header that is Envoy's to write":     {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, headers: {Content-Length: '3', X-A: b}}\n", "c.yaml:3: model_list[0].litellm_params.headers: Content-Length is the gateway's own to write: ignored"},
 		"a Redis that nobody checks":            {oneModel + "general_settings:\n  cache_params: {type: redis, url: 'rediss://h', ssl_cert_reqs: none}\n", "any certificate of the Redis is taken: whoever stands between can read and change what is stored"},
