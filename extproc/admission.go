@@ -37,9 +37,9 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	}
 	for replans := 0; ; replans++ {
 		var choices []routing.Choice
-		if first := plan.Hops[0].Deployment.ID; l.Limits(first) {
+		if first := candidate(l, plan.Hops[0].Choice()); l.Limits(first) {
 			choices = x.gateway.router.Choices(plan, 0)
-			ask.Candidates = idsOf(choices)
+			ask.Candidates = candidates(l, choices)
 		} else {
 			ask.Candidates = []string{first}
 		}
@@ -114,12 +114,17 @@ func sooner(a, b *limit.Refused) bool {
 	return a.Wait > 0 && (b.Wait == 0 || a.Wait < b.Wait)
 }
 
-func idsOf(choices []routing.Choice) []string {
+// candidates are choices as the limits know them.
+func candidates(l *limit.Limiter, choices []routing.Choice) []string {
 	ids := make([]string, len(choices))
 	for i, c := range choices {
-		ids[i] = c.Deployment.ID
+		ids[i] = candidate(l, c)
 	}
 	return ids
+}
+
+func candidate(l *limit.Limiter, c routing.Choice) string {
+	return l.Candidate(c.Deployment.ID, c.Group)
 }
 
 // queue waits for a slot: as long as the client does, Envoy can be held, and the
@@ -163,7 +168,7 @@ func (x *exchange) secure(n int, choices []routing.Choice) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	chosen, err := a.Next(ctx, idsOf(choices), failed)
+	chosen, err := a.Next(ctx, candidates(x.gateway.limiter, choices), failed)
 	if err != nil {
 		return false
 	}

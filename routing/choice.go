@@ -5,11 +5,12 @@ import "slices"
 // Choice is a deployment that may serve the next attempt of a plan.
 type Choice struct {
 	Deployment *Deployment
+	Group      string // the model group, or the name that a wildcard serves, as in Hop
 	target     int
 }
 
 // Choice is the choice of the hop's own deployment.
-func (h *Hop) Choice() Choice { return Choice{h.Deployment, h.Fallback} }
+func (h *Hop) Choice() Choice { return Choice{h.Deployment, h.Group, h.Fallback} }
 
 // maxChoices bounds how many deployments are looked at for one attempt.
 const maxChoices = 64
@@ -34,7 +35,7 @@ func (r *Router) Choices(p *Plan, n int) []Choice {
 	for i := planned[0].Fallback; i < len(p.targets) && len(all) < maxChoices; i++ {
 		for _, h := range planned {
 			if h.Fallback == i && !listed(h.Deployment) {
-				all = append(all, Choice{h.Deployment, i})
+				all = append(all, h.Choice())
 			}
 		}
 		if p.Fixed && n > 0 {
@@ -45,7 +46,7 @@ func (r *Router) Choices(p *Plan, n int) []Choice {
 		})
 		for len(pool) > 0 && len(all) < maxChoices {
 			k := r.strategy.Pick(p.call, pool[:lowestOrder(pool)])
-			all = append(all, Choice{pool[k], i})
+			all = append(all, Choice{pool[k], p.targets[i].name, i})
 			pool = slices.Delete(pool, k, k+1)
 		}
 	}

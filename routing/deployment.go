@@ -101,9 +101,23 @@ func (d *Deployment) modelFor(name string) (string, error) {
 	return model, nil
 }
 
+// NameFor is what to ask for to get this model of the provider; false: the
+// deployment does not serve it.
+func (d *Deployment) NameFor(model string) (string, bool) {
+	captures, ok := d.models.Captures(model)
+	if !ok {
+		return "", false
+	}
+	name, ok := d.names.Fill(captures, model)
+	if asked, err := d.modelFor(name); !ok || err != nil || d.wildcard() && asked != model {
+		return "", false
+	}
+	return name, true
+}
+
 // speaker returns the Translator for a model name: "" is the deployment's own.
 func (d *Deployment) speaker(model string) (*translate.Bound, error) {
-	if model == "" || model == d.Model {
+	if model == "" || model == d.Model && !d.wildcard() { // "*" may be asked for, too
 		return d.translator, nil
 	}
 	if t, ok := d.renamed[model]; ok {

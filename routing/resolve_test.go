@@ -44,6 +44,11 @@ func TestANameWithStarsIsFilledInOnce(t *testing.T) {
 		if err != nil || len(p.Hops) != 2 {
 			t.Errorf("%s as the fallback of a request: %v, %v", name, p, err)
 		}
+		for _, h := range slices.Concat(p.Hops, w.plan(t, name).Hops) {
+			if h.Translator == nil {
+				t.Errorf("%s: nobody translates for %s", name, h.Model)
+			}
+		}
 	}
 }
 
@@ -212,6 +217,9 @@ func FuzzPlan(f *testing.F) {
 			var clusters []string
 			for _, h := range p.Hops {
 				clusters = append(clusters, h.Deployment.Cluster)
+				if h.Translator == nil {
+					t.Fatalf("%q: nobody translates for %s", model, h.Model)
+				}
 			}
 			if o := OrderName(p.Name, clusters[0]); !slices.Equal(orders[o], clusters) {
 				t.Fatalf("%q: Envoy's order %s is %q, the plan's %q", model, o, orders[o], clusters)

@@ -113,7 +113,7 @@ func (r *resources) openLimits(c *config.Config, previous *resources) {
 	for i := range c.Deployments {
 		d := &c.Deployments[i]
 		o.Deployments = append(o.Deployments, limit.Deployment{
-			ID: d.ID, Group: d.ModelName,
+			ID: d.ID, Group: d.ModelName, Names: c.NamesWithLimits(d.ModelName),
 			Budget: limit.Budget{RPM: d.RPM, TPM: d.TPM, ITPM: d.ITPM, OTPM: d.OTPM, MaxParallel: int64(d.MaxParallel)},
 		})
 	}

@@ -173,25 +173,17 @@ func (r *runner) start(ctx context.Context) (*process.Process, error) {
 
 // greet prints the one line that says where everything is, and a request to try.
 func (r *runner) greet(w io.Writer, s *service) {
-	models := r.gateway.router.Models()
 	url := "http://" + net.JoinHostPort(r.flags.host, strconv.Itoa(r.flags.port))
-	key := ""
-	if !r.gateway.config.MasterKey.IsZero() {
-		key = ` -H "Authorization: Bearer $KEY"`
-	}
-	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s%s), models: %s\n", url, r.binary.Version, s.tellAdmin(", admin "), strings.Join(models, ", "))
-	fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
-		url, key, example(models))
-}
-
-// example is the first model that can be asked for as it is written.
-func example(models []string) string {
-	for _, m := range models {
-		if !strings.Contains(m, "*") {
-			return m
+	models := strings.Join(r.gateway.router.Models(), ", ")
+	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s%s), models: %s\n", url, r.binary.Version, s.tellAdmin(", admin "), models)
+	if model := exampleModel(r.gateway.router); model != "" {
+		key := ""
+		if !r.gateway.config.MasterKey.IsZero() {
+			key = ` -H "Authorization: Bearer $KEY"`
 		}
+		fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
+			url, key, model)
 	}
-	return models[0]
 }
 
 // minimumLife is how long an Envoy must have run to be started again: one that

@@ -61,6 +61,20 @@ func (c *Config) serves(name string) (served, leftOut bool) {
 		slices.ContainsFunc(c.LeftOut, func(l LeftOut) bool { return match(l.ModelName) })
 }
 
+// NamesWithLimits are the keys of GroupLimits that are no model_name, and that this
+// model_name may serve as a wildcard.
+func (c *Config) NamesWithLimits(modelName string) []string {
+	pattern := wildcard.New(modelName)
+	var names []string
+	for name := range c.Router.GroupLimits {
+		if !c.isGroup(name) && pattern.Matches(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // isKey reports whether a setting for a model group may have the name as its key: a
 // model_name, an alias, or what only a wildcard serves. A name with a star is a
 // model_name or nothing.

@@ -22,6 +22,9 @@ type Deployment struct {
 	ID     string
 	Group  string // its model group
 	Budget Budget
+	// Names are those that it serves as a wildcard and that are Groups of their
+	// own: requests for them count there instead of in Group.
+	Names []string
 }
 
 // Options are what a Limiter needs.
@@ -54,6 +57,8 @@ type Limiter struct {
 	counts bool // some limit is of tokens
 	ledger *ledger
 
+	named map[string]bool // the Names of all deployments
+
 	watch []watched
 	stop  context.CancelFunc
 	done  chan struct{}
@@ -75,6 +80,7 @@ func New(o Options) *Limiter {
 	l := &Limiter{
 		store: o.Store, now: o.Now, byID: make(map[string]*deployment, len(o.Deployments)), caller: o.Caller,
 		global: newMeter("all", Budget{MaxParallel: o.MaxParallel}), stop: stop, done: make(chan struct{}),
+		named: map[string]bool{},
 	}
 	if o.Queue != nil {
 		l.queue = NewQueue(*o.Queue)
@@ -92,6 +98,13 @@ func New(o Options) *Limiter {
 		known.limited = known.own.limited() || known.group != nil && known.group.limited()
 		l.byID[d.ID] = known
 		l.all = append(l.all, known)
+		for _, name := range d.Names {
+			as := *known
+			as.group = groups[name]
+			as.limited = as.own.limited() || as.group != nil && as.group.limited()
+			l.byID[candidateAs(d.ID, name)] = &as
+			l.named[name] = true
+		}
 	}
 	l.counts = o.countsTokens()
 	l.ledger = newLedger(o.Now, l.global, groups)
@@ -111,7 +124,7 @@ type Ask struct {
 	ID         string   // unique among running requests
 	Model      string   // the name asked for, for messages and the queue
 	Caller     string   // whose limits it counts in; "": nobody's
-	Candidates []string // IDs of deployments, in the order of the strategy; at least one
+	Candidates []string // IDs of deployments, or what Candidate made of them, in the order of the strategy; at least one
 	Size       Size
 }
 
@@ -164,6 +177,18 @@ func (l *Limiter) queueKey(ask *Ask) string {
 	}
 	return ask.Model
 }
+
+// Candidate is what Ask and Next call a deployment when it serves this name.
+func (l *Limiter) Candidate(deployment, name string) string {
+	if l.named[name] {
+		if as := candidateAs(deployment, name); l.byID[as] != nil {
+			return as
+		}
+	}
+	return deployment
+}
+
+func candidateAs(deployment, name string) string { return deployment + "\x00" + name }
 
 // Limits reports whether the deployment or its group has limits.
 func (l *Limiter) Limits(deployment string) bool { return l.limited(deployment) }

@@ -285,6 +285,30 @@ func TestGroupsAndCallersHaveLimitsOfTheirOwn(t *testing.T) {
 	})
 }
 
+func TestANameOfAWildcardMayHaveLimitsOfItsOwn(t *testing.T) {
+	o := limit.Options{
+		Deployments: []limit.Deployment{{ID: "a", Group: "up/*", Names: []string{"up/x"}, Budget: limit.Budget{RPM: 4}}},
+		Groups:      map[string]limit.Budget{"up/*": {RPM: 2}, "up/x": {RPM: 1}},
+	}
+	alone(t, o, func(t *testing.T, w *world) {
+		as := func(name string) *limit.Ask {
+			ask := w.ask("")
+			ask.Candidates = []string{w.Candidate("a", name)}
+			return ask
+		}
+		for _, name := range []string{"up/x", "up/y", "up/z"} {
+			if _, err := w.Admit(t.Context(), as(name)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		w.refused(as("up/x")) // its one
+		w.refused(as("up/y")) // the two that all other names share
+		if requests, _ := w.Used("a"); requests != 3 {
+			t.Errorf("the deployment knows of %d requests, want all 3", requests)
+		}
+	})
+}
+
 func TestASlotIsHeldAsLongAsTheRequestRuns(t *testing.T) {
 	alone(t, limit.Options{MaxParallel: 2}, func(t *testing.T, w *world) {
 		first := w.admit("x")

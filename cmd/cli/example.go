@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+)
+
+// exampleModel is a name that can be asked for as it is written: the first without
+// a star, else one that a wildcard serves; "" when none is known.
+func exampleModel(router *routing.Router) string {
+	for _, name := range router.Models() {
+		if !strings.Contains(name, "*") {
+			return name
+		}
+	}
+	for _, d := range router.Deployments() {
+		model := wellKnownModel(d.Provider)
+		if name, ok := d.NameFor(model); ok && model != "" && router.Has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// wellKnownModel is a model that a provider's customers can use; "" for a provider
+// whose models differ from customer to customer.
+func wellKnownModel(provider string) string {
+	switch provider {
+	case "openai":
+		return "gpt-4o-mini"
+	case "anthropic":
+		return "claude-haiku-4-5"
+	case "gemini":
+		return "gemini-2.5-flash"
+	case "mistral":
+		return "mistral-small-latest"
+	case "deepseek":
+		return "deepseek-chat"
+	case "openrouter":
+		return "openai/gpt-4o-mini"
+	}
+	return ""
+}
