@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
 // cacheTable is the settings of the cache and of Redis.
@@ -74,13 +76,11 @@ const keepNothing = "to keep no answers, set cache: false"
 
 // cacheParams reads cache_params. Its Redis is the shared store for limits too.
 func (v value) cacheParams(c *Config) {
-	known := []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types", "max_entry_size", "max_size",
-		"host", "port", "password", "username", "url", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "db", "redis_startup_nodes", "sentinel_nodes", "service_name", "max_messages", "redis_flush_size"}
 	var ttl, byType time.Duration
 	for _, f := range v.fields() {
 		switch f.name {
 		case "type":
-			f.cacheType(&c.Cache.Type)
+			f.cacheType(c)
 		case "ttl":
 			f.someSeconds(&ttl, keepNothing)
 		case "default_in_redis_ttl", "default_in_memory_ttl":
@@ -95,11 +95,9 @@ func (v value) cacheParams(c *Config) {
 			f.integer64(&c.Cache.MaxEntrySize, 1)
 		case "max_size":
 			f.integer64(&c.Cache.MaxSize, 1)
-		case "max_messages", "redis_flush_size":
-			f.say(Notice, "isthmus has no such limit: ignored")
 		default:
-			if !f.redisParam(&c.Redis) {
-				f.unknown(known)
+			if !f.redisParam(&c.Redis) && !f.answer(litellm.CacheParams) {
+				f.unknown(cacheNames())
 			}
 		}
 	}
@@ -109,6 +107,13 @@ func (v value) cacheParams(c *Config) {
 	case byType > 0:
 		c.Cache.TTL = byType
 	}
+}
+
+// cacheNames are the members of cache_params, for who has misspelt one.
+func cacheNames() []string {
+	return []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types", "max_entry_size", "max_size",
+		"host", "port", "password", "username", "url", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "db",
+		"redis_startup_nodes", "sentinel_nodes", "service_name"}
 }
 
 // redisParam reads one member of cache_params that says where Redis is.
@@ -207,18 +212,22 @@ func (v value) hostPort() (host, port string) {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), port
 }
 
-func (v value) cacheType(into *string) {
+// cacheType reads where answers are kept. Where isthmus cannot keep them it keeps
+// none: a cache restricts nothing.
+func (v value) cacheType(c *Config) {
 	s, ok := v.scalar("local or redis")
 	if !ok {
 		return
 	}
+	c.noCache = false
 	switch s {
 	case "local", "redis":
-		*into = s
+		c.Cache.Type = s
 	case "in-memory", "in_memory", "memory":
-		*into = "local"
+		c.Cache.Type = "local"
 	case "redis-semantic", "valkey-semantic", "qdrant-semantic", "s3", "gcs", "azure-blob", "disk":
-		v.fail("isthmus has no cache of type %s: use local or redis", s)
+		c.noCache = true
+		v.say(Warning, "isthmus has no cache of type %s: no answers are kept; use local or redis", s)
 	default:
 		v.fail("want local or redis, got %s", v.shown())
 	}
@@ -247,6 +256,7 @@ func (v value) cacheMode(optIn *bool) {
 
 // finishCache fills what depends on several settings.
 func (c *Config) finishCache() {
+	c.Cache.Enabled = c.Cache.Enabled && !c.noCache
 	if c.Cache.TTL == 0 {
 		c.Cache.TTL = 600 * time.Second
 		if c.Cache.Type == "redis" {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -50,33 +51,39 @@ func (v value) callbacks() []string {
 		if !ok {
 			continue
 		}
-		name := s
-		switch s {
-		case "langfuse_otel":
-			name = "langfuse"
-		case "generic_api":
-			name = "webhook"
-		case "opentelemetry", "arize_phoenix":
-			name = "otel"
-		}
-		switch {
-		case slices.Contains([]string{"langfuse", "mlflow", "webhook", "prometheus", "otel"}, name):
+		if name := item.callback(s); name != "" {
 			out = append(out, name)
-		case strings.HasPrefix(name, "exec:"):
-			if err := v.r.checkCommand(strings.TrimPrefix(name, "exec:")); err != nil {
-				item.fail("the command behind exec: cannot be run: %v", err)
-				continue
-			}
-			out = append(out, name)
-		case foreignCallback(name):
-			item.say(Warning, "isthmus has no callback %q: ignored", name)
-		case strings.Contains(name, "."):
-			item.fail("%q is a Python class: run it as a program of its own with exec:COMMAND, see examples/custom-callback", name)
-		default:
-			item.fail("no callback is called %q: want %s", name, callbackNames)
 		}
 	}
 	return out
+}
+
+// callback is the canonical name of one sink, or "" for one that isthmus lacks: a
+// logger restricts nothing, a guardrail does, and a Python class may.
+func (v value) callback(s string) string {
+	if command, ok := strings.CutPrefix(s, "exec:"); ok {
+		if err := v.r.checkCommand(command); err != nil {
+			v.fail("the command behind exec: cannot be run: %v", err)
+			return ""
+		}
+		return s
+	}
+	e, known := litellm.Lookup(litellm.Callbacks, s)
+	switch {
+	case known && e.Answer == litellm.Works:
+		return s
+	case known && e.Answer == litellm.WorksAs:
+		return e.Note
+	case known && e.Answer == litellm.Refused:
+		v.unenforced(s, e.Note)
+	case known:
+		v.say(Warning, "isthmus has no callback %q: ignored; %s", s, e.Note)
+	case strings.Contains(s, "."):
+		v.unenforced(s, "it is a Python class, which may hold requests back: a logger runs as a program of its own with exec:COMMAND, see examples/custom-callback")
+	default:
+		v.say(Warning, "no callback is called %q: ignored; want %s", s, callbackNames)
+	}
+	return ""
 }
 
 func (r *reader) checkCommand(line string) error {
@@ -84,17 +91,6 @@ func (r *reader) checkCommand(line string) error {
 		return nil
 	}
 	return r.command(line)
-}
-
-// foreignCallback lists LiteLLM's callbacks that isthmus lacks.
-func foreignCallback(name string) bool {
-	switch name {
-	case "datadog", "datadog_llm_observability", "s3", "s3_v2", "gcs_bucket", "dynamodb", "lunary", "helicone", "sentry", "posthog", "logfire", "langsmith",
-		"braintrust", "galileo", "argilla", "opik", "athina", "traceloop", "wandb", "supabase", "promptlayer", "slack", "lago", "openmeter", "arize",
-		"azure_storage", "humanloop", "literalai", "greenscale", "deepeval", "sqs", "gcs_pubsub", "agentops", "weave_otel", "weave", "cloudzero":
-		return true
-	}
-	return false
 }
 
 func (v value) oneOf(into *string, allowed ...string) {

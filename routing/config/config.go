@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Deployments []Deployment // in the order of the file
 	LeftOut     []LeftOut    // entries that cannot be used for want of a variable
+	Unenforced  []string     // names that restrict, which isthmus does not enforce and the user goes on without
 
 	Router    Router
 	Limits    Limits
@@ -33,6 +34,7 @@ type Config struct {
 	envProblems Diagnostics // wrong values in the environment
 	aliases     []value     // model_group_alias and fallbacks, until all groups are known
 	perGroup    []value     // the groups that other settings name, until then
+	noCache     bool        // its type is one that isthmus does not have
 }
 
 // LeftOut is a model_list entry that is not served.

@@ -23,6 +23,8 @@ type entry struct {
 	prefix  string // custom_llm_provider
 	azureID string // deployment_id
 	missing []string
+	others  []value // what may be a parameter of the provider
+	entra   value   // says how to log in at Microsoft Entra
 }
 
 // deployments reads model_list.
@@ -126,7 +128,11 @@ func (e *entry) complete(params value) bool {
 		params.fail("model is missing: say it as provider/model, for example openai/gpt-4o")
 		return false
 	}
-	return e.provider() && e.address()
+	if !e.provider() || !e.address() {
+		return false
+	}
+	e.parameters()
+	return true
 }
 
 // provider parts the prefix from the model.
@@ -140,13 +146,16 @@ func (e *entry) provider() bool {
 			e.Model = rest
 		}
 		if _, ok := table[e.Provider]; !ok {
-			e.model.fail("custom_llm_provider %q is not known", e.prefix)
+			e.unknownPrefix()
 			return false
 		}
 	case ok && table[known].Name != "":
 		e.Provider, e.Model = known, rest
 	case !ok && guessProvider(e.full) != "":
 		e.Provider, e.Model = guessProvider(e.full), e.full
+	case cloud(prefix) != "":
+		e.model.fail("isthmus does not speak to %s yet: take the entry out", cloud(prefix))
+		return false
 	case e.APIBase != "" || len(e.missing) > 0:
 		e.Provider, e.Model = "custom_openai", rest
 		if !ok {
@@ -165,6 +174,14 @@ func (e *entry) provider() bool {
 		e.Model = e.azureID
 	}
 	return true
+}
+
+func (e *entry) unknownPrefix() {
+	if name := cloud(e.prefix); name != "" {
+		e.model.fail("isthmus does not speak to %s yet: take the entry out", name)
+		return
+	}
+	e.model.fail("custom_llm_provider %q is not known", e.prefix)
 }
 
 func (e *entry) unknownProvider(prefix string, slash bool, table map[string]upstream.Provider) {
@@ -218,6 +235,9 @@ func (e *entry) address() bool {
 		}
 		switch {
 		case from != "" || p.Keyless || e.MockResponse != nil:
+		case e.Provider == "azure" && e.entra.node != nil:
+			e.entra.fail("isthmus cannot log in at Microsoft Entra yet: give a token as azure_ad_token, or api_key")
+			return false
 		case e.at.r.keysElsewhere:
 			e.APIKey = secret.New(keyElsewhere)
 		default:
@@ -286,12 +306,4 @@ func uniqueID(e *entry, taken map[string]bool) string {
 	}
 	taken[unique] = true
 	return unique
-}
-
-// addDefault keeps a parameter for the provider.
-func (e *entry) addDefault(f value) {
-	text, ok := f.json()
-	if ok {
-		e.Defaults = append(e.Defaults, upstream.Param{Name: f.name, Value: text})
-	}
 }

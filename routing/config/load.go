@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
 // Options say what to read and from where variables come.
@@ -26,6 +28,9 @@ type Options struct {
 	// Command reads what stands behind "exec:" in a list of callbacks and says
 	// what is wrong with it; nil = nobody looks.
 	Command func(line string) error
+	// AllowUnenforced names what restricts and is not enforced here, without which
+	// the user goes on: see litellm.Refused.
+	AllowUnenforced []string
 }
 
 // Load reads the file of o.Path. The error lists everything that must be mended,
@@ -51,9 +56,13 @@ func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reader{env: env, read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command}
+	r := &reader{env: env, read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command, allowed: o.AllowUnenforced}
 	tops := r.file(name, src, []string{absolute(name)})
 	c := r.build(tops)
+	r.checkAllowed()
+	if c != nil {
+		c.Unenforced = compact(r.unenforced)
+	}
 	rest, err := r.diagnostics.split()
 	if err != nil {
 		return nil, rest, err
@@ -136,16 +145,6 @@ func yamlError(name string, err error) Diagnostic {
 	return d
 }
 
-// unsupportedTop lists LiteLLM's top-level sections that isthmus has no use for.
-func unsupportedTop(name string) bool {
-	switch name {
-	case "callback_settings", "credential_list", "guardrails", "prompts", "assistant_settings", "files_settings",
-		"finetune_settings", "default_vertex_config", "mcp_servers", "search_tools", "vector_store_registry", "litellm_jwtauth":
-		return true
-	}
-	return false
-}
-
 // sections are the settings sections, from the weakest to the strongest.
 func sections() []string { return []string{"general_settings", "litellm_settings", "router_settings"} }
 
@@ -175,8 +174,7 @@ func (r *reader) build(tops []value) *Config {
 			case slices.Contains(sections(), f.name):
 				bySection[f.name] = append(bySection[f.name], f)
 			case f.name == "include", f.name == "environment_variables":
-			case unsupportedTop(f.name):
-				f.say(Warning, "not supported by isthmus: ignored")
+			case f.answer(litellm.Top):
 			default:
 				f.unknown(append(sections(), "model_list", "include", "environment_variables"))
 			}

@@ -21,6 +21,10 @@ type reader struct {
 	keysElsewhere bool                         // see Options
 	command       func(string) error           // see Options
 	diagnostics   Diagnostics
+
+	allowed    []string // names that may restrict without being enforced: see Options
+	unenforced []string // those of them that do
+	refused    []string // names that restrict and are not allowed
 }
 
 // value is one YAML node and where it stands.

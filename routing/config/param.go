@@ -8,7 +8,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"gopkg.in/yaml.v3"
 
+	"github.com/isthmus-proxy/isthmus/translate"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -82,8 +84,11 @@ func (e *entry) param(f value) {
 			e.MockResponse = &s
 		}
 	default:
-		if !e.steering(f) && !e.either(f) && !e.ignored(f) {
-			e.addDefault(f)
+		if !e.steering(f) && !e.either(f) && !f.answer(litellm.Params) {
+			e.others = append(e.others, f)
+		}
+		if entraMember(f.name) && f.on() {
+			e.entra = f
 		}
 	}
 }
@@ -177,36 +182,85 @@ func (v value) rate(rpm, tpm, itpm, otpm *int64) bool {
 	return true
 }
 
-// ignored lists LiteLLM's members that mean nothing here and must not reach a
-// provider either.
-func (e *entry) ignored(f value) bool {
-	switch f.name {
-	case "use_in_pass_through", "litellm_credential_name", "silent_model", "configurable_clientside_auth_params", "keepalive_seconds", "tag_regex",
-		"timeout_by_service_tier", "region_name", "max_budget", "budget_duration", "litellm_trace_id", "merge_reasoning_content_in_choices":
-		f.say(Warning, "not supported by isthmus: ignored")
-		return true
-	}
-	// A typo of a steering key would go to the provider as a parameter.
-	keys := []string{"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params"}
-	if like := nearest(f.name, keys); like != "" && !slices.Contains(keys, f.name) && editDistance(f.name, like) <= 1+len(like)/8 {
-		f.say(Warning, "unknown key: ignored; did you mean %q?", like)
+// entraMember reports whether a member says how to log in at Microsoft Entra.
+func entraMember(name string) bool {
+	switch name {
+	case "tenant_id", "client_id", "client_secret", "azure_username", "azure_password":
 		return true
 	}
 	return false
 }
 
-// info reads one member of model_info; those isthmus does not know are LiteLLM's
-// or the user's own and harmless.
+// misspelt reports whether a member is a typo of one that is read, which no provider
+// is to get.
+func (f value) misspelt() bool {
+	keys := []string{"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params"}
+	like := nearest(f.name, keys)
+	if like == "" || editDistance(f.name, like) > 1+len(like)/8 {
+		return false
+	}
+	f.say(Warning, "unknown key: ignored; did you mean %q?", like)
+	return true
+}
+
+// parameters keeps those of the other members that the deployment's provider takes.
+func (e *entry) parameters() {
+	target := &upstream.Target{
+		Provider: e.Provider, Model: e.Model, BaseURL: e.APIBase, CustomBase: e.CustomBase, BaseModel: e.BaseModel, AllowAlso: e.AllowedOpenAIParams,
+	}
+	for _, f := range e.others {
+		if f.misspelt() {
+			continue
+		}
+		text, ok := f.json()
+		if !ok {
+			continue
+		}
+		p := upstream.Param{Name: f.name, Value: text}
+		if !translate.Takes(target, p) {
+			f.say(Warning, "no parameter of %s, and not sent: put it into extra_body, or its name into allowed_openai_params, to send it all the same", e.Provider)
+			continue
+		}
+		e.Defaults = append(e.Defaults, p)
+		if f.name == "extra_body" {
+			f.extraBody()
+		}
+	}
+}
+
+// extraBody names the members of extra_body that stay here.
+func (v value) extraBody() {
+	if v.node.Kind != yaml.MappingNode {
+		return
+	}
+	for _, f := range v.fields() {
+		if litellm.Own(f.name) {
+			f.say(Warning, "LiteLLM's own, and not sent")
+		}
+	}
+}
+
+// info reads one member of model_info; those that neither isthmus nor LiteLLM knows
+// are the user's own.
 func (e *entry) info(f value) {
 	switch f.name {
 	case "id":
 		f.str(&e.ID)
 	case "mode":
-		f.str(&e.Mode)
+		e.mode(f)
 	case "max_input_tokens":
 		f.integer(&e.MaxInputTokens, 0)
 	default:
-		e.either(f)
+		if !e.either(f) {
+			f.answer(litellm.ModelInfo)
+		}
+	}
+}
+
+// mode reads what the model is for. isthmus has no use for it.
+func (e *entry) mode(f value) {
+	if f.str(&e.Mode); e.Mode == "responses" {
+		f.say(Warning, "ignored: chat completions are asked of the provider's chat/completions, not of its responses")
 	}
 }
 

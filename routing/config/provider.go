@@ -43,3 +43,22 @@ func guessProvider(model string) string {
 	}
 	return ""
 }
+
+// cloud names the service behind a prefix whose requests are signed, or log in with
+// more than a key, so that no api_base makes it an OpenAI-compatible server; "" for any
+// other prefix.
+func cloud(prefix string) string {
+	switch prefix {
+	case "bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat":
+		return "AWS (" + prefix + ")"
+	case "vertex_ai", "vertex_ai_beta":
+		return "Google Vertex AI"
+	case "watsonx", "watsonx_text":
+		return "IBM watsonx"
+	case "oci":
+		return "Oracle Cloud"
+	case "sap", "gigachat", "github_copilot", "chatgpt":
+		return prefix
+	}
+	return ""
+}

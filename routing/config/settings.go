@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
 func defaults() *Config {
@@ -40,11 +42,14 @@ func settingTable() map[string]setter {
 		"set_verbose":            func(c *Config, v value) { v.boolean(&c.Verbose) },
 		"json_logs":              func(c *Config, v value) { v.boolean(&c.JSONLogs) },
 		"max_parallel_requests":  func(c *Config, v value) { v.integer(&c.Limits.MaxParallelRequests, 0) },
-		"enable_request_queue":   func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
-		"queue_max_size":         func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
-		"queue_timeout":          func(c *Config, v value) { v.someSeconds(&c.Limits.QueueTimeout, nobodyWaits) },
-		"tenant_header":          func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
-		"tenant_limits":          func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
+		// LiteLLM's max_parallel_requests is of each key, this one of the proxy.
+		"global_max_parallel_requests": func(c *Config, v value) { v.integer(&c.Limits.MaxParallelRequests, 0) },
+
+		"enable_request_queue": func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
+		"queue_max_size":       func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
+		"queue_timeout":        func(c *Config, v value) { v.someSeconds(&c.Limits.QueueTimeout, nobodyWaits) },
+		"tenant_header":        func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
+		"tenant_limits":        func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}
 	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable()} {
 		for name, set := range part {
@@ -75,23 +80,6 @@ func (v value) bodySize(into *int64, unit float64) {
 // nobodyWaits is what to say instead of a time of 0.
 const nobodyWaits = "to let nobody wait, set enable_request_queue: false"
 
-// unsupportedSetting lists LiteLLM's settings that isthmus does not have.
-func unsupportedSetting(name string) bool {
-	switch name {
-	case "database_url", "store_model_in_db", "alerting", "alerting_threshold", "alert_types", "proxy_batch_write_at", "database_connection_pool_limit",
-		"store_prompts_in_spend_logs", "disable_spend_logs", "enable_jwt_auth", "custom_auth", "key_management_system", "key_management_settings",
-		"background_health_checks", "health_check_interval", "ui_access_mode", "public_routes", "admin_only_routes", "allowed_routes",
-		"use_client_credentials_pass_through_routes", "pass_through_endpoints", "service_callback", "audit_log_callbacks", "assistant_callbacks",
-		"default_team_settings", "default_internal_user_params", "max_budget", "budget_duration", "provider_budget_config", "modify_params",
-		"cache_responses", "forward_client_headers_to_llm_api", "infer_model_from_keys", "completion_model", "optional_pre_call_checks",
-		"enable_weighted_failover", "assistants_config", "salt_key", "global_max_parallel_requests", "litellm_key_header_name",
-		"enable_health_check_routing", "redact_user_api_key_info", "langfuse_default_tags", "num_workers", "telemetry", "suppress_debug_info",
-		"dangerously_permit_weak_or_unset_master_key", "cancel_on_disconnect", "include_call_id_in_error_body", "log_raw_request_response":
-		return true
-	}
-	return false
-}
-
 // settings applies the sections, the strongest last.
 func (r *reader) settings(c *Config, bySection map[string][]value) {
 	table := settingTable()
@@ -112,8 +100,7 @@ func (r *reader) settings(c *Config, bySection map[string][]value) {
 					}
 					set[f.name] = f
 					apply(c, f)
-				case unsupportedSetting(f.name):
-					f.say(Warning, "not supported by isthmus: ignored")
+				case f.answer(litellm.Settings):
 				default:
 					f.unknown(names)
 				}

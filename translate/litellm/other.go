@@ -34,6 +34,7 @@ func callbacks() []Rule {
 		{Entry{Answer: Works, Ours: true}, `webhook exec:*`},
 		{Entry{Answer: WorksAs, Note: "langfuse"}, `langfuse_otel`},
 		{Entry{Answer: WorksAs, Note: "webhook"}, `generic_api`},
+		{Entry{Answer: WorksAs, Note: "otel", Ours: true}, `opentelemetry`},
 		{Entry{Answer: Refused, Note: "isthmus has no guardrails: put them before the gateway"}, `aporia_prompt_injection
 			azure_content_safety banned_keywords blocked_user_check detect_prompt_injection google_text_moderation hide_secrets
 			lakera_prompt_injection llamaguard_moderations llmguard_moderations openai_moderations presidio`},

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -25,7 +26,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	tr := &Translator{
 		target: t,
 		path:   strings.TrimRight(base.EscapedPath(), "/"),
-		editor: NewBodyEditor(t, strings.HasSuffix("."+base.Hostname(), ".openai.com")),
+		editor: NewBodyEditor(t, Genuine(base)),
 	}
 	tr.header.Set("content-type", "application/json")
 	if !t.APIKey.IsZero() {
@@ -37,6 +38,9 @@ func New(t *upstream.Target) (*Translator, error) {
 	tr.header.SetExtra(t.Headers)
 	return tr, nil
 }
+
+// Genuine reports whether an address is OpenAI's own.
+func Genuine(base *url.URL) bool { return strings.HasSuffix("."+base.Hostname(), ".openai.com") }
 
 // Supports reports true for every endpoint: what a server does not have it
 // says itself.
