@@ -53,7 +53,7 @@ simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/rout
 
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now; read the diff.
-	go test ./envoy ./cmd/cli -run 'Golden|Script' -update
+	go test ./envoy ./cmd/cli ./routing/config ./translate/litellm -run 'Golden|Script' -update
 
 .PHONY: clean
 clean: ## Remove what was built.

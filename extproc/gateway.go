@@ -36,6 +36,8 @@ type Settings struct {
 	// all; none: no page.
 	Origins []string
 	MaxHold time.Duration // the longest that a request waits before its first attempt; 0 = 30 s
+	// Unenforced names what the configuration restricts and nobody enforces.
+	Unenforced []string
 }
 
 // Gateway is one configuration in force. An exchange keeps the Gateway it began
@@ -57,8 +59,10 @@ type Gateway struct {
 	wants     all.Wants
 	// wantsText: somebody is shown the text of answers, so that they must be read.
 	wantsText bool
-	owner     *Gateways
-	open      atomic.Int64 // exchanges that have not ended
+	// unenforced is told on the status page and in /health.
+	unenforced []string
+	owner      *Gateways
+	open       atomic.Int64 // exchanges that have not ended
 }
 
 // traits are what the cache must know of the deployments behind a name.

@@ -41,7 +41,7 @@ func (gs *Gateways) overview() status.Snapshot {
 	g := gs.Current()
 	s := status.Snapshot{
 		Gateway:     status.Gateway{Started: gs.started.UnixMilli(), Open: gs.Open(), Draining: gs.drain.Load()},
-		Deployments: []status.Deployment{}, LeftOut: []status.LeftOut{}, Limits: []status.Limit{}, Sinks: []status.Sink{},
+		Deployments: []status.Deployment{}, LeftOut: []status.LeftOut{}, Unenforced: g.unenforced, Limits: []status.Limit{}, Sinks: []status.Sink{},
 		Names: cascades(g.router),
 	}
 	for i, d := range g.router.Deployments() {

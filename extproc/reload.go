@@ -22,6 +22,7 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) (replaced *Gateway) 
 		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
 		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenancy: newTenancy(s.TenantHeader),
 		cache: s.Cache, limiter: s.Limiter, tokens: s.Tokens, maxHold: s.MaxHold, pages: newCrossOrigin(s.Origins),
+		unenforced: s.Unenforced,
 	}
 	if s.Cache != nil {
 		g.traits = make(map[string]traits)

@@ -14,6 +14,7 @@ type healthReport struct {
 	Config      configReport      `json:"config"`
 	Deployments []deploymentState `json:"deployments"`
 	LeftOut     []leftOut         `json:"left_out"`
+	Unenforced  []string          `json:"unenforced"` // what the configuration restricts and nobody enforces
 }
 
 // deploymentState is what a deployment is doing. Usage is that of the last 60 s.
@@ -54,7 +55,9 @@ type leftOut struct {
 }
 
 func (g *Gateway) deploymentStates() []byte {
-	report := healthReport{Config: g.owner.reloads.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{}}
+	report := healthReport{
+		Config: g.owner.reloads.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{}, Unenforced: append([]string{}, g.unenforced...),
+	}
 	for _, d := range g.router.Deployments() {
 		report.Deployments = append(report.Deployments, g.stateOf(d))
 	}

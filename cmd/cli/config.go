@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
@@ -22,12 +23,14 @@ type configFlags struct {
 	path, envFile string
 	strict        bool
 	keysElsewhere bool // set by the command that needs no keys
+	unenforced    string
 }
 
 func (f *configFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.path, "config", "", "the model config, a LiteLLM-format YAML `FILE`")
 	flags.StringVar(&f.envFile, "env-file", "", "a `FILE` of NAME=VALUE lines (default: .env beside the config)")
 	flags.BoolVar(&f.strict, "strict", false, "fail when a variable that the config names is not set")
+	flags.StringVar(&f.unenforced, "allow-unenforced", "", "go on without these `NAMES`, with commas between, which restrict and isthmus does not enforce")
 }
 
 // gateway is a model config that was read and linked.
@@ -39,15 +42,17 @@ type gateway struct {
 	source *source
 }
 
+var errNoConfig = errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
+
 // load reads the config and builds the router.
 func (f configFlags) load() (*gateway, error) { return f.loadFrom(newSource()) }
 
 // loadFrom is load, which notes what it reads.
 func (f configFlags) loadFrom(s *source) (*gateway, error) {
 	if f.path == "" {
-		return nil, errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
+		return nil, errNoConfig
 	}
-	c, notes, err := config.Load(config.Options{Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere, Command: checkCommandLine, Read: s.read})
+	c, notes, err := config.Load(f.options(s))
 	if errors.Is(err, fs.ErrNotExist) && f.envFile == "" {
 		return nil, fmt.Errorf("there is no file %s; examples/quickstart/config.yaml is a model config to start from", f.path)
 	}
@@ -61,6 +66,13 @@ func (f configFlags) loadFrom(s *source) (*gateway, error) {
 	return &gateway{config: c, notes: notes, router: router, source: s}, nil
 }
 
+func (f configFlags) options(s *source) config.Options {
+	return config.Options{
+		Path: f.path, EnvFile: f.envFile, Strict: f.strict, KeysElsewhere: f.keysElsewhere, Command: checkCommandLine, Read: s.read,
+		AllowUnenforced: strings.FieldsFunc(f.unenforced, func(c rune) bool { return c == ',' || c == ' ' }),
+	}
+}
+
 // checkCommandLine says what is wrong with a callback's command.
 func checkCommandLine(line string) error {
 	_, err := exec.Parse(line)
@@ -69,6 +81,9 @@ func checkCommandLine(line string) error {
 
 // tell logs what is worth saying about the config.
 func (g *gateway) tell(log *slog.Logger) {
+	if len(g.config.Unenforced) > 0 {
+		log.Warn("the configuration restricts by these, and isthmus does not enforce them", "unenforced", g.config.Unenforced)
+	}
 	for _, n := range g.notes {
 		if n.Severity == config.Warning {
 			log.Warn(n.String())

@@ -22,6 +22,7 @@ func (s *service) use(g *gateway, with *resources) *generation {
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
 		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
 		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader, Origins: g.config.Origins,
+		Unenforced: g.config.Unenforced,
 	})
 	s.gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: s.front, Strategy: g.config.Router.Strategy})
 	replaced := s.current

@@ -97,6 +97,7 @@ func (b *Board) look() error {
 	}
 	// These are few and change together, or never.
 	l.put("rest", "left_out", &s.LeftOut)
+	l.put("rest", "unenforced", &s.Unenforced)
 	l.put("rest", "cache", s.Cache)
 	l.put("rest", "queue", s.Queue)
 	l.put("rest", "limits", &s.Limits)

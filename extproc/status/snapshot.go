@@ -8,8 +8,9 @@ type Snapshot struct {
 	Deployments []Deployment
 	Names       []Name
 	LeftOut     []LeftOut
-	Cache       *Cache // nil: there is none
-	Queue       *Queue // nil: there is none
+	Unenforced  []string // what the configuration restricts and nobody enforces
+	Cache       *Cache   // nil: there is none
+	Queue       *Queue   // nil: there is none
 	Limits      []Limit
 	Sinks       []Sink
 }

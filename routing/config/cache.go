@@ -227,7 +227,7 @@ func (v value) cacheType(c *Config) {
 		c.Cache.Type = "local"
 	case "redis-semantic", "valkey-semantic", "qdrant-semantic", "s3", "gcs", "azure-blob", "disk":
 		c.noCache = true
-		v.say(Warning, "isthmus has no cache of type %s: no answers are kept; use local or redis", s)
+		v.say(Warning, "isthmus has no cache of type %s: ignored, and no answers are kept; use local or redis", s)
 	default:
 		v.fail("want local or redis, got %s", v.shown())
 	}

@@ -52,16 +52,24 @@ func (ds Diagnostics) sorted() Diagnostics {
 	return out
 }
 
-// split parts the errors from the rest. What was noticed twice is said once.
+// once is what was said, in the order of the lines: what was noticed twice stands once.
+func (ds Diagnostics) once() Diagnostics {
+	var out Diagnostics
+	said := map[Diagnostic]bool{}
+	for _, d := range ds.sorted() {
+		if !said[d] {
+			said[d] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// split parts the errors from the rest.
 func (ds Diagnostics) split() (Diagnostics, error) {
 	var rest Diagnostics
 	var errs []error
-	said := map[Diagnostic]bool{}
-	for _, d := range ds.sorted() {
-		if said[d] {
-			continue
-		}
-		said[d] = true
+	for _, d := range ds.once() {
 		if d.Severity == Error {
 			errs = append(errs, errors.New(d.String()))
 			continue

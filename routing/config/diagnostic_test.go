@@ -98,7 +98,7 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 		"a misspelt setting":              {oneModel + "router_settings:\n  num_retrys: 2\n", `c.yaml:5: router_settings.num_retrys: unknown key: ignored; did you mean "num_retries"?`},
 		"a misspelt section":              {oneModel + "router_setings: {}\n", `unknown key: ignored; did you mean "router_settings"?`},
 		"a misspelt key of an entry":      {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, api_bse: 'http://h'}\n", `unknown key: ignored; did you mean "api_base"?`},
-		"a cache of another kind":         {oneModel + "general_settings:\n  cache_params: {type: disk}\n", "isthmus has no cache of type disk: no answers are kept; use local or redis"},
+		"a cache of another kind":         {oneModel + "general_settings:\n  cache_params: {type: disk}\n", "isthmus has no cache of type disk: ignored, and no answers are kept; use local or redis"},
 		"a callback that does not exist":  {oneModel + "general_settings:\n  success_callback: [langfuze]\n", `no callback is called "langfuze": ignored; want langfuse, mlflow, webhook, prometheus, otel, or exec:COMMAND for your own`},
 		"a setting that only LiteLLM has": {oneModel + "general_settings:\n  database_url: x\n", "not supported by isthmus: ignored"},
 		"a section that only LiteLLM has": {oneModel + "prompts: []\n", "not supported by isthmus: ignored"},

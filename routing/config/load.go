@@ -52,11 +52,10 @@ func (o *Options) read(path string) ([]byte, error) {
 
 // Parse is Load for a text; name stands for the file in messages.
 func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
-	env, err := newEnvironment(o)
+	r, err := newReader(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reader{env: env, read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command, allowed: o.AllowUnenforced}
 	tops := r.file(name, src, []string{absolute(name)})
 	c := r.build(tops)
 	r.checkAllowed()
@@ -68,6 +67,16 @@ func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
 		return nil, rest, err
 	}
 	return c, rest, nil
+}
+
+func newReader(o Options) (*reader, error) {
+	env, err := newEnvironment(o)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{
+		env: env, read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command, allowed: o.AllowUnenforced,
+	}, nil
 }
 
 func absolute(path string) string {

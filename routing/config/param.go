@@ -87,7 +87,7 @@ func (e *entry) param(f value) {
 		if !e.steering(f) && !e.either(f) && !f.answer(litellm.Params) {
 			e.others = append(e.others, f)
 		}
-		if entraMember(f.name) && f.on() {
+		if e.entra.node == nil && entraMember(f.name) && f.on() {
 			e.entra = f
 		}
 	}
@@ -194,7 +194,9 @@ func entraMember(name string) bool {
 // misspelt reports whether a member is a typo of one that is read, which no provider
 // is to get.
 func (f value) misspelt() bool {
-	keys := []string{"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params"}
+	keys := []string{
+		"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params",
+	}
 	like := nearest(f.name, keys)
 	if like == "" || editDistance(f.name, like) > 1+len(like)/8 {
 		return false
@@ -206,7 +208,8 @@ func (f value) misspelt() bool {
 // parameters keeps those of the other members that the deployment's provider takes.
 func (e *entry) parameters() {
 	target := &upstream.Target{
-		Provider: e.Provider, Model: e.Model, BaseURL: e.APIBase, CustomBase: e.CustomBase, BaseModel: e.BaseModel, AllowAlso: e.AllowedOpenAIParams,
+		Provider: e.Provider, Model: e.Model, BaseURL: e.APIBase, CustomBase: e.CustomBase, BaseModel: e.BaseModel,
+		AllowAlso: e.AllowedOpenAIParams,
 	}
 	for _, f := range e.others {
 		if f.misspelt() {
@@ -218,7 +221,8 @@ func (e *entry) parameters() {
 		}
 		p := upstream.Param{Name: f.name, Value: text}
 		if !translate.Takes(target, p) {
-			f.say(Warning, "no parameter of %s, and not sent: put it into extra_body, or its name into allowed_openai_params, to send it all the same", e.Provider)
+			f.say(Warning, "no parameter of %s, and not sent: to send it all the same, put it into extra_body, "+
+				"or its name into allowed_openai_params", e.Provider)
 			continue
 		}
 		e.Defaults = append(e.Defaults, p)

@@ -31,6 +31,8 @@ func params() []Rule {
 		{Entry{Answer: Refused, Note: "isthmus counts per minute: set rpm or tpm"}, `rpd tpd daily_reset_time`},
 		{Entry{Answer: Refused, Note: "isthmus has no keys of its own: set tenant_header and tenant_limits"},
 			`default_api_key_rpm_limit default_api_key_tpm_limit`},
+		{Entry{Answer: Refused, Note: "the records of all deployments are redacted, or none: set turn_off_message_logging in litellm_settings"},
+			`turn_off_message_logging no-log no_log litellm_disabled_callbacks`},
 		{Entry{Answer: Refused, Note: "isthmus has no guardrails: put them before the gateway"}, `guardrails`},
 		{Entry{Answer: Refused, Note: "isthmus does not choose by region: leave out the deployments of other regions"},
 			`allowed_model_region`},
@@ -52,8 +54,8 @@ func params() []Rule {
 		{Entry{Answer: Ignored, Note: noPrice}, `*_cost_per_* *_token_cost *_token_cost_* cost_per_second cost_per_query
 			tiered_pricing fedramp_uplift_multiplier regional_*_multiplier* output_vector_size`},
 		{Entry{Answer: Ignored, Note: oneLogger}, `langfuse_* langsmith_* arize_* dd_* humanloop_api_key newrelic_* posthog_*
-			signoz_* wandb_api_key weave_project_id logger_fn verbose log_client_error_tracebacks turn_off_message_logging
-			no-log no_log _langfuse_masking_function`},
+			signoz_* wandb_api_key weave_project_id logger_fn verbose log_client_error_tracebacks
+			_langfuse_masking_function`},
 		{Entry{Answer: Ignored, Note: "say it in router_settings, by model group"},
 			`fallbacks context_window_fallback_dict max_fallbacks retry_policy retry_strategy routing_strategy
 			enable_tag_filtering caching_groups fastest_response model_alias_map tag_regex`},

@@ -111,7 +111,10 @@ function grid(label, columns, rows) {
 const whose = (l) => l.of === "all" ? "All requests" : `${l.of === "group" ? "Group" : "Caller"} ${l.name}`;
 
 function renderPanels(rest) {
-  const out = [], c = rest.cache, q = rest.queue, limits = rest.limits || [], sinks = rest.sinks || [], absent = rest.left_out || [];
+  const out = [], c = rest.cache, q = rest.queue, limits = rest.limits || [], sinks = rest.sinks || [], absent = rest.left_out || [], unenforced = rest.unenforced || [];
+  if (unenforced.length) {
+    out.push(panel("Not enforced", el("p", {}, "The configuration restricts by these, and isthmus does not: it was started with --allow-unenforced."), el("ul", {}, ...unenforced.map((name) => el("li", {}, el("b", {}, name))))));
+  }
   if (limits.length) {
     out.push(panel("Limits", grid("Limits", ["Whose", "Used", "Unit"], limits.map((l) => {
       const line = bar();
