@@ -75,7 +75,8 @@ func newReader(o Options) (*reader, error) {
 		return nil, err
 	}
 	return &reader{
-		env: env, read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command, allowed: o.AllowUnenforced,
+		env: env, paramTypes: paramTypes(), read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command,
+		allowed: o.AllowUnenforced,
 	}, nil
 }
 

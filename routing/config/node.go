@@ -20,6 +20,7 @@ type reader struct {
 	read          func(string) ([]byte, error) // see Options
 	keysElsewhere bool                         // see Options
 	command       func(string) error           // see Options
+	paramTypes    map[string]paramType
 	diagnostics   Diagnostics
 
 	allowed    []string // names that may restrict without being enforced: see Options
@@ -119,14 +120,12 @@ func (v value) boolean(into *bool) {
 	if !ok {
 		return
 	}
-	switch strings.ToLower(s) {
-	case "true", "yes", "on", "1":
-		*into = true
-	case "false", "no", "off", "0":
-		*into = false
-	default:
+	b, ok := boolText(s)
+	if !ok {
 		v.fail("want true or false, got %s", v.shown())
+		return
 	}
+	*into = b
 }
 
 // number reads a number of at least least; whole says that it has no fraction.

@@ -324,7 +324,7 @@ func (v value) appendScalar(dst []byte) ([]byte, bool) {
 			v.say(Warning, "$%s is not set: the parameter is left out", name)
 			return dst, false
 		}
-		return jsonedit.AppendString(dst, set), true
+		return v.appendVariable(dst, set)
 	}
 	switch v.node.ShortTag() {
 	case "!!null":
@@ -348,5 +348,5 @@ func (v value) appendScalar(dst []byte) ([]byte, bool) {
 		v.fail("%s is no number that JSON can say", strings.TrimSpace(text))
 		return dst, false
 	}
-	return jsonedit.AppendString(dst, text), true
+	return v.appendText(dst, text), true
 }
