@@ -25,6 +25,8 @@ type entry struct {
 	missing []string
 	others  []value // what may be a parameter of the provider
 	entra   value   // says how to log in at Microsoft Entra
+
+	credentialName string // litellm_credential_name; "": none
 }
 
 // deployments reads model_list.
@@ -96,9 +98,11 @@ func (r *reader) entry(item value) *entry {
 	for _, f := range info.fields() {
 		e.info(f)
 	}
-	for _, f := range params.fields() {
+	own := params.fields()
+	for _, f := range own {
 		e.param(f)
 	}
+	e.credential(own)
 	for _, f := range fields {
 		e.limit(f)
 	}
@@ -226,26 +230,42 @@ func (e *entry) address() bool {
 	// A key of the environment never goes to an address that the file names:
 	// it was not given for that server.
 	if e.APIKey.IsZero() && e.AzureADToken.IsZero() && (!fromFile || p.OwnAddress) {
-		key, from := env.first(p.KeyVars...)
-		key, clean := headerText(key)
-		e.APIKey = secret.New(key)
-		if !clean {
-			e.at.fail("the key in $%s holds a line break or another control character", from)
+		if !e.environmentKey(p) {
 			return false
-		}
-		switch {
-		case from != "" || p.Keyless || e.MockResponse != nil:
-		case e.Provider == "azure" && e.entra.node != nil:
-			e.entra.fail("isthmus cannot log in at Microsoft Entra yet: give a token as azure_ad_token, or api_key")
-			return false
-		case e.at.r.keysElsewhere:
-			e.APIKey = secret.New(keyElsewhere)
-		default:
-			e.missing = append(e.missing, p.KeyVars[0])
 		}
 	}
 	if e.Provider == "azure" && e.APIVersion == "" {
 		e.APIVersion, _ = env.first("AZURE_API_VERSION", "OPENAI_API_VERSION")
+	}
+	return true
+}
+
+// environmentKey takes the provider's usual key from the environment, unless a
+// credential was to bring one: that key is not this one's substitute.
+func (e *entry) environmentKey(p upstream.Provider) bool {
+	free := p.Keyless || e.MockResponse != nil
+	if e.credentialName != "" {
+		if !free {
+			e.at.fail("the credential %q has no api_key: no key of the environment is used in its place", e.credentialName)
+		}
+		return free
+	}
+	text, from := e.at.r.env.first(p.KeyVars...)
+	key, clean := headerText(text)
+	if !clean {
+		e.at.fail("the key in $%s holds a line break or another control character", from)
+		return false
+	}
+	e.APIKey = secret.New(key)
+	switch {
+	case from != "" || free:
+	case e.Provider == "azure" && e.entra.node != nil:
+		e.entra.fail("isthmus cannot log in at Microsoft Entra yet: give a token as azure_ad_token, or api_key")
+		return false
+	case e.at.r.keysElsewhere:
+		e.APIKey = secret.New(keyElsewhere)
+	default:
+		e.missing = append(e.missing, p.KeyVars[0])
 	}
 	return true
 }

@@ -105,7 +105,7 @@ func (r *reader) file(name string, src []byte, chain []string) []value {
 		return nil
 	}
 	if top.node.Kind != yaml.MappingNode {
-		top.fail("want a mapping with model_list at the top, got %s", kindName(top.node))
+		top.fail("want a mapping with model_list at the top, got %s", top.got())
 		return nil
 	}
 	var tops []value
@@ -183,10 +183,12 @@ func (r *reader) build(tops []value) *Config {
 				entries = append(entries, f.list("a list of models")...)
 			case slices.Contains(sections(), f.name):
 				bySection[f.name] = append(bySection[f.name], f)
+			case f.name == "credential_list":
+				r.readCredentials(f)
 			case f.name == "include", f.name == "environment_variables":
 			case f.answer(litellm.Top):
 			default:
-				f.unknown(append(sections(), "model_list", "include", "environment_variables"))
+				f.unknown(append(sections(), "model_list", "include", "environment_variables", "credential_list"))
 			}
 		}
 	}
@@ -203,7 +205,7 @@ func (r *reader) build(tops []value) *Config {
 // list wants a list and returns its elements.
 func (v value) list(want string) []value {
 	if v.present() && v.node.Kind != yaml.SequenceNode {
-		v.fail("want %s, got %s", want, kindName(v.node))
+		v.fail("want %s, got %s", want, v.got())
 		return nil
 	}
 	return v.items()

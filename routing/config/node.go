@@ -21,6 +21,7 @@ type reader struct {
 	keysElsewhere bool                         // see Options
 	command       func(string) error           // see Options
 	paramTypes    map[string]paramType
+	credentials   map[string]credential // credential_list, by name
 	diagnostics   Diagnostics
 
 	allowed    []string // names that may restrict without being enforced: see Options
@@ -74,7 +75,7 @@ func (v value) scalar(want string) (string, bool) {
 		return "", false
 	}
 	if v.node.Kind != yaml.ScalarNode {
-		v.fail("want %s, got %s", want, kindName(v.node))
+		v.fail("want %s, got %s", want, v.got())
 		return "", false
 	}
 	if name, ok := v.envName(); ok {
@@ -83,22 +84,15 @@ func (v value) scalar(want string) (string, bool) {
 	return v.node.Value, true
 }
 
-func kindName(n *yaml.Node) string {
-	switch n.Kind {
+// got is what stands there, for an error message.
+func (v value) got() string {
+	switch v.node.Kind {
 	case yaml.MappingNode:
 		return "a mapping"
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	return strconv.Quote(n.Value)
-}
-
-// shown is the value for an error message; a variable's value is not shown.
-func (v value) shown() string {
-	if name, ok := v.envName(); ok {
-		return "the value of $" + name
-	}
-	return strconv.Quote(v.node.Value)
+	return v.shown()
 }
 
 func (v value) str(into *string) {
@@ -237,7 +231,7 @@ func (v value) items() []value {
 	case yaml.ScalarNode:
 		return []value{v}
 	}
-	v.fail("want a list, got %s", kindName(v.node))
+	v.fail("want a list, got %s", v.got())
 	return nil
 }
 
@@ -262,7 +256,7 @@ func (v value) fields() []value {
 		return nil
 	}
 	if v.node.Kind != yaml.MappingNode {
-		v.fail("want a mapping of keys and values, got %s", kindName(v.node))
+		v.fail("want a mapping of keys and values, got %s", v.got())
 		return nil
 	}
 	return v.members(map[string]int{}, 0)
@@ -306,7 +300,7 @@ func (v value) merged(seen map[string]int, depth int) []value {
 	case v.node.Kind == yaml.MappingNode:
 		return v.members(seen, depth)
 	case v.node.Kind != yaml.SequenceNode:
-		v.fail("<< wants a mapping, or a list of mappings, got %s", kindName(v.node))
+		v.fail("<< wants a mapping, or a list of mappings, got %s", v.got())
 		return nil
 	}
 	var out []value

@@ -77,6 +77,7 @@ func (e *entry) param(f value) {
 		e.needed(f, &e.azureID)
 	case "organization":
 		f.str(&e.Organization)
+	case "litellm_credential_name": // see credential
 	case "headers", "extra_headers":
 		e.Headers = append(e.Headers, f.sendableHeaders()...)
 	case "mock_response":

@@ -13,7 +13,7 @@ import (
 // NAME=JSON.
 func sent(t *testing.T, params string, vars map[string]string) (string, error) {
 	t.Helper()
-	text := "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, " + params + "}\n"
+	text := "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: \"http://h/v1\", " + params + "}\n"
 	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(vars)})
 	if err != nil {
 		return "", err
@@ -93,7 +93,7 @@ func FuzzParameterOfAVariable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		for _, name := range []string{"V", "seed", "top_p", "think", "logprobs", "user"} {
-			text := "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, " + name + ": os.environ/X}\n"
+			text := "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: \"http://h/v1\", " + name + ": os.environ/X}\n"
 			c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(map[string]string{"X": value})})
 			if err != nil {
 				continue

@@ -51,7 +51,7 @@ func settingTable() map[string]setter {
 		"tenant_header":        func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
 		"tenant_limits":        func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}
-	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable()} {
+	for _, part := range []map[string]setter{routerTable(), cacheTable(), callbackTable(), credentialTable()} {
 		for name, set := range part {
 			table[name] = set
 		}
