@@ -48,12 +48,13 @@ func keepRequestHeader(name string) bool {
 	return false
 }
 
-// keepResponseHeader is the allow-list of a provider's headers that reach the
-// client: what its SDK reads, and nothing that names an account or a host.
+// keepResponseHeader is the allow-list of the headers of a provider's good answer
+// that reach the client: what its SDK reads, and nothing that names an account or a
+// host, makes a browser save the answer, or speaks of trying again.
 func keepResponseHeader(name string) bool {
 	switch name {
-	case ":status", "content-type", "content-encoding", "content-disposition", "content-length", "cache-control", "date",
-		"retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "request-id", "openai-processing-ms", "openai-version":
+	case ":status", "content-type", "content-encoding", "content-length", "cache-control", "date",
+		"x-request-id", "request-id", "openai-processing-ms", "openai-version":
 		return true
 	}
 	return isRateLimit(name)

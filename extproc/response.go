@@ -174,7 +174,7 @@ func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing
 	edit := &headerEdit{}
 	ours := s.exchange.rateLimits()
 	for _, f := range header {
-		if !keepResponseHeader(f.Name) || len(ours) > 0 && isRateLimit(f.Name) {
+		if !keepResponseHeader(f.Name) || len(ours) > 0 && isRateLimit(f.Name) || hop.Translator.Reveals(f.Value) {
 			edit.drop(f.Name)
 		}
 	}

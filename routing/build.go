@@ -12,6 +12,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/routing/wildcard"
 	"github.com/isthmus-proxy/isthmus/translate"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -52,9 +53,11 @@ func New(c *config.Config, o Options) (*Router, error) {
 	if r.float == nil {
 		r.float = rand.Float64
 	}
+	redactor := secret.NewRedactor(secret.All(c)...)
 	deployments := make([]*Deployment, len(c.Deployments))
 	for i := range c.Deployments {
 		d := newDeployment(c, &c.Deployments[i])
+		d.target.Redactor = redactor
 		if err := d.link(); err != nil {
 			return nil, fmt.Errorf("model_list entry %s (line %d): %w", d.Group, c.Deployments[i].Line, err)
 		}

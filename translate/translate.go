@@ -28,9 +28,9 @@ type Decoder = chat.Decoder
 // Bound is the Translator of one deployment with what the façade knows of it.
 type Bound struct {
 	Translator
-	relays  func(*chat.Request) bool
-	carries func(*chat.Request) bool
-	secrets []secret.Text // that the deployment sends
+	relays   func(*chat.Request) bool
+	carries  func(*chat.Request) bool
+	redactor *secret.Redactor
 	// lenient drops the parameters that the provider lacks, where the deployment
 	// does not: for requests that ask for it.
 	lenient Translator
@@ -48,7 +48,9 @@ func Bind(t *upstream.Target) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.secrets = secretsOf(t)
+	if b.redactor = t.Redactor; b.redactor == nil {
+		b.redactor = secret.NewRedactor(secret.All(*t)...)
+	}
 	if !t.DropParams {
 		dropping := *t
 		dropping.DropParams = true

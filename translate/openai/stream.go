@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"net/http"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -123,6 +124,10 @@ func (d *streamDecoder) inspect(data []byte) (keep bool, changed []byte) {
 		if changed := d.errorEvent(data); changed != nil {
 			return true, changed
 		}
+		d.failedResponse(data)
+	}
+	if !d.chunks && bytes.HasPrefix(data, []byte(`{"type":"error"`)) {
+		d.failedResponse(data)
 	}
 	if d.chunks && d.result.ID == "" && at.filter > 0 {
 		// Azure's first event has no id, no model and no choice, only the filter
@@ -198,6 +203,28 @@ func (d *streamDecoder) errorEvent(data []byte) []byte {
 	e := upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
 	d.result.Failure = e
 	return e.JSON()
+}
+
+// failedResponse notes the failure that an event of the Responses API tells. The
+// event stays as it is.
+func (d *streamDecoder) failedResponse(data []byte) {
+	var head struct {
+		Type     string `json:"type"`
+		Response struct {
+			Error jsontext.Value `json:"error"`
+		} `json:"response"`
+	}
+	if d.chunks || json.Unmarshal(data, &head) != nil {
+		return
+	}
+	switch head.Type {
+	case "error":
+	case "response.failed":
+		data = slices.Concat([]byte(`{"error":`), head.Response.Error, []byte("}"))
+	default:
+		return
+	}
+	d.result.Failure = upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
 }
 
 // end closes the stream towards the client and reports whether nothing had to

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -86,8 +85,12 @@ func TypeOf(status int) string {
 	return "server_error"
 }
 
-// maxMessage bounds a message taken from a provider's answer, in bytes.
-const maxMessage = 16 << 10
+// Bounds of what is taken from a provider's error, in bytes.
+const (
+	maxMessage = 16 << 10
+	maxMember  = 256 // type, code and param, which are words
+	maxField   = 256 // the value of a header field
+)
 
 // ReadError makes the Error of a provider's answer, whichever of the known
 // shapes its body has: OpenAI's and Google's {"error":{…}} (also inside an
@@ -113,7 +116,8 @@ func ReadError(head Head, body []byte) *Error {
 // Normalise fills an absent type from the status and gives context-length and
 // content-filter failures OpenAI's code for them.
 func (e *Error) Normalise() {
-	e.Message = truncate(strings.ToValidUTF8(e.Message, "\uFFFD"), maxMessage)
+	e.Message = Clip(e.Message, maxMessage)
+	e.Type, e.Code, e.Param = Clip(e.Type, maxMember), Clip(e.Code, maxMember), Clip(e.Param, maxMember)
 	if e.Type == "" {
 		e.Type = TypeOf(e.Status)
 	}
@@ -208,25 +212,46 @@ func statusText(status int) string {
 	return "the provider answered " + strconv.Itoa(status)
 }
 
-func truncate(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit] + "…"
-}
-
 // clientFields picks the fields of a provider's error that a client acts on.
 func clientFields(h Header) Header {
 	var out Header
 	for _, f := range h {
-		if f.Name == "retry-after" || f.Name == "retry-after-ms" || strings.HasPrefix(f.Name, "x-ratelimit-") || f.Name == "x-should-retry" {
-			out = append(out, f)
+		switch f.Name {
+		case "retry-after", "retry-after-ms":
+			if !isPause(f.Value) {
+				continue
+			}
+		case "x-should-retry":
+			if f.Value != "true" && f.Value != "false" {
+				continue
+			}
+		default:
+			if !strings.HasPrefix(f.Name, "x-ratelimit-") || !f.plain() {
+				continue
+			}
 		}
+		out = append(out, f)
 	}
 	return out
+}
+
+// isPause reports whether a text says how long to wait: a number, or a date.
+func isPause(text string) bool {
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		return n >= 0 && n <= maxPause
+	}
+	_, err := http.ParseTime(text)
+	return err == nil
+}
+
+// maxPause bounds a pause that clients are told of, in seconds or milliseconds:
+// what is longer is nonsense.
+const maxPause = 1e9
+
+// plain reports whether a field's value is a short text of printable ASCII, as all
+// are that clients act on.
+func (f Field) plain() bool {
+	return len(f.Value) <= maxField && !strings.ContainsFunc(f.Value, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // ContextOverflow reports whether a provider's message says that the prompt is

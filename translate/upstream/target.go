@@ -28,7 +28,10 @@ type Target struct {
 	APIVersion   string      // Azure's api-version
 	BaseModel    string      // model_info.base_model: what an Azure deployment really is
 	Organization string      // OpenAI-Organization
-	Headers      []ExtraHeader
+	// Redactor knows the secrets of the whole configuration; nil: those of this
+	// deployment alone are known.
+	Redactor *secret.Redactor
+	Headers  []ExtraHeader
 
 	// Defaults are request parameters of the deployment (temperature, …): they
 	// hold where the client's request does not have the parameter.
@@ -61,6 +64,15 @@ type Param struct {
 type ExtraHeader struct {
 	Name  string
 	Value secret.Text
+}
+
+// Secrets returns the value, unless the header holds no credential by its name.
+func (h ExtraHeader) Secrets() []secret.Text {
+	switch strings.ToLower(h.Name) {
+	case "accept", "accept-language", "anthropic-beta", "anthropic-version", "content-type", "http-referer", "openai-beta", "referer", "user-agent", "x-title":
+		return nil
+	}
+	return []secret.Text{h.Value}
 }
 
 // Field is one HTTP header field; the name is in lower case.
