@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -157,9 +156,9 @@ func (c *canonical) body(req *chat.Request, without string) {
 //
 //   - model: the group asked for is in the scope, also when a path named it;
 //   - stream, stream_options: how the answer is sent, not what it says;
-//   - what speaks to the gateway only and leaves the request to the provider as
-//     it is: the cache's controls, retries, timeouts, fallbacks (a fallback's
-//     answer is not stored under this key), names for logs and traces;
+//   - what speaks to the gateway only, or would to LiteLLM's proxy, and reaches no
+//     provider: the cache's controls, retries, timeouts, fallbacks (a fallback's
+//     answer is not stored under this key), names for logs and traces, credentials;
 //   - tags and metadata: what routing reads of them is in [Scope.Tags];
 //   - prompt_cache_key and prompt_cache_retention: they tune the provider's own
 //     cache and are not seen by the model.
@@ -169,13 +168,12 @@ func (c *canonical) body(req *chat.Request, without string) {
 // do drop_params and its kin, which change what the provider is sent.
 func counts(endpoint chat.Endpoint, name string) bool {
 	switch name {
-	case "model", "stream", "stream_options",
-		"cache", "caching", "ttl", "num_retries", "timeout", "request_timeout", "stream_timeout",
-		"fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "disable_fallbacks",
-		"tags", "no-log", "prompt_cache_key", "prompt_cache_retention":
+	case "model", "stream", "stream_options", "prompt_cache_key", "prompt_cache_retention":
 		return false
+	case "drop_params", "additional_drop_params", "allowed_openai_params":
+		return true
 	case "metadata":
 		return endpoint == chat.Responses
 	}
-	return !strings.HasPrefix(name, "litellm_")
+	return !chat.IsSteering(name)
 }

@@ -20,15 +20,19 @@ type Input struct {
 	Wish       Wish   // turn_off_message_logging or no-log, of the body; the first of its metadata too
 }
 
-// ReadInput splits a client's body. It costs one pass over the top-level members,
+// ReadInput splits a client's body. What is LiteLLM's own, or holds a credential by
+// its name, is in nothing of it. It costs one pass over the top-level members,
 // and a copy of the parameters: not for the path of a request that is running.
 func ReadInput(req *chat.Request) Input {
 	var in Input
 	parameters := []byte{'{'}
 	for _, m := range req.Body.Members() {
 		value := req.Body.Value(m)
-		if in.take(m.Name, value) || value.Kind() == 'n' || chat.IsSteering(m.Name) {
+		if in.take(m.Name, value) || value.Kind() == 'n' || chat.IsSteering(m.Name) || confidential(m.Name) {
 			continue
+		}
+		if !aSchema(m.Name) {
+			value = withoutCredentials(value)
 		}
 		parameters = jsonedit.AppendMember(parameters, m.Name, value)
 	}
@@ -69,6 +73,7 @@ func (in *Input) readMetadata() {
 		in.Metadata = nil
 		return
 	}
+	in.Metadata = withoutCredentials(in.Metadata)
 	var known struct {
 		TraceID   jsontext.Value `json:"trace_id"`
 		SessionID jsontext.Value `json:"session_id"`
