@@ -7,7 +7,8 @@ import (
 )
 
 // Admin serves the admin port: probes and metrics for everybody who reaches it,
-// the state of the deployments for who has the master key.
+// under any name; the state of the deployments for who has the master key (see
+// admits). A web page of another origin changes nothing.
 func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	alive := func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(`"I'm alive!"`)) }
@@ -24,7 +25,7 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 	guarded := func(pattern string, handle func(*Gateway) []byte) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			g := gateways.Current()
-			if e := g.auth.check(plainHeader(r)); e != nil {
+			if e := g.admits(r); e != nil {
 				writeJSON(w, e.Status, e.JSON())
 				return
 			}
@@ -41,7 +42,7 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 	guarded("GET /model/info", (*Gateway).modelInfo)
 	guarded("GET /v1/model/info", (*Gateway).modelInfo)
 	adminCache(mux, gateways)
-	return mux
+	return sameSiteOnly(mux)
 }
 
 // plainHeader takes the fields that may carry a key.

@@ -21,7 +21,7 @@ func adminCache(mux *http.ServeMux, gateways *Gateways) {
 	guarded := func(pattern string, limit time.Duration, do func(context.Context, *Gateway) ([]byte, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			g := gateways.Current()
-			e := g.auth.check(plainHeader(r))
+			e := g.admits(r)
 			if e == nil && g.cache == nil {
 				e = &upstream.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "no_cache", Message: "no cache is configured: set cache: true"}
 			}

@@ -27,7 +27,7 @@ func (gs *Gateways) statusPage() http.Handler {
 		Board:    status.NewBoard(gs.overview, gs.recent, time.Now),
 		Draining: gs.drain.Load,
 		Refuse: func(w http.ResponseWriter, r *http.Request) bool {
-			e := gs.Current().auth.check(plainHeader(r))
+			e := gs.Current().admits(r)
 			if e != nil && w != nil {
 				writeJSON(w, e.Status, e.JSON())
 			}

@@ -19,7 +19,7 @@ import (
 
 // snapshot asks the admin port for the status page's data.
 func (h *house) snapshot(key string) (int, string) {
-	r := httptest.NewRequest(http.MethodGet, "/status/snapshot", nil)
+	r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/status/snapshot", nil)
 	if key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}
@@ -100,7 +100,7 @@ func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
 		t.Errorf("the page: %+v", d)
 	}
 	w := httptest.NewRecorder()
-	Admin(h.gateways, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/health", nil))
+	Admin(h.gateways, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/health", nil))
 	for _, want := range []string{`"itpm":70,`, `"otpm":90000,`, `"max_parallel_requests":3`, `"running":1,`, `"input_tokens_last_minute":`, `"output_tokens_last_minute":`} {
 		if text := w.Body.String(); strings.Count(text, want) != 1 {
 			t.Errorf("/health has %s not once: %s", want, text)

@@ -107,6 +107,9 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
 	if e := g.auth.check(s.header); e != nil {
 		return s.refuse(e)
 	}
+	if e := g.refuseForeign(s.header); e != nil {
+		return s.refuse(e)
+	}
 	if err := s.checkNames(g, r); err != nil {
 		return s.refuse(asError(err))
 	}

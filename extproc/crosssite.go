@@ -1,0 +1,116 @@
+package extproc
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// A browser sends some requests of a page to any address that it reaches, without
+// asking that address first: a POST of plain text needs no preflight. Where nobody is
+// asked for a key, such a request would be served. With a master key it is refused for
+// want of the key, which no browser adds by itself: keys are read from headers only,
+// never from cookies or the URL, and a page that sets such a header needs a preflight.
+
+// refuseForeign refuses a request that changes or spends something, comes from a web
+// page, and has no leave; nil: it may go on. It goes by what browsers say of
+// themselves; other clients say nothing and pass.
+func (g *Gateway) refuseForeign(header upstream.Header) *upstream.Error {
+	if g.auth.enabled || g.pages.any {
+		return nil
+	}
+	switch header.Get(":method") {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	origin, site := header.Get("origin"), header.Get("sec-fetch-site")
+	switch {
+	case slices.Contains(g.pages.origins, origin), isApp(origin):
+		return nil
+	case origin == "" && (site == "" || site == "same-origin" || site == "none"):
+		return nil
+	case origin != "" && sameOrigin(origin, header.Get(":authority")) && (site == "" || site == "same-origin"):
+		return nil
+	}
+	from := "from another site"
+	if origin != "" {
+		from = "of the origin " + upstream.Clip(origin, 128)
+	}
+	return &upstream.Error{
+		Status: http.StatusForbidden, Type: "permission_error", Code: "cross_origin_request",
+		Message: "a web page " + from + " may not ask here: name its origin in general_settings.cors_allow_origins, or set a master_key",
+	}
+}
+
+// isApp reports whether an origin is that of an application or an extension that a
+// person has installed (app://, vscode-webview://, chrome-extension://): no web page
+// can have one. "null", which any page can have, is none.
+func isApp(origin string) bool {
+	scheme, _, ok := strings.Cut(origin, "://")
+	return ok && scheme != "" && scheme != "http" && scheme != "https"
+}
+
+// sameOrigin reports whether a page was served under the authority that it asks. A
+// name that a stranger may own proves nothing without TLS: his name server can point
+// it to this address (DNS rebinding).
+func sameOrigin(origin, authority string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	own := strings.TrimSuffix(authority, map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
+	return strings.EqualFold(u.Host, own) && (u.Scheme == "https" || ownName(u.Hostname()))
+}
+
+// ownName reports whether a host is one that no stranger's name server answers for:
+// an address, localhost, or a name without a dot.
+func ownName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return host != "" && (!strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost"))
+}
+
+// admits answers nil for a request to the admin port that may see and change what is
+// the operator's: one with the master key. Where there is none, the Host must be one
+// that a page of a stranger cannot have: an address, localhost, a name without a dot,
+// or that of an allowed origin.
+func (g *Gateway) admits(r *http.Request) *upstream.Error {
+	if g.auth.enabled {
+		return g.auth.check(plainHeader(r))
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ownName(host) || slices.ContainsFunc(g.pages.origins, func(origin string) bool {
+		u, err := url.Parse(origin)
+		return err == nil && u.Host != "" && strings.EqualFold(u.Hostname(), host)
+	}) {
+		return nil
+	}
+	return &upstream.Error{
+		Status: http.StatusForbidden, Type: "permission_error", Code: "unknown_host",
+		Message: "the admin port is not known under the name " + upstream.Clip(host, 128) +
+			": open it by its IP address or as localhost, name the origin in general_settings.cors_allow_origins, or set a master_key",
+	}
+}
+
+// sameSiteOnly refuses what a page of another origin would change on the admin port.
+func sameSiteOnly(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		e := &upstream.Error{
+			Status: http.StatusForbidden, Type: "permission_error", Code: "cross_origin_request",
+			Message: "a web page of another origin may change nothing here",
+		}
+		writeJSON(w, e.Status, e.JSON())
+	}))
+	return protection.Handler(next)
+}
