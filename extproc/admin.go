@@ -19,6 +19,10 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 			writeJSON(w, http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
 			return
 		}
+		if gateways.front.away() {
+			writeJSON(w, http.StatusServiceUnavailable, []byte(`{"status":"restarting Envoy"}`))
+			return
+		}
 		writeJSON(w, http.StatusOK, []byte(`{"status":"healthy"}`))
 	})
 	mux.Handle("GET /metrics", metrics)

@@ -93,6 +93,7 @@ type Gateways struct {
 	recent  *status.History
 	figures atomic.Pointer[Figures]
 	reloads reloads
+	front   front
 }
 
 // NewGateways returns an empty holder; Use must be called before requests come.

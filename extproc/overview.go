@@ -69,6 +69,9 @@ func (gs *Gateways) overview() status.Snapshot {
 	if f := gs.figures.Load(); f != nil {
 		s.Gateway.Version, s.Gateway.Envoy, s.Gateway.Strategy = f.Version, f.Envoy, f.Strategy
 	}
+	if gs.front.away() {
+		s.Gateway.Envoy += " (down, starting again)"
+	}
 	return s
 }
 

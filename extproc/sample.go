@@ -141,6 +141,7 @@ func (gs *Gateways) gatewayState() metrics.Gateway {
 	s := metrics.Gateway{
 		Open: gs.open.Load(), Draining: gs.drain.Load(), Reloads: gs.reloads.good.Load(), Refused: gs.reloads.useless.Load(),
 		Loaded: time.Unix(0, gs.reloads.loaded.Load()), Outdated: gs.reloads.refused.Load() != 0,
+		EnvoyRestarts: gs.front.deaths.Load(),
 	}
 	if g := gs.Current(); g != nil {
 		s.LeftOut = len(g.router.LeftOut())

@@ -12,6 +12,7 @@ import (
 // healthReport is the body of GET /health on the admin port.
 type healthReport struct {
 	Config      configReport      `json:"config"`
+	Envoy       *envoyReport      `json:"envoy,omitzero"`
 	Deployments []deploymentState `json:"deployments"`
 	LeftOut     []leftOut         `json:"left_out"`
 	Unenforced  []string          `json:"unenforced"` // what the configuration restricts and nobody enforces
@@ -56,7 +57,8 @@ type leftOut struct {
 
 func (g *Gateway) deploymentStates() []byte {
 	report := healthReport{
-		Config: g.owner.reloads.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{}, Unenforced: append([]string{}, g.unenforced...),
+		Config: g.owner.reloads.report(), Envoy: g.owner.front.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{},
+		Unenforced: append([]string{}, g.unenforced...),
 	}
 	for _, d := range g.router.Deployments() {
 		report.Deployments = append(report.Deployments, g.stateOf(d))

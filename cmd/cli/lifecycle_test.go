@@ -196,37 +196,38 @@ func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
 		t.Fatalf("no answer:\n%s", out)
 	}
 
-	// An Envoy that dies after a while is started again.
-	pids := envoyPid.FindAllStringSubmatch(out.String(), -1)
-	if len(pids) != 1 {
-		t.Fatalf("the log does not name one Envoy:\n%s", out)
+	// An Envoy that dies is started again, one that dies at once too.
+	for i, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGKILL} {
+		if err := syscall.Kill(lastEnvoy(t, out, i+1), signal); err != nil {
+			t.Fatal(err)
+		}
+		await(t, 60*time.Second, "the log names another Envoy", func() bool { return len(envoyPid.FindAllString(out.String(), -1)) == i+2 })
+		await(t, 60*time.Second, "another Envoy answers", answers)
 	}
-	first, _ := strconv.Atoi(pids[0][1])
-	await(t, minimumLife+20*time.Second, "Envoy has lived long enough", func() bool { return processAge(first) > minimumLife+time.Second })
-	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	if again := strings.Count(out.String(), "starting Envoy again"); again != 3 {
+		t.Errorf("%d lines say that Envoy is started again, want 3:\n%s", again, out)
 	}
-	await(t, 20*time.Second, "another Envoy answers", answers)
-	await(t, 20*time.Second, "the log names it", func() bool {
-		pids = envoyPid.FindAllStringSubmatch(out.String(), -1)
-		return len(pids) == 2
-	})
-	second, _ := strconv.Atoi(pids[1][1])
+	last := lastEnvoy(t, out, 4)
 
 	// kill -9 of isthmus takes its Envoy along.
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, 20*time.Second, "the orphan has gone", func() bool { return syscall.Kill(second, 0) != nil || zombie(second) })
+	await(t, 20*time.Second, "the orphan has gone", func() bool { return syscall.Kill(last, 0) != nil || zombie(last) })
 }
 
-// processAge is how long a process has run, by its folder in /proc.
-func processAge(pid int) time.Duration {
-	info, err := os.Stat("/proc/" + strconv.Itoa(pid))
-	if err != nil {
-		return 0
+// lastEnvoy is the process id of the nth Envoy, the last that the log names.
+func lastEnvoy(t *testing.T, out *output, n int) int {
+	t.Helper()
+	pids := envoyPid.FindAllStringSubmatch(out.String(), -1)
+	if len(pids) != n {
+		t.Fatalf("the log names %d Envoys, want %d:\n%s", len(pids), n, out)
 	}
-	return time.Since(info.ModTime())
+	pid, err := strconv.Atoi(pids[n-1][1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // zombie reports whether a process has ended and waits for its parent.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -184,49 +183,6 @@ func (r *runner) greet(w io.Writer, s *service) {
 		fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
 			url, key, model)
 	}
-}
-
-// minimumLife is how long an Envoy must have run to be started again: one that
-// dies sooner would only die again.
-const minimumLife = 5 * time.Second
-
-// watch keeps Envoy running until ctx ends, then drains. An Envoy that dies is
-// started again, unless it dies at once.
-func (r *runner) watch(ctx context.Context, s *service, p *process.Process) error {
-	for {
-		started := time.Now()
-		select {
-		case <-ctx.Done():
-			return r.drain(ctx, s, p)
-		case err := <-s.failed:
-			end(ctx, p, envoyTime)
-			return err
-		case <-p.Done():
-		}
-		if time.Since(started) < minimumLife {
-			return p.Err()
-		}
-		r.log.Error("starting Envoy again", "after", p.Err())
-		next, err := r.start(ctx)
-		if err != nil {
-			return errors.Join(p.Err(), err)
-		}
-		p = next
-	}
-}
-
-// drain refuses new requests, waits for the open ones and ends Envoy.
-func (r *runner) drain(ctx context.Context, s *service, p *process.Process) error {
-	r.log.Info("draining", "open", s.gateways.Open())
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	s.gateways.Drain()
-	if err := p.Refuse(limit); err != nil {
-		r.log.Warn("Envoy goes on listening while draining", "error", err)
-	}
-	s.drain(limit)
-	end(ctx, p, envoyTime)
-	return nil
 }
 
 // envoyTime is how long an Envoy may take to end by itself.

@@ -44,6 +44,7 @@ func (r *gatewayReadings) collect(p page, g Gateway) {
 	p.add(r.reloads, float64(g.Refused), "refused")
 	p.add(r.loaded, float64(g.Loaded.UnixMilli())/1000)
 	p.add(r.current, oneIf(!g.Outdated))
+	p.add(r.restarts, float64(g.EnvoyRestarts))
 }
 
 func oneIf(on bool) float64 {

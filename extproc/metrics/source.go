@@ -22,6 +22,8 @@ type Gateway struct {
 	Reloads, Refused int64     // changed configurations that were put in force, and that could not be used
 	Loaded           time.Time // since when the one in force is
 	Outdated         bool      // a later one could not be used
+
+	EnvoyRestarts int64 // of the Envoy that this process runs
 }
 
 // Deployment is what one deployment is doing.

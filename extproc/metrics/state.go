@@ -18,7 +18,7 @@ type state struct {
 	sinks       sinkReadings
 }
 
-type gatewayReadings struct{ open, draining, leftOut, reloads, loaded, current reading }
+type gatewayReadings struct{ open, draining, leftOut, reloads, loaded, current, restarts reading }
 
 type deploymentReadings struct {
 	inFlight, cooldowns, cooling, used, limit reading
@@ -44,6 +44,7 @@ func newState(k *maker, version string) *state {
 		reloads:  k.counterReading("isthmus_config_reloads_total", "Changed configurations. outcome: good, or refused, after which the old one stays.", "outcome"),
 		loaded:   k.gaugeReading("isthmus_config_loaded_timestamp_seconds", "When the configuration in force was loaded."),
 		current:  k.gaugeReading("isthmus_config_current", "0 while the configuration in force is not the last that came, for that one cannot be used."),
+		restarts: k.counterReading("isthmus_envoy_restarts_total", "Times that the Envoy of isthmus run ended by itself, or could not be started again."),
 	}
 	s.deployments = newDeploymentReadings(k)
 	s.cache = newCacheReadings(k)

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy/process"
+)
+
+// Pauses before an Envoy that has ended is started again: each is twice as long as
+// the one before, until an Envoy has served for a while.
+const (
+	firstRestartPause   = 100 * time.Millisecond
+	longestRestartPause = 30 * time.Second
+	servedForAWhile     = time.Minute
+)
+
+// restartPause is the growing pause of a supervisor.
+type restartPause struct {
+	next   time.Duration  // 0: the first
+	jitter func() float64 // in [0, 1)
+}
+
+// after returns the pause before the next start, of an Envoy that served this
+// long. It is between a half and the whole of what has grown, so that gateways
+// that died together do not start together.
+func (p *restartPause) after(served time.Duration) time.Duration {
+	if p.next == 0 || served >= servedForAWhile {
+		p.next = firstRestartPause
+	}
+	pause := p.next
+	p.next = min(2*pause, longestRestartPause)
+	return pause/2 + time.Duration(p.jitter()*float64(pause/2))
+}
+
+// watch keeps Envoy running until ctx ends, then drains. An Envoy that has served
+// once is started again however often it ends: only the service's own end, or a
+// signal, ends the command.
+func (r *runner) watch(ctx context.Context, s *service, p *process.Process) error {
+	pauses := &restartPause{jitter: rand.Float64}
+	for {
+		began := time.Now()
+		select {
+		case <-ctx.Done():
+			return r.drain(ctx, s, p)
+		case err := <-s.failed:
+			end(ctx, p, envoyTime)
+			return err
+		case <-p.Done():
+		}
+		s.gateways.EnvoyDown()
+		next, err := r.restart(ctx, s, pauses, ended{served: time.Since(began), why: p.Err()})
+		if next == nil {
+			return err
+		}
+		s.gateways.EnvoyUp()
+		p = next
+	}
+}
+
+// ended is an Envoy that has ended, or could not be started.
+type ended struct {
+	served time.Duration
+	why    error
+}
+
+// restart starts Envoy again, as often as it takes. It returns no Envoy when the
+// command is to end, and then why.
+func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, last ended) (*process.Process, error) {
+	for {
+		pause := pauses.after(last.served)
+		r.log.Error("starting Envoy again", "in_ms", pause.Milliseconds(), "after", last.why)
+		select {
+		case <-ctx.Done():
+			return nil, r.drain(ctx, s, nil)
+		case err := <-s.failed:
+			return nil, err
+		case <-time.After(pause):
+		}
+		p, err := r.start(ctx)
+		switch {
+		case err == nil:
+			return p, nil
+		case ctx.Err() != nil:
+			return nil, r.drain(ctx, s, nil)
+		}
+		s.gateways.EnvoyDown()
+		last = ended{why: err}
+	}
+}
+
+// drain refuses new requests, waits for the open ones and ends Envoy; p is nil
+// when there is none.
+func (r *runner) drain(ctx context.Context, s *service, p *process.Process) error {
+	r.log.Info("draining", "open", s.gateways.Open())
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	s.gateways.Drain()
+	if p == nil {
+		s.drain(limit)
+		return nil
+	}
+	if err := p.Refuse(limit); err != nil {
+		r.log.Warn("Envoy goes on listening while draining", "error", err)
+	}
+	s.drain(limit)
+	end(ctx, p, envoyTime)
+	return nil
+}
