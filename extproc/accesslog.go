@@ -1,14 +1,11 @@
 package extproc
 
 import (
-	"context"
 	"errors"
 	"io"
-	"time"
 
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
-	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -52,7 +49,7 @@ func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAcce
 			return err
 		}
 		for _, e := range m.GetHttpLogs().GetLogEntry() {
-			s.logged(e, relayed)
+			s.guard.Run("an entry of the access log", func() { s.logged(e, relayed) })
 		}
 	}
 }
@@ -66,7 +63,7 @@ func (s *Server) logged(e *datav3.HTTPAccessLogEntry, relayed bool) {
 		return
 	}
 	if replica := names["replica"].GetStringValue(); replica != "" && replica != s.replica && !relayed {
-		s.relayEntry(replica, e)
+		s.entries.add(replica, e)
 	}
 }
 
@@ -89,25 +86,4 @@ func endingOf(f *datav3.ResponseFlags) ending {
 		return endedUpstream
 	}
 	return endedWhole
-}
-
-// relayEntryTimeout bounds handing an entry on. Late is as good as never.
-const relayEntryTimeout = time.Second
-
-// relayEntry hands an entry on to the replica that has its exchange.
-func (s *Server) relayEntry(replica string, e *datav3.HTTPAccessLogEntry) {
-	conn, err := s.peers.conn(replica)
-	if err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(grpcmetadata.AppendToOutgoingContext(context.Background(), relayedKey, "1"), relayEntryTimeout)
-	defer cancel()
-	stream, err := accesslogv3.NewAccessLogServiceClient(conn).StreamAccessLogs(ctx)
-	if err != nil {
-		return
-	}
-	_ = stream.Send(&accesslogv3.StreamAccessLogsMessage{LogEntries: &accesslogv3.StreamAccessLogsMessage_HttpLogs{
-		HttpLogs: &accesslogv3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: []*datav3.HTTPAccessLogEntry{e}},
-	}})
-	_, _ = stream.CloseAndRecv()
 }

@@ -159,11 +159,8 @@ func (x *exchange) choices(n int) []routing.Choice {
 // is taken out. It reports whether there is one; for an attempt that has its room it
 // does nothing.
 func (x *exchange) secure(n int, choices []routing.Choice) bool {
-	x.mu.Lock()
-	a, failed := x.admission, x.spentLocked()
-	done := a == nil || x.secured >= n || n > len(x.plan.Hops)
-	x.mu.Unlock()
-	if done {
+	a, failed := x.toSecure(n)
+	if a == nil {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
@@ -175,20 +172,36 @@ func (x *exchange) secure(n int, choices []routing.Choice) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.secured = n
-	return x.gateway.router.Take(x.plan, n-1, choices[chosen]) == nil
+	return n <= len(x.plan.Hops) && x.gateway.router.Take(x.plan, n-1, choices[chosen]) == nil
+}
+
+// toSecure is what attempt n must have room of, and what the attempt before has
+// cost; nil when it has its room, or needs none.
+func (x *exchange) toSecure(n int) (*limit.Admission, limit.Outcome) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.finished || x.secured >= n || x.plan == nil || n > len(x.plan.Hops) {
+		return nil, limit.Outcome{}
+	}
+	return x.admission, x.spentLocked()
 }
 
 // secureInstead moves the room of attempt 1 to the deployments that are left, when
 // the first turned out not to do what the request asks.
 func (x *exchange) secureInstead() bool {
+	return x.secure(1, x.insecure())
+}
+
+// insecure forgets that attempt 1 has room. It returns who may serve it.
+func (x *exchange) insecure() []routing.Choice {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.secured = 0
 	var left []routing.Choice
 	for i := range x.plan.Hops {
 		left = append(left, x.plan.Hops[i].Choice())
 	}
-	x.mu.Unlock()
-	return x.secure(1, left)
+	return left
 }
 
 // storeTime bounds a question to the store of limits, whose own bound is lower.
@@ -240,13 +253,18 @@ func (x *exchange) leave(o *outcome) {
 	if x.admission == nil {
 		return
 	}
-	x.mu.Lock()
-	end := x.spentLocked()
-	x.mu.Unlock()
+	end := x.spent()
 	if o.served != nil {
 		end = limit.Outcome{Reached: true, Known: o.result.HasUsage, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	}
 	x.admission.Close(end)
+}
+
+// spent is spentLocked.
+func (x *exchange) spent() limit.Outcome {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.spentLocked()
 }
 
 // sizeOf is what is known of a request's size before it is sent.

@@ -166,6 +166,9 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.finished || n >= len(x.plan.Hops) {
+		return nil, nil
+	}
 	hop := &x.plan.Hops[n]
 	if hop.Deployment != planned && !x.plan.Fixed && !x.prepareLocked(n+1, hop) {
 		return nil, nil

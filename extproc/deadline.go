@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -13,17 +14,21 @@ import (
 // outlet sends the messages of one stream. A deadline sends beside the stream's
 // own goroutine, so sending takes a lock; after close nothing is sent.
 type outlet struct {
-	mu     sync.Mutex
-	stream extprocv3.ExternalProcessor_ProcessServer
-	closed bool
-	shared upstream.Header // for the pages of another origin; see crossOrigin
+	mu       sync.Mutex
+	stream   extprocv3.ExternalProcessor_ProcessServer
+	closed   bool
+	answered atomic.Bool     // an immediate response was sent: nothing follows it
+	shared   upstream.Header // for the pages of another origin; see crossOrigin
 }
 
 func (o *outlet) send(m *reply) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.closed || o.answered.Load() {
 		return nil
+	}
+	if m.GetImmediateResponse() != nil {
+		o.answered.Store(true)
 	}
 	if o.shared != nil {
 		m.shareWith(o.shared)
@@ -53,25 +58,17 @@ func (s *requestStream) limit(plan *routing.Plan) {
 	if plan.Deadline.IsZero() || !s.exchange.request.Stream || s.out == nil {
 		return
 	}
-	s.timer = time.AfterFunc(time.Until(plan.Deadline), s.expire)
+	s.timer = s.server.guard.AfterFunc(time.Until(plan.Deadline), "a request's deadline", s.expire)
 }
 
 // expire ends a request whose time is up with an error, unless its answer has
 // begun. Envoy takes such an answer at any moment.
 func (s *requestStream) expire() {
 	x := s.exchange
-	x.mu.Lock()
-	if x.finished || x.outcome.status != 0 {
-		x.mu.Unlock()
+	e, attempts := x.timeUp()
+	if e == nil {
 		return
 	}
-	e := x.lastError
-	if e == nil {
-		e = localFailure(0, totalTimeout)
-	}
-	x.refusedLocked(e)
-	attempts := len(x.attempts)
-	x.mu.Unlock()
 	x.failed(attempts, 0, totalTimeout, time.Now())
 	header := errorHeaders(e)
 	for _, f := range x.publicHeaders(0, nil) {
@@ -80,4 +77,19 @@ func (s *requestStream) expire() {
 	answer := immediate(e.Status, header, e.JSON(), "isthmus_deadline")
 	answer.DynamicMetadata = x.metadata().proto()
 	_ = s.out.send(answer) // when the stream is gone, so is the request
+}
+
+// timeUp notes that the request's time is up. It returns the error that the client
+// gets and how many attempts were made; nil when the answer has begun.
+func (x *exchange) timeUp() (e *upstream.Error, attempts int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.finished || x.outcome.status != 0 {
+		return nil, 0
+	}
+	if e = x.lastError; e == nil {
+		e = localFailure(0, totalTimeout)
+	}
+	x.refusedLocked(e)
+	return e, len(x.attempts)
 }

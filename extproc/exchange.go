@@ -148,7 +148,7 @@ func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 func (x *exchange) lostBefore(n int, now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.plan == nil {
+	if x.plan == nil || x.finished {
 		return true
 	}
 	x.madeLocked(n-1, now)
@@ -188,7 +188,7 @@ func (x *exchange) madeLocked(n int, now time.Time) {
 func (x *exchange) hop(n int) (routing.Hop, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.plan == nil || n < 1 || n > len(x.plan.Hops) {
+	if x.plan == nil || x.finished || n < 1 || n > len(x.plan.Hops) {
 		return routing.Hop{}, false
 	}
 	return x.plan.Hops[n-1], true
@@ -201,7 +201,7 @@ func (x *exchange) hop(n int) (routing.Hop, bool) {
 func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.plan == nil || n < 1 || n > len(x.plan.Hops) {
+	if x.plan == nil || x.finished || n < 1 || n > len(x.plan.Hops) {
 		return routing.Hop{}, false, false
 	}
 	planned := &x.plan.Hops[n-1]
@@ -228,25 +228,41 @@ func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 // request ends; only the first call does anything. What the request came to is
 // told by settle, which follows it.
 func (x *exchange) finish(now time.Time) {
-	x.mu.Lock()
-	if x.finished {
-		x.mu.Unlock()
+	guard := x.gateway.owner.guard
+	a, first := x.stop(now)
+	if !first {
 		return
 	}
-	x.finished = true
-	for n := range x.attempts {
-		x.endLocked(n+1, x.outcome.attempt(), now)
-	}
-	x.took = now.Sub(x.started)
-	a := x.admission
-	x.mu.Unlock()
 	if a != nil {
-		a.Release()
+		guard.Run("the limits", a.Release)
 	}
-	x.tell()
+	guard.Run("the log", x.tell)
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.gateway.owner.giveBack()
 	}
+}
+
+// stop ends the attempts that run. It returns what the exchange holds in the
+// limits, and reports whether this is the first call.
+func (x *exchange) stop(now time.Time) (_ *limit.Admission, first bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.finished {
+		return nil, false
+	}
+	x.finished = true
+	for n := range x.attempts {
+		x.gateway.owner.guard.Run("the end of an attempt", func() { x.endLocked(n+1, x.outcome.attempt(), now) })
+	}
+	x.took = now.Sub(x.started)
+	return x.admission, true
+}
+
+// planned notes the attempts that may be made.
+func (x *exchange) planned(p *routing.Plan) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.plan = p
 }
 
 // names is the metadata by which the other filters find the exchange.

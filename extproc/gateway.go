@@ -15,6 +15,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
@@ -85,6 +86,7 @@ type Gateways struct {
 	open    atomic.Int64 // exchanges that have not ended
 	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
+	guard   *guard.Guard
 	tracer  *trace.Tracer // nil: nobody traces
 	steps   bool          // each step of a request is logged
 	log     *slog.Logger
@@ -99,12 +101,15 @@ type Gateways struct {
 // NewGateways returns an empty holder; Use must be called before requests come.
 func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
 	gs := &Gateways{
-		metrics: m, log: log, steps: log.Enabled(context.Background(), slog.LevelDebug),
+		metrics: m, guard: guard.New(log, m.Panicked), log: log, steps: log.Enabled(context.Background(), slog.LevelDebug),
 		started: time.Now(), recent: status.NewHistory(time.Now),
 	}
 	gs.watch()
 	return gs
 }
+
+// Guard is what the goroutines and timers of the service run under.
+func (gs *Gateways) Guard() *guard.Guard { return gs.guard }
 
 // Current returns the configuration in force.
 func (gs *Gateways) Current() *Gateway { return gs.current.Load() }
@@ -125,7 +130,7 @@ const hugeBody = 4 << 20
 // then.
 func (gs *Gateways) giveBack() {
 	if gs.giving.CompareAndSwap(false, true) {
-		time.AfterFunc(time.Second, func() {
+		gs.guard.AfterFunc(time.Second, "the giving back of memory", func() {
 			gs.giving.Store(false)
 			runtime.GC() // pools let go of their memory at the second collection
 			debug.FreeOSMemory()

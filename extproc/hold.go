@@ -16,7 +16,7 @@ const holdAfter = 3 * time.Second
 func (s *requestStream) hold() (ctx context.Context, stop func()) {
 	limit, began := s.exchange.gateway.maxHold, time.Now()
 	ctx, cancel := context.WithDeadline(s.ctx, s.exchange.started.Add(limit))
-	timer := time.AfterFunc(holdAfter, func() {
+	timer := s.server.guard.AfterFunc(holdAfter, "a request that waits", func() {
 		s.extend.Do(func() {
 			_ = s.out.send(moreTime(limit)) // when the stream is gone, so is the request
 		})

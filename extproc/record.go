@@ -103,7 +103,7 @@ func (x *exchange) counted(result chat.Result) {
 func (x *exchange) failed(n, status int, reason string, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.plan == nil {
+	if x.plan == nil || x.finished {
 		return
 	}
 	x.madeLocked(n, now)

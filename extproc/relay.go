@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
-	"sync"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	grpcmetadata "google.golang.org/grpc/metadata"
 )
 
@@ -21,47 +18,15 @@ import (
 // relayedKey marks a stream that another replica handed on: it goes no further.
 const relayedKey = "x-isthmus-relayed"
 
-// peers are the connections to other replicas, made when first needed and kept.
-// gRPC closes what is idle for long. Safe for concurrent use.
-type peers struct {
-	mu    sync.Mutex
-	conns map[string]*grpc.ClientConn
-}
-
-// conn returns the connection to the replica at an address.
-func (p *peers) conn(address string) (*grpc.ClientConn, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	conn, ok := p.conns[address]
-	if !ok {
-		var err error
-		// The hop is as trusted as the one from Envoy, and secured like it: by
-		// the mesh.
-		conn, err = grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
-		if err != nil {
-			return nil, err
-		}
-		if p.conns == nil {
-			p.conns = map[string]*grpc.ClientConn{}
-		}
-		p.conns[address] = conn
-	}
-	return conn, nil
-}
-
-// close ends all connections.
-func (p *peers) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, conn := range p.conns {
-		_ = conn.Close()
-	}
-	p.conns = nil
-}
+// findTime bounds the search for a replica that is not known yet, and relayTime the
+// wait for its first answer: Envoy waits for 10 s.
+const (
+	findTime  = 2 * time.Second
+	relayTime = 5 * time.Second
+)
 
 // owner returns the address of the replica that a message's exchange belongs to,
-// or "": it is ours, or nobody's.
+// or "": it is ours, or that of nobody who is known.
 func (s *Server) owner(ctx context.Context, name string, m *extprocv3.ProcessingRequest) string {
 	if name == filterRequest || s.exchanges.find(exchangeID(m)) != nil {
 		return ""
@@ -73,6 +38,11 @@ func (s *Server) owner(ctx context.Context, name string, m *extprocv3.Processing
 	if replica == s.replica {
 		return ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	if !s.peers.Find(ctx, replica) {
+		return ""
+	}
 	return replica
 }
 
@@ -81,32 +51,39 @@ func (s *Server) owner(ctx context.Context, name string, m *extprocv3.Processing
 var errNoRelay = errors.New("the replica that owns the exchange cannot be reached")
 
 // relay serves a stream by the replica that owns its exchange. message is the
-// stream's first.
-func (s *Server) relay(stream extprocv3.ExternalProcessor_ProcessServer, name, address string, message *extprocv3.ProcessingRequest) error {
-	conn, err := s.peers.conn(address)
+// stream's first, which order has taken.
+func (s *Server) relay(stream extprocv3.ExternalProcessor_ProcessServer, order *protocol, address string, message *extprocv3.ProcessingRequest) error {
+	conn, done, err := s.peers.Conn(address)
 	if err != nil {
 		return errNoRelay
 	}
-	client := extprocv3.NewExternalProcessorClient(conn)
-	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(filterKey, name, relayedKey, "1")))
+	defer done()
+	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(filterKey, order.filter, relayedKey, "1")))
 	defer cancel()
-	remote, err := client.Process(ctx)
+	late := s.guard.AfterFunc(relayTime, "a relayed stream", cancel)
+	defer late.Stop()
+	remote, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx)
 	if err != nil || remote.Send(message) != nil {
 		return errNoRelay
 	}
 	answer, err := remote.Recv()
-	if err != nil {
+	if err != nil || !late.Stop() {
 		return errNoRelay
 	}
 	for {
 		if err := stream.Send(answer); err != nil {
 			return err
 		}
+		order.answered = answer.GetImmediateResponse() != nil
 		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
+			return err
+		}
+		if err := order.next(message); err != nil {
+			s.filters[order.filter].Broke()
 			return err
 		}
 		if err := remote.Send(message); err != nil {

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"math"
 	"net"
 	"strings"
@@ -22,12 +23,14 @@ func (h *house) listen() string {
 	g := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32))
 	h.Register(g)
 	go func() { _ = g.Serve(l) }()
-	h.t.Cleanup(func() {
-		g.Stop()
-		h.Close()
-	})
+	h.t.Cleanup(g.Stop)
 	h.replica = l.Addr().String()
 	return h.replica
+}
+
+// knows makes replicas known to a house.
+func (h *house) knows(addresses ...string) {
+	h.t.Cleanup(h.peers.Follow("the test", func(context.Context) ([]string, error) { return addresses, nil }))
 }
 
 // namedAt is the forwarded metadata of an exchange on a replica.
@@ -41,6 +44,7 @@ func TestAStreamAtAnotherReplicaIsServedByTheOneThatHasTheExchange(t *testing.T)
 	a, b := newHouse(t, twoSisters), newHouse(t, twoSisters)
 	at := a.listen()
 	b.listen()
+	b.knows(at)
 	f := a.open(filterRequest)
 	_, id := a.begin(f, question)
 
@@ -79,6 +83,7 @@ func TestARelayThatFindsNobodyIsAsAnUnknownExchange(t *testing.T) {
 	}
 	gone := l.Addr().String()
 	_ = l.Close()
+	b.knows(gone)
 	for name, replica := range map[string]string{"a replica that is gone": gone, "its own address": b.replica, "no address": ""} {
 		retry := b.open(filterRetry)
 		m := requestHeaders(false, "x-envoy-attempt-count", "2")
@@ -92,7 +97,9 @@ func TestARelayThatFindsNobodyIsAsAnUnknownExchange(t *testing.T) {
 func TestARelayedStreamGoesNoFurther(t *testing.T) {
 	a, b := newHouse(t, twoSisters), newHouse(t, twoSisters)
 	atA := a.listen()
-	b.listen()
+	atB := b.listen()
+	a.knows(atB)
+	b.knows(atA)
 	// Neither has the exchange; each would hand it to the other for ever.
 	retry := b.open(filterRetry)
 	m := requestHeaders(false, "x-envoy-attempt-count", "2")

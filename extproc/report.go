@@ -239,15 +239,7 @@ func (x *exchange) called(n int, hop *routing.Hop, a *attempt) {
 // is of no attempt: its chunks are those that are sent now, by whom it came from.
 func (s *requestStream) streamed(out []byte) {
 	x := s.exchange
-	by, n := cache.Served{}, s.attempt
-	x.mu.Lock()
-	switch o := &x.outcome; {
-	case o.entry != nil:
-		by, n = o.entry.Served, 0
-	case o.served != nil:
-		by = answererOf(o.served)
-	}
-	x.mu.Unlock()
+	by, n := x.answerer(s.attempt)
 	x.reporter.events.Feed(out)
 	for event, ok := x.reporter.events.Next(); ok; event, ok = x.reporter.events.Next() {
 		if len(event.Data) == 0 || string(event.Data) == "[DONE]" {
@@ -264,6 +256,20 @@ func (x *exchange) event(hook callback.Hook, n int, by cache.Served) *callback.E
 		Hook: hook, Time: callback.At(time.Now()), CallID: x.id, Attempt: n, Model: by.Provider + "/" + by.Model,
 		ModelGroup: by.Group, ModelID: by.Deployment, Provider: by.Provider,
 	}
+}
+
+// answerer says whose answer the client gets, and which attempt's: n, or 0 for a
+// stored one.
+func (x *exchange) answerer(n int) (cache.Served, int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch o := &x.outcome; {
+	case o.entry != nil:
+		return o.entry.Served, 0
+	case o.served != nil:
+		return answererOf(o.served), n
+	}
+	return cache.Served{}, n
 }
 
 // answererOf says who a hop is.

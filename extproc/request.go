@@ -51,23 +51,26 @@ func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *reply {
 
 func (s *requestStream) of() *exchange { return s.exchange }
 
+// close gives everything back, whatever of it panics.
 func (s *requestStream) close() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if x := s.exchange; x != nil {
-		s.server.exchanges.drop(x)
-		x.heard()
-		s.count()
-		x.caching.ticket.Leave()
-		x.finish(time.Now())
-		if s.log != "" && x.undecided() {
-			s.server.ended.finished(x.id, x.settle)
-			return
-		}
-		s.server.ended.forget(x.id)
-		x.settle(nil)
+	x := s.exchange
+	if x == nil {
+		return
 	}
+	guard := s.server.guard
+	s.server.exchanges.drop(x)
+	guard.Run("the reading of an answer", func() { x.heard(); s.count() })
+	guard.Run("the cache", x.caching.ticket.Leave)
+	x.finish(time.Now())
+	if s.log != "" && x.undecided() {
+		s.server.ended.finished(x.id, x.settle)
+		return
+	}
+	s.server.ended.forget(x.id)
+	x.settle(nil)
 }
 
 // requestHeaders answers what needs no body and makes the exchange for the
@@ -78,9 +81,8 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
 	s.header = readHeader(h.GetHeaders())
 	r := parsePath(s.header.Get(":path"))
 	x := newExchange(g, r, time.Now())
-	x.header, x.caller = s.header, g.tenancy.caller(s.header)
 	s.exchange = x
-	s.server.exchanges.put(x)
+	x.header, x.caller = s.header, g.tenancy.caller(s.header)
 	s.traced()
 	s.share(g)
 	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
@@ -184,9 +186,7 @@ func (s *requestStream) requestBody(body []byte) *reply {
 	if err := s.admit(plan, call); err != nil {
 		return s.refuse(limitError(err))
 	}
-	x.mu.Lock()
-	x.plan = plan
-	x.mu.Unlock()
+	x.planned(plan)
 	x.stepPlan(plan)
 	if text := plan.Hops[0].Deployment.MockResponse; text != nil {
 		return s.mock(*text)
@@ -206,8 +206,9 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 		if err == nil {
 			x.begin(1, time.Now())
 			x.calling(1, &hop)
-			s.limit(plan)
 			edit, md := s.attemptHeaders(plan, &hop, call), s.carrier.metadata(plan)
+			s.limit(plan)
+			s.server.exchanges.put(x) // from here on the other filters' streams may change it
 			if chat.Untouched(x.request.Body.Source(), call.Body) {
 				return firstAttempt(edit, nil, md)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
@@ -16,6 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // Names of the three filters, as each sends it in its gRPC metadata, and the
@@ -42,25 +45,31 @@ type Server struct {
 	gateways  *Gateways
 	exchanges registry
 	ended     waiting
-	replica   string // where other replicas reach this one; "" when there are none
-	peers     peers
+	replica   string    // where other replicas reach this one; "" when there are none
+	peers     *peer.Set // the other replicas
+	entries   *entryRelay
+	guard     *guard.Guard
 	filters   map[string]*metrics.Filter // what is counted of each filter's streams
 	log       *slog.Logger
 }
 
 // NewServer returns the service over the current configuration in gateways.
 // replica is the address (host:port) at which other replicas of the service
-// reach this one, or "" when Envoy knows only this one.
-func NewServer(gateways *Gateways, replica string, log *slog.Logger) *Server {
-	s := &Server{gateways: gateways, replica: replica, log: log, filters: map[string]*metrics.Filter{}}
+// reach this one, or "" when Envoy knows only this one; peers are those, or nil.
+// Close must be called.
+func NewServer(gateways *Gateways, replica string, peers *peer.Set, log *slog.Logger) *Server {
+	s := &Server{
+		gateways: gateways, replica: replica, peers: peers, log: log, guard: gateways.guard, filters: map[string]*metrics.Filter{},
+		ended: waiting{guard: gateways.guard}, entries: newEntryRelay(peers, gateways.metrics, gateways.guard),
+	}
 	for _, name := range []string{filterRequest, filterRetry, filterFailure} {
 		s.filters[name] = gateways.metrics.Filter(name)
 	}
 	return s
 }
 
-// Close ends the connections to other replicas.
-func (s *Server) Close() { s.peers.close() }
+// Close ends what is under way to other replicas.
+func (s *Server) Close() { s.entries.close() }
 
 // Register adds the service to a gRPC server.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
@@ -79,25 +88,32 @@ type processor interface {
 }
 
 // Process serves one stream of one filter. A panic ends that stream with an
-// error, which Envoy turns into a 503 for its request, and nothing else.
-func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err error) {
+// error, which Envoy turns into a 503 for its request, and nothing else: what the
+// request held is given back all the same.
+func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
 	out := &outlet{stream: stream}
 	p, name, err := s.processor(stream.Context(), out)
 	if err != nil {
+		s.gateways.metrics.RefusedStream(metrics.RefusedFilter)
 		return err
 	}
-	counted := s.filters[name]
-	counted.Opened()
+	s.filters[name].Opened()
+	defer s.guard.Run("the end of a stream", p.close)
 	defer out.close()
+	return s.serve(stream, p, name, out)
+}
+
+// serve answers the messages of a stream until it ends.
+func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p processor, name string, out *outlet) (err error) {
+	counted, order := s.filters[name], protocol{filter: name}
 	defer func() {
 		if cause := recover(); cause != nil {
 			counted.Panicked()
-			s.log.Error("panic while serving a request", "filter", name, "cause", panicText(cause), "stack", string(debug.Stack()))
+			s.log.Error("panic while serving a request", "filter", name, "cause", guard.Text(cause), "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
-		p.close()
 	}()
-	for {
+	for first := true; ; first = false {
 		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -105,8 +121,16 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 		if err != nil {
 			return err // Envoy reset the stream: its request is over
 		}
-		if owner := s.owner(stream.Context(), name, message); owner != "" {
-			if err := s.relay(stream, name, owner, message); !errors.Is(err, errNoRelay) {
+		if out.answered.Load() && !order.answered {
+			return nil // sent before Envoy had the answer that it did not ask for
+		}
+		if err := order.next(message); err != nil {
+			counted.Broke()
+			s.log.Debug("a stream breaks the protocol", "filter", name, "error", err)
+			return err
+		}
+		if owner := s.owner(stream.Context(), name, message); first && owner != "" {
+			if err := s.relay(stream, &order, owner, message); !errors.Is(err, errNoRelay) {
 				counted.Relayed()
 				return err
 			}
@@ -115,6 +139,7 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 		if answer == nil {
 			continue
 		}
+		order.answered = answer.GetImmediateResponse() != nil
 		if err := out.send(answer); err != nil {
 			return err
 		}
@@ -127,7 +152,8 @@ func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter)
 	began := time.Now()
 	answer := p.handle(m)
 	took := time.Since(began)
-	counted.Message(phaseOf(m), took)
+	phase, _ := phaseOf(m)
+	counted.Message(phase, took)
 	if x := p.of(); x != nil {
 		x.own.Add(int64(took))
 		x.tell()
@@ -135,21 +161,10 @@ func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter)
 	return answer
 }
 
-func phaseOf(m *extprocv3.ProcessingRequest) metrics.Phase {
-	switch {
-	case m.GetRequestHeaders() != nil:
-		return metrics.RequestHeaders
-	case m.GetRequestBody() != nil:
-		return metrics.RequestBody
-	case m.GetResponseHeaders() != nil:
-		return metrics.ResponseHeaders
-	case m.GetResponseBody() != nil:
-		return metrics.ResponseBody
-	}
-	return metrics.ResponseTrailers
-}
-
 func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {
+	if v := grpcmetadata.ValueFromIncomingContext(ctx, filterKey); len(v) > 1 && slices.ContainsFunc(v, func(each string) bool { return each != v[0] }) {
+		return nil, "", status.Errorf(codes.InvalidArgument, "%s names several filters", filterKey)
+	}
 	name := said(ctx, filterKey)
 	switch name {
 	case filterRequest:
@@ -170,13 +185,4 @@ func said(ctx context.Context, key string) string {
 		return v[0]
 	}
 	return ""
-}
-
-// panicText says what a panic was about without printing values: they could be
-// a message with a key in it.
-func panicText(cause any) string {
-	if err, ok := cause.(error); ok {
-		return err.Error() // runtime errors: index out of range, nil dereference
-	}
-	return "a value that is no error"
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -60,15 +61,24 @@ func (x *exchange) undecided() bool {
 // settle tells what the finished exchange came to, once. entry is Envoy's word,
 // or nil when it has none.
 func (x *exchange) settle(entry *logEntry) {
-	x.mu.Lock()
-	x.decideLocked(entry)
-	rec := x.recordLocked()
-	x.mu.Unlock()
-	x.leave(&rec.outcome)
-	x.report(&rec)
-	x.done(&rec)
+	guard := x.gateway.owner.guard
+	var rec record
+	whole := guard.Run("the record of a request", func() { rec = x.decided(entry) })
+	guard.Run("the limits", func() { x.leave(&rec.outcome) })
+	if whole {
+		guard.Run("the callbacks", func() { x.report(&rec) })
+		guard.Run("the line of a request", func() { x.done(&rec) })
+	}
 	x.gateway.owner.open.Add(-1)
 	x.gateway.open.Add(-1)
+}
+
+// decided is what is told of the finished exchange.
+func (x *exchange) decided(entry *logEntry) record {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.decideLocked(entry)
+	return x.recordLocked()
 }
 
 // decideLocked fills in the outcome of an exchange that was undecided.
@@ -115,8 +125,9 @@ const entryWait = 2 * time.Second
 // have an entry already while their stream still closes. Safe for concurrent
 // use; the zero value is empty.
 type waiting struct {
-	mu   sync.Mutex
-	byID map[string]*waiter
+	guard *guard.Guard
+	mu    sync.Mutex
+	byID  map[string]*waiter
 }
 
 type waiter struct {
@@ -138,21 +149,27 @@ func (w *waiting) expect(id string) {
 // finished calls settle once: with the entry as soon as it is there, or with nil
 // after a while.
 func (w *waiting) finished(id string, settle func(*logEntry)) {
+	if entry, known := w.await(id, settle); known {
+		settle(entry)
+	}
+}
+
+// await has settle called when the entry comes, or in time; unless it is known
+// already, or nobody expects it.
+func (w *waiting) await(id string, settle func(*logEntry)) (entry *logEntry, known bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	each := w.byID[id]
-	if each == nil || each.entry != nil {
+	if each == nil {
+		return nil, true
+	}
+	if each.entry != nil {
 		delete(w.byID, id)
-		w.mu.Unlock()
-		if each == nil {
-			settle(nil)
-		} else {
-			settle(each.entry)
-		}
-		return
+		return each.entry, true
 	}
 	each.settle = settle
-	each.timer = time.AfterFunc(entryWait, func() { w.log(id, logEntry{}) })
-	w.mu.Unlock()
+	each.timer = w.guard.AfterFunc(entryWait, "a request that Envoy says nothing of", func() { w.log(id, logEntry{}) })
+	return nil, false
 }
 
 // forget gives up on an exchange that needs no entry.
@@ -164,21 +181,27 @@ func (w *waiting) forget(id string) {
 
 // log hands over an entry, and reports whether anybody expects it.
 func (w *waiting) log(id string, entry logEntry) bool {
+	settle, expected := w.take(id, &entry)
+	if settle != nil {
+		settle(&entry)
+	}
+	return expected
+}
+
+// take notes an entry. settle is what must be called with it: nil when its
+// exchange has not finished.
+func (w *waiting) take(id string, entry *logEntry) (settle func(*logEntry), expected bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	each, ok := w.byID[id]
 	if !ok {
-		w.mu.Unlock()
-		return false
+		return nil, false
 	}
-	settle := each.settle
-	if settle == nil {
-		each.entry = &entry
-		w.mu.Unlock()
-		return true
+	if each.settle == nil {
+		each.entry = entry
+		return nil, true
 	}
 	delete(w.byID, id)
 	each.timer.Stop()
-	w.mu.Unlock()
-	settle(&entry)
-	return true
+	return each.settle, true
 }

@@ -12,11 +12,13 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/translate/observetest"
@@ -47,7 +49,12 @@ func newHouse(t testing.TB, text string) *house {
 	counts := prometheus.NewRegistry()
 	gateways := NewGateways(metrics.New(counts, "test"), log)
 	gateways.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
-	return &house{Server: NewServer(gateways, "", log), t: t, router: router, log: out, counts: counts}
+	peers := peer.NewSet(peer.Options{Log: log, Guard: gateways.Guard(), Dial: func(address string) (peer.Conn, error) {
+		return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	}})
+	h := &house{Server: NewServer(gateways, "", peers, log), t: t, router: router, log: out, counts: counts}
+	t.Cleanup(func() { h.Close(); peers.Close() })
+	return h
 }
 
 // filterStream is one gRPC stream of one filter.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
@@ -44,6 +45,7 @@ const (
 type Sharer struct {
 	router  *Router
 	store   CooldownStore
+	guard   *guard.Guard
 	log     *slog.Logger
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -53,10 +55,10 @@ type Sharer struct {
 
 // NewSharer starts sharing the cooldowns of a Router, which has at most one
 // Sharer.
-func NewSharer(r *Router, s CooldownStore, log *slog.Logger) *Sharer {
+func NewSharer(r *Router, s CooldownStore, g *guard.Guard, log *slog.Logger) *Sharer {
 	ctx, cancel := context.WithCancel(context.Background())
-	sh := &Sharer{router: r, store: s, log: log, cancel: cancel, done: make(chan struct{}), adopted: map[string]time.Time{}}
-	go sh.run(ctx)
+	sh := &Sharer{router: r, store: s, guard: g, log: log, cancel: cancel, done: make(chan struct{}), adopted: map[string]time.Time{}}
+	g.Go("the sharing of cooldowns", func() { sh.run(ctx) })
 	return sh
 }
 
@@ -70,15 +72,15 @@ func (s *Sharer) run(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(sharePoll)
 	defer tick.Stop()
-	s.poll(ctx)
+	s.guard.Run("the sharing of cooldowns", func() { s.poll(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case c := <-s.router.changes:
-			s.publish(ctx, c)
+			s.guard.Run("the sharing of cooldowns", func() { s.publish(ctx, c) })
 		case <-tick.C:
-			s.poll(ctx)
+			s.guard.Run("the sharing of cooldowns", func() { s.poll(ctx) })
 		}
 	}
 }

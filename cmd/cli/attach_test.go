@@ -31,6 +31,12 @@ type attached struct {
 // serve starts the service; the Envoy is the caller's.
 func serve(t *testing.T, config string) *attached {
 	t.Helper()
+	return serveAt(t, "127.0.0.1:"+freePort(t), config)
+}
+
+// serveAt is serve at an address, with flags besides.
+func serveAt(t *testing.T, address, config string, flags ...string) *attached {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "isthmus-test-") // t.TempDir is too long for a socket's path
 	if err != nil {
 		t.Fatal(err)
@@ -42,10 +48,11 @@ func serve(t *testing.T, config string) *attached {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &stack{t: t, file: path, stdout: &output{}, stderr: &output{}, cancel: cancel, exit: make(chan int, 1)}
-	a := &attached{stack: s, dir: dir, config: path, port: freePort(t), grpc: "127.0.0.1:" + freePort(t)}
+	a := &attached{stack: s, dir: dir, config: path, port: freePort(t), grpc: address}
 	s.url = "http://127.0.0.1:" + a.port
 	go func() {
-		s.exit <- dispatch(ctx, []string{"serve", "--config", path, "--listen", a.grpc, "--advertise", a.grpc, "--admin", "127.0.0.1:0"}, s.stdout, s.stderr)
+		args := append([]string{"serve", "--config", path, "--listen", a.grpc, "--advertise", a.grpc, "--admin", "127.0.0.1:0"}, flags...)
+		s.exit <- dispatch(ctx, args, s.stdout, s.stderr)
 	}()
 	t.Cleanup(func() {
 		s.stop()

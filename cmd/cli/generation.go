@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
 // generation is one configuration that requests run under, and what they lean on.
@@ -25,6 +28,15 @@ func (s *service) use(g *gateway, with *resources) *generation {
 		Unenforced: g.config.Unenforced,
 	})
 	s.gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: s.front, Strategy: g.config.Router.Strategy})
+	if g.config.Redis.Configured() && s.replica != "" {
+		with.speak(s.peers.Follow("Redis", func(ctx context.Context) ([]string, error) {
+			all, err := with.store.Meet(ctx, s.replica)
+			if errors.Is(err, store.ErrAway) {
+				err = peer.ErrAway // the store says so itself
+			}
+			return all, err
+		}))
+	}
 	replaced := s.current
 	s.current = &generation{gateway: g, with: with, inUse: s.gateways.Current()}
 	return replaced
@@ -39,22 +51,25 @@ const retirePoll = time.Second
 // service ends, and calls then.
 func (s *service) retire(old *generation, then func(context.Context)) {
 	old.with.silence()
-	s.retiring.Go(func() {
-		tick := time.NewTicker(retirePoll)
-		defer tick.Stop()
-		for ended := false; !ended; {
-			select {
-			case <-tick.C:
-				ended = old.inUse.Open() == 0
-			case <-s.ending:
-				ended = true
-			}
+	s.retiring.Go(func() { s.gateways.Guard().Run("a replaced configuration", func() { s.await(old, then) }) })
+}
+
+// await is what retire does beside its caller.
+func (s *service) await(old *generation, then func(context.Context)) {
+	tick := time.NewTicker(retirePoll)
+	defer tick.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-tick.C:
+			ended = old.inUse.Open() == 0
+		case <-s.ending:
+			ended = true
 		}
-		flush, flushed := context.WithTimeout(context.Background(), flushTime)
-		defer flushed()
-		old.with.close(flush)
-		ctx, cancel := context.WithTimeout(context.Background(), addTime)
-		defer cancel()
-		then(ctx)
-	})
+	}
+	flush, flushed := context.WithTimeout(context.Background(), flushTime)
+	defer flushed()
+	old.with.close(flush)
+	ctx, cancel := context.WithTimeout(context.Background(), addTime)
+	defer cancel()
+	then(ctx)
 }

@@ -13,14 +13,16 @@ func layers() map[string][]string {
 	return map[string][]string{
 		"translate":           {},
 		"routing/wildcard":    {},
+		"routing/guard":       {}, // whoever has a goroutine imports it
 		"routing/config":      {"translate", "routing/wildcard"},
-		"routing/store":       {"translate"},
-		"routing/limit":       {"translate", "routing/store"},
-		"routing":             {"translate", "routing/config", "routing/wildcard", "routing/store", "routing/limit"},
+		"routing/store":       {"translate", "routing/guard"},
+		"routing/limit":       {"translate", "routing/guard", "routing/store"},
+		"routing":             {"translate", "routing/config", "routing/wildcard", "routing/guard", "routing/store", "routing/limit"},
 		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command
 		"envoy":               {},
-		"extproc/cache":       {"translate", "routing/store"},
-		"extproc/callback":    {"translate", "extproc/callback"},
+		"extproc/cache":       {"translate", "routing/guard", "routing/store"},
+		"extproc/callback":    {"translate", "routing/guard", "extproc/callback"},
+		"extproc/peer":        {"routing/guard"},
 		"extproc/metrics":     {"translate"},
 		"extproc/trace":       {"translate/upstream"},
 		"extproc/status":      {},
@@ -41,7 +43,7 @@ func layers() map[string][]string {
 		"translate/ollama":    pivot(),
 		"translate/tokens":    pivot(),
 
-		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config"},
+		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config", "routing/guard"},
 		"envoy/envoytest":         {"envoy"},
 		"envoy/xds":               {"envoy"},
 		"translate/observetest":   {},

@@ -17,7 +17,8 @@ import (
 // streams to either.
 func replicas(t *testing.T, config string) [2]*attached {
 	t.Helper()
-	both := [2]*attached{serve(t, config), serve(t, config)}
+	ports := [2]string{"127.0.0.1:" + freePort(t), "127.0.0.1:" + freePort(t)}
+	both := [2]*attached{serveAt(t, ports[0], config, "--peers", ports[1]), serveAt(t, ports[1], config, "--peers", ports[0])}
 	a := both[0]
 	g, err := configFlags{path: a.config}.load()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
@@ -26,6 +27,7 @@ import (
 // in it, the cache, the sinks, the counters.
 type resources struct {
 	config    *config.Config
+	guard     *guard.Guard
 	store     *store.Shared
 	limiter   *limit.Limiter
 	router    *routing.Router
@@ -45,8 +47,8 @@ type resources struct {
 // newResources makes what the config asks for. close must be called. previous is
 // what the configuration has that this one replaces, or nil: what is the same for
 // both is shared, with all that it knows.
-func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger, previous *resources) (_ *resources, err error) {
-	r := &resources{config: c, tokens: tokens.New()}
+func newResources(c *config.Config, hooks []*callback.Hooks, g *guard.Guard, log *slog.Logger, previous *resources) (_ *resources, err error) {
+	r := &resources{config: c, guard: g, tokens: tokens.New()}
 	defer func() {
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), flushTime)
@@ -56,7 +58,7 @@ func newResources(c *config.Config, hooks []*callback.Hooks, log *slog.Logger, p
 	}()
 	if previous == nil {
 		previous = &resources{}
-		go r.tokens.Warm() // off the path of the first request; it ends by itself
+		g.Go("the counting of tokens", r.tokens.Warm) // off the path of the first request; it ends by itself
 	} else {
 		r.tokens, r.later = previous.tokens, true
 	}
@@ -83,7 +85,7 @@ func (r *resources) openStore(c *config.Config, log *slog.Logger, previous *reso
 		r.store, r.storePart = previous.store, r.keep(previous.storePart)
 		return nil
 	}
-	options := store.SharedOptions{Silence: c.RedisTimeout, Now: time.Now, Log: log}
+	options := store.SharedOptions{Silence: c.RedisTimeout, Now: time.Now, Log: log, Guard: r.guard}
 	if c.Redis.Configured() {
 		redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: replicaName(), Now: time.Now})
 		if err != nil {
@@ -107,7 +109,7 @@ func replicaName() string {
 
 func (r *resources) openLimits(c *config.Config, previous *resources) {
 	o := limit.Options{
-		Previous: previous.limiter, Store: r.store, Now: time.Now, MaxParallel: int64(c.Limits.MaxParallelRequests), Caller: budgetOf(c.Limits.Tenant),
+		Guard: r.guard, Previous: previous.limiter, Store: r.store, Now: time.Now, MaxParallel: int64(c.Limits.MaxParallelRequests), Caller: budgetOf(c.Limits.Tenant),
 		Groups: make(map[string]limit.Budget, len(c.Router.GroupLimits)),
 	}
 	for i := range c.Deployments {
@@ -141,7 +143,7 @@ func (r *resources) openRouter(c *config.Config, log *slog.Logger, previous *res
 		return fmt.Errorf("the model config cannot be used: %w", err)
 	}
 	if c.Redis.Configured() {
-		sharer := routing.NewSharer(r.router, r.store, log)
+		sharer := routing.NewSharer(r.router, r.store, r.guard, log)
 		r.speak(sharer.Close)
 	}
 	return nil
@@ -159,7 +161,7 @@ func (r *resources) openCache(c config.Cache, log *slog.Logger, previous *resour
 	for _, name := range unknown {
 		log.Warn("cache_params.supported_call_types: no call of this type is cached", "type", name)
 	}
-	o := cache.Config{Blobs: r.store, Miss: store.ErrMiss, Namespace: c.Namespace, TTL: c.TTL, MaxEntry: c.MaxEntrySize, OptIn: c.OptIn, CallTypes: types}
+	o := cache.Config{Blobs: r.store, Miss: store.ErrMiss, Namespace: c.Namespace, TTL: c.TTL, MaxEntry: c.MaxEntrySize, OptIn: c.OptIn, CallTypes: types, Guard: r.guard}
 	ends := func() {}
 	if c.Type == "local" {
 		local, err := cache.NewLocal(c.MaxSize)
@@ -182,7 +184,7 @@ func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, l
 		r.callbacks, r.callbacksPart = previous.callbacks, r.keep(previous.callbacksPart)
 		return nil
 	}
-	r.callbacks, err = all.Open(c, all.Deps{Log: log, Now: time.Now, Rand: mathrand.Float64, Version: buildVersion(), Hooks: hooks})
+	r.callbacks, err = all.Open(c, all.Deps{Log: log, Now: time.Now, Rand: mathrand.Float64, Version: buildVersion(), Hooks: hooks, Guard: r.guard})
 	if err != nil {
 		return err
 	}

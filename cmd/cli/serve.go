@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
 )
 
 // drainTime is how long open requests may run on after a signal.
@@ -19,11 +20,14 @@ const drainTime = 30 * time.Second
 // serve runs the service alone.
 func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var f configFlags
+	var security portFlags
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	f.add(flags)
+	security.add(flags)
 	listen := flags.String("listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
 	admin := flags.String("admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
 	advertise := flags.String("advertise", "", "`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
+	peers := flags.String("peers", "", "`HOST:PORT` of other replicas, with commas between, where they do not meet in a Redis; a name is all of its addresses")
 	watch := flags.Bool("watch", false, "take up changes of the config file by itself, not only on SIGHUP")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
@@ -40,6 +44,14 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	log := newLogger(stderr, g.config)
 	g.tell(log)
 	at := places{Envoy: address, Admin: *admin, Replica: *advertise}
+	if named := list(*peers); len(named) > 0 {
+		if at.Peers, err = peer.Named(named, net.DefaultResolver.LookupHost); err != nil {
+			return fmt.Errorf("--peers: %w", err)
+		}
+	}
+	if at.Port, err = security.open(address, log); err != nil {
+		return err
+	}
 	if at.Replica == "" {
 		at.Replica = reachable(address)
 	}

@@ -17,11 +17,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/envoy/xds"
 	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
 )
 
 // service is the running ext_proc server and its admin port.
@@ -33,6 +35,8 @@ type service struct {
 	failed   chan error // a listener that broke
 	closers  []func()
 	ballast  []byte // see newBallast
+	peers    *peer.Set
+	replica  string // where other replicas reach this one; ""
 
 	counts *metrics.Metrics
 	front  string // version of the Envoy in front
@@ -41,6 +45,32 @@ type service struct {
 	retiring sync.WaitGroup // those before it that requests still run under
 	ending   chan struct{}  // closed when they need not be waited for
 }
+
+// grpcOptions are what the service asks of its port, beside who may use it.
+func grpcOptions(maxBody int64) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(extproc.Codec()),
+		grpc.MaxRecvMsgSize(int(2*maxBody) + messageRoom), // Envoys before 1.38 need twice the limit
+		grpc.MaxSendMsgSize(int(maxBody) + messageRoom),
+		grpc.MaxHeaderListSize(maxMetadata),
+		grpc.InitialWindowSize(16 << 20), grpc.InitialConnWindowSize(64 << 20),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(connectTime),
+		// What an Envoy held that is gone without a word is given back.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// Goroutines that are kept: a new one would grow its stack anew for each
+		// request. More streams than these get goroutines of their own.
+		grpc.NumStreamWorkers(streamWorkers),
+	}
+}
+
+// Bounds of the service's port, which Envoy does not come near.
+const (
+	maxMetadata = 32 << 10         // bytes of a stream's metadata
+	maxStreams  = 100_000          // open on one connection, as many as Envoy lets clients in
+	connectTime = 10 * time.Second // until a connection has said that it speaks HTTP/2
+)
 
 // flushTime is how long writing what is left may take at the end.
 const flushTime = 20 * time.Second
@@ -62,6 +92,9 @@ type places struct {
 	Admin   string        // HTTP; "" for none
 	Replica string        // where other replicas reach this one; "" when there are none
 	Front   string        // version of the Envoy in front; "": unknown
+	Port    *portSecurity // of the first; nil: none, for a socket of our own
+	// Peers says the addresses of replicas that are known without a Redis; nil: none.
+	Peers func(context.Context) ([]string, error)
 
 	Clusters *xds.Server // from which that Envoy has its clusters; nil: it has them from elsewhere
 }
@@ -73,11 +106,14 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	counts := metrics.New(registry, buildVersion())
 	gateways := extproc.NewGateways(counts, log)
+	if at.Port == nil {
+		at.Port = &portSecurity{}
+	}
 	l, err := bind(at.Envoy)
 	if err != nil {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
 	}
-	with, err := newResources(g.config, g.hooks, log, nil)
+	with, err := newResources(g.config, g.hooks, gateways.Guard(), log, nil)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
@@ -85,28 +121,24 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	gateways.Trace(with.tracer)
 	s := &service{
 		gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), counts: counts, front: at.Front, ending: make(chan struct{}),
+		peers: peer.NewSet(peer.Options{Dial: at.Port.dial, Log: log, Guard: gateways.Guard()}), replica: at.Replica,
 	}
 	s.use(g, with)
-	s.grpc = grpc.NewServer(
-		grpc.ForceServerCodecV2(extproc.Codec()),
-		grpc.MaxRecvMsgSize(int(2*g.config.MaxRequestBody)+messageRoom), // Envoys before 1.38 need twice the limit
-		grpc.MaxSendMsgSize(int(g.config.MaxRequestBody)+messageRoom),
-		grpc.InitialWindowSize(16<<20), grpc.InitialConnWindowSize(64<<20),
-		grpc.MaxConcurrentStreams(1<<31-1),
-		// Goroutines that are kept: a new one would grow its stack anew for each
-		// request. More streams than these get goroutines of their own.
-		grpc.NumStreamWorkers(streamWorkers),
-	)
-	processor := extproc.NewServer(gateways, at.Replica, log)
+	processor := extproc.NewServer(gateways, at.Replica, s.peers, log)
+	s.closers = append(s.closers, processor.Close, s.peers.Close, at.Port.watch(log, gateways.Guard()))
+	if at.Peers != nil {
+		s.closers = append(s.closers, s.peers.Follow("--peers", at.Peers))
+	}
+	s.grpc = grpc.NewServer(append(grpcOptions(g.config.MaxRequestBody), grpc.Creds(at.Port.server()),
+		grpc.StreamInterceptor(processor.Admit(&at.Port.secrets)))...)
 	processor.Register(s.grpc)
-	s.closers = append(s.closers, processor.Close)
 	if at.Clusters != nil {
 		ctx, end := context.WithCancel(context.Background())
 		at.Clusters.Register(ctx, s.grpc)
 		s.closers = append(s.closers, end)
 	}
 	healthpb.RegisterHealthServer(s.grpc, health.NewServer())
-	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(l) })
+	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(limited(l)) })
 	if at.Admin == "" {
 		return s, nil
 	}
@@ -135,7 +167,7 @@ func (s *service) tellAdmin(words string) string {
 }
 
 func (s *service) serve(name string, serve func() error) {
-	if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.gateways.Guard().Call(name, serve); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 		s.failed <- fmt.Errorf("%s ended: %w", name, err)
 	}
 }

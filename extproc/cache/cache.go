@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	// by itself; 0 is 60 s. The request's own deadline ends the wait too.
 	MaxWait time.Duration
 	Now     func() time.Time // nil is time.Now
+	Guard   *guard.Guard
 }
 
 // Cache is the response cache of a gateway. It is safe for concurrent use.

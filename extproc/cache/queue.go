@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // queue writes entries to the store behind the requests' backs. It is bounded in
@@ -17,6 +19,7 @@ type queue struct {
 	stats   *counters
 
 	mu      sync.RWMutex
+	guard   *guard.Guard
 	closed  bool
 	waiting map[Key]*Entry
 	jobs    chan job
@@ -38,7 +41,7 @@ const writers = 4
 
 func newQueue(cfg *Config, stats *counters) *queue {
 	q := &queue{
-		blobs: cfg.Blobs, timeout: cfg.StoreTimeout, limit: cfg.QueueBytes, stats: stats,
+		guard: cfg.Guard, blobs: cfg.Blobs, timeout: cfg.StoreTimeout, limit: cfg.QueueBytes, stats: stats,
 		waiting: make(map[Key]*Entry), jobs: make(chan job, cfg.QueueLength),
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
@@ -75,7 +78,7 @@ func (q *queue) get(key Key) *Entry {
 
 func (q *queue) run() {
 	for j := range q.jobs {
-		q.write(j)
+		q.guard.Run("the writing of the cache", func() { q.write(j) })
 		q.bytes.Add(-int64(len(j.entry.JSON)))
 		q.mu.Lock()
 		if q.waiting[j.key] == j.entry {
@@ -107,10 +110,10 @@ func (q *queue) close(ctx context.Context) error {
 	}
 	q.mu.Unlock()
 	written := make(chan struct{})
-	go func() {
+	q.guard.Go("the end of the cache", func() {
 		q.done.Wait()
 		close(written)
-	}()
+	})
 	defer q.cancel()
 	select {
 	case <-written:

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // Item is what a queue holds: it knows about how many bytes it is.
@@ -29,6 +31,7 @@ type QueueConfig struct {
 	Rand         func() float64   // in [0, 1), for jitter
 	Now          func() time.Time // default time.Now
 	Log          *slog.Logger
+	Guard        *guard.Guard
 }
 
 func (c QueueConfig) withDefaults() QueueConfig {
@@ -87,7 +90,8 @@ func NewQueue[T Item](sink Deliverer[T], c QueueConfig) *Queue[T] {
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	q.stats.Name = c.Name
-	go newWorker(q).run()
+	w := newWorker(q)
+	q.config.Guard.Go("a callback's queue", w.run)
 	return q
 }
 
@@ -197,12 +201,15 @@ func (q *Queue[T]) count(gone []entry[T], change func(s *Stats, n int64)) {
 }
 
 // attempt delivers one batch; a panic of the sink is a permanent error.
-func (q *Queue[T]) attempt(ctx context.Context, batch []entry[T]) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = Permanent(fmt.Errorf("panic: %v", p))
-		}
-	}()
+func (q *Queue[T]) attempt(ctx context.Context, batch []entry[T]) error {
+	err := q.config.Guard.Call("a callback", func() error { return q.deliver(ctx, batch) })
+	if errors.Is(err, guard.ErrPanicked) {
+		return Permanent(err)
+	}
+	return err
+}
+
+func (q *Queue[T]) deliver(ctx context.Context, batch []entry[T]) error {
 	items := make([]T, len(batch))
 	for i, e := range batch {
 		items[i] = e.item

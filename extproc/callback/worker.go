@@ -54,8 +54,11 @@ func (w *worker[T]) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		wait, idle := w.step(ctx)
-		w.tellLoss()
+		wait, idle := w.q.config.MinWait, false // after a panic
+		w.q.config.Guard.Run("a callback's queue", func() {
+			wait, idle = w.step(ctx)
+			w.tellLoss()
+		})
 		if idle && w.stopping && w.current == nil {
 			w.end()
 			return
@@ -97,7 +100,7 @@ func (w *worker[T]) step(ctx context.Context) (wait time.Duration, idle bool) {
 		return wait, false
 	}
 	w.current = batch
-	go func() { w.result <- w.q.attempt(ctx, batch) }()
+	w.q.config.Guard.Go("a callback", func() { w.result <- w.q.attempt(ctx, batch) })
 	return never, false
 }
 

@@ -29,6 +29,7 @@ func everything(t testing.TB) (*Metrics, *prometheus.Registry) {
 	m.Queued("m", "admitted", time.Second)
 	f := m.Filter("request")
 	f.Opened()
+	m.Panicked("a test")
 	f.Message(RequestBody, time.Millisecond)
 	m.Watch(Sources{
 		Gateway: func() Gateway { return Gateway{Open: 3, Draining: true, LeftOut: 1} },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	MaxParallel int64             // requests at the same time, over all models; 0: no limit
 	Queue       *QueueOptions     // nil: who finds no slot is refused at once
 
+	Guard *guard.Guard
+
 	// Previous is the Limiter that this one replaces; nil: none. What it knows of
 	// deployments that stay is shared, running requests included.
 	Previous *Limiter
@@ -49,6 +52,7 @@ type Options struct {
 type Limiter struct {
 	store  Store
 	now    func() time.Time
+	guard  *guard.Guard
 	byID   map[string]*deployment
 	all    []*deployment
 	caller Budget
@@ -78,12 +82,13 @@ type deployment struct {
 func New(o Options) *Limiter {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Limiter{
-		store: o.Store, now: o.Now, byID: make(map[string]*deployment, len(o.Deployments)), caller: o.Caller,
+		store: o.Store, now: o.Now, guard: o.Guard, byID: make(map[string]*deployment, len(o.Deployments)), caller: o.Caller,
 		global: newMeter("all", Budget{MaxParallel: o.MaxParallel}), stop: stop, done: make(chan struct{}),
 		named: map[string]bool{},
 	}
 	if o.Queue != nil {
 		l.queue = NewQueue(*o.Queue)
+		l.queue.guard = o.Guard
 	}
 	groups := make(map[string]*meter, len(o.Groups))
 	for name, b := range o.Groups {
@@ -109,7 +114,7 @@ func New(o Options) *Limiter {
 	l.counts = o.countsTokens()
 	l.ledger = newLedger(o.Now, l.global, groups)
 	l.watch = l.watchList()
-	go l.run(ctx)
+	o.Guard.Go("the beat of the limits", func() { l.run(ctx) })
 	return l
 }
 

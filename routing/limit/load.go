@@ -256,7 +256,7 @@ func (l *Limiter) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			l.beat(ctx, watch)
+			l.guard.Run("the beat of the limits", func() { l.beat(ctx, watch) })
 		}
 	}
 }

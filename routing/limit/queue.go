@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // QueueOptions bound a Queue. The zero value is usable.
@@ -23,6 +25,7 @@ type QueueOptions struct {
 // thousand do not delay another's first. It is safe for concurrent use.
 type Queue struct {
 	options QueueOptions
+	guard   *guard.Guard
 	wake    chan struct{}
 
 	mu      sync.Mutex
@@ -144,7 +147,7 @@ func (q *Queue) enter(e *entry) bool {
 	q.lines[i].entries = append(q.lines[i].entries, e)
 	if !q.serving {
 		q.serving = true
-		go q.serve()
+		q.guard.Go("the queue", q.serve)
 	}
 	return true
 }
@@ -196,7 +199,11 @@ func (q *Queue) serve() {
 		}
 		blocked := map[string]bool{}
 		for e := q.next(blocked); e != nil; e = q.next(blocked) {
-			ok, err := e.try(e.ctx)
+			ok := false
+			err := q.guard.Call("the queue", func() (err error) {
+				ok, err = e.try(e.ctx)
+				return err
+			})
 			q.tried(e, ok, err)
 			if !ok && err == nil {
 				blocked[e.place.Key] = true

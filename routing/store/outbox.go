@@ -19,25 +19,31 @@ func (s *Shared) run(ctx context.Context) {
 	defer forgive.Stop()
 	missing := false // blobs are, and the log has it
 	for {
+		var step func()
 		select {
 		case <-ctx.Done():
 			s.pay(context.WithoutCancel(ctx), false)
 			return
 		case <-s.wake:
-			if s.breaker.closed() && s.gather(ctx) {
-				s.pay(ctx, false)
+			step = func() {
+				if s.breaker.closed() && s.gather(ctx) {
+					s.pay(ctx, false)
+				}
 			}
 		case <-renew.C:
-			s.pay(ctx, true)
+			step = func() { s.pay(ctx, true) }
 		case <-forgive.C:
-			s.blobs.succeed()
+			step = s.blobs.succeed
 		case now := <-look.C:
-			missing = s.lookForBlobs(ctx, missing)
-			if w.due(now, s.breaker.closed()) {
-				s.trim(now.Sub(w.since))
-				s.probe(ctx, now.Sub(w.since))
+			step = func() {
+				missing = s.lookForBlobs(ctx, missing)
+				if w.due(now, s.breaker.closed()) {
+					s.trim(now.Sub(w.since))
+					s.probe(ctx, now.Sub(w.since))
+				}
 			}
 		}
+		s.guard.Run("the shared store", step)
 	}
 }
 

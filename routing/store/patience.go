@@ -82,8 +82,8 @@ func (s *Shared) patient(call func(context.Context) (Reply, error), late func(Re
 	defer cancel()
 	s.silence.asked()
 	s.calls.Go(func() {
-		w.run(ctx)
-		s.silence.answered(w.err == nil)
+		ran := s.guard.Run("a question to the shared store", func() { w.run(ctx) })
+		s.silence.answered(ran && w.err == nil)
 	})
 	began, step := time.Now(), s.times.budget
 	timer := time.NewTimer(step)

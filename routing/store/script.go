@@ -22,9 +22,12 @@ var beatLua string
 //go:embed scripts/cooldown.lua
 var cooldownLua string
 
+//go:embed scripts/replicas.lua
+var replicasLua string
+
 // scripts are what runs on the server, known to it by their hash and sent again
 // when it has forgotten them.
-type scripts struct{ acquire, settle, beat, cooldown *redis.Script }
+type scripts struct{ acquire, settle, beat, cooldown, replicas *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
@@ -32,6 +35,7 @@ func newScripts() scripts {
 		settle:   redis.NewScript(windowLua + settleLua),
 		beat:     redis.NewScript(windowLua + beatLua),
 		cooldown: redis.NewScript(windowLua + cooldownLua),
+		replicas: redis.NewScript(windowLua + replicasLua),
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // ErrAway says that the shared server does not answer at present.
@@ -21,6 +23,7 @@ type Shared struct {
 	times  times
 	lease  time.Duration
 	log    *slog.Logger
+	guard  *guard.Guard
 
 	breaker  breaker      // of limits and cooldowns; open, nothing is asked
 	blobs    breaker      // of blobs
@@ -52,6 +55,7 @@ type SharedOptions struct {
 	Lease time.Duration
 	Now   func() time.Time // required
 	Log   *slog.Logger     // required
+	Guard *guard.Guard
 }
 
 // Times of Shared that no request waits for.
@@ -67,7 +71,7 @@ const (
 // a second. A Redis that is not there is no error. End it with Close.
 func NewShared(o SharedOptions) *Shared {
 	s := &Shared{
-		redis: o.Redis, times: timesOf(o.Silence, o.Budget), lease: o.Lease, log: o.Log,
+		redis: o.Redis, times: timesOf(o.Silence, o.Budget), lease: o.Lease, log: o.Log, guard: o.Guard,
 		debt: newDebt(), held: map[Held]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
 		silence: quiet{began: time.Now()},
 	}
@@ -86,7 +90,7 @@ func NewShared(o SharedOptions) *Shared {
 	s.greet()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	go s.run(ctx)
+	s.guard.Go("the shared store", func() { s.run(ctx) })
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/callback/mlflow"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/webhook"
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // Deps is what the sinks need beside their configuration.
@@ -25,13 +26,14 @@ type Deps struct {
 	Rand    func() float64    // in [0, 1)
 	Version string            // of this program
 	Hooks   []*callback.Hooks // of the program that embeds the gateway
+	Guard   *guard.Guard
 }
 
 // Open makes the sinks that the configuration names and starts their queues.
 // Names that are no sinks of records (prometheus, otel) are passed over. An
 // error means that nothing was started.
 func Open(c config.Callbacks, d Deps) (*Set, error) {
-	b := builder{config: c, deps: d, set: &Set{policy: callback.Policy{Redact: c.RedactMessages}}}
+	b := builder{config: c, deps: d, set: &Set{guard: d.Guard, policy: callback.Policy{Redact: c.RedactMessages}}}
 	commands := map[string]exec.Command{}
 	for _, name := range b.names() {
 		if line, ok := strings.CutPrefix(name, "exec:"); ok {
@@ -82,7 +84,7 @@ func (b *builder) names() []string {
 
 // queue is the configuration of every queue.
 func (b *builder) queue(name string) callback.QueueConfig {
-	return callback.QueueConfig{Name: name, Rand: b.deps.Rand, Now: b.deps.Now, Log: b.deps.Log}
+	return callback.QueueConfig{Name: name, Rand: b.deps.Rand, Now: b.deps.Now, Log: b.deps.Log, Guard: b.deps.Guard}
 }
 
 // sink makes one sink of records. This is the table of them.
@@ -125,7 +127,7 @@ func (b *builder) command(name string, command exec.Command) {
 		return h == callback.SuccessEvent && !slices.Contains(b.config.Success, name) ||
 			h == callback.FailureEvent && !slices.Contains(b.config.Failure, name)
 	})
-	program := exec.New(exec.Config{Command: command, Log: b.deps.Log})
+	program := exec.New(exec.Config{Command: command, Log: b.deps.Log, Guard: b.deps.Guard})
 	q := b.queue("exec:" + filepath.Base(command.Words[0]))
 	q.BatchAge = 50 * time.Millisecond
 	b.events(callback.NewQueue(program, q), hooks)

@@ -7,12 +7,14 @@ import (
 	"sync"
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // Set is the sinks of one configuration. Its methods but Close never block and
 // are safe for concurrent use. A nil Set has no sinks.
 type Set struct {
 	policy   callback.Policy
+	guard    *guard.Guard
 	records  []recordSink
 	events   []eventSink
 	wants    Wants
@@ -127,15 +129,15 @@ func (s *Set) closeAll(ctx context.Context) error {
 	for _, sink := range s.events {
 		closers = append(closers, sink.queue.Close)
 	}
-	return errors.Join(together(ctx, closers), together(ctx, s.closers))
+	return errors.Join(s.together(ctx, closers), s.together(ctx, s.closers))
 }
 
 // together calls functions side by side and joins their errors.
-func together(ctx context.Context, functions []func(context.Context) error) error {
+func (s *Set) together(ctx context.Context, functions []func(context.Context) error) error {
 	errs := make([]error, len(functions))
 	var wg sync.WaitGroup
 	for i, f := range functions {
-		wg.Go(func() { errs[i] = f(ctx) })
+		wg.Go(func() { errs[i] = s.guard.Call("the end of the callbacks", func() error { return f(ctx) }) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)

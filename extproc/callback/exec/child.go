@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"sync"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // child is one running program.
@@ -20,6 +22,7 @@ type child struct {
 	stdin io.WriteCloser
 	gone  chan struct{} // closed when it has ended and its output was read
 	log   *slog.Logger
+	guard *guard.Guard
 }
 
 // maxLine bounds a line of output in the log, in bytes.
@@ -40,19 +43,19 @@ func start(c Config) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	ch := &child{name: words[0], cmd: cmd, stdin: stdin, gone: make(chan struct{}), log: c.Log}
+	ch := &child{name: words[0], cmd: cmd, stdin: stdin, gone: make(chan struct{}), log: c.Log, guard: c.Guard}
 	ch.log.Info("callback program started", "program", ch.name, "pid", cmd.Process.Pid)
 	var read sync.WaitGroup
-	read.Go(func() { ch.copyOutput(out) })
-	go func() {
+	read.Go(func() { c.Guard.Run("the output of a callback program", func() { ch.copyOutput(out) }) })
+	c.Guard.Go("a callback program", func() {
+		defer close(ch.gone)
 		err := cmd.Wait()
 		outWriter.Close()
 		read.Wait()
 		if err != nil {
 			ch.log.Warn("callback program ended", "program", ch.name, "error", err)
 		}
-		close(ch.gone)
-	}()
+	})
 	return ch, nil
 }
 
@@ -78,10 +81,10 @@ func (c *child) copyOutput(from *io.PipeReader) {
 // killed: half a line may have reached it.
 func (c *child) write(ctx context.Context, lines []byte) error {
 	done := make(chan error, 1)
-	go func() {
+	c.guard.Go("a callback program", func() {
 		_, err := c.stdin.Write(lines)
 		done <- err
-	}()
+	})
 	select {
 	case err := <-done:
 		if err != nil {

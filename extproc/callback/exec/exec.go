@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
 // Config says what to run.
@@ -16,6 +17,7 @@ type Config struct {
 	Command Command
 	Dir     string // where it runs; default the gateway's folder
 	Log     *slog.Logger
+	Guard   *guard.Guard
 }
 
 // Sink feeds a child process. It is a [callback.Deliverer] of events; its queue

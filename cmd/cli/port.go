@@ -1,0 +1,277 @@
+package cli
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/extproc"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
+)
+
+// portFlags are the flags that say who may use the service's port. Who reaches it
+// gets the providers' keys.
+type portFlags struct {
+	cert, key, clientCA string
+	secretFile          string
+	insecure            bool
+}
+
+// secretVariable is the environment variable of the shared secret.
+const secretVariable = "ISTHMUS_SHARED_SECRET"
+
+func (f *portFlags) add(flags *flag.FlagSet) {
+	flags.StringVar(&f.cert, "tls-cert", "", "PEM `FILE` with the certificate of this port; read again when it changes")
+	flags.StringVar(&f.key, "tls-key", "", "PEM `FILE` with its key")
+	flags.StringVar(&f.clientCA, "tls-client-ca", "", "PEM `FILE` with the roots of the certificates that Envoys and replicas must have")
+	flags.StringVar(&f.secretFile, "shared-secret-file", "", "`FILE` with the secret that Envoys and replicas must say (default: $"+secretVariable+")\n"+
+		"each line is one; the first is said to other replicas")
+	flags.BoolVar(&f.insecure, "insecure-listen", false, "serve everybody who reaches --listen: something else keeps strangers out")
+}
+
+// open reads what the flags name, for a port at this address. Beyond this machine
+// it wants to know its callers.
+func (f portFlags) open(listen envoy.Address, log *slog.Logger) (*portSecurity, error) {
+	p := &portSecurity{flags: f}
+	switch {
+	case (f.cert == "") != (f.key == ""):
+		return nil, errors.New("--tls-cert and --tls-key go together")
+	case f.clientCA != "" && f.cert == "":
+		return nil, errors.New("--tls-client-ca: the port has no certificate; say --tls-cert and --tls-key")
+	}
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	known := f.clientCA != "" || p.asks
+	switch {
+	case known && f.insecure:
+		return nil, errors.New("--insecure-listen: the port knows its callers, so leave it out")
+	case known || loopback(listen):
+		return p, nil
+	case !f.insecure:
+		return nil, fmt.Errorf("--listen %s is beyond this machine, and who reaches this port gets the providers' keys: "+
+			"say --shared-secret-file FILE (or $%s), which Envoy says too; "+
+			"--tls-cert, --tls-key and --tls-client-ca, for mutual TLS; "+
+			"or --insecure-listen, when something else lets Envoy alone come here (docs/operations.md)", listen, secretVariable)
+	}
+	log.Warn("everybody who reaches " + listen.String() + " gets the providers' keys (--insecure-listen): let Envoy alone come there")
+	return p, nil
+}
+
+func loopback(a envoy.Address) bool {
+	ip := net.ParseIP(a.Host)
+	return a.Path != "" || ip != nil && ip.IsLoopback()
+}
+
+// portSecurity is who may use the service's port, and as whom it speaks to the ports
+// of other replicas. The zero value serves everybody, in plain text.
+type portSecurity struct {
+	flags   portFlags
+	secrets extproc.Secrets
+	asks    bool                         // for a secret
+	tls     atomic.Pointer[certificates] // nil: plain text
+	read    [4][]byte                    // the files as they were read last; of one goroutine
+}
+
+// certificates are those of this port.
+type certificates struct {
+	own   tls.Certificate
+	roots *x509.CertPool // of callers; nil: they need none
+	name  string         // that replicas' certificates are for; "": their address
+}
+
+// load reads the files, and uses them when they can be used.
+func (p *portSecurity) load() error {
+	files, err := p.files()
+	if err != nil {
+		return err
+	}
+	return p.use(files)
+}
+
+// files reads the certificate, its key, the roots and the secret.
+func (p *portSecurity) files() (out [4][]byte, err error) {
+	for i, path := range []string{p.flags.cert, p.flags.key, p.flags.clientCA, p.flags.secretFile} {
+		if path == "" {
+			continue
+		}
+		if out[i], err = os.ReadFile(path); err != nil {
+			return out, fmt.Errorf("the files of the service's port: %w", err)
+		}
+	}
+	if p.flags.secretFile == "" {
+		out[3] = []byte(os.Getenv(secretVariable))
+	}
+	return out, nil
+}
+
+func (p *portSecurity) use(files [4][]byte) error {
+	var next *certificates
+	if p.flags.cert != "" {
+		own, err := tls.X509KeyPair(files[0], files[1])
+		if err != nil {
+			return fmt.Errorf("--tls-cert %s: %w", p.flags.cert, err)
+		}
+		next = &certificates{own: own}
+		if names := own.Leaf.DNSNames; len(names) > 0 {
+			next.name = names[0]
+		}
+	}
+	if p.flags.clientCA != "" {
+		next.roots = x509.NewCertPool()
+		if !next.roots.AppendCertsFromPEM(files[2]) {
+			return fmt.Errorf("--tls-client-ca %s: there is no certificate in it", p.flags.clientCA)
+		}
+	}
+	all, err := readSecrets(p.flags.secretFile, files[3])
+	if err != nil {
+		return err
+	}
+	if err := p.secrets.Set(all); err != nil {
+		return fmt.Errorf("%s: %w", secretPlace(p.flags.secretFile), err)
+	}
+	p.asks, p.read = len(all) > 0, files
+	p.tls.Store(next)
+	return nil
+}
+
+// secretPlace says where the shared secret comes from.
+func secretPlace(file string) string {
+	if file == "" {
+		return "$" + secretVariable
+	}
+	return "--shared-secret-file " + file
+}
+
+// readSecrets are the lines of a secret's file, or of the variable.
+func readSecrets(file string, text []byte) ([]secret.Text, error) {
+	var all []secret.Text
+	for _, line := range strings.Split(string(text), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, secret.New(line))
+		}
+	}
+	if file != "" && len(all) == 0 {
+		return nil, fmt.Errorf("%s: there is no secret in it", secretPlace(file))
+	}
+	return all, nil
+}
+
+// securityPoll is how often the files are looked at.
+const securityPoll = 5 * time.Second
+
+// watch takes up changes of the files until stop is called. What cannot be used is
+// logged, and the old ones stay in force.
+func (p *portSecurity) watch(log *slog.Logger, g *guard.Guard) (stop func()) {
+	if p.flags == (portFlags{}) || p.flags == (portFlags{insecure: true}) {
+		return func() {}
+	}
+	ended, done := make(chan struct{}), make(chan struct{})
+	g.Go("the port's certificates", func() {
+		defer close(done)
+		tick := time.NewTicker(securityPoll)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				g.Run("the port's certificates", func() { p.look(log) })
+			}
+		}
+	})
+	return func() { close(ended); <-done }
+}
+
+// look takes up the files if they have changed.
+func (p *portSecurity) look(log *slog.Logger) {
+	files, err := p.files()
+	changed := false
+	for i := range files {
+		changed = changed || !bytes.Equal(files[i], p.read[i])
+	}
+	if err == nil && !changed {
+		return
+	}
+	if err == nil {
+		err = p.use(files)
+	}
+	if err != nil {
+		log.Error("the changed certificate or secret of the service's port cannot be used: the one before stays in force", "error", err)
+		return
+	}
+	log.Info("a changed certificate or secret of the service's port is in force")
+}
+
+// server is the port's transport.
+func (p *portSecurity) server() credentials.TransportCredentials {
+	if p.tls.Load() == nil {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			now := p.tls.Load()
+			c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{now.own}}
+			if now.roots != nil {
+				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, now.roots
+			}
+			return c, nil
+		},
+	})
+}
+
+// dial makes a connection to another replica, which is secured as this one.
+func (p *portSecurity) dial(address string) (peer.Conn, error) {
+	transport := insecure.NewCredentials()
+	if p.tls.Load() != nil {
+		transport = credentials.NewTLS(p.client(address))
+	}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(transport), grpc.WithPerRPCCredentials(&p.secrets),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
+}
+
+// client is the TLS of a connection to another replica: its certificate must come
+// from the roots that ours asks callers for, or the system's, and be for the name
+// that ours is for.
+func (p *portSecurity) client(address string) *tls.Config {
+	host, _, _ := net.SplitHostPort(address)
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		// The certificate is verified below: the roots may change meanwhile.
+		InsecureSkipVerify: true,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			own := p.tls.Load().own
+			return &own, nil
+		},
+		VerifyConnection: func(state tls.ConnectionState) error {
+			now := p.tls.Load()
+			options := x509.VerifyOptions{Roots: now.roots, DNSName: now.name, Intermediates: x509.NewCertPool()}
+			if options.DNSName == "" {
+				options.DNSName = host
+			}
+			for _, each := range state.PeerCertificates[1:] {
+				options.Intermediates.AddCert(each)
+			}
+			_, err := state.PeerCertificates[0].Verify(options)
+			return err
+		},
+	}
+}

@@ -1,0 +1,190 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/isthmus-proxy/isthmus/routing/guard"
+)
+
+const (
+	pollEvery   = time.Second
+	pollSoonest = 200 * time.Millisecond // between two, when somebody asks
+	pollTimeout = 2 * time.Second
+	knownFor    = 5 * time.Minute // without a word from the source
+	idleTime    = 5 * time.Minute // of a connection
+	maxReplicas = 512             // that one source may name
+	maxAddress  = 261             // bytes: a host name and a port
+)
+
+// ErrUnknown says that an address is none of a replica.
+var ErrUnknown = errors.New("no replica that is known has this address")
+
+// ErrAway is the answer of a source that has said by itself that it is away.
+var ErrAway = errors.New("away")
+
+// Conn is a connection to a replica.
+type Conn interface {
+	grpc.ClientConnInterface
+	Close() error
+}
+
+// Options are what a Set needs.
+type Options struct {
+	Dial  func(address string) (Conn, error) // required; does not wait
+	Log   *slog.Logger                       // required
+	Guard *guard.Guard
+}
+
+// Set is the replicas that are known. It is safe for concurrent use; nil knows
+// nobody.
+type Set struct {
+	options Options
+
+	mu      sync.Mutex
+	sources []*source
+	conns   map[string]*shared
+	closed  bool
+}
+
+// shared is a connection and those who use it.
+type shared struct {
+	conn  Conn
+	users int
+	idle  *time.Timer // closes it; nil while it has users
+}
+
+// NewSet returns a Set that knows nobody yet. End it with Close.
+func NewSet(o Options) *Set { return &Set{options: o, conns: map[string]*shared{}} }
+
+// Close ends all connections. Sources are stopped by whoever has them followed.
+func (s *Set) Close() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for address := range s.conns {
+		s.dropLocked(address)
+	}
+}
+
+// Knows reports whether an address is that of a replica, as far as the sources have
+// said by now. It does not wait.
+func (s *Set) Knows(address string) bool {
+	if s == nil || address == "" || len(address) > maxAddress {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.knowsLocked(address)
+}
+
+func (s *Set) knowsLocked(address string) bool {
+	now := time.Now()
+	return slices.ContainsFunc(s.sources, func(from *source) bool { return from.names(address, now) })
+}
+
+// Find is Knows, but asks the sources once more for an address that is not known:
+// until they have answered, or ctx ends.
+func (s *Set) Find(ctx context.Context, address string) bool {
+	if s == nil || address == "" || len(address) > maxAddress {
+		return false
+	}
+	if s.Knows(address) {
+		return true
+	}
+	for range 2 { // the question under way may have been asked too early
+		for _, from := range s.following() {
+			select {
+			case <-from.again():
+			case <-ctx.Done():
+				return false
+			}
+		}
+		if s.Knows(address) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Set) following() []*source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sources)
+}
+
+// Conn returns the connection to a replica that is known, and what must be called
+// when it is not used any more.
+func (s *Set) Conn(address string) (conn grpc.ClientConnInterface, done func(), err error) {
+	if !s.Knows(address) {
+		return nil, nil, ErrUnknown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil, ErrUnknown
+	}
+	c := s.conns[address]
+	if c == nil {
+		made, err := s.options.Dial(address)
+		if err != nil {
+			return nil, nil, err
+		}
+		c = &shared{conn: made}
+		s.conns[address] = c
+	}
+	if c.users++; c.idle != nil {
+		c.idle.Stop()
+		c.idle = nil
+	}
+	return c.conn, sync.OnceFunc(func() { s.leave(address, c) }), nil
+}
+
+// leave ends one use of a connection, which is closed when nobody uses it for a
+// while.
+func (s *Set) leave(address string, c *shared) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.users--; c.users > 0 || s.conns[address] != c {
+		return
+	}
+	c.idle = s.options.Guard.AfterFunc(idleTime, "an idle connection", func() { s.expire(address, c) })
+}
+
+func (s *Set) expire(address string, c *shared) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.users == 0 && s.conns[address] == c {
+		s.dropLocked(address)
+	}
+}
+
+// dropLocked closes a connection.
+func (s *Set) dropLocked(address string) {
+	c := s.conns[address]
+	delete(s.conns, address)
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	_ = c.conn.Close()
+}
+
+// forget closes the connections that nobody uses to replicas that are gone.
+func (s *Set) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for address, c := range s.conns {
+		if c.users == 0 && !s.knowsLocked(address) {
+			s.dropLocked(address)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// source is one way by which replicas are known.
+type source struct {
+	name string
+	ask  func(context.Context) ([]string, error)
+	wake chan struct{} // somebody asks for an address that is not known
+
+	mu    sync.Mutex
+	said  map[string]struct{}
+	when  time.Time     // it said so
+	asked chan struct{} // closed when the next question has been answered
+	away  bool
+}
+
+// Follow asks a source for the addresses of replicas, now and from then on, until
+// stop is called, which may be called again. ask is called by one goroutine at a
+// time and may wait; name is for the log. What it says beside an error is taken
+// for all that can be known; nothing leaves in force what it said before.
+func (s *Set) Follow(name string, ask func(context.Context) ([]string, error)) (stop func()) {
+	from := &source{name: name, ask: ask, wake: make(chan struct{}, 1), asked: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.sources = append(s.sources, from)
+	s.mu.Unlock()
+	s.poll(ctx, from)
+	s.options.Guard.Go("the search for replicas", func() {
+		defer close(done)
+		s.follow(ctx, from)
+	})
+	return func() {
+		cancel()
+		<-done
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sources = slices.DeleteFunc(s.sources, func(each *source) bool { return each == from })
+	}
+}
+
+func (s *Set) follow(ctx context.Context, from *source) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		last := time.Now()
+		select {
+		case <-ctx.Done():
+			from.answered() // nobody waits for one that is stopped
+			return
+		case <-tick.C:
+		case <-from.wake:
+			select {
+			case <-ctx.Done():
+				from.answered()
+				return
+			case <-time.After(pollSoonest - time.Since(last)):
+			}
+		}
+		s.poll(ctx, from)
+	}
+}
+
+// poll asks a source once.
+func (s *Set) poll(ctx context.Context, from *source) {
+	defer from.answered()
+	limit, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	var list []string
+	err := s.options.Guard.Call("the search for replicas", func() (err error) {
+		list, err = from.ask(limit)
+		return err
+	})
+	if err == nil && len(list) > maxReplicas {
+		s.options.Log.Warn("there are more replicas than can be known", "source", from.name, "replicas", len(list), "known", maxReplicas)
+		list = list[:maxReplicas]
+	}
+	switch gone := from.hear(list, err); {
+	case ctx.Err() != nil, errors.Is(err, ErrAway):
+	case gone && err != nil:
+		s.options.Log.Warn("other replicas cannot be asked for: those known so far are", "source", from.name, "error", err)
+	case gone:
+		s.options.Log.Info("other replicas can be asked for again", "source", from.name)
+	}
+	s.forget()
+}
+
+// hear notes an answer; it reports whether the source went away by it, or came
+// back.
+func (from *source) hear(list []string, err error) (changed bool) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	changed = from.away != (err != nil)
+	if from.away = err != nil; from.away && len(list) == 0 {
+		return changed
+	}
+	from.said, from.when = make(map[string]struct{}, len(list)), time.Now()
+	for _, address := range list {
+		from.said[address] = struct{}{}
+	}
+	return changed
+}
+
+// names reports whether the source has said an address, and not too long ago.
+func (from *source) names(address string, now time.Time) bool {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	_, said := from.said[address]
+	return said && now.Sub(from.when) < knownFor
+}
+
+// again has the source asked; what it returns is closed when it has answered.
+func (from *source) again() <-chan struct{} {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	select {
+	case from.wake <- struct{}{}:
+	default:
+	}
+	return from.asked
+}
+
+// answered wakes those who wait for an answer.
+func (from *source) answered() {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	close(from.asked)
+	from.asked = make(chan struct{})
+}
