@@ -60,7 +60,8 @@ func Parse(name string, src []byte, o Options) (*Config, Diagnostics, error) {
 	c := r.build(tops)
 	r.checkAllowed()
 	if c != nil {
-		c.Unenforced = compact(r.unenforced)
+		slices.Sort(r.unenforced)
+		c.Unenforced = slices.Compact(r.unenforced)
 	}
 	rest, err := r.diagnostics.split()
 	if err != nil {

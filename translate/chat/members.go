@@ -89,11 +89,11 @@ func restricts(name string, value jsontext.Value) *upstream.Error {
 	case "metadata", "litellm_metadata", "extra_body":
 		return restrictsInside(name, value)
 	}
-	e, ok := litellm.Lookup(litellm.Body, name)
-	if !ok || e.Answer != litellm.Refused || asksForNothing(value) {
+	why, ok := litellm.Restricts(name)
+	if !ok || asksForNothing(value) {
 		return nil
 	}
-	return upstream.BadRequest(name, "'"+name+"' is not supported: "+e.Note)
+	return upstream.BadRequest(name, "'"+name+"' is not supported: "+why)
 }
 
 // restrictsInside looks at the members of an object that LiteLLM's proxy reads as if

@@ -177,6 +177,13 @@ func Own(name string) bool {
 	return ok && !e.Sent
 }
 
+// Restricts reports whether a member of a client's body asks LiteLLM's proxy to hold
+// something back, and why nobody would here.
+func Restricts(name string) (why string, ok bool) {
+	e, ok := indices()[Body].find(name)
+	return e.Note, ok && e.Answer == Refused
+}
+
 // members are the names of Body and Params in one index: it is asked for each member
 // of each request.
 var members = sync.OnceValue(func() *index { return newIndex(append(params(), body()...)) })
