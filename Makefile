@@ -55,6 +55,10 @@ simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/rout
 golden: ## Rewrite the golden files from what the code does now; read the diff.
 	go test ./envoy ./cmd/cli ./routing/config ./translate/litellm -run 'Golden|Script' -update
 
+.PHONY: names
+names: ## Take the names that LiteLLM reads from its newest release; then the tests say what lacks an answer.
+	.ci/litellm-names
+
 .PHONY: clean
 clean: ## Remove what was built.
 	rm -rf $(BIN)

@@ -260,3 +260,18 @@ func TestTextThatIsNoUTF8CostsNobodyARecord(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 }
+
+func TestAClientThatAsksNotToBeLoggedIsRedacted(t *testing.T) {
+	for member, want := range map[string]Wish{
+		`"no-log": true`: Hide, `"no_log": true`: Hide, `"turn_off_message_logging": true`: Hide,
+		`"no-log": false`: Inherit, `"no-log": "true"`: Inherit,
+	} {
+		req, err := chat.Parse(chat.Completions, []byte(`{"model": "m", "messages": [], `+member+`}`), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ReadInput(req).Wish; got != want {
+			t.Errorf("%s is the wish %v, want %v", member, got, want)
+		}
+	}
+}

@@ -49,8 +49,9 @@ func newScene(deployments int) *scene {
 			{"all", "", "running", 23, 100}, {"group", "gpt-5", "tokens/min", 1_204_000, 3_000_000},
 			{"caller", "team-search", "requests/min", 212, 300}, {"caller", "team-search", "tokens/min", 148_900, 200_000}, {"caller", "team-agents", "requests/min", 120, 120},
 		},
-		Sinks:   []Sink{{Name: "langfuse", Sent: 59_604, Retried: 12, Queued: 38}, {Name: "webhook https", Sent: 59_642, Dropped: 3}},
-		LeftOut: []LeftOut{{"mistral-large", "$MISTRAL_API_KEY is not set"}},
+		Sinks:      []Sink{{Name: "langfuse", Sent: 59_604, Retried: 12, Queued: 38}, {Name: "webhook https", Sent: 59_642, Dropped: 3}},
+		LeftOut:    []LeftOut{{"mistral-large", "$MISTRAL_API_KEY is not set"}},
+		Unenforced: []string{"allowed_ips"},
 		Names: []Name{
 			{Name: "chat", Alias: true, Stages: []Stage{{Group: "gpt-5"}, {Group: "claude-sonnet"}, {Group: "local"}}},
 			{Name: "claude-sonnet", Order: 1, Stages: []Stage{{Group: "claude-sonnet"}, {Group: "gpt-5", Fallback: true}}},
