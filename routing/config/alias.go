@@ -168,11 +168,7 @@ func (c *Config) noSuch(name string) string {
 		names = append(names, d.ModelName)
 	}
 	names = compact(names)
-	hint := ""
-	if like := nearest(name, names); like != "" {
-		hint = "; did you mean " + like + "?"
-	}
-	return fmt.Sprintf("there is no model group %q%s (there are: %s)", name, hint, strings.Join(names, ", "))
+	return fmt.Sprintf("there is no model group %q%s (there are: %s)", name, hint(name, names), strings.Join(names, ", "))
 }
 
 // groupMap reads [{group: [a, b]}, …] or {group: [a, b]}.

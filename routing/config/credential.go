@@ -105,11 +105,3 @@ func (r *reader) credentialHint(name string) string {
 	slices.Sort(names)
 	return hint(name, names) + " (there are: " + strings.Join(names, ", ") + ")"
 }
-
-// hint is what may have been meant by a name that is none of those there are.
-func hint(name string, names []string) string {
-	if like := nearest(name, names); like != "" {
-		return "; did you mean " + like + "?"
-	}
-	return ""
-}

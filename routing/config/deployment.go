@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -198,11 +199,11 @@ func (e *entry) unknownProvider(prefix string, slash bool, table map[string]upst
 		e.model.fail("%q does not say its provider: write provider/model, for example openai/%s", e.full, e.full)
 		return
 	}
-	hint := ""
-	if like := nearest(prefix, names); like != "" {
-		hint = ": did you mean " + like + "?"
+	if litellm.Provider(prefix) {
+		e.model.fail("LiteLLM's provider %s is not here: give its api_base if it is OpenAI-compatible", prefix)
+		return
 	}
-	e.model.fail("provider %q is not known%s; for any OpenAI-compatible server give its api_base", prefix, hint)
+	e.model.fail("provider %q is not known%s; for any OpenAI-compatible server give its api_base", prefix, hint(prefix, names))
 }
 
 // address fills api_base and api_key from the provider's table.

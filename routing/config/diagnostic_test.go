@@ -26,7 +26,7 @@ func TestWhatIsWrongIsNamedWithItsPlaceAndARemedy(t *testing.T) {
 		"a tab":                               {"model_list:\n\t- a\n", "c.yaml:2: not valid YAML: found character that cannot start any token"},
 		"an entry without a name":             {"model_list:\n- litellm_params: {model: openai/a}\n", "c.yaml:2: model_list[0]: model_name is missing: the name that clients will ask for"},
 		"an entry without a model":            {"model_list:\n- model_name: m\n  litellm_params: {api_key: k}\n", "c.yaml:3: model_list[0].litellm_params: model is missing: say it as provider/model, for example openai/gpt-4o"},
-		"a provider that is misspelt":         {"model_list:\n- model_name: m\n  litellm_params: {model: opnai/gpt-4o}\n", `provider "opnai" is not known: did you mean openai?; for any OpenAI-compatible server give its api_base`},
+		"a provider that is misspelt":         {"model_list:\n- model_name: m\n  litellm_params: {model: opnai/gpt-4o}\n", `provider "opnai" is not known; did you mean openai?; for any OpenAI-compatible server give its api_base`},
 		"a model without its provider":        {"model_list:\n- model_name: m\n  litellm_params: {model: mixtral}\n", `"mixtral" does not say its provider: write provider/model, for example openai/mixtral`},
 		"an api_base with a password":         {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_base: 'https://u:canary@h/v1'}\n", "api_base holds a user name or password: give it as api_key or in headers"},
 		"an api_base without a scheme":        {"model_list:\n- model_name: m\n  litellm_params: {model: openai/a, api_base: 'host:8000/v1'}\n", "c.yaml:2: model_list[0]: api_base"},

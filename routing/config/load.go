@@ -187,6 +187,8 @@ func (r *reader) build(tops []value) *Config {
 			case f.name == "credential_list":
 				r.readCredentials(f)
 			case f.name == "include", f.name == "environment_variables":
+			case f.name == "api_key":
+				f.fail("nobody reads it here: the key that clients must send is master_key in general_settings, that of a provider belongs in litellm_params")
 			case f.answer(litellm.Top):
 			default:
 				f.unknown(append(sections(), "model_list", "include", "environment_variables", "credential_list"))
@@ -210,14 +212,6 @@ func (v value) list(want string) []value {
 		return nil
 	}
 	return v.items()
-}
-
-func (v value) unknown(known []string) {
-	if like := nearest(v.name, known); like != "" {
-		v.say(Warning, "unknown key: ignored; did you mean %q?", like)
-		return
-	}
-	v.say(Warning, "unknown key: ignored")
 }
 
 func (r *reader) variables(section value) {

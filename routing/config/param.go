@@ -85,7 +85,7 @@ func (e *entry) param(f value) {
 			e.MockResponse = &s
 		}
 	default:
-		if !e.steering(f) && !e.either(f) && !f.answer(litellm.Params) {
+		if !e.steering(f) && !e.either(f) && !f.lostParam() && !f.answer(litellm.Params) {
 			e.others = append(e.others, f)
 		}
 		if e.entra.node == nil && entraMember(f.name) && f.on() {
@@ -122,6 +122,7 @@ func (e *entry) steering(f value) bool {
 		f.strings(&e.Tags)
 	case "max_parallel_requests":
 		f.integer(&e.MaxParallel, 0)
+		e.neededLimit(f)
 	case "drop_params":
 		e.DropParams = new(bool)
 		f.boolean(e.DropParams)
@@ -162,7 +163,19 @@ func (e *entry) either(f value) bool {
 
 // limit reads rpm and its like, which may stand in three places.
 func (e *entry) limit(f value) bool {
-	return f.rate(&e.RPM, &e.TPM, &e.ITPM, &e.OTPM)
+	known := f.rate(&e.RPM, &e.TPM, &e.ITPM, &e.OTPM)
+	if known {
+		e.neededLimit(f)
+	}
+	return known
+}
+
+// neededLimit leaves a deployment out whose limit is a variable that is not set: it
+// would have none.
+func (e *entry) neededLimit(f value) {
+	if name, ok := f.unsetVariable(); ok {
+		e.missing = append(e.missing, name)
+	}
 }
 
 // rate reads a member that limits what goes through in a minute, of requests or
@@ -199,7 +212,7 @@ func (f value) misspelt() bool {
 		"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params",
 	}
 	like := nearest(f.name, keys)
-	if like == "" || editDistance(f.name, like) > 1+len(like)/8 {
+	if like == "" || editDistance(f.name, like) > 1+len(like)/8 || f.r.place(f.name) != "" {
 		return false
 	}
 	f.say(Warning, "unknown key: ignored; did you mean %q?", like)
@@ -257,7 +270,9 @@ func (e *entry) info(f value) {
 		f.integer(&e.MaxInputTokens, 0)
 	default:
 		if !e.either(f) {
-			f.answer(litellm.ModelInfo)
+			if !f.answer(litellm.ModelInfo) && f.meant([]string{"master_key"}) != "" {
+				f.lostAs("master_key")
+			}
 		}
 	}
 }

@@ -57,11 +57,7 @@ func (v value) strategy(into *string) {
 		*into = "cost-based"
 	default:
 		names := []string{"simple-shuffle", "least-busy", "latency-based", "usage-based", "cost-based"}
-		hint := ""
-		if like := nearest(s, names); like != "" {
-			hint = "; did you mean " + like + "?"
-		}
-		v.fail("%s is no strategy: want %s%s", v.shown(), strings.Join(names, ", "), hint)
+		v.fail("%s is no strategy: want %s%s", v.shown(), strings.Join(names, ", "), hint(s, names))
 	}
 }
 
@@ -144,12 +140,16 @@ func (v value) headerName(into *string) {
 // sharedLimit reads the limits of a model group or a caller.
 func (v value) sharedLimit(into *SharedLimit) {
 	for _, f := range v.fields() {
+		if name, ok := f.unsetVariable(); ok {
+			f.fail("$%s is not set, and nothing would be limited: set it, or remove %s", name, f.name)
+			continue
+		}
 		switch {
 		case f.rate(&into.RPM, &into.TPM, &into.ITPM, &into.OTPM):
 		case f.name == "max_parallel_requests":
 			f.integer(&into.MaxParallel, 0)
 		default:
-			f.unknown([]string{"rpm", "tpm", "itpm", "otpm", "max_parallel_requests"})
+			f.fail("unknown key, and so nothing is limited by it: want rpm, tpm, itpm, otpm or max_parallel_requests")
 		}
 	}
 }

@@ -94,13 +94,14 @@ func (r *reader) settings(c *Config, bySection map[string][]value) {
 			for _, f := range s.fields() {
 				apply, ok := table[f.name]
 				switch {
+				case ok && f.unset():
 				case ok:
 					if earlier, twice := set[f.name]; twice && !strings.HasPrefix(earlier.key, section+".") {
 						earlier.say(Notice, "%s in line %d wins over this one", f.key, f.node.Line)
 					}
 					set[f.name] = f
 					apply(c, f)
-				case f.answer(litellm.Settings):
+				case f.misspeltRestriction(), f.answer(litellm.Settings):
 				default:
 					f.unknown(names)
 				}

@@ -1,5 +1,9 @@
 package config
 
+import (
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
+)
+
 // nearest returns the candidate most like name, or "" when none is like it.
 func nearest(name string, candidates []string) string {
 	best, distance := "", max(len(name)/3, 1)+1
@@ -11,22 +15,68 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// editDistance is Levenshtein's, in bytes.
+// editDistance is Damerau's and Levenshtein's, in bytes: two neighbours that have
+// changed places are one edit.
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	row := func() []int { return make([]int, len(b)+1) }
+	before, last, now := row(), row(), row()
+	for j := range now {
+		now[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		before, last, now = last, now, before
+		now[0] = i + 1
 		for j := range len(b) {
 			cost := 1
 			if a[i] == b[j] {
 				cost = 0
 			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+			now[j+1] = min(last[j+1]+1, now[j]+1, last[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				now[j+1] = min(now[j+1], before[j-1]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return now[len(b)]
+}
+
+// unknown says that nobody reads the key here. A key that holds something back is
+// an error, see lost; one that is read elsewhere is told where; of any other the
+// nearest of those that are known here is named.
+func (v value) unknown(known []string) {
+	if v.lost() {
+		return
+	}
+	if place := v.r.place(v.name); place != "" {
+		v.say(Warning, "unknown key: ignored; it belongs in %s", place)
+		return
+	}
+	if like := nearest(v.name, known); like != "" {
+		v.say(Warning, "unknown key: ignored; did you mean %q?", like)
+		return
+	}
+	v.say(Warning, "unknown key: ignored")
+}
+
+// place is where a name is read, by us or by LiteLLM; "" for a name of neither.
+func (r *reader) place(name string) string {
+	if _, ours := settingTable()[name]; ours {
+		return "general_settings"
+	}
+	switch s, _ := litellm.Where(name); s {
+	case litellm.Settings:
+		return "general_settings"
+	case litellm.Top:
+		return "the top of the file"
+	default:
+		return string(s)
+	}
+}
+
+// hint is what may have been meant by a name that is none of those there are.
+func hint(name string, names []string) string {
+	if like := nearest(name, names); like != "" {
+		return "; did you mean " + like + "?"
+	}
+	return ""
 }
