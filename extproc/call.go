@@ -56,8 +56,8 @@ func readTimeout(into *time.Duration, header upstream.Header, name string) error
 		return nil
 	}
 	seconds, err := strconv.ParseFloat(v, 64)
-	if err != nil || !(seconds > 0 && seconds <= maxSeconds) { // "NaN" is a number to ParseFloat
-		return upstream.BadRequest("", "header "+name+" must be a number of seconds above 0")
+	if err != nil || !goodSeconds(seconds) {
+		return upstream.BadRequest("", "header "+name+" must be a number of seconds, a millisecond at least and a day at most")
 	}
 	*into = time.Duration(seconds * float64(time.Second))
 	return nil
@@ -93,16 +93,19 @@ func readSteering(call *routing.Call, name string, value jsontext.Value) error {
 	return nil
 }
 
-// maxSeconds bounds a time that a client may set: what is longer is a mistake.
-const maxSeconds = 24 * 3600
+// minSeconds and maxSeconds bound a time that a client may set: what is shorter or
+// longer is a mistake.
+const minSeconds, maxSeconds = 0.001, 24 * 3600
+
+func goodSeconds(s float64) bool { return s >= minSeconds && s <= maxSeconds } // NaN is not
 
 func readSeconds(into *time.Duration, name string, value jsontext.Value) error {
 	var seconds float64
 	if err := decode(name, value, &seconds, "a number of seconds"); err != nil {
 		return err
 	}
-	if seconds <= 0 || seconds > maxSeconds {
-		return upstream.BadRequest(name, "'"+name+"' must be above 0 seconds, and a day at most")
+	if !goodSeconds(seconds) {
+		return upstream.BadRequest(name, "'"+name+"' must be a millisecond (0.001) at least, and a day at most")
 	}
 	*into = time.Duration(seconds * float64(time.Second))
 	return nil

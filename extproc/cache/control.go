@@ -106,8 +106,8 @@ func (c *Controls) member(name string, v jsontext.Value) error {
 		return flag(full, v, &c.UseCache)
 	case "ttl":
 		seconds, ok := secondsOf(string(v))
-		if !ok || seconds == 0 {
-			return wrong(full, "a number of seconds above 0")
+		if !ok || seconds < time.Millisecond {
+			return wrong(full, "a number of seconds, a millisecond (0.001) at least")
 		}
 		c.TTL = seconds
 	case "s-maxage", "s-max-age":

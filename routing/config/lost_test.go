@@ -12,7 +12,9 @@ import (
 func TestWhatWasToHoldSomethingBackAndDoesNotIsAnError(t *testing.T) {
 	const open, nothing = "and so everybody is let in: ", "and so nothing is held back: "
 	general := func(key string) string { return oneModel + "general_settings:\n  " + key + "\n" }
-	param := func(key string) string { return "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, " + key + "}\n" }
+	param := func(key string) string {
+		return "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, " + key + "}\n"
+	}
 	for _, tc := range []struct{ text, want string }{
 		{general("mater_key: k"), `c.yaml:5: general_settings.mater_key: unknown key, and so everybody is let in: did you mean "master_key"?`},
 		{general("masterkey: k"), open + `did you mean "master_key"?`},

@@ -190,6 +190,8 @@ func (v value) seconds(into *time.Duration, least float64) {
 	f, ok := v.number(least, false)
 	switch {
 	case !ok:
+	case f != 0 && f < leastSeconds:
+		v.fail("want seconds, and at least %g of them unless it is 0, got %s", leastSeconds, v.shown())
 	case f > maxSeconds:
 		v.fail("%s is too large: want seconds, %d at most", v.shown(), maxSeconds)
 	default:
