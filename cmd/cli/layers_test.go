@@ -13,9 +13,10 @@ func layers() map[string][]string {
 	return map[string][]string{
 		"translate":           {},
 		"routing/wildcard":    {},
+		"routing/file":        {},
 		"routing/guard":       {}, // whoever has a goroutine imports it
-		"routing/config":      {"translate", "routing/wildcard"},
-		"routing/store":       {"translate", "routing/guard"},
+		"routing/config":      {"translate", "routing/file", "routing/wildcard"},
+		"routing/store":       {"translate", "routing/file", "routing/guard"},
 		"routing/limit":       {"translate", "routing/guard", "routing/store"},
 		"routing":             {"translate", "routing/config", "routing/wildcard", "routing/guard", "routing/store", "routing/limit"},
 		"routing/simulate":    {"translate", "routing", "routing/config"}, // a command

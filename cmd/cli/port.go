@@ -22,6 +22,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/routing/file"
 	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
@@ -112,7 +113,7 @@ func (p *portSecurity) files() (out [4][]byte, err error) {
 		if path == "" {
 			continue
 		}
-		if out[i], err = os.ReadFile(path); err != nil {
+		if out[i], err = file.Read(path); err != nil {
 			return out, fmt.Errorf("the files of the service's port: %w", err)
 		}
 	}

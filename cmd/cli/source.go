@@ -2,7 +2,8 @@ package cli
 
 import (
 	"crypto/sha256"
-	"os"
+
+	"github.com/isthmus-proxy/isthmus/routing/file"
 )
 
 // source is what a configuration was read from: the files, those it includes and
@@ -15,7 +16,7 @@ func newSource() *source { return &source{sums: map[string]sum{}} }
 
 // read reads a file and remembers it, also one that is not there.
 func (s *source) read(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	text, err := file.Read(path)
 	s.sums[path] = sumOf(text, err)
 	return text, err
 }
@@ -25,7 +26,7 @@ func (s *source) read(path string) ([]byte, error) {
 func (s *source) now() map[string]sum {
 	sums := make(map[string]sum, len(s.sums))
 	for path := range s.sums {
-		text, err := os.ReadFile(path)
+		text, err := file.Read(path)
 		sums[path] = sumOf(text, err)
 	}
 	return sums

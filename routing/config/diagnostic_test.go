@@ -295,6 +295,10 @@ func FuzzParse(f *testing.F) {
 	f.Add(oneModel + "router_settings: {model_group_alias: {a: [m, m]}, fallbacks: [{m: [m]}], timeout: 1e3}\n")
 	f.Add("model_list: &a\n- model_name: m\n  litellm_params: *a\n")
 	f.Add("include: [c.yaml]\nmodel_list: [{model_name: 'a*b', litellm_params: {model: 'openai/*', api_key: os.environ/X}}]\n")
+	f.Add("a: &a [*a, *a]\n" + oneModel + "b: {c: {d: &p {a: *p, b: *p}}}\n")
+	f.Add("model_list: [{model_name: m, litellm_params: {model: a/b, api_base: 'http://h', <<: &x {y: *x}}}]")
+	f.Add(oneModel + "general_settings: {master_key: k, cache_params: {type: redis, redis_startup_nodes: [[h, 1]]}, tenant_limits: {rpm: 1}, ? {a: b} : c}\n")
+	f.Add(withCredential("model: azure/m, litellm_credential_name: azure-east, api_key: k"))
 	f.Fuzz(func(t *testing.T, text string) {
 		c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(map[string]string{"X": "1"})})
 		if err == nil && (c == nil || len(c.Deployments) == 0) {

@@ -21,6 +21,9 @@ func parseDotenv(file, text string) (map[string]string, error) {
 		}
 		value, err := dotenvValue(strings.TrimSpace(value))
 		if err != nil {
+			if strings.ToUpper(name) != name {
+				name = "a variable" // it may be a part of another file than was meant
+			}
 			return nil, fmt.Errorf("%s:%d: %s: %w", file, i+1, name, err)
 		}
 		vars[name] = value

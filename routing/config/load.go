@@ -3,14 +3,15 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/isthmus-proxy/isthmus/routing/file"
 	"github.com/isthmus-proxy/isthmus/translate/litellm"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
 // Options say what to read and from where variables come.
@@ -18,7 +19,7 @@ type Options struct {
 	Path    string                      // the model config
 	EnvFile string                      // "" = the .env beside the config, when there is one
 	Lookup  func(string) (string, bool) // the environment; nil = os.LookupEnv
-	// Read reads the files, those that are included too; nil = os.ReadFile.
+	// Read reads the files, those that are included too; nil = file.Read.
 	Read   func(path string) ([]byte, error)
 	Strict bool // an unset variable is an error; else its deployment is left out
 	// KeysElsewhere: the keys are another process's. A deployment whose key is
@@ -45,7 +46,7 @@ func Load(o Options) (*Config, Diagnostics, error) {
 
 func (o *Options) read(path string) ([]byte, error) {
 	if o.Read == nil {
-		return os.ReadFile(path)
+		return file.Read(path)
 	}
 	return o.Read(path)
 }
@@ -77,7 +78,7 @@ func newReader(o Options) (*reader, error) {
 	}
 	return &reader{
 		env: env, paramTypes: paramTypes(), read: o.read, strict: o.Strict, keysElsewhere: o.KeysElsewhere, command: o.Command,
-		allowed: o.AllowUnenforced,
+		allowed: o.AllowUnenforced, redactor: secret.NewRedactor(),
 	}, nil
 }
 
@@ -105,8 +106,7 @@ func (r *reader) file(name string, src []byte, chain []string) []value {
 		top.fail("the file is empty: it needs a model_list")
 		return nil
 	}
-	if top.node.Kind != yaml.MappingNode {
-		top.fail("want a mapping with model_list at the top, got %s", top.got())
+	if !top.mappingOnly() {
 		return nil
 	}
 	var tops []value
@@ -132,6 +132,9 @@ func (r *reader) include(item value, chain []string) []value {
 		item.fail("%s includes itself", path)
 		return nil
 	}
+	if !item.opens() {
+		return nil
+	}
 	src, err := r.read(path)
 	if err != nil {
 		item.fail("cannot include: %v", err)
@@ -142,8 +145,8 @@ func (r *reader) include(item value, chain []string) []value {
 
 // yamlError words yaml.v3's error, whose text has the line in it.
 func yamlError(name string, err error) Diagnostic {
-	d := Diagnostic{File: name, Line: 1, Severity: Error, Message: "not valid YAML: " + err.Error()}
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	d := Diagnostic{File: name, Line: 1, Severity: Error, Message: "not valid YAML: " + yamlText(err.Error())}
+	text := strings.TrimPrefix(yamlText(err.Error()), "yaml: ")
 	var typeError *yaml.TypeError
 	if errors.As(err, &typeError) && len(typeError.Errors) > 0 {
 		text = typeError.Errors[0]

@@ -22,6 +22,9 @@ type reader struct {
 	command       func(string) error           // see Options
 	paramTypes    map[string]paramType
 	credentials   map[string]credential // credential_list, by name
+	redactor      *secret.Redactor      // of messages
+	files, values int                   // read and looked at: see bound.go
+	said          [Error + 1]int        // of each grade
 	diagnostics   Diagnostics
 
 	allowed    []string // names that may restrict without being enforced: see Options
@@ -39,11 +42,16 @@ type value struct {
 }
 
 func (v value) say(s Severity, format string, args ...any) {
+	if v.r.said[s]++; v.r.said[s] > maxSaid {
+		return // enough of this grade, errors too, stands there
+	}
 	line := 1 // an empty file has no node
 	if v.node != nil {
 		line = v.node.Line
 	}
-	v.r.diagnostics = append(v.r.diagnostics, Diagnostic{File: v.file, Line: line, Key: v.key, Severity: s, Message: fmt.Sprintf(format, args...)})
+	v.r.diagnostics = append(v.r.diagnostics, Diagnostic{
+		File: v.file, Line: line, Key: v.r.redactor.Redact(v.key), Severity: s, Message: v.r.redactor.Redact(fmt.Sprintf(format, args...)),
+	})
 }
 
 func (v value) fail(format string, args ...any) { v.say(Error, format, args...) }
@@ -225,9 +233,12 @@ func (v value) items() []value {
 	}
 	switch v.node.Kind {
 	case yaml.SequenceNode:
+		if !v.enter() {
+			return nil
+		}
 		out := make([]value, len(v.node.Content))
 		for i, n := range v.node.Content {
-			out[i] = value{v.r, v.file, fmt.Sprintf("%s[%d]", v.key, i), v.name, n}.resolved()
+			out[i] = value{v.r, v.file, inPath(v.key, fmt.Sprintf("[%d]", i)), v.name, n}.resolved()
 		}
 		return out
 	case yaml.ScalarNode:
@@ -268,6 +279,9 @@ func (v value) fields() []value {
 const maxMerges = 32
 
 func (v value) members(seen map[string]int, depth int) []value {
+	if !v.enter() {
+		return nil
+	}
 	var out, merged []value
 	own := map[string]bool{}
 	for i := 0; i+1 < len(v.node.Content); i += 2 {
@@ -305,6 +319,9 @@ func (v value) merged(seen map[string]int, depth int) []value {
 		v.fail("<< wants a mapping, or a list of mappings, got %s", v.got())
 		return nil
 	}
+	if !v.enter() {
+		return nil
+	}
 	var out []value
 	for _, n := range v.node.Content {
 		out = append(out, value{v.r, v.file, v.key, v.name, n}.resolved().merged(seen, depth+1)...)
@@ -313,8 +330,8 @@ func (v value) merged(seen map[string]int, depth int) []value {
 }
 
 func join(path, name string) string {
-	if path == "" {
-		return name
+	if path != "" {
+		name = "." + name
 	}
-	return path + "." + name
+	return inPath(path, name)
 }

@@ -298,8 +298,8 @@ func (v value) appendJSON(dst []byte, depth int) ([]byte, bool) {
 	if v.node == nil {
 		return append(dst, "null"...), true
 	}
-	if depth > maxNesting {
-		v.fail("nested too deeply")
+	if depth > maxNesting || len(dst) > maxText {
+		v.fail("nested too deeply, or too long")
 		return dst, false
 	}
 	switch v.node.Kind {

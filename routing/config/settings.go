@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/translate/litellm"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
 func defaults() *Config {
@@ -131,7 +132,7 @@ func settingVariables() [][2]string {
 
 // fromEnvironment reads the variables that stand for settings; the file wins.
 func (c *Config) fromEnvironment(env *environment) {
-	r := &reader{env: env}
+	r := &reader{env: env, redactor: secret.NewRedactor()}
 	table := settingTable()
 	for _, pair := range settingVariables() {
 		if text, ok := env.get(pair[0]); ok && !ofService(pair[0], text) {

@@ -40,11 +40,9 @@ func secretPlace(key string) bool {
 }
 
 // looksLikeKey reports whether a text is more likely a key than anything else that
-// stands in a model config.
+// stands in a model config, by its length alone: those that have a known beginning
+// are hidden in every message.
 func looksLikeKey(text string) bool {
-	if strings.HasPrefix(text, "sk-") || strings.HasPrefix(text, "Bearer ") {
-		return true
-	}
 	letter := func(c rune) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 	random := len(text) >= 20 && strings.ContainsAny(text, "0123456789") && strings.ContainsFunc(text, letter)
 	return random && !strings.ContainsAny(text, " :.@")

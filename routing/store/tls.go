@@ -5,7 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+
+	"github.com/isthmus-proxy/isthmus/routing/file"
 )
 
 // encryption completes what a URL has said of TLS; given is nil when it has said
@@ -27,7 +28,7 @@ func (s *Server) encryption(given *tls.Config) (*tls.Config, error) {
 	c.ServerName = ""
 	c.InsecureSkipVerify = c.InsecureSkipVerify || s.Insecure
 	if s.CAFile != "" {
-		pem, err := os.ReadFile(s.CAFile)
+		pem, err := file.Read(s.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the CA certificates of the redis: %w", err)
 		}
@@ -37,11 +38,24 @@ func (s *Server) encryption(given *tls.Config) (*tls.Config, error) {
 		}
 	}
 	if s.CertFile != "" || s.KeyFile != "" {
-		own, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+		own, err := keyPair(s.CertFile, s.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("read our certificate for the redis: %w", err)
 		}
 		c.Certificates = []tls.Certificate{own}
 	}
 	return c, nil
+}
+
+// keyPair is tls.LoadX509KeyPair, which would read anything.
+func keyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := file.Read(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := file.Read(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

@@ -1,0 +1,2 @@
+// Package file reads the files that a configuration names.
+package file
