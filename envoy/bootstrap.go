@@ -54,7 +54,7 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 // valid returns the first error of building, or what Envoy's own rules say of
 // the messages.
 func (b *builder) valid(messages ...interface{ ValidateAll() error }) error {
-	err := b.err
+	err := errors.Join(b.err, b.in.Security.check())
 	for _, m := range messages {
 		err = errors.Join(err, m.ValidateAll())
 	}

@@ -75,6 +75,7 @@ func (b *builder) processorCluster(name string) *clusterv3.Cluster {
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer),
 	}
 	discover(c, b.in.Processor)
+	c.TransportSocket = b.processorTLS()
 	// The default of 1024 open streams is that many running answers.
 	c.CircuitBreakers = openBreakers()
 	c.TypedExtensionProtocolOptions = b.processorOptions()

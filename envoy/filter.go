@@ -24,6 +24,7 @@ const (
 	filterKey = "x-isthmus-filter"
 	planKey   = "x-isthmus-plan"
 	logKey    = "x-isthmus-log"
+	secretKey = "x-isthmus-secret"
 
 	filterRequest = "request"
 
@@ -92,7 +93,7 @@ func (b *builder) introduction(filter string) []*corev3.HeaderValue {
 	if log := b.reports(); log != "" && filter == filterRequest {
 		out = append(out, &corev3.HeaderValue{Key: logKey, Value: log})
 	}
-	return out
+	return append(out, b.secret()...)
 }
 
 // requestFilter is the downstream filter: the request with its whole body, and

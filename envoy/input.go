@@ -8,6 +8,7 @@ type Input struct {
 	Listen    Address // of the clients; the port may be 0
 	Admin     Address // Envoy's own admin interface; zero: none
 	Processor Address // where isthmus serves gRPC: the only one whose Host may be a name
+	Security  Security
 
 	// Domains are the host names that lead to isthmus on an Envoy with other
 	// traffic (Attach, Istio); a Bootstrap has nothing else and takes all.

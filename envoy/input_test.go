@@ -29,7 +29,7 @@ func TestAnHTTPSUpstreamMustProveTheNameThatWasConfigured(t *testing.T) {
 			t.Fatal(err)
 		}
 		tls := &tlsv3.UpstreamTlsContext{}
-		if err := boot.GetStaticResources().GetClusters()[1].GetTransportSocket().GetTypedConfig().UnmarshalTo(tls); err != nil {
+		if err := boot.GetStaticResources().GetClusters()[2].GetTransportSocket().GetTypedConfig().UnmarshalTo(tls); err != nil {
 			t.Fatal(err)
 		}
 		validation := tls.GetCommonTlsContext().GetValidationContext()

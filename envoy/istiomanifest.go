@@ -125,6 +125,31 @@ type subset struct {
 type trafficPolicy struct {
 	ConnectionPool   connectionPool   `yaml:"connectionPool"`
 	OutlierDetection outlierDetection `yaml:"outlierDetection"`
+	TLS              *clientTLS       `yaml:"tls,omitempty"`
+}
+
+// clientTLS is how a gateway speaks to a service that has its own certificate. Its
+// files are in the gateway's pods.
+type clientTLS struct {
+	Mode            string   `yaml:"mode"` // SIMPLE, or MUTUAL with a certificate of the gateway's
+	Client          string   `yaml:"clientCertificate,omitempty"`
+	Key             string   `yaml:"privateKey,omitempty"`
+	CA              string   `yaml:"caCertificates"`
+	SNI             string   `yaml:"sni"`
+	SubjectAltNames []string `yaml:"subjectAltNames"`
+}
+
+// clientTLS is that of the rule; nil: the mesh's own.
+func (m *mesh) clientTLS() *clientTLS {
+	s := m.in.Security
+	if s.CA == "" {
+		return nil
+	}
+	t := &clientTLS{Mode: "SIMPLE", CA: s.CA, SNI: m.processorName(), SubjectAltNames: []string{m.processorName()}}
+	if s.Cert != "" {
+		t.Mode, t.Client, t.Key = "MUTUAL", s.Cert, s.Key
+	}
+	return t
 }
 
 type connectionPool struct {
@@ -160,7 +185,7 @@ type outlierDetection struct {
 func (m *mesh) destinationRule() manifest {
 	return manifest{
 		APIVersion: "networking.istio.io/v1", Kind: "DestinationRule", Metadata: m.metadata(),
-		Spec: destinationRuleSpec{Host: m.service.name, TrafficPolicy: trafficPolicy{ConnectionPool: connectionPool{
+		Spec: destinationRuleSpec{Host: m.service.name, TrafficPolicy: trafficPolicy{TLS: m.clientTLS(), ConnectionPool: connectionPool{
 			TCP:  tcpPool{ConnectTimeout: "5s", TCPKeepalive: tcpKeepalive{Time: "60s", Interval: "15s"}},
 			HTTP: httpPool{HTTP2MaxRequests: 1<<31 - 1, MaxRetries: 1<<31 - 1, IdleTimeout: "3600s"},
 		}}, Subsets: []subset{{Name: attemptsSubset}}},

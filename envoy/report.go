@@ -64,6 +64,7 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 				TransportApiVersion: corev3.ApiVersion_V3,
 				GrpcService: &corev3.GrpcService{
 					TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
+					InitialMetadata: b.secret(),
 				},
 				BufferFlushInterval: durationpb.New(flushInterval),
 			},

@@ -2,13 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 )
 
@@ -19,6 +22,9 @@ type envoyFlags struct {
 	listen, admin, accessLog             string // bootstrap
 	domains                              string // filters, istio
 	istio                                istioFlags
+
+	secretFile string
+	security   envoy.Security
 }
 
 // istioFlags are those of --format istio.
@@ -36,6 +42,13 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.version, "envoy-version", envoy.Default.String(), "the Envoy `VERSION` to write for, 1.36 to 1.40 (istio: see --istio-version)")
 	flags.StringVar(&f.processor, "processor", "", "`ADDRESS` of isthmus serve: IP:PORT, NAME:PORT or unix:///path\n"+
 		"(default 127.0.0.1:9100; istio: isthmus.NAMESPACE.svc.cluster.local:9100)")
+	flags.StringVar(&f.secretFile, "shared-secret-file", "", "`FILE` with the secret that isthmus serve wants (default: $"+secretVariable+");\n"+
+		"it is then written into the configuration, which must be kept as a secret")
+	flags.StringVar(&f.security.SecretVariable, "shared-secret-env", "", "`VARIABLE` of Envoy's own environment that has the secret: then the configuration does not")
+	flags.StringVar(&f.security.CA, "processor-ca", "", "PEM `FILE` where Envoy runs: the roots of isthmus's certificate; turns TLS on")
+	flags.StringVar(&f.security.Cert, "processor-cert", "", "PEM `FILE` where Envoy runs: its own certificate, which isthmus asks for")
+	flags.StringVar(&f.security.Key, "processor-key", "", "PEM `FILE` where Envoy runs: the key of that certificate")
+	flags.StringVar(&f.security.Name, "processor-name", "", "`NAME` that isthmus's certificate is for (default: the host of --processor)")
 	flags.StringVar(&f.caBundle, "ca-bundle", "", "`FILE` with root certificates where Envoy runs (default: where this system has it)")
 	flags.StringVar(&f.listen, "listen", "0.0.0.0:4000", "bootstrap: `ADDRESS` the clients come in at")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:9901", "bootstrap: `ADDRESS` of Envoy's own admin interface; empty for none")
@@ -119,6 +132,9 @@ func (f *envoyFlags) write(g *gateway) ([]byte, error) {
 	if in.Processor, err = envoy.ParseTarget(f.processorAddress()); err != nil {
 		return nil, fmt.Errorf("--processor: %w", err)
 	}
+	if in.Security, err = f.secured(); err != nil {
+		return nil, err
+	}
 	switch f.format {
 	case "filters":
 		a, err := envoy.Attach(in)
@@ -130,6 +146,35 @@ func (f *envoyFlags) write(g *gateway) ([]byte, error) {
 		return f.istio.write(in)
 	}
 	return f.bootstrap(in)
+}
+
+// secured is how Envoy and isthmus know each other.
+func (f *envoyFlags) secured() (envoy.Security, error) {
+	s := f.security
+	if s.SecretVariable != "" {
+		if f.secretFile != "" {
+			return s, errors.New("--shared-secret-env and --shared-secret-file: say one")
+		}
+		return s, nil
+	}
+	text := []byte(os.Getenv(secretVariable))
+	if f.secretFile != "" {
+		var err error
+		if text, err = os.ReadFile(f.secretFile); err != nil {
+			return s, fmt.Errorf("--shared-secret-file: %w", err)
+		}
+	}
+	all, err := readSecrets(f.secretFile, text)
+	if err == nil {
+		err = (&extproc.Secrets{}).Set(all)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", secretPlace(f.secretFile), err)
+	}
+	if len(all) > 0 {
+		s.Secret = all[0].Reveal()
+	}
+	return s, nil
 }
 
 func (f *envoyFlags) bootstrap(in envoy.Input) ([]byte, error) {

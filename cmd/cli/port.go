@@ -142,10 +142,10 @@ func (p *portSecurity) use(files [4][]byte) error {
 		}
 	}
 	all, err := readSecrets(p.flags.secretFile, files[3])
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.secrets.Set(all)
 	}
-	if err := p.secrets.Set(all); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s: %w", secretPlace(p.flags.secretFile), err)
 	}
 	p.asks, p.read = len(all) > 0, files
@@ -170,7 +170,7 @@ func readSecrets(file string, text []byte) ([]secret.Text, error) {
 		}
 	}
 	if file != "" && len(all) == 0 {
-		return nil, fmt.Errorf("%s: there is no secret in it", secretPlace(file))
+		return nil, errors.New("there is no secret in it")
 	}
 	return all, nil
 }

@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+)
+
+const portSecret = "a-secret-of-the-port-0123456789"
+
+// secretFile is a file with these lines.
+func secretFile(t *testing.T, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAPortBeyondThisMachineWantsToKnowItsCallers(t *testing.T) {
+	ca := storetest.NewAuthority(t)
+	cert, key := ca.Issue(t, "isthmus", "isthmus.test")
+	secret := secretFile(t, portSecret)
+	for name, tc := range map[string]struct {
+		listen string
+		flags  portFlags
+		env    string
+		wants  string // of the error; "": it serves
+		log    string
+	}{
+		"loopback":                         {listen: "127.0.0.1:9100"},
+		"loopback of IPv6":                 {listen: "[::1]:9100"},
+		"a socket":                         {listen: "unix:///run/isthmus.sock"},
+		"all addresses":                    {listen: "0.0.0.0:9100", wants: "--shared-secret-file FILE (or $ISTHMUS_SHARED_SECRET)"},
+		"all addresses, mutual TLS named":  {listen: "0.0.0.0:9100", wants: "--tls-cert, --tls-key and --tls-client-ca"},
+		"all addresses, the third way":     {listen: "0.0.0.0:9100", wants: "--insecure-listen"},
+		"all addresses of IPv6":            {listen: "[::]:9100", wants: "--insecure-listen"},
+		"one address":                      {listen: "192.0.2.1:9100", wants: "--insecure-listen"},
+		"insecure by name":                 {listen: "0.0.0.0:9100", flags: portFlags{insecure: true}, log: "everybody who reaches 0.0.0.0:9100"},
+		"a secret":                         {listen: "0.0.0.0:9100", flags: portFlags{secretFile: secret}},
+		"a secret of the environment":      {listen: "0.0.0.0:9100", env: portSecret},
+		"mutual TLS":                       {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key, clientCA: ca.CAFile}},
+		"TLS that asks nobody":             {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key}, wants: "--insecure-listen"},
+		"TLS and a secret":                 {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key, secretFile: secret}},
+		"a certificate without a key":      {listen: "127.0.0.1:9100", flags: portFlags{cert: cert}, wants: "go together"},
+		"roots without a certificate":      {listen: "127.0.0.1:9100", flags: portFlags{clientCA: ca.CAFile}, wants: "--tls-cert and --tls-key"},
+		"roots that are none":              {listen: "127.0.0.1:9100", flags: portFlags{cert: cert, key: key, clientCA: secret}, wants: "no certificate in it"},
+		"a key of another":                 {listen: "127.0.0.1:9100", flags: portFlags{cert: cert, key: ca.CAFile}, wants: "--tls-cert"},
+		"a file that is not there":         {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secret + "x"}, wants: "no such file"},
+		"an empty secret":                  {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secretFile(t, "")}, wants: "there is no secret in it"},
+		"a short secret":                   {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secretFile(t, "short")}, wants: "openssl rand"},
+		"a secret that Envoy reads":        {listen: "127.0.0.1:9100", env: "%ENVIRONMENT(HOME)% and more", wants: "other characters"},
+		"insecure beside a secret":         {listen: "0.0.0.0:9100", flags: portFlags{secretFile: secret, insecure: true}, wants: "leave it out"},
+		"insecure where nobody else comes": {listen: "127.0.0.1:9100", flags: portFlags{insecure: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(secretVariable, tc.env)
+			var log bytes.Buffer
+			address, err := envoy.ParseAddress(tc.listen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = tc.flags.open(address, slog.New(slog.NewTextHandler(&log, nil)))
+			switch {
+			case tc.wants == "" && err != nil:
+				t.Errorf("it does not serve: %v", err)
+			case tc.wants != "" && (err == nil || !strings.Contains(err.Error(), tc.wants)):
+				t.Errorf("error %v, want %q in it", err, tc.wants)
+			}
+			if !strings.Contains(log.String(), tc.log) || tc.log == "" && log.Len() > 0 {
+				t.Errorf("log %q, want %q in it", log.String(), tc.log)
+			}
+			if tc.env != "" && err != nil && strings.Contains(err.Error(), tc.env) {
+				t.Errorf("the secret is in the error: %v", err)
+			}
+		})
+	}
+}
+
+func TestServeIsRefusedBeyondThisMachine(t *testing.T) {
+	path := secretFile(t, "model_list: [{model_name: m, litellm_params: {model: openai/m, api_base: 'http://127.0.0.1:1/v1'}}]")
+	var stdout, stderr bytes.Buffer
+	if code := dispatch(t.Context(), []string{"serve", "--config", path, "--listen", "0.0.0.0:0"}, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "--insecure-listen") {
+		t.Errorf("exit %d: %s", code, &stderr)
+	}
+}
+
+// TestEnvoySaysTheSecretOrShowsItsCertificate is whole gateways: the request is
+// served where the two know each other, and refused where they do not.
+func TestEnvoySaysTheSecretOrShowsItsCertificate(t *testing.T) {
+	ca, others := storetest.NewAuthority(t), storetest.NewAuthority(t)
+	cert, key := ca.Issue(t, "isthmus", "isthmus.test")
+	clientCert, clientKey := ca.Issue(t, "envoy", "envoy.test")
+	strangerCert, strangerKey := others.Issue(t, "stranger", "envoy.test")
+	secret := secretFile(t, "another-secret-that-comes-after-it", portSecret)
+	said := secretFile(t, portSecret)
+	tls := []string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca.CAFile}
+	towards := []string{"--processor-ca", ca.CAFile, "--processor-name", "isthmus.test"}
+	t.Setenv("ENVOYS_SECRET", portSecret) // Envoy inherits it
+	for name, tc := range map[string]struct {
+		serve, envoy []string
+		release      string
+		status       int
+	}{
+		"a secret":                    {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-file", said}, "1.40.0", 200},
+		"a secret, 1.36":              {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-file", said}, "1.36.4", 200},
+		"of Envoy's environment":      {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "ENVOYS_SECRET"}, "1.40.0", 200},
+		"of the environment of 1.36":  {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "ENVOYS_SECRET"}, "1.36.4", 200},
+		"no secret":                   {[]string{"--shared-secret-file", secret}, nil, "1.40.0", 503},
+		"a variable that is not set":  {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "NOBODYS_SECRET"}, "1.40.0", 503},
+		"certificates":                {tls, append(towards, "--processor-cert", clientCert, "--processor-key", clientKey), "1.40.0", 200},
+		"certificates, 1.36":          {tls, append(towards, "--processor-cert", clientCert, "--processor-key", clientKey), "1.36.4", 200},
+		"a stranger's certificate":    {tls, append(towards, "--processor-cert", strangerCert, "--processor-key", strangerKey), "1.40.0", 503},
+		"no certificate":              {tls, towards, "1.40.0", 503},
+		"plain text":                  {tls, nil, "1.40.0", 503},
+		"TLS and a secret":            {append(tls[:4:4], "--shared-secret-file", secret), append(towards, "--shared-secret-file", said), "1.40.0", 200},
+		"the service of another name": {tls, []string{"--processor-ca", ca.CAFile, "--processor-cert", clientCert, "--processor-key", clientKey, "--processor-name", "else.test"}, "1.40.0", 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t, openAI)
+			a := serveAt(t, "127.0.0.1:"+freePort(t), "model_list:\n"+entry("m", p.base(), ""), tc.serve...)
+			args := append([]string{"--listen", "127.0.0.1:" + a.port, "--admin", "unix://" + a.adminSocket(), "--processor", a.grpc, "--access-log", ""}, tc.envoy...)
+			config := a.envoyConfig(append(args, "--envoy-version", tc.release[:4])...)
+			a.start(tc.release, config)
+			got := a.post("/v1/chat/completions", ask)
+			if got.status != tc.status {
+				t.Errorf("%d: %s", got.status, got.body)
+			}
+			if log := a.stderr.String(); strings.Contains(log, portSecret) {
+				t.Errorf("the secret is in the log:\n%s", log)
+			}
+			if n := len(p.calls()); n > 0 != (tc.status == 200) {
+				t.Errorf("the provider was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestCertificatesAndSecretsAreReadAgain changes the files under a port that
+// serves.
+func TestCertificatesAndSecretsAreReadAgain(t *testing.T) {
+	ca := storetest.NewAuthority(t)
+	cert, key := ca.Issue(t, "isthmus", "first.test")
+	later, laterKey := ca.Issue(t, "isthmus-later", "second.test")
+	secret := secretFile(t, portSecret)
+	p, err := portFlags{cert: cert, key: key, secretFile: secret}.open(envoy.Address{Host: "127.0.0.1"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyFile := func(from, to string) {
+		t.Helper()
+		if err := os.WriteFile(to, []byte(read(t, from)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	look := func() { p.look(slog.New(slog.NewTextHandler(&log, nil))) }
+	if look(); log.Len() > 0 {
+		t.Errorf("nothing has changed: %s", &log)
+	}
+	copyFile(later, cert)
+	if look(); !strings.Contains(log.String(), "cannot be used") || p.tls.Load().name != "first.test" {
+		t.Errorf("a certificate whose key has not come yet: name %s, log %s", p.tls.Load().name, &log)
+	}
+	copyFile(laterKey, key)
+	if look(); !strings.Contains(log.String(), "is in force") || p.tls.Load().name != "second.test" {
+		t.Errorf("a new certificate: name %s, log %s", p.tls.Load().name, &log)
+	}
+	if err := os.WriteFile(secret, []byte("too-short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if look(); strings.Contains(log.String(), "too-short") {
+		t.Errorf("the secret is in the log: %s", &log)
+	}
+	if said, _ := p.secrets.GetRequestMetadata(t.Context()); said["x-isthmus-secret"] != portSecret {
+		t.Error("a secret that cannot be used took the place of the one before")
+	}
+}
+
+func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := limited(inner).(*limitedListener)
+	t.Cleanup(func() { _ = l.Close() })
+	l.open.Store(maxConnections - 1)
+	accepted := make(chan net.Conn, 3)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	dial()
+	first := <-accepted
+	refused := dial()
+	_ = refused.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := refused.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("one too many: %v, want the connection closed", err)
+	}
+	_ = first.Close()
+	_ = first.Close() // counts once
+	dial()
+	<-accepted
+	if n := l.open.Load(); n != maxConnections {
+		t.Errorf("%d connections are counted as open, want %d", n, maxConnections)
+	}
+}
