@@ -94,8 +94,8 @@ func responseHeaders(edit *headerEdit, mode modev3.ProcessingMode_BodySendMode, 
 }
 
 // replaceResponse answers response headers with another status, header and body;
-// what the provider still sends is dropped. (An immediate response would close
-// the client's connection here.)
+// what the provider still sends is dropped, and waited for: what may go on for long
+// is ended by an immediate response, which resets it.
 func replaceResponse(edit *headerEdit, body []byte, md metadata) *reply {
 	return whole(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{

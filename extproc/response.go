@@ -67,7 +67,8 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
 			Message: "the provider's answer is not of this API (" + why + ")"}
 		x.failed(n, e.Status, "answer is not of this API", time.Now())
-		return s.failure(header, e)
+		s.response = &responseReader{ended: true}
+		return s.refuse(e) // Envoy resets the provider's stream, which may go on for long
 	}
 	s.attempt = n
 	x.answered(n, head.Status, hop)
