@@ -25,6 +25,7 @@ type exchange struct {
 	gateway *Gateway // the configuration the request began under
 	route   route
 	quiet   bool // a health probe
+	keyless bool // refused, and without a valid key: see strangers
 
 	request  *chat.Request // nil until the body was read
 	caller   string        // who asks, as far as it is known; ""

@@ -91,11 +91,12 @@ type Gateways struct {
 	steps   bool          // each step of a request is logged
 	log     *slog.Logger
 
-	started time.Time
-	recent  *status.History
-	figures atomic.Pointer[Figures]
-	reloads reloads
-	front   front
+	started   time.Time
+	recent    *status.History
+	strangers strangers
+	figures   atomic.Pointer[Figures]
+	reloads   reloads
+	front     front
 }
 
 // NewGateways returns an empty holder; Use must be called before requests come.

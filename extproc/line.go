@@ -3,6 +3,7 @@ package extproc
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -15,12 +16,49 @@ func (x *exchange) done(rec *record) {
 	}
 	g, sample := x.gateway, rec.sample()
 	g.owner.metrics.Request(sample)
+	if rec.keyless {
+		g.owner.strangers.tell(rec, g.owner.log.Handler())
+		return
+	}
 	g.owner.recent.Add(rec.shown())
 	x.endSpan(rec, sample)
 	if rec.queued > 0 {
 		g.owner.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
 	}
 	rec.write(g.owner.log.Handler())
+}
+
+// strangers are the requests that were refused without a valid key. Anybody can send
+// them, as many as he likes: they leave no span and nothing on the status page, and
+// most leave no line. All are counted. The zero value is usable; it is safe for
+// concurrent use.
+type strangers struct {
+	mu     sync.Mutex
+	next   time.Time // when the next line may be written
+	silent int       // requests without a line since the last one
+}
+
+// strangerPause is how long the log is spared after a stranger's line.
+const strangerPause = 10 * time.Second
+
+// tell writes the request's line, unless one was written a moment ago. With
+// set_verbose each has one.
+func (s *strangers) tell(rec *record, to slog.Handler) {
+	now := time.Now()
+	verbose := to.Enabled(context.Background(), slog.LevelDebug)
+	s.mu.Lock()
+	if now.Before(s.next) && !verbose {
+		s.silent++
+		s.mu.Unlock()
+		return
+	}
+	silent := s.silent
+	s.silent, s.next = 0, now.Add(strangerPause)
+	s.mu.Unlock()
+	if silent > 0 {
+		to = to.WithAttrs([]slog.Attr{slog.Int("others_refused", silent)})
+	}
+	rec.write(to)
 }
 
 // write writes the request's line. A Logger would look up the place in the code

@@ -151,3 +151,51 @@ func TestTheStatusPageTellsOfTheLimitsThatManyShareAndOfTheQueue(t *testing.T) {
 		t.Errorf("the queue: %+v", q)
 	}
 }
+
+// TestWhoHasNoKeyLeavesNoTrace: anybody could flush the history and fill the log.
+func TestWhoHasNoKeyLeavesNoTrace(t *testing.T) {
+	h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master-key}\n")
+	ask := func(path string, header ...string) {
+		f := h.open(filterRequest)
+		f.ask(requestHeaders(true, append(set(begun(), ":path", path), header...)...))
+		if err := f.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("/v1/chat/completions")
+	h.gateways.strangers.mu.Lock()
+	h.gateways.strangers.next = time.Now().Add(time.Hour) // however slow this machine is
+	h.gateways.strangers.mu.Unlock()
+	for range 50 {
+		ask("/openai/deployments/m/chat/completions")
+		ask("/v1/chat/completions", "authorization", "Bearer wrong")
+		ask("/nowhere")
+		ask("/v1/models")
+	}
+	if n := strings.Count(h.log.String(), "msg=request"); n != 1 {
+		t.Errorf("%d lines, want one", n)
+	}
+	ask("/nowhere", "authorization", "Bearer sk-master-key")
+	_, page := h.snapshot("sk-master-key")
+	if n := strings.Count(page, `"endpoint"`); n != 1 {
+		t.Errorf("%d requests on the page, want that of the key: %s", n, page)
+	}
+	if n := strings.Count(h.log.String(), "msg=request"); n != 2 {
+		t.Errorf("%d lines, want one more", n)
+	}
+	families, err := h.counts.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0.0
+	for _, f := range families {
+		if f.GetName() == "isthmus_refused_total" {
+			for _, m := range f.GetMetric() {
+				refused += m.GetCounter().GetValue()
+			}
+		}
+	}
+	if refused != 202 {
+		t.Errorf("%v refused requests are counted, want 202", refused)
+	}
+}

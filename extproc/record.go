@@ -29,6 +29,7 @@ type record struct {
 	own      time.Duration // of took: our own work
 	queued   time.Duration // of took: waited for a slot
 	quiet    bool          // a probe: not worth a line
+	keyless  bool
 
 	cacheKey string
 	saved    callback.Prices // of the deployment whose stored answer the client got
@@ -215,7 +216,7 @@ func details(attempts []attemptRecord) string {
 func (x *exchange) recordLocked() record {
 	rec := record{
 		id: x.id, endpoint: x.route.endpoint, asked: x.askedLocked(), caller: x.caller, cache: x.caching.status, outcome: x.outcome,
-		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, quiet: x.quiet,
+		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, quiet: x.quiet, keyless: x.keyless,
 	}
 	if x.request != nil {
 		rec.model, rec.stream = x.request.Model, x.request.Stream

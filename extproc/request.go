@@ -97,19 +97,23 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
 		return answer
 	}
 	if r.action == unknownPath {
+		s.exchange.keyless = g.auth.check(s.header) != nil
 		return s.refuse(unknownURL(s.header.Get(":method"), s.header.Get(":path")))
 	}
 	method := s.header.Get(":method")
 	if method != r.method() && (method != "HEAD" || r.method() != "GET") {
+		s.exchange.keyless = g.auth.check(s.header) != nil
 		return s.refuse(wrongMethod(method, r.method()))
 	}
 	if r.action == liveness || r.action == readiness {
 		return s.health(g, r)
 	}
-	if e := g.auth.check(s.header); e != nil {
-		return s.refuse(e)
+	e := g.auth.check(s.header)
+	if e == nil {
+		e = g.refuseForeign(s.header)
 	}
-	if e := g.refuseForeign(s.header); e != nil {
+	if e != nil {
+		s.exchange.keyless = true
 		return s.refuse(e)
 	}
 	if err := s.checkNames(g, r); err != nil {
