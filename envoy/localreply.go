@@ -20,11 +20,15 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 		b.localReply("response.code_details == 'request_headers_too_large' || response.code_details.startsWith('http1.') || response.code_details.startsWith('http2.')"+
 			" || response.code_details in ['missing_host_header', 'missing_path_rejected', 'absolute_path_rejected', 'path_normalization_failed', 'low_version', 'request_header_timeout', 'upgrade_failed']",
 			"the request is not valid HTTP for this gateway", "invalid_request_error", "bad_http_request"),
+		b.localReply("response.code_details.startsWith('upstream_reset') && response.code_details.contains('protocol_error')",
+			"the provider's answer is not valid HTTP", "server_error", "invalid_answer"),
 		// The provider broke off while isthmus held its headers: too late for the
 		// response phase to give this answer its shape.
 		b.localReply("response.code_details.startsWith('upstream_reset') || response.code_details.startsWith('upstream_response_timeout')"+
-			" || response.code_details.startsWith('upstream_per_try') || response.code_details in ['no_healthy_upstream', 'cluster_not_found', 'response_payload_too_large']",
+			" || response.code_details.startsWith('upstream_per_try') || response.code_details in ['no_healthy_upstream', 'cluster_not_found']",
 			"the provider broke off its answer", "server_error", "upstream_unavailable"),
+		b.localReply("response.code_details == 'response_payload_too_large'",
+			"the provider's answer is too large to be rewritten (general_settings.max_request_body_bytes)", "server_error", "answer_too_large"),
 		b.localReply("response.code_details == 'request_overall_timeout'",
 			"the request did not come to its end in time", "invalid_request_error", "request_timeout"),
 		// Envoy does not take an answer of the service.

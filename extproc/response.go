@@ -336,6 +336,9 @@ func localFailure(status int, details string) *upstream.Error {
 	case status == http.StatusGatewayTimeout || strings.Contains(details, "timeout") || details == timedAnswer:
 		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "upstream_timeout",
 			Message: "the provider did not answer in time"}
+	case strings.Contains(details, "protocol_error"), strings.HasPrefix(details, "http1."), strings.HasPrefix(details, "http2."):
+		return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+			Message: "the provider's answer is not valid HTTP"}
 	case status == http.StatusRequestEntityTooLarge:
 		return &upstream.Error{Status: status, Type: "invalid_request_error", Code: "request_too_large", Message: "the request is too large"}
 	}

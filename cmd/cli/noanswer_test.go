@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,4 +65,62 @@ func TestWhatIsNoAnswerEndsAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatIsNoHTTPIsABadGateway: a provider was reached, and spoke nonsense.
+func TestWhatIsNoHTTPIsABadGateway(t *testing.T) {
+	answers := map[string]string{
+		"garbage":             "nonsense\r\n\r\n",
+		"two lengths":         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+		"a negative length":   "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: -5\r\n\r\n{}",
+		"too many headers":    "HTTP/1.1 200 OK\r\n" + strings.Repeat("x-a: b\r\n", 200) + "content-length: 2\r\n\r\n{}",
+		"a chunk of no size":  "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}",
+		"length and encoding": "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}",
+	}
+	var models strings.Builder
+	for name, answer := range answers {
+		fmt.Fprint(&models, entry(strings.ReplaceAll(name, " ", "-"), rawProvider(t, answer), ""))
+	}
+	for _, release := range envoytest.Releases() {
+		t.Run(release, func(t *testing.T) {
+			s := startStack(t, "model_list:\n"+models.String()+"router_settings: {num_retries: 0, cooldown_time: 0}\n", "--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
+			for name := range answers {
+				for _, body := range []string{ask, askStream} {
+					got := s.post("/v1/chat/completions", named(strings.ReplaceAll(name, " ", "-"), body))
+					if name == "a chunk of no size" && got.status == 200 {
+						continue // its headers had gone on
+					}
+					if _, code, _, _ := errorOf(t, got); got.status != http.StatusBadGateway || code != "invalid_answer" {
+						t.Errorf("%s: %d %s", name, got.status, got.body)
+					}
+				}
+			}
+			s.idle()
+		})
+	}
+}
+
+// rawProvider is the api_base of a server that answers each connection's first bytes
+// with these.
+func rawProvider(t *testing.T, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.WriteString(c, answer)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String() + "/v1"
 }
