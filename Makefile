@@ -30,10 +30,19 @@ deps: ## Fetch what the tests need: Envoy, Redis, the SDKs of the clients.
 	@.ci/deps
 
 .PHONY: lint
-lint: ## gofmt, go vet and staticcheck, as one gate.
+lint: ## gofmt, go vet, staticcheck and known vulnerabilities, as one gate.
 	@out="$$(gofmt -l .)"; test -z "$$out" || { printf 'gofmt: these files are not formatted:\n%s\n' "$$out" >&2; exit 1; }
 	go vet ./...
 	$(TOOLS) staticcheck ./...
+	@.ci/vulncheck
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities; fails too when the database cannot be asked.
+	@VULNCHECK_REQUIRED=1 .ci/vulncheck
+
+.PHONY: sbom
+sbom: build ## Write the bill of materials of bin/isthmus, and of its Envoys, to bin/sbom.json.
+	@.ci/sbom $(BIN)/isthmus > $(BIN)/sbom.json
 
 .PHONY: bench
 bench: ## Run the benchmarks of the hot functions.
@@ -46,6 +55,11 @@ compare: ## Measure against LiteLLM's proxy and Envoy AI Gateway, which this ins
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s).
 	@.ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: soak
+soak: build ## Load a real gateway for DURATION (10m), on ENVOY_VERSION; say what became of each request and of memory.
+	@go build -o $(BIN)/ ./cmd/soak
+	@$(BIN)/soak --duration $(or $(DURATION),10m) --isthmus $(BIN)/isthmus --envoy-version '$(ENVOY_VERSION)' $(SOAK)
 
 .PHONY: simulate
 simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/routing.svg.
