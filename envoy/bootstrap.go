@@ -12,6 +12,7 @@ import (
 	downstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // maxConnections bounds the clients' connections; Envoy asks for a bound.
@@ -42,6 +43,13 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 			}},
 		},
 	}
+	boot.LayeredRuntime = &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+		Name: "isthmus",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+			// One connection's requests take turns with those of the others.
+			"http.max_requests_per_io_cycle": structpb.NewNumberValue(1),
+		}}},
+	}}}
 	if in.Dynamic {
 		boot.DynamicResources = b.dynamicClusters()
 	}

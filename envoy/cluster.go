@@ -118,14 +118,12 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 	}}
 	address := Address{Host: e.host, Port: e.port}
 	c := &clusterv3.Cluster{
-		Name:            u.Cluster,
-		ConnectTimeout:  durationpb.New(connectTimeout),
-		LoadAssignment:  assignment(u.Cluster, address.proto(), metadata),
-		CircuitBreakers: openBreakers(),
-		Metadata:        metadata,
-		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
-			KeepaliveTime: wrapperspb.UInt32(60), KeepaliveInterval: wrapperspb.UInt32(15), KeepaliveProbes: wrapperspb.UInt32(4),
-		}},
+		Name:                      u.Cluster,
+		ConnectTimeout:            durationpb.New(connectTimeout),
+		LoadAssignment:            assignment(u.Cluster, address.proto(), metadata),
+		CircuitBreakers:           openBreakers(),
+		Metadata:                  metadata,
+		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: keepalive()},
 		// A dead api_base must not delay the start.
 		WaitForWarmOnInit: wrapperspb.Bool(false),
 	}
@@ -146,6 +144,11 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: b.any(options)}
 	return c, nil
+}
+
+// keepalive finds a peer that is gone within two minutes.
+func keepalive() *corev3.TcpKeepalive {
+	return &corev3.TcpKeepalive{KeepaliveTime: wrapperspb.UInt32(60), KeepaliveInterval: wrapperspb.UInt32(15), KeepaliveProbes: wrapperspb.UInt32(4)}
 }
 
 // negotiated is HTTP/2 where the provider offers it by ALPN, else HTTP/1.1.

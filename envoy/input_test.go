@@ -29,7 +29,8 @@ func TestAnHTTPSUpstreamMustProveTheNameThatWasConfigured(t *testing.T) {
 			t.Fatal(err)
 		}
 		tls := &tlsv3.UpstreamTlsContext{}
-		if err := boot.GetStaticResources().GetClusters()[2].GetTransportSocket().GetTypedConfig().UnmarshalTo(tls); err != nil {
+		clusters := boot.GetStaticResources().GetClusters()
+		if err := clusters[len(clusters)-1].GetTransportSocket().GetTypedConfig().UnmarshalTo(tls); err != nil {
 			t.Fatal(err)
 		}
 		validation := tls.GetCommonTlsContext().GetValidationContext()

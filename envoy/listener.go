@@ -20,17 +20,31 @@ const connectionBuffer = 256 << 10
 // the request waits for anything.
 const uploadTime = 10 * time.Minute
 
+// flushTime is how long a client may take nothing of an answer that is whole and
+// waits for it alone.
+const flushTime = 5 * time.Minute
+
 // listener is where the clients come in.
 func (b *builder) listener() *listenerv3.Listener {
 	return &listenerv3.Listener{
 		Name:                          "isthmus",
 		Address:                       b.in.Listen.proto(),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(b.connectionBuffer()),
+		TcpKeepalive:                  b.listenerKeepalive(),
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 			Name:       "envoy.filters.network.http_connection_manager",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(b.connectionManager())},
 		}}}},
 	}
+}
+
+// listenerKeepalive finds clients that are gone without a word: a request may be
+// silent for long, and holds its slots meanwhile.
+func (b *builder) listenerKeepalive() *corev3.TcpKeepalive {
+	if !b.in.Version.probesClients() {
+		return nil
+	}
+	return keepalive()
 }
 
 // connectionBuffer is the listener's limit: that of the virtual host counts for a
@@ -50,7 +64,8 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		AccessLog:   b.accessLogs(),
 		// Five minutes of silence are normal for a model that thinks, and the
 		// timer runs while a request waits in the queue too.
-		StreamIdleTimeout: durationpb.New(0),
+		StreamIdleTimeout:  durationpb.New(0),
+		StreamFlushTimeout: durationpb.New(flushTime),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 			IdleTimeout: durationpb.New(time.Hour),
 			// They are no risk to us, and no reason to refuse a client.

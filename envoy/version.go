@@ -69,6 +69,9 @@ func (v Version) readsEvents() bool { return v >= 38 }
 // for what a filter buffers too; before, the listener's did.
 func (v Version) buffersByHost() bool { return v >= 37 }
 
+// probesClients: a listener's TCP keepalive came with 1.37.
+func (v Version) probesClients() bool { return v >= 37 }
+
 // countsTwice: before 1.38 the router counted a body that a filter has buffered
 // twice against the limit, and never retried one of more than half of it.
 func (v Version) countsTwice() bool { return v < 38 }
