@@ -105,6 +105,14 @@ func TestParametersOfProvidersAreNobodysOwn(t *testing.T) {
 	}
 }
 
+func TestATypoOfTheMasterKeyIsNoNameOfLiteLLMs(t *testing.T) {
+	for _, name := range []string{"mater_key", "masterkey", "master_keys", "master-key", "MASTER_KEY", "proxy_master_key"} {
+		if e, ok := Lookup(Settings, name); ok {
+			t.Errorf("%s is %s", name, e.Answer)
+		}
+	}
+}
+
 func TestOwnIsWhatTheAnswersToABodySay(t *testing.T) {
 	_, names := sections(t)
 	for _, name := range slices.Concat(names["body"], names["litellm_params"], []string{"prompt_logprobs", "litellm_other", "cost"}) {

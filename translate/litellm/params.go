@@ -1,5 +1,7 @@
 package litellm
 
+import "slices"
+
 // Notes that several rules share.
 const (
 	toProvider   = "goes to the provider"
@@ -12,7 +14,9 @@ const (
 )
 
 // params answers the members of litellm_params.
-func params() []Rule {
+func params() []Rule { return slices.Concat(workingParams(), otherParams()) }
+
+func workingParams() []Rule {
 	return []Rule{
 		{Entry{Answer: Works}, `model custom_llm_provider api_key azure_ad_token api_base base_url api_version deployment_id organization
 			headers extra_headers mock_response timeout request_timeout stream_timeout num_retries max_retries weight tags
@@ -25,7 +29,12 @@ func params() []Rule {
 			prediction presence_penalty previous_response_id prompt prompt_cache_key prompt_cache_retention reasoning
 			reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature
 			text text_format thinking tool_choice tools top_logprobs top_p truncation user verbosity web_search_options`},
+	}
+}
 
+// otherParams are those that restrict, and those that are ignored.
+func otherParams() []Rule {
+	return []Rule{
 		{Entry{Answer: Refused, Note: "isthmus keeps no budget: set rpm or tpm, or a budget at the provider"},
 			`max_budget budget_duration`},
 		{Entry{Answer: Refused, Note: "isthmus counts per minute: set rpm or tpm"}, `rpd tpd daily_reset_time`},

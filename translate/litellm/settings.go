@@ -1,9 +1,11 @@
 package litellm
 
+import "slices"
+
 // settings answers the members of general_settings, litellm_settings and
 // router_settings.
 func settings() []Rule {
-	return append(append(workingSettings(), restrictingSettings()...), ignoredSettings()...)
+	return slices.Concat(workingSettings(), restrictingSettings(), ignoredOfTheProxy(), ignoredOfRequests())
 }
 
 func workingSettings() []Rule {
@@ -64,7 +66,8 @@ func restrictingSettings() []Rule {
 	}
 }
 
-func ignoredSettings() []Rule {
+// ignoredOfTheProxy are those of LiteLLM's database, log-in, loggers and process.
+func ignoredOfTheProxy() []Rule {
 	return []Rule{
 		{Entry{Answer: Ignored, Note: noDatabase}, `database_* store_model_in_db store_prompts_in_spend_logs disable_spend_*
 			disable_prisma_schema_update allow_requests_on_db_unavailable proxy_batch_write_at proxy_batch_polling_interval
@@ -88,24 +91,6 @@ func ignoredSettings() []Rule {
 		{Entry{Answer: Ignored, Note: "isthmus judges deployments by the requests they answer"},
 			`background_health_check* health_check_* enable_health_check_routing use_shared_health_check
 			disable_model_info_refresh model_list_healthy_only`},
-		{Entry{Answer: Ignored, Note: "set allowed_fails, allowed_fails_window and cooldown_time"}, `allowed_fails_policy`},
-		{Entry{Answer: Ignored, Note: "Redis and the cache are set by cache_params and redis_*"},
-			`cache_kwargs cache_responses caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
-			coordination_redis force_redis_hash_tag_grouping enable_caching_on_provider_specific_optional_params client_ttl`},
-		{Entry{Answer: Ignored, Note: "say it in litellm_params of each deployment"},
-			`default_litellm_params api_base api_key api_version organization project headers max_tokens token vertex_location
-			vertex_project *_key *_api_key gdc_api_base predibase_tenant_id model_alias_map custom_prompt_dict
-			model_group_settings ssl_certificate proxy_auth azure_llms request_tag_mappings`},
-		{Entry{Answer: Ignored, Note: "set num_retries, retry_policy and fallbacks"},
-			`max_retries num_retries_per_request model_fallbacks longer_context_model_fallback_dict
-			disable_retry_on_max_parallel_request_limit_error disable_fallbacks_on_per_model_rate_limits
-			fallback_on_unsupported_params enable_mid_stream_fallback_continuation retry enable_weighted_failover weights
-			expose_fallback_errors_to_caller`},
-		{Entry{Answer: Ignored, Note: "isthmus routes by its strategies, tags and order: docs/routing.md"},
-			`optional_pre_call_checks routing_groups model_group_affinity_config deployment_affinity_ttl_seconds
-			session_affinity_repin_on_failover default_priority polling_interval router_general_settings tag_routing_prefix
-			auto_router_capability_limit ignore_invalid_deployments plugins user_header_name user_header_mappings
-			use_team_public_model_name return_wildcard_routes`},
 		{Entry{Answer: Ignored, Note: "metrics: docs/metrics.md; they stand on the admin port, not on the clients'"},
 			`prometheus_* custom_prometheus_* require_auth_for_metrics_endpoint`},
 		{Entry{Answer: Ignored, Note: "loggers and their settings: docs/callbacks.md"},
@@ -121,19 +106,58 @@ func ignoredSettings() []Rule {
 			`redact_* disable_requester_ip_address_logging log_auth_failure_key_identity log_client_error_tracebacks
 			log_raw_request_response logging error_logs request_correlation_in_logs suppress_* debug_level
 			include_call_id_in_error_body expose_router_debug_in_errors disable_streaming_logging`},
-		{Entry{Answer: Ignored, Note: "clients' headers and addresses reach no provider, but for those that docs/endpoints.md names"},
-			`forward_* add_user_information_to_llm_headers bedrock_request_metadata_fields filter_invalid_headers
-			disable_add_user_agent_to_request_tags return_response_headers allow_client_side_credentials user_url_*
-			provider_url_destination_allowed_hosts allowed_client_side_s3_*`},
 		{Entry{Answer: Ignored, Note: "Envoy carries the connections"},
 			`aclient_session client_session aiohttp_trust_env disable_aiohttp_* use_aiohttp_transport force_ipv4 http2
 			trusted_proxy_ranges use_x_forwarded_for cancel_on_disconnect admission_queue_timeout_seconds
 			max_in_flight_requests_per_worker max_queued_requests_per_worker pass_through_request_timeout
 			sse_keepalive_ping_interval_seconds anthropic_sse_ping_interval_seconds`},
-		{Entry{Answer: Ignored, Note: "isthmus reloads its file by itself, and ends cleanly at SIGTERM"},
-			`proxy_config_reload_interval_seconds enable_drain_endpoint drain_endpoint_token`},
+		{Entry{Answer: Ignored, Note: "isthmus reloads its file, and drains at SIGTERM"}, `proxy_config_reload_interval_seconds enable_drain_endpoint drain_endpoint_token`},
 		{Entry{Answer: Ignored, Note: "without master_key everybody is let in; check says so"},
 			`dangerously_permit_weak_or_unset_master_key`},
+		{Entry{Answer: Ignored, Note: noFeature},
+			`adapters agent_* allow_public_health_readiness_details allow_unmanaged_response_ids assistants_config
+			autorouter_presets_url blog_posts_url check_provider_endpoint claude_code_* config_path custom_provider_map
+			disable_batch_* disable_bedrock_agent_runtime_passthrough disable_responses_id_security
+			disable_vertex_batch_output_transformation enable_claude_code_gateway enable_loadbalancing_on_batch_endpoints
+			enable_mcp_registry enable_openai_websocket_passthrough enable_preview_features litellm_mode max_batch_*
+			max_file_downloads_* mcp_* model_list models_by_provider network_mock pass_through_endpoints
+			passthrough_managed_object_ids require_*_mcp_access_defined require_managed_files responses
+			responses_websocket_session_limit_seconds safe_memory_mode search_tool_deny_by_default search_tools
+			skill_scanner skill_search_embedding_model skip_batch_* token_rate_limit_type transcribe_media_buckets use_client
+			user_mcp_management_mode vector_store_* websearch_interception_params`},
+	}
+}
+
+// ignoredOfRequests are those of routing, retries and what is done to a request.
+func ignoredOfRequests() []Rule {
+	return []Rule{
+		{Entry{Answer: Ignored, Note: "set allowed_fails, allowed_fails_window and cooldown_time"}, `allowed_fails_policy`},
+		{Entry{Answer: Ignored, Note: "Redis and the cache are set by cache_params and redis_*"},
+			`cache_kwargs cache_responses caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
+			coordination_redis force_redis_hash_tag_grouping enable_caching_on_provider_specific_optional_params client_ttl`},
+		{Entry{Answer: Ignored, Note: "say it in litellm_params of each deployment"},
+			`default_litellm_params api_base api_key api_version organization project headers max_tokens token vertex_location
+			vertex_project gdc_api_base predibase_tenant_id model_alias_map custom_prompt_dict model_group_settings
+			ssl_certificate proxy_auth azure_llms request_tag_mappings ai21_key aleph_alpha_key amazon_nova_api_key anthropic_key
+			azure_key baseten_key bytez_key clarifai_key cloudflare_api_key cohere_key cometapi_key
+			databricks_key datarobot_key gdc_key gigachat_key gradient_ai_api_key
+			groq_key heroku_key huggingface_key inception_key infinity_key lemonade_key llama_api_key maritalk_key nebius_key
+			nlp_cloud_key novita_api_key ollama_key openai_key openai_like_key openrouter_key ovhcloud_key predibase_key
+			replicate_key sap_service_key snowflake_key togetherai_api_key vercel_ai_gateway_key wandb_key xai_key`},
+		{Entry{Answer: Ignored, Note: "set num_retries, retry_policy and fallbacks"},
+			`max_retries num_retries_per_request model_fallbacks longer_context_model_fallback_dict
+			disable_retry_on_max_parallel_request_limit_error disable_fallbacks_on_per_model_rate_limits
+			fallback_on_unsupported_params enable_mid_stream_fallback_continuation retry enable_weighted_failover weights
+			expose_fallback_errors_to_caller`},
+		{Entry{Answer: Ignored, Note: "isthmus routes by its strategies, tags and order: docs/routing.md"},
+			`optional_pre_call_checks routing_groups model_group_affinity_config deployment_affinity_ttl_seconds
+			session_affinity_repin_on_failover default_priority polling_interval router_general_settings tag_routing_prefix
+			auto_router_capability_limit ignore_invalid_deployments plugins user_header_name user_header_mappings
+			use_team_public_model_name return_wildcard_routes`},
+		{Entry{Answer: Ignored, Note: "clients' headers and addresses reach no provider, but for those that docs/endpoints.md names"},
+			`forward_* add_user_information_to_llm_headers bedrock_request_metadata_fields filter_invalid_headers
+			disable_add_user_agent_to_request_tags return_response_headers allow_client_side_credentials user_url_*
+			provider_url_destination_allowed_hosts allowed_client_side_s3_*`},
 		{Entry{Answer: Ignored, Note: "prices: input_cost_per_token and output_cost_per_token of a deployment"},
 			`cost_* model_cost model_cost_map_url include_cost_in_streaming_usage disable_end_user_cost_tracking*
 			enable_end_user_cost_tracking_prometheus_only apply_search_free_tier`},
@@ -147,16 +171,5 @@ func ignoredSettings() []Rule {
 			use_chat_completions_url_for_anthropic_messages bedrock_neutralize_orphaned_tool_blocks infer_model_from_keys
 			completion_model enable_json_schema_validation vertex_ai_pass_through_drop_anthropic_betas missing_session_id
 			use_litellm_proxy global_prompt_directory global_*_config prompt_name_config_map`},
-		{Entry{Answer: Ignored, Note: noFeature},
-			`adapters agent_* allow_public_health_readiness_details allow_unmanaged_response_ids assistants_config
-			autorouter_presets_url blog_posts_url check_provider_endpoint claude_code_* config_path custom_provider_map
-			disable_batch_* disable_bedrock_agent_runtime_passthrough disable_responses_id_security
-			disable_vertex_batch_output_transformation enable_claude_code_gateway enable_loadbalancing_on_batch_endpoints
-			enable_mcp_registry enable_openai_websocket_passthrough enable_preview_features litellm_mode max_batch_*
-			max_file_downloads_* mcp_* model_list models_by_provider network_mock pass_through_endpoints
-			passthrough_managed_object_ids require_*_mcp_access_defined require_managed_files responses
-			responses_websocket_session_limit_seconds safe_memory_mode search_tool_deny_by_default search_tools
-			skill_scanner skill_search_embedding_model skip_batch_* token_rate_limit_type transcribe_media_buckets use_client
-			user_mcp_management_mode vector_store_* websearch_interception_params`},
 	}
 }
