@@ -99,7 +99,7 @@ func (r *reader) entry(item value) *entry {
 	for _, f := range info.fields() {
 		e.info(f)
 	}
-	own := params.fields()
+	own := r.withDefaults(params.fields())
 	for _, f := range own {
 		e.param(f)
 	}
@@ -111,6 +111,17 @@ func (r *reader) entry(item value) *entry {
 		return nil
 	}
 	return e
+}
+
+// withDefaults adds those of default_litellm_params that an entry does not say itself.
+func (r *reader) withDefaults(own []value) []value {
+	said := len(own)
+	for _, f := range r.defaultParams.fields() {
+		if !slices.ContainsFunc(own[:said], func(o value) bool { return o.name == f.name }) {
+			own = append(own, f)
+		}
+	}
+	return own
 }
 
 // complete checks the entry and works out provider, address and key.

@@ -271,3 +271,26 @@ func TestWhatACloudLogsInWithIsNamedWithARemedy(t *testing.T) {
 		t.Errorf("Entra beside a key: %v %v", err, notes)
 	}
 }
+
+func TestDefaultsOfLitellmParamsHoldWhereAnEntrySaysNothing(t *testing.T) {
+	c, notes, err := load("model_list:\n- {model_name: a, litellm_params: {model: hosted_vllm/a, api_base: 'http://h', rpm: 7, top_k: 1}}\n" +
+		"- {model_name: b, litellm_params: {model: hosted_vllm/b}}\n" +
+		"router_settings: {default_litellm_params: {api_base: 'http://d', rpm: 3, top_k: 2, min_p: 4, aws_region_name: r}}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := c.Deployments[0], c.Deployments[1]
+	if a.APIBase != "http://h" || a.RPM != 7 || fmt.Sprint(a.Defaults) != "[{top_k 1} {min_p 4}]" {
+		t.Errorf("a: %s %d %v", a.APIBase, a.RPM, a.Defaults)
+	}
+	if b.APIBase != "http://d" || b.RPM != 3 || fmt.Sprint(b.Defaults) != "[{top_k 2} {min_p 4}]" {
+		t.Errorf("b: %s %d %v", b.APIBase, b.RPM, b.Defaults)
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0].Message, "ignored") {
+		t.Errorf("notes %v", notes)
+	}
+	_, _, err = load(oneEntry("", "router_settings: {default_litellm_params: {max_budget: 3}}\n"))
+	if err == nil || !strings.Contains(err.Error(), "router_settings.default_litellm_params.max_budget: isthmus does not enforce it") {
+		t.Errorf("a budget among them: %v", err)
+	}
+}

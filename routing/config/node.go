@@ -30,6 +30,8 @@ type reader struct {
 	allowed    []string // names that may restrict without being enforced: see Options
 	unenforced []string // those of them that do
 	refused    []string // names that restrict and are not allowed
+
+	defaultParams value // default_litellm_params
 }
 
 // value is one YAML node and where it stands.

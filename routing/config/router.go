@@ -31,6 +31,7 @@ func routerTable() map[string]setter {
 		"retry_budget_percent":        func(c *Config, v value) { v.percent(&c.Router.RetryBudgetShare) },
 		"retry_budget_min_per_second": func(c *Config, v value) { v.integer(&c.Router.RetryBudgetFloor, 0) },
 		"model_group_limits":          func(c *Config, v value) { v.groupLimits(c) },
+		"default_litellm_params":      func(_ *Config, v value) { v.r.defaultParams = v },
 		"model_group_alias":           later,
 		"fallbacks":                   later,
 		"default_fallbacks":           later,

@@ -16,7 +16,7 @@ func workingSettings() []Rule {
 			enable_tag_filtering tag_filtering_match_any retry_policy model_group_retry_policy model_group_alias fallbacks
 			default_fallbacks context_window_fallbacks content_policy_fallbacks cache cache_params redis_url redis_host
 			redis_port redis_password redis_db success_callback failure_callback callbacks generic_logger_headers
-			credential_list`},
+			credential_list default_litellm_params`},
 		{Entry{Answer: WorksAs, Note: "max_parallel_requests"}, `global_max_parallel_requests`},
 		{Entry{Answer: Works, Ours: true}, `cors_allow_origins max_request_body_bytes stream_usage enable_request_queue
 			queue_max_size queue_timeout tenant_header tenant_limits allowed_fails_window retry_budget_percent
@@ -106,12 +106,8 @@ func ignoredOfTheProxy() []Rule {
 			`redact_* disable_requester_ip_address_logging log_auth_failure_key_identity log_client_error_tracebacks
 			log_raw_request_response logging error_logs request_correlation_in_logs suppress_* debug_level
 			include_call_id_in_error_body expose_router_debug_in_errors disable_streaming_logging`},
-		{Entry{Answer: Ignored, Note: "Envoy carries the connections"},
-			`aclient_session client_session aiohttp_trust_env disable_aiohttp_* use_aiohttp_transport force_ipv4 http2
-			trusted_proxy_ranges use_x_forwarded_for cancel_on_disconnect admission_queue_timeout_seconds
-			max_in_flight_requests_per_worker max_queued_requests_per_worker pass_through_request_timeout
-			sse_keepalive_ping_interval_seconds anthropic_sse_ping_interval_seconds`},
-		{Entry{Answer: Ignored, Note: "isthmus reloads its file, and drains at SIGTERM"}, `proxy_config_reload_interval_seconds enable_drain_endpoint drain_endpoint_token`},
+		{Entry{Answer: Ignored, Note: "isthmus reloads its file, and drains at SIGTERM"},
+			`proxy_config_reload_interval_seconds enable_drain_endpoint drain_endpoint_token`},
 		{Entry{Answer: Ignored, Note: "without master_key everybody is let in; check says so"},
 			`dangerously_permit_weak_or_unset_master_key`},
 		{Entry{Answer: Ignored, Note: noFeature},
@@ -131,12 +127,17 @@ func ignoredOfTheProxy() []Rule {
 // ignoredOfRequests are those of routing, retries and what is done to a request.
 func ignoredOfRequests() []Rule {
 	return []Rule{
+		{Entry{Answer: Ignored, Note: "Envoy carries the connections"},
+			`aclient_session client_session aiohttp_trust_env disable_aiohttp_* use_aiohttp_transport force_ipv4 http2
+			trusted_proxy_ranges use_x_forwarded_for cancel_on_disconnect admission_queue_timeout_seconds
+			max_in_flight_requests_per_worker max_queued_requests_per_worker pass_through_request_timeout
+			sse_keepalive_ping_interval_seconds anthropic_sse_ping_interval_seconds`},
 		{Entry{Answer: Ignored, Note: "set allowed_fails, allowed_fails_window and cooldown_time"}, `allowed_fails_policy`},
 		{Entry{Answer: Ignored, Note: "Redis and the cache are set by cache_params and redis_*"},
 			`cache_kwargs cache_responses caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
 			coordination_redis force_redis_hash_tag_grouping enable_caching_on_provider_specific_optional_params client_ttl`},
 		{Entry{Answer: Ignored, Note: "say it in litellm_params of each deployment"},
-			`default_litellm_params api_base api_key api_version organization project headers max_tokens token vertex_location
+			`api_base api_key api_version organization project headers max_tokens token vertex_location
 			vertex_project gdc_api_base predibase_tenant_id model_alias_map custom_prompt_dict model_group_settings
 			ssl_certificate proxy_auth azure_llms request_tag_mappings ai21_key aleph_alpha_key amazon_nova_api_key anthropic_key
 			azure_key baseten_key bytez_key clarifai_key cloudflare_api_key cohere_key cometapi_key
