@@ -171,8 +171,8 @@ func (w *reporter) add(v value, e litellm.Entry, known bool) {
 	line := v.node.Line
 	key, _, _ := strings.Cut(v.key, " ")
 	for i, d := range w.said {
-		if d.File != v.file || d.Line < line || d.Key != key && !strings.HasPrefix(d.Key, key+".") && !strings.HasPrefix(d.Key, key+"[") {
-			continue
+		if d.File != v.file || d.Line != line || d.Key != key {
+			continue // what is said of a member stands by itself, see rest
 		}
 		w.told[i] = true
 		switch {
@@ -180,7 +180,7 @@ func (w *reporter) add(v value, e litellm.Entry, known bool) {
 			e.Answer, e.Note = litellm.Refused, d.Message
 		case e.Answer == litellm.Refused, !known && d.Severity == Warning, hasNoEffect(d):
 			e.Answer, e.Note = litellm.Ignored, d.Message
-		case d.Key == key && e.Answer != litellm.WorksAs:
+		case e.Answer != litellm.WorksAs:
 			e.Note = d.Message
 		}
 	}

@@ -89,15 +89,15 @@ func body() []Rule {
 	return []Rule{
 		{Entry{Answer: Works}, `num_retries timeout request_timeout stream_timeout fallbacks disable_fallbacks drop_params tags cache
 			caching turn_off_message_logging litellm_trace_id litellm_session_id`},
-		{Entry{Answer: Works, Note: toProvider, Sent: true}, `model best_of config container contents data documents endpoint error fields
-			generationConfig input_file_id method prompt_cache_options query retrieval_config state system systemInstruction
+		{Entry{Answer: Works, Note: toProvider, Sent: true}, `model best_of container data documents error fields
+			generationConfig input_file_id method retrieval_config state system systemInstruction
 			system_instruction toolConfig tool_config`},
 		{Entry{Answer: WorksAs, Note: "turn_off_message_logging"}, `no-log no_log`},
 		{Entry{Answer: Refused, Note: "isthmus has no guardrails, so that the request would go on without them"},
 			`guardrails guardrail_config policies`},
 		{Entry{Answer: Refused, Note: "isthmus does not choose by region"}, `allowed_model_region`},
-		{Entry{Answer: Ignored}, `_batch_* _target_order billed_failed_attempts call_type combined_usage_object
-			include_guardrail_response litellm_params response_cost router_settings_override standard_logging_object start_time
+		{Entry{Answer: Ignored}, `_batch_* _target_order billed_failed_attempts combined_usage_object
+			include_guardrail_response litellm_params response_cost router_settings_override start_time
 			user_config vector_store_ids`},
 		{Entry{Answer: Ignored, Ours: true}, `context_window_fallbacks content_policy_fallbacks`},
 	}

@@ -14,7 +14,7 @@ const (
 )
 
 // params answers the members of litellm_params.
-func params() []Rule { return slices.Concat(workingParams(), otherParams()) }
+func params() []Rule { return slices.Concat(workingParams(), restrictingParams(), ignoredParams()) }
 
 func workingParams() []Rule {
 	return []Rule{
@@ -28,12 +28,13 @@ func workingParams() []Rule {
 			logprobs max_completion_tokens max_output_tokens max_tokens messages metadata modalities n parallel_tool_calls
 			prediction presence_penalty previous_response_id prompt prompt_cache_key prompt_cache_retention reasoning
 			reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature
-			text text_format thinking tool_choice tools top_logprobs top_p truncation user verbosity web_search_options`},
+			text text_format thinking tool_choice tools top_logprobs top_p truncation user verbosity web_search_options
+			agent cache_control config container_id contents document endpoint engine file output_config priority
+			prompt_cache_options purpose query response_id session session_id top_k top_n_tokens voice`},
 	}
 }
 
-// otherParams are those that restrict, and those that are ignored.
-func otherParams() []Rule {
+func restrictingParams() []Rule {
 	return []Rule{
 		{Entry{Answer: Refused, Note: "isthmus keeps no budget: set rpm or tpm, or a budget at the provider"},
 			`max_budget budget_duration`},
@@ -49,7 +50,11 @@ func otherParams() []Rule {
 		{Entry{Answer: Refused, Note: "isthmus trusts the system's certificates for all providers: name a " +
 			"file of your own in $SSL_CERT_FILE"},
 			`ssl_verify`},
+	}
+}
 
+func ignoredParams() []Rule {
+	return []Rule{
 		{Entry{Answer: Ignored, Note: "an azure deployment logs in with azure_ad_token or api_key"},
 			`tenant_id client_id client_secret azure_username azure_password azure_scope azure_ad_token_provider azure`},
 		{Entry{Answer: Ignored, Note: notOurCloud}, `aws_* s3_* bedrock_tags sagemaker_base_url vertex_* gcs_* bucket_name
@@ -63,7 +68,7 @@ func otherParams() []Rule {
 		{Entry{Answer: Ignored, Note: noPrice}, `*_cost_per_* *_token_cost *_token_cost_* cost_per_second cost_per_query
 			tiered_pricing fedramp_uplift_multiplier regional_*_multiplier* output_vector_size`},
 		{Entry{Answer: Ignored, Note: oneLogger}, `langfuse_* langsmith_* arize_* dd_* humanloop_api_key newrelic_* posthog_*
-			signoz_* wandb_api_key weave_project_id logger_fn verbose log_client_error_tracebacks
+			signoz_* wandb_api_key weave_project_id logger_fn callbacks success_callback failure_callback verbose log_client_error_tracebacks
 			_langfuse_masking_function`},
 		{Entry{Answer: Ignored, Note: "say it in router_settings, by model group"},
 			`fallbacks context_window_fallback_dict max_fallbacks retry_policy retry_strategy routing_strategy
@@ -72,19 +77,26 @@ func otherParams() []Rule {
 		{Entry{Answer: Ignored, Note: "clients cannot change a deployment's address or key"},
 			`configurable_clientside_auth_params allow_client_keepalive_override client_side_timeout`},
 		{Entry{Answer: Ignored, Note: "set timeout and stream_timeout"},
-			`force_timeout stream_timeout_by_service_tier timeout_by_service_tier mock_timeout keepalive_seconds`},
+			`force_timeout stream_timeout_by_service_tier timeout_by_service_tier mock_timeout mock_delay
+			mock_tool_calls keepalive_seconds`},
 		{Entry{Answer: Ignored, Note: "isthmus shapes no prompts: the client sends what the model is to read"},
 			`prompt_environment prompt_id prompt_label prompt_variables prompt_version
 			litellm_system_prompt custom_prompt_dict roles bos_token eos_token initial_prompt_value
 			final_prompt_value assistant_continue_message user_continue_message ensure_alternating_roles
 			supports_system_message enable_prompt_caching disable_add_transform_inline_image_block`},
+		{Entry{Answer: Ignored, Note: "mark the messages themselves with cache_control"}, `cache_control_injection_points`},
+		{Entry{Answer: Ignored, Note: "set timeout and stream_timeout", Ours: true}, `ttft_timeout`}, // of an older LiteLLM
+		{Entry{Answer: Ignored, Note: "Envoy carries the connections", Ours: true}, `http_proxy https_proxy`},
 		{Entry{Answer: Ignored, Note: noFeature}, `adaptive_router_* auto_router_* complexity_router_* quality_router_*
 			switchyard_router_config silent_model max_agentic_loops search_tool_name embedding_model index_name milvus_*
 			valkey_* vector_bucket_name vector_store_id model_file_id_mapping use_in_pass_through
 			merge_reasoning_content_in_choices thought_signature_in_tool_call_id use_chat_completions_api
 			enable_json_schema_validation stream_chunk_size provider_affinity_header provider_specific_header`},
 		{Entry{Answer: Ignored, Note: internalName}, `_agentic_loop_* _code_interpreter_* _context_compaction_state
-			_encrypted_content_affinity_pinned _headroom_* _litellm_* _router_weights _websearch_interception_* acompletion
+			_encrypted_content_affinity_pinned _headroom_* _litellm_* _router_weights _websearch_interception_* _arealtime
+			_is_litellm_internal_call _skip_mcp_handler _skip_responses_api_bridge acreate_batch acreate_fine_tuning_job
+			amoderation arerank aresponses aspeech atranscription call_type exception include_fallback_errors
+			original_function original_generic_function passthrough specific_deployment standard_logging_object acompletion
 			aembedding aimg_generation allm_passthrough_route api_type async_call atext_completion attempted_targets client
 			complete_response completion_call_id extra_query fallback_depth id litellm_* model_config model_id model_info
 			model_list proxy_server_request rust secret_fields shared_session stream_response text_completion use_client
