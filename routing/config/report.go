@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -192,7 +193,8 @@ func hasNoEffect(d Diagnostic) bool {
 	return d.Severity == Warning && (strings.Contains(d.Message, "ignored") || strings.Contains(d.Message, "not sent"))
 }
 
-// rest reports what was said of no key that was walked over.
+// rest reports what was said of no key that was walked over, and puts the lines in
+// order.
 func (w *reporter) rest() {
 	for i, d := range w.said {
 		of := Reported{File: d.File, Line: d.Line, Key: d.Key, Note: d.Message}
@@ -203,6 +205,11 @@ func (w *reporter) rest() {
 		default:
 			w.list(litellm.Ignored, of)
 		}
+	}
+	for _, group := range [][]Reported{w.report.Refused, w.report.Ignored, w.report.WorksAs, w.report.Works} {
+		slices.SortStableFunc(group, func(a, b Reported) int {
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,4 +105,35 @@ func TestAFileThatIsNoConfigIsReportedToo(t *testing.T) {
 			t.Errorf("%q: %v %v %+v", text, err, c, r)
 		}
 	}
+}
+
+// FuzzReport: whatever the file says, each key that it has is reported, and what stops
+// the start is told where reading it is an error.
+func FuzzReport(f *testing.F) {
+	for _, name := range []string{"mixed", "fine", "mixed-models"} {
+		text, err := os.ReadFile("testdata/report/" + name + ".yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		o := Options{Path: "c.yaml", Lookup: func(string) (string, bool) { return "", false }, Read: func(path string) ([]byte, error) {
+			if path == "c.yaml" {
+				return text, nil
+			}
+			return nil, os.ErrNotExist
+		}}
+		r, c, err := NewReport(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, wrong := Load(o)
+		if (wrong != nil) != (len(r.Refused) > 0) || (c == nil) != (wrong != nil) {
+			t.Errorf("reading it says %v, the report %+v", wrong, r.Refused)
+		}
+		if err := r.Write(io.Discard); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
