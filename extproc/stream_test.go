@@ -102,13 +102,19 @@ func (f *filterStream) Recv() (*extprocv3.ProcessingRequest, error) {
 func (h *house) open(filter string) *filterStream { return h.openWith(filter, "priority_group") }
 
 func (h *house) openWith(filter, plan string) *filterStream {
+	f := h.unopened(filter, plan)
+	go func() { f.err <- h.Process(f) }()
+	return f
+}
+
+// unopened is a stream that nobody serves yet.
+func (h *house) unopened(filter, plan string) *filterStream {
 	md := grpcmetadata.Pairs(filterKey, filter, planKey, plan)
 	ctx, cancel := context.WithCancel(grpcmetadata.NewIncomingContext(h.t.Context(), md))
 	f := &filterStream{
 		t: h.t, ctx: ctx, end: cancel, in: make(chan *extprocv3.ProcessingRequest),
 		out: make(chan *extprocv3.ProcessingResponse, 4), err: make(chan error, 1),
 	}
-	go func() { f.err <- h.Process(f) }()
 	h.t.Cleanup(cancel)
 	return f
 }

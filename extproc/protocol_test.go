@@ -1,0 +1,256 @@
+package extproc
+
+import (
+	"strings"
+	"testing"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc/codes"
+	grpcmetadata "google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// send sends a message and returns its answer, or the error that the stream ended
+// with; both are nil when it is still open and says nothing.
+func (f *filterStream) send(m *extprocv3.ProcessingRequest) (*extprocv3.ProcessingResponse, error) {
+	f.t.Helper()
+	select {
+	case f.in <- m:
+	case err := <-f.err:
+		return nil, err
+	}
+	select {
+	case a := <-f.out:
+		return a, nil
+	case err := <-f.err:
+		return nil, err
+	}
+}
+
+func responseTrailers() *extprocv3.ProcessingRequest {
+	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{ResponseTrailers: &extprocv3.HttpTrailers{}}}
+}
+
+// nothingHeld fails when anything of a request is left.
+func (h *house) nothingHeld() {
+	h.t.Helper()
+	if n := h.gateways.Open(); n != 0 {
+		h.t.Errorf("%d requests are open", n)
+	}
+	if n := h.gateways.Current().Open(); n != 0 {
+		h.t.Errorf("%d requests are open under the configuration", n)
+	}
+	h.exchanges.byID.Range(func(id, _ any) bool { h.t.Errorf("exchange %v is registered", id); return true })
+	for _, d := range h.router.Deployments() {
+		if n := h.router.State(d).InFlight; n != 0 {
+			h.t.Errorf("deployment %s has %d attempts in flight", d.ID, n)
+		}
+	}
+	h.ended.mu.Lock()
+	defer h.ended.mu.Unlock()
+	if n := len(h.ended.byID); n != 0 {
+		h.t.Errorf("%d entries of the access log are waited for", n)
+	}
+}
+
+func TestAStreamThatBreaksTheProtocolEndsAndGivesEverythingBack(t *testing.T) {
+	head, body := requestHeaders(false, begun()...), requestBody(question)
+	good := responseHead(1, false, ":status", "200", "content-type", "application/json")
+	bare := responseHead(1, true, ":status", "204")
+	bad := responseHead(1, false, ":status", "500", "content-type", "application/json")
+	piece, last := responsePiece(`{"id":`, false), responsePiece(`1}`, true)
+	trailers, nothing := responseTrailers(), &extprocv3.ProcessingRequest{}
+	requestTrailers := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestTrailers{RequestTrailers: &extprocv3.HttpTrailers{}}}
+	type messages = []*extprocv3.ProcessingRequest
+	for name, tc := range map[string]struct {
+		filter string
+		sends  messages // the last ends the stream
+		code   codes.Code
+	}{
+		"second request headers":                {filterRequest, messages{head, head}, codes.FailedPrecondition},
+		"second request headers after the body": {filterRequest, messages{head, body, head}, codes.FailedPrecondition},
+		"second request headers in the answer":  {filterRequest, messages{head, body, good, head}, codes.FailedPrecondition},
+		"a body before its headers":             {filterRequest, messages{body}, codes.FailedPrecondition},
+		"a second body":                         {filterRequest, messages{head, body, body}, codes.FailedPrecondition},
+		"a body after the answer began":         {filterRequest, messages{head, good, body}, codes.FailedPrecondition},
+		"an answer's body before its headers":   {filterRequest, messages{head, body, last}, codes.FailedPrecondition},
+		"trailers before the answer's headers":  {filterRequest, messages{head, body, trailers}, codes.FailedPrecondition},
+		"second response headers":               {filterRequest, messages{head, body, good, good}, codes.FailedPrecondition},
+		"a piece after the last":                {filterRequest, messages{head, body, good, last, piece}, codes.FailedPrecondition},
+		"a piece after trailers":                {filterRequest, messages{head, body, good, piece, trailers, piece}, codes.FailedPrecondition},
+		"a piece of an answer without a body":   {filterRequest, messages{head, body, bare, piece}, codes.FailedPrecondition},
+		"trailers after the end":                {filterRequest, messages{head, body, good, last, trailers}, codes.FailedPrecondition},
+		"request trailers":                      {filterRequest, messages{head, requestTrailers}, codes.InvalidArgument},
+		"a message of no kind":                  {filterRequest, messages{nothing}, codes.InvalidArgument},
+		"a body on the retry filter":            {filterRetry, messages{body}, codes.InvalidArgument},
+		"response headers on the retry filter":  {filterRetry, messages{good}, codes.InvalidArgument},
+		"a retry that is answered already":      {filterRetry, messages{head, head}, codes.FailedPrecondition},
+		"request headers on the failure filter": {filterFailure, messages{head}, codes.InvalidArgument},
+		"a failure's body before its headers":   {filterFailure, messages{last}, codes.FailedPrecondition},
+		"a failure's second headers":            {filterFailure, messages{bad, bad}, codes.FailedPrecondition},
+		"a failure's body after its end":        {filterFailure, messages{bad, last, last}, codes.FailedPrecondition},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, twoSisters)
+			f := h.open(tc.filter)
+			end := len(tc.sends) - 1
+			for i, m := range tc.sends {
+				_, err := f.send(m)
+				if i < end && err != nil {
+					t.Fatalf("message %d ended the stream: %v", i+1, err)
+				}
+				if i == end && status.Code(err) != tc.code {
+					t.Errorf("the stream ended with %v, want %v", err, tc.code)
+				}
+			}
+			h.nothingHeld()
+			if n := h.counter(t, "isthmus_extproc_protocol_errors_total"); n != 1 {
+				t.Errorf("%v protocol errors are counted", n)
+			}
+		})
+	}
+}
+
+// counter is the sum of a counter's series.
+func (h *house) counter(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	families, err := h.counts.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// TestARefusedExchangeGivesNoKeyAway is what a stranger on the port would try: to
+// go on after the answer.
+func TestARefusedExchangeGivesNoKeyAway(t *testing.T) {
+	for name, fields := range map[string][]string{
+		"a wrong key":     begun("authorization", "Bearer sk-wrong"),
+		"no key":          begun(),
+		"an unknown path": {":method", "POST", ":path", "/nowhere", "authorization", "Bearer sk-master"},
+		"a wrong method":  {":method", "PUT", ":path", "/v1/chat/completions", "authorization", "Bearer sk-master"},
+		"too much":        begun("authorization", "Bearer sk-master", "content-length", "999999999999"),
+		"compressed":      begun("authorization", "Bearer sk-master", "content-encoding", "gzip"),
+		"a health probe":  {":method", "GET", ":path", "/health/liveliness"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master}\n")
+			f := h.open(filterRequest)
+			answer, err := f.send(requestHeaders(false, fields...))
+			if err != nil || answer.GetImmediateResponse() == nil {
+				t.Fatalf("answer %T, %v", answer.GetResponse(), err)
+			}
+			answer, err = f.send(requestBody(question))
+			if status.Code(err) != codes.FailedPrecondition || answer != nil {
+				t.Errorf("a body after the answer got %v, %v", answer, err)
+			}
+			h.nothingHeld()
+		})
+	}
+}
+
+func TestAFilterHasOneName(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	for name, tc := range map[string]struct {
+		names []string
+		code  codes.Code
+	}{
+		"none":            {nil, codes.InvalidArgument},
+		"an unknown one":  {[]string{"shop"}, codes.InvalidArgument},
+		"two":             {[]string{filterRetry, filterRequest}, codes.InvalidArgument},
+		"the same, twice": {[]string{filterRetry, filterRetry}, codes.OK},
+	} {
+		md := grpcmetadata.MD{}
+		md.Append(filterKey, tc.names...)
+		err := h.Process(&script{ctx: grpcmetadata.NewIncomingContext(t.Context(), md)})
+		if status.Code(err) != tc.code {
+			t.Errorf("%s: %v, want %v", name, err, tc.code)
+		}
+	}
+	if n := h.counter(t, "isthmus_extproc_refused_streams_total"); n != 3 {
+		t.Errorf("%v refused streams are counted", n)
+	}
+}
+
+// TestWhatEnvoySendsIsInOrder are the orders of messages that real Envoys send.
+func TestWhatEnvoySendsIsInOrder(t *testing.T) {
+	head, body := requestHeaders(false, begun()...), requestBody(question)
+	good := responseHead(1, false, ":status", "200", "content-type", "application/json")
+	late := responseHead(0, true, ":status", "408")
+	piece, last := responsePiece(`{"id":1`, false), responsePiece(`}`, true)
+	type messages = []*extprocv3.ProcessingRequest
+	for name, tc := range map[string]struct {
+		filter string
+		sends  messages
+	}{
+		"an answer that is not read":                     {filterRequest, messages{head, body, good}},
+		"an answer in pieces":                            {filterRequest, messages{head, body, good, piece, last}},
+		"an answer with trailers":                        {filterRequest, messages{head, body, good, piece, responseTrailers()}},
+		"Envoy's own answer while the request comes":     {filterRequest, messages{head, late}},
+		"an answer of another filter before the request": {filterRequest, messages{late}},
+		"an error without a body":                        {filterFailure, messages{responseHead(1, true, ":status", "500")}},
+		"an error in pieces":                             {filterFailure, messages{responseHead(1, false, ":status", "500"), piece, last}},
+		"an error with trailers":                         {filterFailure, messages{responseHead(1, false, ":status", "500"), piece, responseTrailers()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, twoSisters)
+			f := h.open(tc.filter)
+			for i, m := range tc.sends {
+				if _, err := f.send(m); err != nil {
+					t.Fatalf("message %d ended the stream: %v", i+1, err)
+				}
+			}
+			if err := f.close(); err != nil {
+				t.Errorf("the stream ended with %v", err)
+			}
+			h.nothingHeld()
+		})
+	}
+}
+
+// hurried is twoSisters with no time for anything.
+var hurried = strings.Replace(twoSisters, "num_retries: 1", "num_retries: 1, request_timeout: 0.001", 1)
+
+// TestWhatWasUnderwayWhenTheTimeWasUpIsNoError: Envoy may have sent a message
+// before it had the answer that it did not ask for.
+func TestWhatWasUnderwayWhenTheTimeWasUpIsNoError(t *testing.T) {
+	h := newHouse(t, hurried)
+	f := h.open(filterRequest)
+	answer, _ := h.begin(f, strings.Replace(question, "{", `{"stream":true,`, 1))
+	if answer.GetImmediateResponse() == nil {
+		answer = f.answer()
+	}
+	if answer.GetImmediateResponse().GetStatus().GetCode() != 504 {
+		t.Fatalf("%T, want the answer that its time was up", answer.GetResponse())
+	}
+	if answer, err := f.send(responseHead(1, false, ":status", "200", "content-type", "text/event-stream")); answer != nil || err != nil {
+		t.Errorf("the message that was under way got %v, %v", answer, err)
+	}
+	h.nothingHeld()
+	if n := h.counter(t, "isthmus_extproc_protocol_errors_total"); n != 0 {
+		t.Errorf("%v protocol errors are counted", n)
+	}
+}
+
+// BenchmarkProtocol is what the order of messages costs a clean request.
+func BenchmarkProtocol(b *testing.B) {
+	messages := []*extprocv3.ProcessingRequest{
+		requestHeaders(false), requestBody("{}"), responseHead(1, false), responsePiece("{}", false), responsePiece("{}", true),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		order := protocol{filter: filterRequest}
+		for _, m := range messages {
+			if err := order.next(m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
