@@ -1,23 +1,36 @@
 package extproc
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"flag"
+	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	grpcmetadata "google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
 
@@ -138,6 +151,7 @@ func FuzzMessageOrder(f *testing.F) {
 
 // stranger speaks to a real gRPC port.
 type stranger struct {
+	conn   *grpc.ClientConn
 	client extprocv3.ExternalProcessorClient
 }
 
@@ -163,10 +177,151 @@ func newStranger(t testing.TB, at string) *stranger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &stranger{extprocv3.NewExternalProcessorClient(conn)}
+	return &stranger{conn, extprocv3.NewExternalProcessorClient(conn)}
 }
 
 // open opens a stream that says this.
 func (s *stranger) open(ctx context.Context, said ...string) (extprocv3.ExternalProcessor_ProcessClient, error) {
 	return s.client.Process(grpcmetadata.NewOutgoingContext(ctx, grpcmetadata.Pairs(said...)))
+}
+
+// strangerFor is how long TestAStrangerGetsNothing goes on; 0: a few hundred streams.
+var strangerFor = flag.Duration("stranger", 0, "how long a stranger sends random messages")
+
+// TestAStrangerGetsNothing sends random messages to a real port without a key: with
+// a secret, every stream is refused; without one, no key is given away, nobody is
+// dialled, and nothing stays.
+func TestAStrangerGetsNothing(t *testing.T) {
+	for name, secrets := range map[string]*Secrets{"a port with a secret": known(t, "the-secret-of-the-port"), "an insecure port": {}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master}\n")
+			h.gateways.log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelError}))
+			var dialled atomic.Int64
+			h.peers = peer.NewSet(peer.Options{Log: h.Server.log, Guard: h.guard, Dial: func(string) (peer.Conn, error) {
+				dialled.Add(1)
+				return nil, errors.New("nobody is to be dialled")
+			}})
+			s := newStranger(t, h.listenAs(secrets))
+			random := mathrand.New(mathrand.NewPCG(1, 2))
+			var before runtime.MemStats
+			end := time.Now().Add(*strangerFor)
+			for n := 0; n < 400 || time.Now().Before(end); n++ {
+				s.visit(t, random, name == "an insecure port")
+				if n == 100 {
+					before = memory()
+				}
+			}
+			observetest.Await(t, "every request has ended", func() bool { return h.gateways.Open() == 0 })
+			h.nothingHeld()
+			if after := memory(); after.HeapObjects > 2*before.HeapObjects+10_000 {
+				t.Errorf("%d objects were on the heap, then %d", before.HeapObjects, after.HeapObjects)
+			}
+			if n := dialled.Load(); n != 0 {
+				t.Errorf("%d addresses were dialled", n)
+			}
+			for _, name := range []string{"isthmus_extproc_panics_total", "isthmus_panics_total"} {
+				if n := h.counter(t, name); n != 0 {
+					t.Errorf("%s is %v:\n%s", name, n, h.log)
+				}
+			}
+		})
+	}
+}
+
+func known(t *testing.T, text string) *Secrets {
+	s := &Secrets{}
+	if err := s.Set([]secret.Text{secret.New(text)}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func memory() (m runtime.MemStats) {
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m
+}
+
+// visit opens one stream and sends some messages, in any order.
+func (s *stranger) visit(t *testing.T, random *mathrand.Rand, open bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	filter := []string{filterRequest, filterRetry, filterFailure, "else"}[random.IntN(4)]
+	stream, err := s.open(ctx, filterKey, filter, planKey, "priority_group", secretKey, "a-guess-of-a-secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	received := make(chan error, 1)
+	go func() {
+		for {
+			answer, err := stream.Recv()
+			if err != nil {
+				received <- err
+				return
+			}
+			text, _ := proto.Marshal(answer)
+			for _, key := range []string{"sk-a", "sk-b", "sk-master"} {
+				if bytes.Contains(text, []byte(key)) {
+					t.Errorf("a stranger got the key %s", key)
+				}
+			}
+			if !open {
+				t.Error("a stranger got an answer")
+			}
+		}
+	}()
+	for range random.IntN(7) {
+		if stream.Send(anyMessage(byte(random.IntN(8)), byte(random.IntN(256)), nil)) != nil {
+			break
+		}
+	}
+	_ = stream.CloseSend()
+	err = <-received
+	if !open && status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a stream without the secret ended with %v", err)
+	}
+}
+
+func TestTheSecretIsAskedForBeforeAnyMessageIsRead(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	secrets := known(t, "the-secret-of-the-port")
+	if err := secrets.Set([]secret.Text{secret.New("a-new-secret-of-the-port"), secret.New("the-secret-of-the-port")}); err != nil {
+		t.Fatal(err)
+	}
+	s := newStranger(t, h.listenAs(secrets))
+	for name, tc := range map[string]struct {
+		said []string
+		code codes.Code
+	}{
+		"none":      {nil, codes.Unauthenticated},
+		"a wrong":   {[]string{secretKey, "the-secret-of-the-porT"}, codes.Unauthenticated},
+		"an empty":  {[]string{secretKey, ""}, codes.Unauthenticated},
+		"a part":    {[]string{secretKey, "the-secret"}, codes.Unauthenticated},
+		"two":       {[]string{secretKey, "the-secret-of-the-port", secretKey, "x"}, codes.Unauthenticated},
+		"the right": {[]string{secretKey, "the-secret-of-the-port"}, codes.OK},
+		"the new":   {[]string{secretKey, "a-new-secret-of-the-port"}, codes.OK},
+	} {
+		stream, err := s.open(t.Context(), append(tc.said, filterKey, filterRequest)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tc.code == codes.OK {
+			_ = stream.CloseSend()
+		}
+		_, err = stream.Recv() // nothing was sent: it is refused all the same
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if status.Code(err) != tc.code {
+			t.Errorf("%s: %v, want %v", name, err, tc.code)
+		}
+		logs, err := accesslogv3.NewAccessLogServiceClient(s.conn).StreamAccessLogs(grpcmetadata.NewOutgoingContext(t.Context(), grpcmetadata.Pairs(tc.said...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = logs.CloseAndRecv(); status.Code(err) != tc.code {
+			t.Errorf("%s, the access log: %v, want %v", name, err, tc.code)
+		}
+	}
 }

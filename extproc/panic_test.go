@@ -35,7 +35,7 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 	type messages = []*extprocv3.ProcessingRequest
 	broken := func(x *exchange) { x.request = nil }
 	for name, tc := range map[string]struct {
-		before messages                   // are answered
+		before messages                    // are answered
 		bug    func(h *house, x *exchange) // then this breaks
 		last   *extprocv3.ProcessingRequest
 		whole  bool // the last message is answered: the bug is at the end
