@@ -61,6 +61,10 @@ soak: build ## Load a real gateway for DURATION (10m), on ENVOY_VERSION; say wha
 	@go build -o $(BIN)/ ./cmd/soak
 	@$(BIN)/soak --duration $(or $(DURATION),10m) --isthmus $(BIN)/isthmus --envoy-version '$(ENVOY_VERSION)' $(SOAK)
 
+.PHONY: stranger
+stranger: ## Let a stranger send random messages to the service's port for DURATION (60s): no key, no dialling, no growth, no panic.
+	go test -race ./extproc -run 'TestAStrangerGetsNothing|FuzzMessageOrder' -stranger $(or $(DURATION),60s) -v -count 1
+
 .PHONY: simulate
 simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/routing.svg.
 	go run ./routing/simulate -docs docs
