@@ -1,6 +1,9 @@
 package upstream
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // RateLimits returns what an answer's header says of the provider's rate limits in
 // OpenAI's names, where the provider has its own: Anthropic's
@@ -10,7 +13,7 @@ func RateLimits(h Header) Header {
 	var out Header
 	for _, f := range h {
 		name, ok := strings.CutPrefix(f.Name, "anthropic-ratelimit-")
-		if !ok {
+		if _, err := strconv.ParseUint(f.Value, 10, 64); !ok || err != nil {
 			continue
 		}
 		kind, side, _ := strings.Cut(name, "-")
