@@ -112,21 +112,32 @@ func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	return nil
 }
 
-// headers notes status and header; the body says the rest. An answer without a
-// body is judged here, for no other message comes.
+// headers notes status and header; the body says the rest. An answer whose body is
+// not there, or is not read, is judged here.
 func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *reply {
 	h := m.GetResponseHeaders()
 	s.exchange = s.server.exchanges.find(exchangeID(m))
 	header := readHeader(h.GetHeaders())
 	s.head = upstream.Head{Status: statusOf(header), Header: header}
 	s.number = attributes(m.GetAttributes()).number("upstream.request_attempt_count")
-	if !h.GetEndOfStream() || s.exchange == nil {
+	switch {
+	case s.exchange == nil:
+		return passUnread(nil)
+	case !h.GetEndOfStream() && !tooLongToJudge(header):
 		return passResponseHeaders(nil)
 	}
 	edit, plan := s.judge(nil)
-	answer := passResponseHeaders(edit)
+	answer := passUnread(edit)
 	answer.DynamicMetadata = plan.proto()
 	return answer
+}
+
+// tooLongToJudge reports whether an error says that it is longer than what is read
+// of one: no JSON that is cut off tells more than the status, and Envoy need not
+// hold it.
+func tooLongToJudge(header upstream.Header) bool {
+	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
+	return err == nil && n > maxJudged
 }
 
 // maxJudged is how much of an error body is read, in bytes.

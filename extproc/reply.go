@@ -118,6 +118,16 @@ func passResponseHeaders(edit *headerEdit) *reply {
 	})
 }
 
+// passUnread lets the headers of an attempt's answer through with these changes,
+// and its body without asking us.
+func passUnread(edit *headerEdit) *reply {
+	answer := passResponseHeaders(edit)
+	answer.ModeOverride = &modev3.ProcessingMode{
+		RequestHeaderMode: modev3.ProcessingMode_SKIP, ResponseHeaderMode: modev3.ProcessingMode_SEND, ResponseBodyMode: modev3.ProcessingMode_NONE,
+	}
+	return answer
+}
+
 // responseChunk answers a piece of a response body: out nil leaves it as it is,
 // an empty out swallows it.
 func responseChunk(out []byte, unchanged bool, edit *headerEdit, md metadata) *reply {

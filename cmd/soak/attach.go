@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -55,10 +54,8 @@ func host(parts map[string]any, port int) map[string]any {
 		"stat_prefix": "host", "http_filters": append(parts["http_filters"].([]any), router),
 		"route_config": object{"name": "host", "validate_clusters": false, "virtual_hosts": parts["virtual_hosts"]},
 	}
-	for _, name := range []string{"local_reply_config"} {
-		if parts[name] != nil {
-			manager[name] = parts[name]
-		}
+	if shapes := parts["local_reply_config"]; shapes != nil {
+		manager["local_reply_config"] = shapes
 	}
 	listener := object{
 		"name": "host", "address": object{"socket_address": object{"address": "127.0.0.1", "port_value": port}},
@@ -67,6 +64,5 @@ func host(parts map[string]any, port int) map[string]any {
 	if limit := parts["per_connection_buffer_limit_bytes"]; limit != nil {
 		listener["per_connection_buffer_limit_bytes"] = limit
 	}
-	fmt.Fprintln(os.Stderr, "the host is a minimal Envoy with the parts of --format filters")
 	return object{"static_resources": object{"listeners": []any{listener}, "clusters": parts["clusters"]}}
 }

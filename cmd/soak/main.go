@@ -43,7 +43,7 @@ func main() {
 	defer stop()
 	if err := o.soak(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
-		os.Exit(1) //nolint:gocritic // the signal's handler ends with the process
+		os.Exit(1)
 	}
 }
 

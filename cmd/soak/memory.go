@@ -11,9 +11,11 @@ import (
 // growth is how much the last third's median may be above the middle third's,
 // in percent, and slack how many bytes it may be above it in any case: what a
 // collector or an allocator keeps for the next request.
+// Of fewer samples, one a second, nothing is said: that is the warm-up.
 const (
-	growth = 10
-	slack  = 16 << 20
+	growth      = 10
+	slack       = 16 << 20
+	fewestToSay = 180
 )
 
 // residents are samples of a process's resident memory, in bytes.
@@ -22,8 +24,8 @@ type residents []int64
 // flat tells whether a process has stopped growing: the first third is what it
 // takes to warm up.
 func (r residents) flat() error {
-	if len(r) < 9 {
-		return nil // too few to say
+	if len(r) < fewestToSay {
+		return nil
 	}
 	third := len(r) / 3
 	middle, last := r[third:2*third].median(), r[2*third:].median()

@@ -102,6 +102,9 @@ func fail(w http.ResponseWriter, r *http.Request, s script) {
 	default:
 		text, _ := json.Marshal(map[string]any{"error": map[string]any{"message": filler(s.errors), "type": "scripted", "param": nil, "code": nil}})
 		w.Header().Set("Content-Type", "application/json")
+		if s.errors%2 == 0 { // else in chunks, when it is not small
+			w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		}
 		w.WriteHeader(s.status)
 		_, _ = w.Write(text)
 	}

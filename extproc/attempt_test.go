@@ -1,0 +1,49 @@
+package extproc
+
+import (
+	"strconv"
+	"testing"
+
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+)
+
+// A failed attempt whose body would not be read is judged by its headers, and
+// Envoy holds nothing of it.
+func TestAnErrorThatIsLongerThanWhatIsReadIsJudgedByItsHeaders(t *testing.T) {
+	for name, tc := range map[string]struct {
+		id     string // "": the exchange's
+		length string
+		unread bool // decided with the headers
+		retry  bool
+	}{
+		"as long as what is read":     {length: strconv.Itoa(maxJudged)},
+		"longer":                      {length: strconv.Itoa(maxJudged + 1), unread: true, retry: true},
+		"no length":                   {},
+		"no number":                   {length: "many"},
+		"of an exchange that is gone": {id: "gone", length: "10", unread: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, twoSisters)
+			_, id := h.begin(h.open(filterRequest), question)
+			if tc.id != "" {
+				id = tc.id
+			}
+			fields := []string{":status", "500", "content-type", "application/json"}
+			if tc.length != "" {
+				fields = append(fields, "content-length", tc.length)
+			}
+			f := h.open(filterFailure)
+			head := responseHead(1, false, fields...)
+			head.MetadataContext = named(id)
+			answer := f.ask(head)
+			mode := answer.GetModeOverride()
+			if unread := mode != nil && mode.GetResponseBodyMode() == modev3.ProcessingMode_NONE; unread != tc.unread {
+				t.Errorf("the mode is %v, want the body unread: %v", mode, tc.unread)
+			}
+			set, _ := changes(answer.GetResponseHeaders().GetResponse().GetHeaderMutation())
+			if retry := set["x-isthmus-retry"] != ""; retry != tc.retry || retry != (len(planOf(answer)) > 0) {
+				t.Errorf("a retry is asked for: %v, with the plan %v; want %v", retry, planOf(answer), tc.retry)
+			}
+		})
+	}
+}
