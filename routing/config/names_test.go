@@ -294,3 +294,12 @@ func TestDefaultsOfLitellmParamsHoldWhereAnEntrySaysNothing(t *testing.T) {
 		t.Errorf("a budget among them: %v", err)
 	}
 }
+
+func TestAMisspeltRestrictionOfLiteLLMsIsNamed(t *testing.T) {
+	for name, want := range map[string]string{"allowed_ipss": "allowed_ips", "enable_jwt_aut": "enable_jwt_auth", "enforce_user_params": "enforce_user_param"} {
+		_, notes, err := load(oneEntry("", "general_settings: {"+name+": true}\n"))
+		if err != nil || len(notes) != 1 || !strings.Contains(notes[0].Message, `did you mean "`+want+`"?`) {
+			t.Errorf("%s: %v %v", name, err, notes)
+		}
+	}
+}
