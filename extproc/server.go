@@ -129,7 +129,11 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 			s.log.Debug("a stream breaks the protocol", "filter", name, "error", err)
 			return err
 		}
-		if owner := s.owner(stream.Context(), name, message); first && owner != "" {
+		var owner string
+		if first {
+			owner = s.owner(stream.Context(), name, message)
+		}
+		if owner != "" {
 			if err := s.relay(stream, &order, owner, message); !errors.Is(err, errNoRelay) {
 				counted.Relayed()
 				return err
