@@ -33,6 +33,9 @@ func checkCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 	for _, n := range g.notes {
 		fmt.Fprintf(stdout, "%s: %s\n", n.Severity, n)
 	}
+	if open := everybody(g.config, "the gateway"); open != "" {
+		fmt.Fprintf(stdout, "%s: %s\n", config.Notice, open)
+	}
 	fmt.Fprintf(stdout, "%s is fine: %d deployments serve %d models\n", f.path, len(g.router.Deployments()), len(g.router.Models()))
 	return nil
 }

@@ -50,7 +50,8 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.security.Key, "processor-key", "", "PEM `FILE` where Envoy runs: the key of that certificate")
 	flags.StringVar(&f.security.Name, "processor-name", "", "`NAME` that isthmus's certificate is for (default: the host of --processor)")
 	flags.StringVar(&f.caBundle, "ca-bundle", "", "`FILE` with root certificates where Envoy runs (default: where this system has it)")
-	flags.StringVar(&f.listen, "listen", "0.0.0.0:4000", "bootstrap: `ADDRESS` the clients come in at")
+	flags.StringVar(&f.listen, "listen", "", "bootstrap: `ADDRESS` the clients come in at\n"+
+		"(default 0.0.0.0:4000; without a master_key 127.0.0.1:4000)")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:9901", "bootstrap: `ADDRESS` of Envoy's own admin interface; empty for none")
 	flags.StringVar(&f.accessLog, "access-log", "/dev/stdout", "bootstrap: `FILE` for Envoy's JSON access log; empty for none")
 	flags.StringVar(&f.domains, "domain", "", "filters, istio: host `NAMES` that lead to isthmus, with commas between")
@@ -102,17 +103,32 @@ func envoyCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	for _, n := range g.notes {
-		if n.Severity == config.Warning {
-			fmt.Fprintf(stderr, "%s: %s\n", n.Severity, n)
-		}
+	if f.listen == "" {
+		f.listen = listenAddress(g.config)
 	}
+	f.tell(stderr, g)
 	text, err := f.write(g)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "# Written by: isthmus envoy %s\n%s", shellWords(args), text)
 	return err
+}
+
+// tell says what is worth saying about the config.
+func (f *envoyFlags) tell(stderr io.Writer, g *gateway) {
+	for _, n := range g.notes {
+		if n.Severity == config.Warning {
+			fmt.Fprintf(stderr, "%s: %s\n", n.Severity, n)
+		}
+	}
+	at := "this Envoy"
+	if f.format == "bootstrap" {
+		at = f.listen
+	}
+	if open := everybody(g.config, at); open != "" {
+		fmt.Fprintf(stderr, "%s: %s\n", config.Warning, open)
+	}
 }
 
 // write makes the configuration.

@@ -31,6 +31,7 @@ type reloader struct {
 	hooks    []*callback.Hooks
 	service  *service
 	clusters clusters
+	front    string        // where the clients come in
 	watch    bool          // look for changes of the files, not only for signals
 	poll     time.Duration // how often
 	log      *slog.Logger
@@ -109,6 +110,9 @@ func (r *reloader) reload(ctx context.Context, from *source) error {
 	}
 	g.hooks = r.hooks
 	g.tell(r.log)
+	if open := everybody(g.config, r.front); open != "" {
+		r.log.Warn(open)
+	}
 	for _, name := range keepFixed(g.config, old.gateway.config) {
 		r.log.Warn(name + " has changed: that takes effect at the next start")
 	}

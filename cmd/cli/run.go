@@ -54,8 +54,8 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := f.checkPort(); err != nil {
 		return err
 	}
-	if g.config.MasterKey.IsZero() && !net.ParseIP(f.host).IsLoopback() {
-		log.Warn("no master_key is set: everybody who reaches " + f.host + " can use the providers' keys")
+	if open := everybody(g.config, f.url()); open != "" {
+		log.Warn(open)
 	}
 	finder := process.Finder{Path: f.envoyPath, Notify: func(s string) { log.Info(s) }}
 	binary, err := finder.Find(ctx)
@@ -67,6 +67,9 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	r := &runner{flags: f, gateway: g, binary: binary, log: log, asked: asked}
 	return r.run(ctx, stdout)
 }
+
+// url is where the clients come in.
+func (f runFlags) url() string { return "http://" + net.JoinHostPort(f.host, strconv.Itoa(f.port)) }
 
 // checkPort fails early, and with the reason, when the port is taken.
 func (f runFlags) checkPort() error {
@@ -117,7 +120,7 @@ func (r *runner) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	reloads := &reloader{flags: r.flags.configFlags, hooks: r.gateway.hooks, service: s, clusters: r.clusters, watch: r.flags.watch, poll: pollTime, log: r.log}
+	reloads := &reloader{flags: r.flags.configFlags, hooks: r.gateway.hooks, service: s, clusters: r.clusters, front: r.flags.url(), watch: r.flags.watch, poll: pollTime, log: r.log}
 	defer reloads.start(ctx, r.asked)()
 	r.greet(stdout, s)
 	return r.watch(ctx, s, p)
@@ -172,7 +175,7 @@ func (r *runner) start(ctx context.Context) (*process.Process, error) {
 
 // greet prints the one line that says where everything is, and a request to try.
 func (r *runner) greet(w io.Writer, s *service) {
-	url := "http://" + net.JoinHostPort(r.flags.host, strconv.Itoa(r.flags.port))
+	url := r.flags.url()
 	models := strings.Join(r.gateway.router.Models(), ", ")
 	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s%s), models: %s\n", url, r.binary.Version, s.tellAdmin(", admin "), models)
 	if model := exampleModel(r.gateway.router); model != "" {

@@ -43,6 +43,9 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	g.hooks = p.hooks
 	log := newLogger(stderr, g.config)
 	g.tell(log)
+	if open := everybody(g.config, behind(address)); open != "" {
+		log.Warn(open)
+	}
 	at := places{Envoy: address, Admin: *admin, Replica: *advertise}
 	if named := list(*peers); len(named) > 0 {
 		if at.Peers, err = peer.Named(named, net.DefaultResolver.LookupHost); err != nil {
@@ -62,7 +65,7 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	defer s.stop()
 	asked, deaf := hangups(stderr)
 	defer deaf()
-	r := &reloader{flags: f, hooks: p.hooks, service: s, clusters: newTheirClusters(g, log), watch: *watch, poll: pollTime, log: log}
+	r := &reloader{flags: f, hooks: p.hooks, service: s, clusters: newTheirClusters(g, log), front: behind(address), watch: *watch, poll: pollTime, log: log}
 	defer r.start(ctx, asked)()
 	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(g.router.Models()), s.tellAdmin("; admin at "))
 	select {

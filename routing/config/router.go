@@ -116,10 +116,14 @@ func (v value) groupRetryPolicy(c *Config) {
 // there is an error: it must not open the gateway to everybody.
 func (v value) masterKey(into *secret.Text) {
 	v.secret(into)
-	if !into.IsZero() || v.r.keysElsewhere {
+	if !into.IsZero() {
 		return
 	}
 	if name, ok := v.envName(); ok {
+		if v.r.keysElsewhere {
+			*into = secret.New(keyElsewhere)
+			return
+		}
 		v.fail("$%s is not set, and everybody would be let in: set it, or remove master_key", name)
 		return
 	}
