@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
 )
 
 // replicas are two services behind one Envoy, which gives each of its gRPC
@@ -19,12 +20,19 @@ func replicas(t *testing.T, config string) [2]*attached {
 	t.Helper()
 	ports := [2]string{"127.0.0.1:" + freePort(t), "127.0.0.1:" + freePort(t)}
 	both := [2]*attached{serveAt(t, ports[0], config, "--peers", ports[1]), serveAt(t, ports[1], config, "--peers", ports[0])}
+	return behindOne(t, both, envoy.Security{})
+}
+
+// behindOne puts two services behind one Envoy.
+func behindOne(t *testing.T, both [2]*attached, security envoy.Security) [2]*attached {
+	t.Helper()
 	a := both[0]
 	g, err := configFlags{path: a.config}.load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := g.input(envoy.Default)
+	in.Security = security
 	in.Admin = envoy.Address{Path: a.adminSocket()}
 	for text, into := range map[string]*envoy.Address{"127.0.0.1:" + a.port: &in.Listen, a.grpc: &in.Processor} {
 		if *into, err = envoy.ParseAddress(text); err != nil {
@@ -89,6 +97,38 @@ func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
 		if log := a.stderr.String(); strings.Contains(log, "aborted") {
 			t.Errorf("log:\n%s", log)
 		}
+	}
+}
+
+// TestReplicasMeetInRedis lets them hand on each other's streams with certificates
+// and a secret, and not before they have met.
+func TestReplicasMeetInRedis(t *testing.T) {
+	server := storetest.Start(t)
+	_, redisPort, _ := strings.Cut(server.Addr, ":")
+	good := newProvider(t, openAI)
+	config := "model_list:\n" + entry("m", newProvider(t, failWith(500)).base(), ", order: 1") + entry("m", good.base(), ", order: 2") +
+		"router_settings: {num_retries: 1, cooldown_time: 0, retry_budget_percent: 1000, redis_host: 127.0.0.1, redis_port: " + redisPort + "}\n" +
+		"general_settings: {redis_timeout: 4}\n"
+	ca := storetest.NewAuthority(t)
+	cert, key := ca.Issue(t, "isthmus", "isthmus.test")
+	flags := []string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca.CAFile, "--shared-secret-file", secretFile(t, portSecret)}
+	both := [2]*attached{serveAt(t, "127.0.0.1:"+freePort(t), config, flags...), serveAt(t, "127.0.0.1:"+freePort(t), config, flags...)}
+	both = behindOne(t, both, envoy.Security{Secret: portSecret, CA: ca.CAFile, Cert: cert, Key: key, Name: "isthmus.test"})
+	const rounds = 16
+	for range rounds {
+		if got := both[0].post("/v1/chat/completions", ask); got.status != 200 || got.header.Get("X-Isthmus-Attempts") != "2" {
+			t.Fatalf("%d after %s attempts: %s", got.status, got.header.Get("X-Isthmus-Attempts"), got.body)
+		}
+	}
+	relayed := 0.0
+	for _, a := range both {
+		a.idle()
+		for _, filter := range []string{"retry", "failure"} {
+			relayed += a.metric(`isthmus_extproc_relayed_streams_total{filter="` + filter + `"}`)
+		}
+	}
+	if relayed == 0 {
+		t.Error("no stream was handed on: the test shows nothing")
 	}
 }
 
