@@ -59,7 +59,9 @@ func host(parts map[string]any, port int) map[string]any {
 	}
 	listener := object{
 		"name": "host", "address": object{"socket_address": object{"address": "127.0.0.1", "port_value": port}},
-		"filter_chains": []any{object{"filters": []any{object{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}}}},
+		"filter_chains": []any{object{"filters": []any{
+			object{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
+		}}},
 	}
 	if limit := parts["per_connection_buffer_limit_bytes"]; limit != nil {
 		listener["per_connection_buffer_limit_bytes"] = limit

@@ -80,11 +80,14 @@ func kinds() []kind {
 	}
 }
 
+// deployment is an entry of model_list.
+func deployment(name, model, address, more string) string {
+	return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %s, api_key: sk-soak, api_base: %q%s}\n", name, model, address, more)
+}
+
 // modelConfig is the model config of the gateway; base is the providers' address.
 func modelConfig(base string) string {
-	entry := func(name, model, path, more string) string {
-		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %s, api_key: sk-soak, api_base: %q%s}\n", name, model, base+path, more)
-	}
+	entry := func(name, model, path, more string) string { return deployment(name, model, base+path, more) }
 	return "model_list:\n" +
 		entry("openai", "openai/up", "/good/v1", "") +
 		entry("claude", "anthropic/claude", "/good", "") +
@@ -94,6 +97,7 @@ func modelConfig(base string) string {
 		entry("quick", "anthropic/claude", "/good", ", timeout: 2") +
 		entry("broken", "openai/up", "/failing/v1", "") +
 		entry("broken", "anthropic/claude", "/failing", "") +
-		"router_settings:\n  num_retries: 2\n  cooldown_time: 0\n  model_group_alias: {cascade: [failing, openai, claude], impatient: [slow, quick]}\n" +
+		"router_settings:\n  num_retries: 2\n  cooldown_time: 0\n" +
+		"  model_group_alias: {cascade: [failing, openai, claude], impatient: [slow, quick]}\n" +
 		"general_settings: {retry_budget_percent: 100, retry_budget_min_per_second: 100000}\n"
 }

@@ -34,7 +34,8 @@ func main() {
 	flag.StringVar(&o.isthmus, "isthmus", "bin/isthmus", "the `BINARY` of isthmus")
 	flag.StringVar(&o.envoy, "envoy", "", "the `BINARY` of Envoy (default: as isthmus run finds it)")
 	flag.StringVar(&o.envoyVersion, "envoy-version", "", "fetch this `VERSION` of Envoy instead")
-	flag.StringVar(&o.attach, "attach", "run", "run: isthmus runs Envoy; bootstrap, filters: isthmus serve behind an Envoy with what isthmus envoy writes")
+	flag.StringVar(&o.attach, "attach", "run",
+		"run: isthmus runs Envoy; bootstrap, filters: isthmus serve behind an Envoy with what isthmus envoy writes")
 	flag.IntVar(&o.clients, "clients", 64, "how many `CLIENTS` make requests at once")
 	flag.IntVar(&o.concurrency, "concurrency", 2, "worker `THREADS` of an Envoy that is attached")
 	flag.StringVar(&o.only, "only", "", "kinds of requests whose name matches this `REGEXP`")
@@ -135,7 +136,7 @@ func reloads(ctx context.Context, g *gateway, config string) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			other := fmt.Sprintf("model_list:\n- {model_name: other, litellm_params: {model: openai/up, api_key: k, api_base: 'http://127.0.0.1:%d/v1'}}\n", 1+dice.IntN(8))
+			other := "model_list:\n" + deployment("other", "openai/up", fmt.Sprintf("http://127.0.0.1:%d/v1", 1+dice.IntN(8)), "")
 			_ = g.reload(other + config[len("model_list:\n"):]) // an isthmus that is gone is the watcher's to tell
 		}
 	}

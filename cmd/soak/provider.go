@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func provider(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, s)
 		return
 	}
-	stream := strings.Contains(string(body[:min(len(body), 4096)]), `"stream":true`) || strings.Contains(string(body[max(0, len(body)-4096):]), `"stream":true`)
+	stream := bytes.Contains(body, []byte(`"stream":true`))
 	a := answer{w: w, r: r, script: s, cut: failing}
 	switch claude := strings.HasSuffix(r.URL.Path, "/messages"); {
 	case claude && stream:
@@ -75,7 +76,8 @@ func provider(w http.ResponseWriter, r *http.Request) {
 	case stream:
 		a.openAIStream()
 	default:
-		a.whole(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"`,
+		a.whole(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"up",`+
+			`"choices":[{"index":0,"message":{"role":"assistant","content":"`,
 			`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`)
 	}
 }
@@ -100,7 +102,8 @@ func fail(w http.ResponseWriter, r *http.Request, s script) {
 	case s.status == 0:
 		reset(w)
 	default:
-		text, _ := json.Marshal(map[string]any{"error": map[string]any{"message": filler(s.errors), "type": "scripted", "param": nil, "code": nil}})
+		what := map[string]any{"message": filler(s.errors), "type": "scripted", "param": nil, "code": nil}
+		text, _ := json.Marshal(map[string]any{"error": what})
 		w.Header().Set("Content-Type", "application/json")
 		if s.errors%2 == 0 { // else in chunks, when it is not small
 			w.Header().Set("Content-Length", strconv.Itoa(len(text)))
@@ -172,8 +175,8 @@ func (a answer) events(event func(text string) string) bool {
 func (a answer) openAIStream() {
 	a.w.Header().Set("Content-Type", "text/event-stream")
 	if !a.events(func(text string) string {
-		return `data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"up","choices":[{"index":0,"delta":{"content":"` + text +
-			`"},"finish_reason":null}]}` + "\n\n"
+		return `data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"up",` +
+			`"choices":[{"index":0,"delta":{"content":"` + text + `"},"finish_reason":null}]}` + "\n\n"
 	}) {
 		return
 	}
@@ -183,15 +186,18 @@ func (a answer) openAIStream() {
 
 func (a answer) claudeStream() {
 	a.w.Header().Set("Content-Type", "text/event-stream")
+	const message = `{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[],` +
+		`"usage":{"input_tokens":3,"output_tokens":1}}`
 	_, _ = io.WriteString(a.w, `event: message_start
-data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}
+data: {"type":"message_start","message":`+message+`}
 
 event: content_block_start
 data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
 
 `)
 	if !a.events(func(text string) string {
-		return "event: content_block_delta\ndata: " + `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"` + text + `"}}` + "\n\n"
+		return "event: content_block_delta\n" +
+			`data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"` + text + `"}}` + "\n\n"
 	}) {
 		return
 	}

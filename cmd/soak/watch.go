@@ -59,7 +59,8 @@ func (w *watcher) sample() {
 func (w *watcher) line() string {
 	c := w.tally.total()
 	mib := func(r residents) int64 { return r[max(0, len(r)-60):].median() >> 20 }
-	return fmt.Sprintf("%6s: %d requests, %d answered, %d failed cleanly, %d left, %d not answered; memory of isthmus %d MiB, of Envoy %d MiB; %d restarts of Envoy",
+	return fmt.Sprintf("%6s: %d requests, %d answered, %d failed cleanly, %d left, %d not answered; "+
+		"memory of isthmus %d MiB, of Envoy %d MiB; %d restarts of Envoy",
 		time.Since(w.began).Round(time.Second), c.all(), c[answered], c[failed], c[left], c[unanswered], mib(w.service), mib(w.proxy), w.restarts)
 }
 
