@@ -10,7 +10,7 @@
 #   plain   Half rest onCompleteResponse finishReason=STOP
 # Why it matters: no form of the event serves everybody. langchain4j needs the name; together-ai's clients need that there is
 #   none (event-message-empties-a-stream), go-openai, too (go-openai-reads-an-error-by-its-first-bytes). A gateway has to choose,
-#   and should cut the transfer without its proper end behind the event, so that those who cannot read it notice.
+#   and to cut the body without its proper end behind the event: that langchain4j reports as well, as the others do.
 set -euo pipefail
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 cat > "$tmp/pom.xml" <<'XML'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Package: github.com/tmc/langchaingo v0.1.14, llms/openai with a streaming function.
 # Expected: an event of any size: neither the standard for server-sent events nor OpenAI sets a limit for a line, and
-#   openai-go and go-openai take megabytes.
+#   openai-go v3.99.0 and go-openai v1.43.0 take 200,000 letters in one.
 # What happens: lines are read with a bufio.Scanner as Go makes it, whose longest line is 64 KiB with the line's end. One
 #   chunk that is longer is an error, and all that stood in it and behind it is lost.
 # Seen on 2026-11-30:

@@ -9,9 +9,11 @@
 # Seen on 2026-11-30:
 #   plain  "Half rest" stop="stop" err=<nil>
 #   error  "Half" stop="" err=<nil>
+#   cut    "Half" stop="" err=error reading streaming response: unexpected EOF
 #   lines  " rest" stop="stop" err=<nil>
 # Why it matters: the error event is all that a gateway can still say once it has answered 200 and sent text. A program
-#   with this client takes half an answer, or one with a hole, for the whole; only the empty stop reason tells.
+#   with this client takes half an answer, or one with a hole, for the whole. A body that is cut without its proper end is
+#   noticed (by all clients of this folder): an error event should be followed by just that.
 set -euo pipefail
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
@@ -39,6 +41,7 @@ const (
 var streams = []struct{ name, text string }{
 	{"plain", half + rest + done},
 	{"error", half + failed},
+	{"cut", half},
 	{"lines", strings.Replace(half, `,"choices"`, ",\ndata: \"choices\"", 1) + rest + done},
 }
 
@@ -47,6 +50,10 @@ func main() {
 		provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			fmt.Fprint(w, s.text)
+			if s.name == "cut" {
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler) // the connection closes without the end of the chunked body
+			}
 		}))
 		model, err := openai.New(openai.WithBaseURL(provider.URL), openai.WithToken("k"), openai.WithModel("m"))
 		if err != nil {
@@ -68,4 +75,4 @@ go get github.com/tmc/langchaingo@v0.1.14 >/dev/null 2>&1
 go mod tidy >/dev/null 2>&1
 go run . | tee seen
 cd - >/dev/null
-sed -n 's/^#   \(.* err=<nil>\)/\1/p' "$0" | diff - "$tmp/seen"
+sed -n 's/^#   \(.* err=.*\)$/\1/p' "$0" | diff - "$tmp/seen"
