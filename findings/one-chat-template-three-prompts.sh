@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packages: jinja2 3.1.6 (Python), minijinja 3.1.0 (Rust's, as a wheel), @huggingface/jinja 0.5.11 (JavaScript).
 # Expected: one prompt. A model's chat template is a Jinja text that ships with its weights, and `tools | tojson` in it is how
-#   most models are told of tools.
+#   many models are told of tools.
 # What happens: three prompts. jinja2 sorts the members by name and escapes for HTML and ASCII; minijinja keeps the order and
 #   escapes for HTML; Hugging Face's keeps the order and escapes nothing. A null is None twice and nothing once.
 # Seen on 2026-11-30:

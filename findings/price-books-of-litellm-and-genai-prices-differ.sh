@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packages: litellm 1.110.2 with the price map that it ships (LITELLM_LOCAL_MODEL_COST_MAP), genai-prices 0.2.3 with the one
-#   that it ships: the book behind LiteLLM's x-litellm-response-cost, and the one behind Pydantic AI's and Logfire's cost.
+#   that it ships: the book behind LiteLLM's x-litellm-response-cost, and the one behind Pydantic AI's cost.
 # Expected: the same dollars, to the rounding, for the same usage of the same model: a model has one price page.
 # What happens: of 684 comparisons (every model of eleven providers that both know; 1000 + 1000 tokens, 10,000 of which 9,000
 #   cached, 300,000 + 1000) 41 differ by more than 2 %. They differ in kind: the long-context price, a price for cached

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Package: genai 0.7.2 (Rust), OpenAI adapter with captured tool calls.
 # Expected: one tool call. The members of a streamed tool call are joined by `index`; OpenAI's schema says no more of it
-#   than integer, and clients from OpenAI, Vercel and LangChain take it as a key, whatever the first one is.
+#   than integer: a key, whatever the first one is.
 # What happens: `index` is a place in a Vec, and a gap is filled with *copies of the call that opened it*. A stream whose
 #   only call has index 1 (a gateway that hands on Anthropic's block index, where text is block 0; servers that count
 #   from 1) ends with two calls of the same id: one with the arguments of the first chunk, one with all of them.
 # Seen on 2026-11-30:
 #   index 0: [pay call_a {"eur":5}]
 #   index 1: [pay call_a ""] [pay call_a {"eur":5}]
-# Why it matters: an agent runs every call that it is given: the tool runs twice, once without arguments, and the next
-#   request has two results for one id, which providers refuse. A gateway should count tool calls from 0 itself.
+# Why it matters: an agent runs every call that it is given: the tool runs twice, once without arguments, and there are two
+#   results for one id in the next request. A gateway should count tool calls from 0 itself.
 set -euo pipefail
 tmp=$(mktemp -d); trap 'kill "$mock" 2>/dev/null || true; rm -rf "$tmp"' EXIT
 mock=

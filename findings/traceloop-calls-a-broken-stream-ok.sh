@@ -2,8 +2,8 @@
 # Packages: opentelemetry-instrumentation-openai 0.62.4 (Traceloop's OpenLLMetry), openinference-instrumentation-openai 0.1.66
 #   (Arize), both around openai 3.57.0 with the same stream: some text, then OpenAI's error event.
 # Expected: where the caller gets an APIError, the span of the call has status ERROR and error.type. OpenTelemetry's GenAI
-#   conventions: error.type is "conditionally required if the operation ended in an error"; the general rule for errors
-#   says that the span's status is ERROR then.
+#   conventions: error.type is conditionally required "if the operation ended in an error"; OpenTelemetry's page on
+#   recording errors wants the span's status ERROR then.
 # What happens: Traceloop's span is OK, without error.type, exception or finish reason: a good call with a short answer.
 # Seen on 2026-11-30:
 #   traceloop raised=APIError status=OK error.type=None events=[]
