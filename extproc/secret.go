@@ -99,9 +99,6 @@ func (s *Secrets) GetRequestMetadata(context.Context, ...string) (map[string]str
 // choice.
 func (s *Secrets) RequireTransportSecurity() bool { return false }
 
-// healthService may be asked by everybody: it says whether the process serves.
-const healthService = "/grpc.health.v1.Health/"
-
 // Admit is the interceptor that refuses streams without the secret before any of
 // their messages is read, and keeps a panic of any service to its stream.
 func (s *Server) Admit(secrets *Secrets) grpc.StreamServerInterceptor {

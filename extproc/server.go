@@ -71,10 +71,11 @@ func NewServer(gateways *Gateways, replica string, peers *peer.Set, log *slog.Lo
 // Close ends what is under way to other replicas.
 func (s *Server) Close() { s.entries.close() }
 
-// Register adds the service to a gRPC server.
+// Register adds the service, and gRPC's health service, to a gRPC server.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	extprocv3.RegisterExternalProcessorServer(g, s)
 	accesslogv3.RegisterAccessLogServiceServer(g, s)
+	g.RegisterService(health(), nil)
 }
 
 // processor answers the messages of one stream, one at a time.

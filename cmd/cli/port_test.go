@@ -227,3 +227,39 @@ func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
 		t.Errorf("%d connections are counted as open, want %d", n, maxConnections)
 	}
 }
+
+func TestOnlyASocketThatNobodyServesIsTakenOver(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) envoy.Address { return envoy.Address{Path: filepath.Join(dir, name)} }
+	if err := os.WriteFile(at("config.yaml").Path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(at("folder").Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("config.yaml", at("link").Path); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"config.yaml", "folder", "link"} {
+		if l, err := bind(at(name)); err == nil || !strings.Contains(err.Error(), "no socket") {
+			t.Errorf("at the %s: %v, %v", name, l, err)
+		}
+	}
+	if text, err := os.ReadFile(at("link").Path); err != nil || string(text) != "precious" {
+		t.Errorf("the file is now %q, %v", text, err)
+	}
+	first, err := bind(at("socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := bind(at("socket")); err == nil || !strings.Contains(err.Error(), "another process serves there") {
+		t.Errorf("where somebody serves: %v, %v", l, err)
+	}
+	first.(*net.UnixListener).SetUnlinkOnClose(false) // as of a process that was killed
+	_ = first.Close()
+	again, err := bind(at("socket"))
+	if err != nil {
+		t.Fatalf("what a killed process left is not taken over: %v", err)
+	}
+	_ = again.Close()
+}

@@ -9,14 +9,13 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
@@ -137,7 +136,6 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 		at.Clusters.Register(ctx, s.grpc)
 		s.closers = append(s.closers, end)
 	}
-	healthpb.RegisterHealthServer(s.grpc, health.NewServer())
 	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(limited(l)) })
 	if at.Admin == "" {
 		return s, nil
@@ -178,11 +176,19 @@ func bind(a envoy.Address) (net.Listener, error) {
 	if a.Path == "" {
 		return net.Listen("tcp", a.String())
 	}
-	if c, err := net.DialTimeout("unix", a.Path, time.Second); err == nil {
+	c, err := net.DialTimeout("unix", a.Path, time.Second)
+	if err == nil {
 		_ = c.Close()
 		return nil, errors.New("another process serves there")
 	}
-	_ = os.Remove(a.Path)
+	is, missing := os.Lstat(a.Path)
+	switch {
+	case missing != nil:
+	case is.Mode().Type() != os.ModeSocket:
+		return nil, errors.New("there is something that is no socket: name another path")
+	case errors.Is(err, syscall.ECONNREFUSED): // nobody's any more
+		_ = os.Remove(a.Path)
+	}
 	return net.Listen("unix", a.Path)
 }
 
