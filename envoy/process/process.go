@@ -60,7 +60,7 @@ func Start(b Binary, config []byte, o Options) (*Process, error) {
 		args = append(args, "--concurrency", strconv.Itoa(o.Concurrency))
 	}
 	p.cmd = exec.Command(b.Path, args...)
-	p.cmd.SysProcAttr = childAttr()
+	p.cmd.SysProcAttr, p.cmd.Env = childAttr(), environment(os.Environ())
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		_ = os.RemoveAll(dir)

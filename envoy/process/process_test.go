@@ -133,6 +133,28 @@ func TestTheConfigurationIsOnlyForThisUserAndGoesWithTheProcess(t *testing.T) {
 	}
 }
 
+func TestAnEnvoyGetsNoKeysOfTheEnvironment(t *testing.T) {
+	note := filepath.Join(t.TempDir(), "note")
+	for _, name := range []string{"OPENAI_API_KEY", "LITELLM_MASTER_KEY", "ISTHMUS_SHARED_SECRET", "MY_OWN", "PATHS"} {
+		t.Setenv(name, "sk-of-the-environment")
+	}
+	t.Setenv("TZ", "Europe/Berlin")
+	t.Setenv("LD_NOTHING", "x")
+	_ = ended(t, start(t, "env > "+note, Options{}))
+	text, err := os.ReadFile(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "sk-of-the-environment") {
+		t.Errorf("Envoy gets a key:\n%s", text)
+	}
+	for _, want := range []string{"PATH=", "TZ=Europe/Berlin", "LD_NOTHING=x"} {
+		if !strings.Contains("\n"+string(text), "\n"+want) {
+			t.Errorf("Envoy does not get %s:\n%s", want, text)
+		}
+	}
+}
+
 func TestStopIsPoliteUntilItsContextEnds(t *testing.T) {
 	polite := start(t, lives, Options{})
 	polite.Stop(soon(t))
