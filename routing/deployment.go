@@ -91,11 +91,11 @@ func (d *Deployment) wildcard() bool { return d.models.Stars() > 0 }
 
 // modelFor is the provider's name of the model when name is asked for: each star of
 // Model is what the star in its place of Group stood for. A Model with more stars
-// than that gets the whole name.
+// than that gets the whole name. A star may stand for nothing, a model's name may not.
 func (d *Deployment) modelFor(name string) (string, error) {
 	captures, _ := d.names.Captures(name)
 	model, ok := d.models.Fill(captures, name)
-	if !ok {
+	if !ok || model == "" {
 		return "", chat.ModelNotFound(name)
 	}
 	return model, nil

@@ -64,6 +64,28 @@ func TestALongNameIsNoModelOfAWildcard(t *testing.T) {
 	}
 }
 
+// What a star stood for was nothing, and so was the model's name: nobody translated
+// for it, and the request ended in a panic.
+func TestAStarThatStandsForNothingNamesNoModel(t *testing.T) {
+	w := newWorld(t, "up/*/a", "x-*/b", "m/c")
+	w.remodel(t, "a", "*")
+	w.remodel(t, "b", "x-*")
+	w.numRetries = 0
+	for _, c := range []*Call{
+		{Request: &chat.Request{Endpoint: chat.Completions, Model: "up/"}},
+		{Request: &chat.Request{Endpoint: chat.Completions, Model: "m"}, Fallbacks: []string{"up/"}},
+	} {
+		_, err := w.Plan(c)
+		var e *upstream.Error
+		if !errors.As(err, &e) || e.Status != 404 || !strings.Contains(e.Message, "`up/`") {
+			t.Errorf("%s, then %v: %v, want 404 of up/", c.Request.Model, c.Fallbacks, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"b x-"}, asked(w.plan(t, "x-"))); diff != "" {
+		t.Errorf("a model's name with an empty star (-want +got):\n%s", diff)
+	}
+}
+
 // wildcards is a router whose groups a/* and b/* pass the name on.
 func wildcards(t testing.TB, settings string) *Router {
 	t.Helper()
