@@ -2,7 +2,9 @@ package translate
 
 import (
 	"bytes"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -36,7 +38,20 @@ func (b *Bound) Reveals(text string) bool { return b.redactor.Known(text) != tex
 // error inside of it shows no more than one that has a status of its own.
 func (b *Bound) Decoder(req *chat.Request, head upstream.Head) Decoder {
 	d := &redactingDecoder{Decoder: b.Translator.Decoder(req, head), bound: b}
-	d.holds = !req.Stream && b.Relays(req) && head.Header.Get("content-length") == "" && head.Header.Get("content-encoding") == ""
+	if !b.Relays(req) || head.Header.Get("content-encoding") != "" {
+		return d
+	}
+	switch req.Endpoint {
+	case chat.Completions, chat.TextCompletions:
+		d.chunks = true
+	case chat.Embeddings:
+		d.typed = true
+	}
+	d.typed = d.typed || d.chunks
+	if !strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
+		size, err := strconv.ParseInt(head.Header.Get("content-length"), 10, 64)
+		d.holds, d.chunks = err != nil || size <= maxHeld, false // a longer one keeps its length
+	}
 	return d
 }
 
@@ -49,6 +64,11 @@ type redactingDecoder struct {
 	// error. A server that says 200 and means an error often gives no length.
 	holds bool
 	held  []byte
+	// typed: a good answer is a document whose first member is known.
+	typed bool
+	// chunks: each good event of the answer has choices. What has none is what a
+	// server says of a failure in a shape of its own.
+	chunks bool
 }
 
 // maxHeld bounds what is held of an answer that begins as an error does, in bytes.
@@ -60,15 +80,15 @@ func (d *redactingDecoder) Feed(chunk []byte, last bool) []byte {
 	if d.holds {
 		return d.hold(out, last)
 	}
-	if !d.Failed() {
-		return out
+	if d.Failed() || d.chunks && hasOddEvent(out) {
+		return d.bound.redactEvents(out, d.chunks)
 	}
-	return d.bound.redactEvents(out)
+	return out
 }
 
 // hold keeps an answer that begins as an error does until it has ended.
 func (d *redactingDecoder) hold(out []byte, last bool) []byte {
-	if d.held == nil && len(out) > 0 && !beginsAsError(out) {
+	if d.held == nil && len(out) > 0 && !beginsAsError(out) && (!d.typed || beginsAsAnswer(out)) {
 		d.holds = false
 		return out
 	}
@@ -80,7 +100,7 @@ func (d *redactingDecoder) hold(out []byte, last bool) []byte {
 		d.held = append(d.held, out...)
 	}
 	switch {
-	case last && (d.Decoder.Result().Failure != nil || !jsontext.Value(d.held).IsValid()):
+	case last && (d.Decoder.Result().Failure != nil || !jsontext.Value(d.held).IsValid() || d.typed && !hasAnswer(d.held)):
 		return redactJSON(d.held, d.bound.redactor.Redact)
 	case last || len(d.held) > maxHeld:
 		d.holds = false
@@ -107,22 +127,74 @@ func (d *redactingDecoder) Result() chat.Result {
 	return r
 }
 
+// beginsAsAnswer reports whether a JSON document may begin as good ones do. An error
+// in a shape of its own (FastAPI's "detail", a "code") begins with other members.
+func beginsAsAnswer(text []byte) bool {
+	name, ok := bytes.CutPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{"))
+	name = bytes.TrimLeft(name, " \t\r\n")
+	return ok && slices.ContainsFunc([]string{"id", "object", "choices", "created", "data", "model", "usage", "service_tier", "system_fingerprint"},
+		func(known string) bool { return bytes.HasPrefix(name, []byte(`"`+known+`"`)) })
+}
+
+// hasAnswer reports whether a document has what the client asked for.
+func hasAnswer(document []byte) bool {
+	return bytes.Contains(document, []byte(`"choices"`)) || bytes.Contains(document, []byte(`"data"`))
+}
+
 // redactEvents takes secrets out of the error events of a stream, which go out
-// whole. What the model has said before in the same piece stays as it is.
-func (b *Bound) redactEvents(out []byte) []byte {
-	if !bytes.Contains(out, []byte("error")) {
-		return out
-	}
+// whole, and of comments; chunks: out of all that has no choices. What the model has
+// said before in the same piece stays as it is.
+func (b *Bound) redactEvents(out []byte, chunks bool) []byte {
 	var clean []byte
-	for line := range bytes.SplitAfterSeq(out, []byte("\n")) {
+	for line := range lines(out) {
 		data, ok := bytes.CutPrefix(line, []byte("data:"))
-		if ok && bytes.Contains(data, []byte("error")) {
+		switch {
+		case ok && (bytes.Contains(data, []byte("error")) || chunks && odd(line)):
 			end := len(bytes.TrimRight(data, "\r\n"))
 			line = slices.Concat(line[:len("data:")], []byte(strings.Repeat(" ", indent(data))), redactJSON(bytes.TrimSpace(data), b.redactor.Redact), data[end:])
+		case !ok && chunks && odd(line):
+			line = []byte(b.redactor.Redact(string(line)))
 		}
 		clean = append(clean, line...)
 	}
+	if bytes.Equal(clean, out) {
+		return out
+	}
 	return clean
+}
+
+// lines are the lines of a stream, which a CR may end too, with their ends.
+func lines(text []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(text) > 0 {
+			end := bytes.IndexByte(text, '\n') + 1
+			if end == 0 {
+				end = len(text)
+			}
+			if cr := bytes.IndexByte(text[:end], '\r'); cr >= 0 {
+				end = cr + 1
+			}
+			if !yield(text[:end]) {
+				return
+			}
+			text = text[end:]
+		}
+	}
+}
+
+// hasOddEvent reports whether a line of the events is no chunk of an answer.
+func hasOddEvent(out []byte) bool {
+	for line := range lines(out) {
+		if odd(line) {
+			return true
+		}
+	}
+	return false
+}
+
+// odd reports whether a line of a stream says something and has no choices.
+func odd(line []byte) bool {
+	return len(line) > 2 && !bytes.Contains(line, []byte(`"choices"`)) && !bytes.HasPrefix(line, []byte("data: [DONE]"))
 }
 
 func indent(data []byte) int { return len(data) - len(bytes.TrimLeft(data, " ")) }

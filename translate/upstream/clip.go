@@ -17,3 +17,19 @@ func Clip(text string, limit int) string {
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")
 }
+
+// maxKey bounds a word that is left off whole, in bytes: a longer one is no key.
+const maxKey = 4 << 10
+
+// clipWords is Clip, but leaves off the word that would be cut: half a key is a
+// secret too, and nobody finds it again.
+func clipWords(text string, limit int) string {
+	if len(text) > limit {
+		end := max(limit-maxKey, 0)
+		if space := strings.LastIndexAny(text[end:limit], " \t\r\n\"'"); space >= 0 {
+			end += space
+		}
+		return Clip(text, end)
+	}
+	return Clip(text, limit)
+}

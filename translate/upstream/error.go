@@ -116,8 +116,8 @@ func ReadError(head Head, body []byte) *Error {
 // Normalise fills an absent type from the status and gives context-length and
 // content-filter failures OpenAI's code for them.
 func (e *Error) Normalise() {
-	e.Message = Clip(e.Message, maxMessage)
-	e.Type, e.Code, e.Param = Clip(e.Type, maxMember), Clip(e.Code, maxMember), Clip(e.Param, maxMember)
+	e.Message = clipWords(e.Message, maxMessage)
+	e.Type, e.Code, e.Param = clipWords(e.Type, maxMember), clipWords(e.Code, maxMember), clipWords(e.Param, maxMember)
 	if e.Type == "" {
 		e.Type = TypeOf(e.Status)
 	}
