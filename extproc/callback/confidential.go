@@ -14,10 +14,11 @@ import (
 // request; those at the top reach neither provider nor record, but they are written
 // into extra_body, metadata and the tools that name a server, too.
 func confidential(name string) bool {
-	switch name = strings.ToLower(strings.ReplaceAll(name, "-", "_")); name {
+	switch name = snake(name); name {
 	case "headers", "extra_headers", "default_headers", "http_headers", "authorization", "proxy_authorization", "cookie", "cookies",
 		"apikey", "x_api_key", "token", "access_token", "refresh_token", "id_token", "auth", "bearer",
 		"password", "passwd", "secret", "secrets", "secret_fields", "secret_key", "private_key", "credentials", "credential",
+		"server_url", // of an MCP server: some have their key in it
 		"api_base", "base_url", "proxy_server_request", "user_config", "litellm_params", "litellm_metadata", "user_api_key", "model_list":
 		return true
 	}
@@ -25,6 +26,35 @@ func confidential(name string) bool {
 		if strings.HasSuffix(name, end) {
 			return true
 		}
+	}
+	return false
+}
+
+// snake is a member's name in lower case, with underscores: access_token of
+// Access-Token and of accessToken.
+func snake(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		c := name[i]
+		switch upper := c >= 'A' && c <= 'Z'; {
+		case c == '-':
+			c = '_'
+		case upper:
+			if i > 0 && (name[i-1] >= 'a' && name[i-1] <= 'z' || name[i-1] >= '0' && name[i-1] <= '9') {
+				b.WriteByte('_')
+			}
+			c |= 0x20
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// hasSchemas lists the members of a request in which a schema may stand.
+func hasSchemas(name string) bool {
+	switch name {
+	case "tools", "functions", "response_format", "text", "text_format", "json_schema", "schema", "guided_json", "structured_outputs":
+		return true
 	}
 	return false
 }
@@ -40,13 +70,13 @@ func aSchema(name string) bool {
 }
 
 // withoutCredentials is a value without its confidential members, at any depth. It is
-// v itself where there are none.
-func withoutCredentials(v jsontext.Value) jsontext.Value {
+// v itself where there are none. schemas: those in it stay whole.
+func withoutCredentials(v jsontext.Value, schemas bool) jsontext.Value {
 	if !namesCredentials(v) {
 		return v
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	out, ok := appendWithout(nil, d)
+	out, ok := appendWithout(nil, d, schemas)
 	if !ok {
 		return nil
 	}
@@ -63,7 +93,7 @@ func namesCredentials(v jsontext.Value) bool {
 }
 
 // appendWithout copies the next value; false: it is no JSON.
-func appendWithout(dst []byte, d *jsontext.Decoder) ([]byte, bool) {
+func appendWithout(dst []byte, d *jsontext.Decoder, schemas bool) ([]byte, bool) {
 	kind := d.PeekKind()
 	if kind != '{' && kind != '[' {
 		v, err := d.ReadValue()
@@ -92,7 +122,7 @@ func appendWithout(dst []byte, d *jsontext.Decoder) ([]byte, bool) {
 				continue
 			}
 			dst = append(jsonedit.AppendString(dst, name), ':')
-			if aSchema(name) {
+			if schemas && aSchema(name) {
 				v, err := d.ReadValue()
 				if dst = append(dst, v...); err != nil {
 					return dst, false
@@ -101,7 +131,7 @@ func appendWithout(dst []byte, d *jsontext.Decoder) ([]byte, bool) {
 			}
 		}
 		var ok bool
-		if dst, ok = appendWithout(dst, d); !ok {
+		if dst, ok = appendWithout(dst, d, schemas); !ok {
 			return dst, false
 		}
 	}

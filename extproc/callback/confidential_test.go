@@ -20,6 +20,8 @@ func TestAClientsCredentialsAreInNoRecord(t *testing.T) {
 		`"litellm_metadata":{"x":"KEY"}`, `"proxy_server_request":{"headers":{"x":"KEY"}}`, `"secret_fields":{"x":"KEY"}`,
 		`"metadata":{"requester_metadata":{"api-key":"KEY"}}`, `"metadata":{"api\u005fkey":"KEY"}`,
 		`"tools":[{"type":"mcp","server_url":"https://mcp.example","headers":{"Authorization":"KEY"},"authorization":"KEY"}]`,
+		`"tools":[{"type":"mcp","server_url":"https://mcp.example/s/KEY/sse?api_key=KEY"}]`, `"metadata":{"parameters":{"api_key":"KEY"}}`,
+		`"metadata":{"accessToken":"KEY","x":{"bearerToken":"KEY","clientSecret":"KEY","Openai-Api-Key":"KEY","apiKey":"KEY"}}`, `"parameters":{"password":"KEY"}`,
 		`"authorization":"KEY"`, `"password":"KEY"`, `"openai_api_key":"KEY"`, `"x-api-key":"KEY"`, `"github_token":"KEY"`,
 	} {
 		body := `{"model":"m","messages":[],"temperature":1,` + strings.ReplaceAll(member, "KEY", key) + `}`
@@ -42,18 +44,18 @@ func TestWhatHoldsNoCredentialStays(t *testing.T) {
 	for _, v := range []string{
 		`{"a":1.50,"b":[true,null,{"c":"d"}],"tags":["x"],"user_api_key_alias":"team","max_tokens":5}`, `"text"`, `[]`, `{}`, `7`,
 	} {
-		if got := withoutCredentials(jsontext.Value(v)); string(got) != v {
+		if got := withoutCredentials(jsontext.Value(v), true); string(got) != v {
 			t.Errorf("%s becomes %s", v, got)
 		}
 	}
 	const tools = `[{"type":"function","function":{"name":"login","parameters":{"type":"object","properties":{"password":{"type":"string"},"token":{}}}}}]`
-	if got := withoutCredentials(jsontext.Value(tools)); string(got) != tools {
+	if got := withoutCredentials(jsontext.Value(tools), true); string(got) != tools {
 		t.Errorf("a schema becomes %s", got)
 	}
 	for v, want := range map[string]string{
 		`{"password":1,"a":2}`: `{"a":2}`, `{"a":2,"password":[1,2]}`: `{"a":2}`, `{"password":1}`: `{}`, `[{"token":1},[],{"b":{"secret":{}}}]`: `[{},[],{"b":{}}]`,
 	} {
-		if got := withoutCredentials(jsontext.Value(v)); string(got) != want {
+		if got := withoutCredentials(jsontext.Value(v), true); string(got) != want {
 			t.Errorf("%s becomes %s, want %s", v, got, want)
 		}
 	}

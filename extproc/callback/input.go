@@ -31,10 +31,7 @@ func ReadInput(req *chat.Request) Input {
 		if in.take(m.Name, value) || value.Kind() == 'n' || chat.IsSteering(m.Name) || confidential(m.Name) {
 			continue
 		}
-		if !aSchema(m.Name) {
-			value = withoutCredentials(value)
-		}
-		parameters = jsonedit.AppendMember(parameters, m.Name, value)
+		parameters = jsonedit.AppendMember(parameters, m.Name, withoutCredentials(value, hasSchemas(m.Name)))
 	}
 	in.Parameters = append(parameters, '}')
 	in.readMetadata()
@@ -73,7 +70,7 @@ func (in *Input) readMetadata() {
 		in.Metadata = nil
 		return
 	}
-	in.Metadata = withoutCredentials(in.Metadata)
+	in.Metadata = withoutCredentials(in.Metadata, false)
 	var known struct {
 		TraceID   jsontext.Value `json:"trace_id"`
 		SessionID jsontext.Value `json:"session_id"`
