@@ -71,7 +71,7 @@ func TestACredentialThatCannotBeUsedIsAnError(t *testing.T) {
 		"two of one name": {withCredential("model: openai/m, api_key: k") + "- {credential_name: empty, credential_values: {api_key: canary}}\n",
 			`c.yaml:12: credential_list[4]: the name "empty" is taken by the credential in c.yaml:10`},
 		"one without a name":       {withCredential("model: openai/m, api_key: k") + "- {credential_values: {api_key: canary}}\n", "credential_list[4]: credential_name is missing"},
-		"values that are a key":    {withCredential("model: openai/m, litellm_credential_name: c") + "- {credential_name: c, credential_values: sk-canary}\n", "credential_values: want a mapping of keys and values, got a text that is not shown"},
+		"values that are a key":    {withCredential("model: openai/m, litellm_credential_name: c") + "- {credential_name: c, credential_values: sk-canary}\n", "credential_values: want a mapping of keys and values, got text"},
 		"a list that is a mapping": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\ncredential_list: {a: canary}\n", "credential_list: want a list of credentials, got a mapping"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,8 +94,8 @@ func absolute(path string) string {
 // file parses one file and those it includes; the included come first, so that
 // the including file's settings win. chain is the files being included.
 func (r *reader) file(name string, src []byte, chain []string) []value {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
+	doc, err := onlyDocument(src)
+	if err != nil {
 		r.diagnostics = append(r.diagnostics, yamlError(name, err))
 		return nil
 	}
@@ -141,6 +143,27 @@ func (r *reader) include(item value, chain []string) []value {
 		return nil
 	}
 	return r.file(path, src, append(slices.Clone(chain), absolute(path)))
+}
+
+// onlyDocument parses the one document of a file. A second would be read by nobody, with
+// all that it says.
+func onlyDocument(src []byte) (doc yaml.Node, err error) {
+	d := yaml.NewDecoder(bytes.NewReader(src))
+	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return doc, err
+	}
+	for {
+		var more yaml.Node
+		err := d.Decode(&more)
+		switch {
+		case errors.Is(err, io.EOF):
+			return doc, nil
+		case err != nil:
+			return doc, err
+		case more.Content[0].Tag != "!!null":
+			return doc, fmt.Errorf("yaml: line %d: a second document begins here, which nobody reads: take the line --- before it out", more.Content[0].Line)
+		}
+	}
 }
 
 // yamlError words yaml.v3's error, whose text has the line in it.
@@ -203,6 +226,7 @@ func (r *reader) build(tops []value) *Config {
 		return nil
 	}
 	r.settings(c, bySection)
+	r.lostVariable(c, tops)
 	r.deployments(c, entries)
 	r.finish(c)
 	return c

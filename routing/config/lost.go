@@ -5,13 +5,16 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
 // restricting are the settings that hold something back. Who has misspelt one
 // believes in what is not there.
 func restricting() []string {
 	return []string{
-		"master_key", "tenant_header", "tenant_limits", "model_group_limits", "max_parallel_requests", "max_request_body_bytes",
+		"master_key", "tenant_header", "tenant_limits", "model_group_limits", "max_parallel_requests", "global_max_parallel_requests",
+		"max_request_body_bytes",
 		"max_request_size_mb", "enable_tag_filtering", "turn_off_message_logging",
 	}
 }
@@ -104,8 +107,7 @@ func (v value) meant(names []string) string {
 	if v.r.place(v.name) != "" {
 		return ""
 	}
-	name := strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(v.name))
-	name = strings.TrimPrefix(name, "litellm_")
+	name := strings.TrimPrefix(plainName(v.name), "litellm_")
 	for _, like := range names {
 		if strings.HasSuffix(name, like) || editDistance(name, like) <= 1+len(like)/8 {
 			return like
@@ -114,11 +116,139 @@ func (v value) meant(names []string) string {
 	return ""
 }
 
+// shortRestriction is below what a name must have in bytes to be taken for one of
+// LiteLLM's that restricts, where LiteLLM does not read it: team_id and blocked are
+// words of other programs too.
+const shortRestriction = 9
+
+// plainName is a name as LiteLLM would write it: clientSecret, CLIENT-SECRET and
+// "client secret" are client_secret.
+func plainName(name string) string {
+	var b strings.Builder
+	for i, c := range name {
+		switch {
+		case c == '-' || c == ' ':
+			c = '_'
+		case c >= 'A' && c <= 'Z':
+			if i > 0 && name[i-1] >= 'a' && name[i-1] <= 'z' {
+				b.WriteByte('_')
+			}
+			c |= 0x20
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// lostElsewhere is lostRestriction for litellm_params, where it must not be a name of
+// litellm_params itself, which has its answer.
+func (v value) lostElsewhere() bool {
+	_, known := litellm.Lookup(litellm.Params, v.name)
+	return !known && v.lostRestriction(litellm.ModelInfo, litellm.Settings)
+}
+
+// lostRestriction reports whether the key is one of LiteLLM's that restricts, misspelt
+// or where LiteLLM does not read it, and says so: an error. The sections are those
+// whose names may be meant.
+func (v value) lostRestriction(sections ...litellm.Section) bool {
+	if len(v.name) < shortRestriction || !v.on() {
+		return false
+	}
+	if e, ok := litellm.Restriction(v.name, sections...); ok {
+		v.unenforced(v.name, e.Note)
+		return true
+	}
+	if v.r.place(v.name) != "" {
+		return false
+	}
+	name := plainName(v.name)
+	for _, s := range sections {
+		for _, like := range litellm.Restricting(s) {
+			if len(like) >= shortRestriction && editDistance(name, like) <= 1+len(like)/8 {
+				v.fail("unknown key, and so nothing is held back: did you mean %q? isthmus does not enforce that either: take it out", like)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lostLimit reports whether the key is a misspelt rpm or its like, and says so.
+func (v value) lostLimit(like string) bool {
+	if like == "" || v.node.Kind != yaml.ScalarNode {
+		return false
+	}
+	v.fail("unknown key, and so nothing is limited by it: did you mean %q?", like)
+	return true
+}
+
+// limits are the limits of a minute.
+func limits() []string { return []string{"rpm", "tpm", "itpm", "otpm"} }
+
+// shuffledLimit is which of the limits the key is, but for its case or the order of
+// its letters; "" for none. It is for model_info, where any key may stand.
+func (v value) shuffledLimit() string {
+	letters := func(s string) string {
+		all := []byte(strings.ToLower(s))
+		slices.Sort(all)
+		return string(all)
+	}
+	for _, like := range limits() {
+		if letters(v.name) == letters(like) {
+			return like
+		}
+	}
+	return ""
+}
+
+// masterVariable is the variable that stands for master_key.
+const masterVariable = "LITELLM_MASTER_KEY"
+
+// lostVariable says that the variable of the key that clients must send is there and
+// empty, or misspelt among the file's own, where nothing else says that key: an error.
+func (r *reader) lostVariable(c *Config, tops []value) {
+	if !c.MasterKey.IsZero() || r.keysElsewhere {
+		return
+	}
+	used := map[string]bool{}
+	for _, top := range tops {
+		variablesOf(top.node, used)
+	}
+	for _, top := range tops {
+		for _, f := range top.fields() {
+			if f.name != "environment_variables" {
+				continue
+			}
+			for _, v := range f.fields() {
+				switch {
+				case v.name == masterVariable:
+					v.fail("the key is empty, and everybody would be let in: give one, or remove it")
+				case !used[v.name] && v.meant([]string{"master_key"}) != "":
+					v.fail("nobody reads it, and so everybody is let in: did you mean %q?", masterVariable)
+				}
+			}
+		}
+	}
+	_, ofProcess := r.env.lookup(masterVariable)
+	if _, ofFile := r.env.dotenv[masterVariable]; ofProcess || ofFile {
+		r.note(Error, "$"+masterVariable+" is empty, and everybody would be let in: give it a key, or unset it")
+	}
+}
+
+// variablesOf notes the variables that a node refers to.
+func variablesOf(n *yaml.Node, into map[string]bool) {
+	if name, ok := strings.CutPrefix(n.Value, "os.environ/"); ok {
+		into[name] = true
+	}
+	for _, inner := range n.Content {
+		variablesOf(inner, into)
+	}
+}
+
 // lostParam is lost for a member of litellm_params, most of which go to the provider
 // as they are: a section that stands there, a key of the gateway, and a limit.
 func (v value) lostParam() bool {
-	if like := v.meant([]string{"rpm", "tpm", "itpm", "otpm"}); like != "" && v.node.Kind == yaml.ScalarNode {
-		v.fail("unknown key, and so nothing is limited by it: did you mean %q?", like)
+	if v.lostLimit(v.meant(limits())) || v.lostElsewhere() {
 		return true
 	}
 	return (v.meant([]string{"master_key", "max_parallel_requests"}) != "" || v.meant(sections()) != "") && v.lost()

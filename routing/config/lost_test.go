@@ -53,6 +53,27 @@ func TestWhatWasToHoldSomethingBackAndDoesNotIsAnError(t *testing.T) {
 		{general("max_parallel_requests: os.environ/NO_SUCH"), "$NO_SUCH is not set, and nothing would be held back: set it, or remove max_parallel_requests"},
 		{general("tenant_header: os.environ/NO_SUCH"), "$NO_SUCH is not set, and nothing would be held back"},
 		{general("tenant_limits: {rpm: os.environ/NO_SUCH}"), "$NO_SUCH is not set, and nothing would be limited: set it, or remove rpm"},
+		{general("global_max_parallel_request: 3"), nothing + `did you mean "global_max_parallel_requests"?`},
+		{general("enforced_params: os.environ/NO_SUCH"), "general_settings.enforced_params: isthmus does not enforce it: "},
+		{general("EnableJwtAuth: true"), nothing + `did you mean "enable_jwt_auth"? isthmus does not enforce that either: take it out`},
+		{oneModel + "enable_jwt_auth: true\n", "c.yaml:4: enable_jwt_auth: isthmus does not enforce it: "},
+		{oneModel + "allowed_ips: [10.0.0.1]\n", "c.yaml:4: allowed_ips: isthmus does not enforce it: "},
+		{oneModel + "guardrail: [{guardrail_name: pii}]\n", nothing + `did you mean "guardrails"?`},
+		{oneModel + "Guardrails: [{guardrail_name: pii}]\n", nothing + `did you mean "guardrails"?`},
+		{oneModel + "  max_budget: 3\n", "c.yaml:4: model_list[0].max_budget: isthmus does not enforce it: "},
+		{oneModel + "  access_groups: [a]\n", "model_list[0].access_groups: isthmus does not enforce it: "},
+		{oneModel + "  model_info: {acces_groups: [a]}\n", nothing + `did you mean "access_groups"?`},
+		{oneModel + "  model_info: {rmp: 3}\n", `model_info.rmp: unknown key, and so nothing is limited by it: did you mean "rpm"?`},
+		{oneModel + "  rmp: 3\n", `model_list[0].rmp: unknown key, and so nothing is limited by it: did you mean "rpm"?`},
+		{param("access_groups: [a]"), "litellm_params.access_groups: isthmus does not enforce it: "},
+		{param("guardrail: [a]"), nothing + `did you mean "guardrails"?`},
+		{general("master_key: '  '"), "the key is empty, and everybody would be let in"},
+		{oneModel + "environment_variables: {LITELLM_MASTER_KEY: ''}\n", "c.yaml:4: environment_variables.LITELLM_MASTER_KEY: the key is empty, and everybody would be let in"},
+		{oneModel + "environment_variables:\n  LITELLM_MASTER_KEY:\n", "c.yaml:5: environment_variables.LITELLM_MASTER_KEY: the key is empty"},
+		{oneModel + "environment_variables: {LITELLM_MASTER_KEY: os.environ/NO_SUCH}\n", "LITELLM_MASTER_KEY: the key is empty"},
+		{oneModel + "environment_variables: {LITELLM_MATER_KEY: k}\n", `LITELLM_MATER_KEY: nobody reads it, and so everybody is let in: did you mean "LITELLM_MASTER_KEY"?`},
+		{oneModel + "environment_variables: {MASTER_KEY: k}\n", "MASTER_KEY: nobody reads it, and so everybody is let in"},
+		{oneModel + "---\ngeneral_settings: {master_key: k}\n", "c.yaml:5: not valid YAML: a second document begins here, which nobody reads"},
 	} {
 		_, _, err := config.Parse("c.yaml", []byte(tc.text), config.Options{Lookup: environ(nil)})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -68,6 +89,13 @@ func TestWhatOnlyLooksAsIfItHeldSomethingBackIsNoError(t *testing.T) {
 		oneModel + "general_settings: {default_internal_user_params: {max_parallel_requests: 5}}\n",
 		oneModel + "general_settings: {use_master_keys_of: x, openai_key: k, mistral_key: k}\n",
 		"model_list:\n- model_name: m\n  litellm_params: {model: openai/m, api_key: k, top_p: 1, stop: x, top_k: 3}\n  model_info: {mine: {max_parallel_requests: 5}}\n",
+		oneModel + "environment_variables: {MASTER_KEY: k}\ngeneral_settings: {master_key: os.environ/MASTER_KEY}\n",
+		oneModel + "environment_variables: {MEILI_MASTER_KEY: k}\nmine: os.environ/MEILI_MASTER_KEY\n",
+		oneModel + "environment_variables: {LITELLM_MASTER_KEY: ''}\ngeneral_settings: {master_key: k}\n",
+		oneModel + "  model_info: {max_budget: 3, guardrails: [x], tps: 40, team_ids: [a], access_groups: []}\n",
+		"---\n" + oneModel + "---\n",
+		oneModel + "...\n",
+		oneModel + "enable_jwt_auth: false\nallowed_ipss: []\n",
 	} {
 		if _, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil)}); err != nil {
 			t.Errorf("%s: %v", text, err)
@@ -123,6 +151,26 @@ func TestAKnownNameIsNeverTakenForAnother(t *testing.T) {
 		_, _, err := config.Parse("c.yaml", []byte("model_list:\n- {model_name: m, litellm_params: {model: "+model+"}}\n"), config.Options{Lookup: environ(nil)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", model, err, want)
+		}
+	}
+}
+
+// A container's environment often has a variable that stands for nothing.
+func TestAnEmptyVariableOfTheMasterKeyIsAnError(t *testing.T) {
+	const want = "$LITELLM_MASTER_KEY is empty, and everybody would be let in: give it a key, or unset it"
+	for name, o := range map[string]config.Options{
+		"of the process":  {Lookup: environ(map[string]string{"LITELLM_MASTER_KEY": ""})},
+		"of the env file": {Lookup: environ(nil), EnvFile: ".env", Read: func(string) ([]byte, error) { return []byte("LITELLM_MASTER_KEY=\n"), nil }},
+	} {
+		if _, _, err := config.Parse("c.yaml", []byte(oneModel), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+		if _, _, err := config.Parse("c.yaml", []byte(oneModel+"general_settings: {master_key: k}\n"), o); err != nil {
+			t.Errorf("%s, beside a key: %v", name, err)
+		}
+		o.KeysElsewhere = true
+		if _, _, err := config.Parse("c.yaml", []byte(oneModel), o); err != nil {
+			t.Errorf("%s, where the keys are another's: %v", name, err)
 		}
 	}
 }

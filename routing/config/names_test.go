@@ -129,7 +129,7 @@ func TestWhatRestrictsStopsTheStart(t *testing.T) {
 
 func TestWhatIsOffRestrictsNothing(t *testing.T) {
 	for _, text := range []string{
-		oneEntry("", "general_settings: {enable_jwt_auth: false, allowed_ips: [], custom_auth: null, allowed_routes: , enforced_params: os.environ/UNSET}\n"),
+		oneEntry("", "general_settings: {enable_jwt_auth: false, allowed_ips: [], custom_auth: null, allowed_routes: , ssl_verify: os.environ/UNSET}\n"),
 		oneEntry(", guardrails: [], max_budget: null, ssl_verify: true", "guardrails: []\n"),
 		oneEntry("", "litellm_settings: {max_budget: 0, budget_duration: '', guardrails: [], ssl_verify: true}\n"),
 		"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {access_groups: [], team_id: null, blocked: false}\n",
@@ -298,8 +298,43 @@ func TestDefaultsOfLitellmParamsHoldWhereAnEntrySaysNothing(t *testing.T) {
 func TestAMisspeltRestrictionOfLiteLLMsIsNamed(t *testing.T) {
 	for name, want := range map[string]string{"allowed_ipss": "allowed_ips", "enable_jwt_aut": "enable_jwt_auth", "enforce_user_params": "enforce_user_param"} {
 		_, notes, err := load(oneEntry("", "general_settings: {"+name+": true}\n"))
-		if err != nil || len(notes) != 1 || !strings.Contains(notes[0].Message, `did you mean "`+want+`"?`) {
+		if err == nil || !strings.Contains(err.Error(), name+`: unknown key, and so nothing is held back: did you mean "`+want+`"?`) {
 			t.Errorf("%s: %v %v", name, err, notes)
 		}
+	}
+}
+
+// A key in a provider's body lies in its log, and nobody is let in by it.
+func TestACredentialInAnotherSpellingIsNotSent(t *testing.T) {
+	for name, want := range map[string]string{
+		"apiKey": `did you mean "api_key"?`, "API_KEY": `did you mean "api_key"?`, "azure_ad_tokn": `did you mean "azure_ad_token"?`,
+		"clientSecret": `did you mean "client_secret"?`, "client_secert": `did you mean "client_secret"?`,
+		"AWS_SECRET_ACCESS_KEY": `did you mean "aws_secret_access_key"?`, "Authorization": "reads like a credential",
+		"openai_api_key": "reads like a credential", "token": "reads like a credential", "password": "reads like a credential",
+		"x-api-key": "reads like a credential", "inputCostPerToken": `did you mean "input_cost_per_token"?`,
+	} {
+		const entry = "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h', api_key: k, "
+		c, notes, err := load(entry + name + ": x}\n")
+		if err != nil || len(c.Deployments[0].Defaults) > 0 || len(notes) != 1 || !strings.Contains(notes[0].Message, want) {
+			t.Errorf("%s: %v %v, want %s", name, err, notes, want)
+		}
+		if want != "reads like a credential" {
+			continue
+		}
+		if c, notes, err = load(entry + name + ": x, allowed_openai_params: [" + name + "]}\n"); err != nil || len(notes) > 0 || len(c.Deployments[0].Defaults) != 1 {
+			t.Errorf("%s, allowed: %v %v", name, err, notes)
+		}
+	}
+	c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {model: hosted_vllm/m, api_base: 'http://h', guided_json: {}, prompt_cache_key: x, " +
+		"add_special_tokens: true, maxOutputTokens: 3, stop_token_ids: [1], chat_template_kwargs: {a: 1}}\n")
+	if err != nil || len(notes) > 0 || len(c.Deployments[0].Defaults) != 6 {
+		t.Errorf("parameters: %v %v", err, notes)
+	}
+}
+
+func TestEntraWhoseVariablesAreNotSetIsSaidToo(t *testing.T) {
+	_, _, err := load("model_list:\n- model_name: m\n  litellm_params: {model: azure/m, api_base: 'https://h', tenant_id: os.environ/UNSET, client_secret: os.environ/UNSET}\n")
+	if err == nil || !strings.Contains(err.Error(), "litellm_params.tenant_id: isthmus cannot log in at Microsoft Entra yet") {
+		t.Error(err)
 	}
 }

@@ -270,7 +270,12 @@ func (v value) fields() []value {
 	if !v.present() {
 		return nil
 	}
-	if v.node.Kind != yaml.MappingNode {
+	switch v.node.Kind {
+	case yaml.MappingNode:
+	case yaml.ScalarNode: // not shown: it may hold keys and values as text
+		v.fail("want a mapping of keys and values, got text")
+		return nil
+	default:
 		v.fail("want a mapping of keys and values, got %s", v.got())
 		return nil
 	}

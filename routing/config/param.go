@@ -205,20 +205,6 @@ func entraMember(name string) bool {
 	return false
 }
 
-// misspelt reports whether a member is a typo of one that is read, which no provider
-// is to get.
-func (f value) misspelt() bool {
-	keys := []string{
-		"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params",
-	}
-	like := nearest(f.name, keys)
-	if like == "" || editDistance(f.name, like) > 1+len(like)/8 || f.r.place(f.name) != "" {
-		return false
-	}
-	f.say(Warning, "unknown key: ignored; did you mean %q?", like)
-	return true
-}
-
 // parameters keeps those of the other members that the deployment's provider takes.
 func (e *entry) parameters() {
 	target := &upstream.Target{
@@ -227,6 +213,9 @@ func (e *entry) parameters() {
 	}
 	for _, f := range e.others {
 		if f.misspelt() {
+			continue
+		}
+		if !slices.Contains(e.AllowedOpenAIParams, f.name) && f.credential() {
 			continue
 		}
 		text, ok := f.json()
@@ -270,10 +259,20 @@ func (e *entry) info(f value) {
 		f.integer(&e.MaxInputTokens, 0)
 	default:
 		if !e.either(f) {
-			if !f.answer(litellm.ModelInfo) && f.meant([]string{"master_key"}) != "" {
-				f.lostAs("master_key")
-			}
+			f.infoOfTheUsers()
 		}
+	}
+}
+
+// infoOfTheUsers answers a member of model_info that isthmus does not read. It may be
+// anything, but not what was to hold something back.
+func (v value) infoOfTheUsers() {
+	switch {
+	case v.answer(litellm.ModelInfo), v.lostLimit(v.shuffledLimit()):
+	case v.meant([]string{"master_key"}) != "":
+		v.lostAs("master_key")
+	default:
+		v.lostRestriction(litellm.ModelInfo)
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
@@ -51,7 +49,7 @@ func NewReport(o Options) (*Report, *Config, error) {
 		Config: o.Path, Version: litellm.Version, Refused: []Reported{}, Ignored: []Reported{}, WorksAs: []Reported{}, Works: []Reported{},
 	}, said: said, told: make([]bool, len(said)), used: map[string]bool{}}
 	for _, top := range tops {
-		w.uses(top.node)
+		variablesOf(top.node, w.used)
 	}
 	for _, top := range tops {
 		for _, f := range top.fields() {
@@ -74,16 +72,6 @@ type reporter struct {
 	said   Diagnostics
 	told   []bool          // of said: it stands in the report
 	used   map[string]bool // variables that the file refers to
-}
-
-// uses notes the variables that a node refers to.
-func (w *reporter) uses(n *yaml.Node) {
-	if name, ok := strings.CutPrefix(n.Value, "os.environ/"); ok {
-		w.used[name] = true
-	}
-	for _, inner := range n.Content {
-		w.uses(inner)
-	}
 }
 
 func (w *reporter) top(f value) {
@@ -142,12 +130,24 @@ func (w *reporter) setting(f value) {
 		for _, item := range f.items() {
 			name, _ := item.scalar("the name of a callback")
 			named := item
-			named.key = item.key + " " + name
+			named.key = item.key + " " + item.callbackShown(name)
 			w.answer(litellm.Callbacks, name, named)
 		}
 	default:
 		w.answer(litellm.Settings, f.name, f)
 	}
+}
+
+// callbackShown is the name of a callback, for the report: one that nobody knows may
+// be anything, and a command may have keys among its arguments.
+func (v value) callbackShown(name string) string {
+	if strings.HasPrefix(name, "exec:") {
+		return "exec:"
+	}
+	if _, known := litellm.Lookup(litellm.Callbacks, name); !known {
+		return strings.Trim(v.r.redactor.Redact(v.shown()), `"`)
+	}
+	return name
 }
 
 func (w *reporter) answer(s litellm.Section, name string, v value) {
@@ -170,7 +170,7 @@ func (w *reporter) answer(s litellm.Section, name string, v value) {
 // and a warning tells that it has no effect.
 func (w *reporter) add(v value, e litellm.Entry, known bool) {
 	line := v.node.Line
-	key, _, _ := strings.Cut(v.key, " ")
+	key, _, _ := strings.Cut(v.r.redactor.Redact(v.key), " ")
 	for i, d := range w.said {
 		if d.File != v.file || d.Line != line || d.Key != key {
 			continue // what is said of a member stands by itself, see rest
@@ -185,7 +185,7 @@ func (w *reporter) add(v value, e litellm.Entry, known bool) {
 			e.Note = d.Message
 		}
 	}
-	w.list(e.Answer, Reported{File: v.file, Line: line, Key: v.key, Note: e.Note})
+	w.list(e.Answer, Reported{File: v.file, Line: line, Key: v.r.redactor.Redact(v.key), Note: e.Note})
 }
 
 // hasNoEffect reports whether a warning says that its key does nothing.

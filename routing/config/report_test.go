@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -136,4 +137,34 @@ func FuzzReport(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// What stands in the place of a callback's name, of a key or of a section may be a
+// secret, put there by mistake; and a command's arguments often are some.
+func TestAReportShowsNoSecretInTheWrongPlace(t *testing.T) {
+	const canary = "sk-canary-0123456789abcdef"
+	for _, text := range []string{
+		"litellm_settings: {callbacks: [" + canary + "]}\n",
+		"litellm_settings: {callbacks: [os.environ/SECRET]}\n",
+		"litellm_settings: {callbacks: ['exec:post --key " + canary + "']}\n",
+		canary + ": x\n",
+		"general_settings: {" + canary + ": x}\n",
+		"general_settings: 'master_key: " + canary + "'\n",
+		"general_settings: 'master_key: canary'\n",
+	} {
+		src := "model_list:\n- {model_name: m, litellm_params: {model: ollama/m}}\n" + text
+		r, _, err := NewReport(Options{Path: "c.yaml", Lookup: func(name string) (string, bool) { return canary, name == "SECRET" },
+			Read: func(path string) ([]byte, error) {
+				if path == "c.yaml" {
+					return []byte(src), nil
+				}
+				return nil, os.ErrNotExist
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := fmt.Sprintf("%+v", r); strings.Contains(all, "canary") {
+			t.Errorf("%s: %s", text, all)
+		}
+	}
 }

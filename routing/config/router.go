@@ -116,9 +116,10 @@ func (v value) groupRetryPolicy(c *Config) {
 // there is an error: it must not open the gateway to everybody.
 func (v value) masterKey(into *secret.Text) {
 	v.secret(into)
-	if !into.IsZero() {
+	if strings.TrimSpace(into.Reveal()) != "" {
 		return
 	}
+	*into = secret.Text{}
 	if name, ok := v.envName(); ok {
 		if v.r.keysElsewhere {
 			*into = secret.New(keyElsewhere)

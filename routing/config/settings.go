@@ -88,7 +88,7 @@ func (r *reader) settings(c *Config, bySection map[string][]value) {
 	for name := range table {
 		names = append(names, name)
 	}
-	names = append(names, litellm.Restricting()...)
+	names = append(names, litellm.Restricting(litellm.Settings)...)
 	slices.Sort(names)
 	set := map[string]value{}
 	for _, section := range sections() {

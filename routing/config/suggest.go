@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
@@ -44,7 +46,7 @@ func editDistance(a, b string) int {
 // an error, see lost; one that is read elsewhere is told where; of any other the
 // nearest of those that are known here is named.
 func (v value) unknown(known []string) {
-	if v.lost() {
+	if v.lost() || v.lostRestriction(litellm.Settings, litellm.Top, litellm.Params, litellm.ModelInfo) {
 		return
 	}
 	if place := v.r.place(v.name); place != "" {
@@ -79,4 +81,45 @@ func hint(name string, names []string) string {
 		return "; did you mean " + like + "?"
 	}
 	return ""
+}
+
+// misspelt reports whether a member is a typo of one that is read, which no provider
+// is to get.
+func (f value) misspelt() bool {
+	keys := []string{
+		"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params",
+		"azure_ad_token", "client_id", "client_secret", "tenant_id", "azure_password", "azure_username",
+	}
+	if _, known := litellm.Lookup(litellm.Params, f.name); known {
+		return false // a parameter
+	}
+	plain := plainName(f.name)
+	if plain != f.name && litellm.Own(plain) {
+		f.say(Warning, "unknown key: ignored; did you mean %q?", plain)
+		return true
+	}
+	if like := nearest(plain, keys); like != "" && editDistance(plain, like) <= 1+len(like)/8 && f.r.place(f.name) == "" {
+		f.say(Warning, "unknown key: ignored; did you mean %q?", like)
+		return true
+	}
+	return false
+}
+
+// credential reports whether a member that LiteLLM does not know is a credential by
+// its name, and says that it is not sent: in the body it would lie in the provider's
+// log, and help nobody.
+func (f value) credential() bool {
+	if _, known := litellm.Lookup(litellm.Params, f.name); known {
+		return false
+	}
+	name := plainName(f.name)
+	switch {
+	case name == "authorization", name == "token", strings.HasSuffix(name, "api_key"), strings.HasSuffix(name, "access_key"),
+		strings.HasSuffix(name, "apikey"), strings.HasSuffix(name, "access_token"), strings.HasSuffix(name, "auth_token"),
+		strings.HasSuffix(name, "api_token"), strings.Contains(name, "password"), strings.Contains(name, "secret"):
+		f.say(Warning, "not sent, for it reads like a credential: a key is api_key, or one of extra_headers; "+
+			"to send it in the body all the same, put it into extra_body, or its name into allowed_openai_params")
+		return true
+	}
+	return false
 }

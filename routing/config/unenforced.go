@@ -48,7 +48,8 @@ func (v value) unenforced(name, remedy string) {
 }
 
 // on reports whether a setting that restricts does: not when it is empty, null or
-// false. A budget of 0 is none, and certificates are verified anyway.
+// false. A budget of 0 is none, and certificates are verified anyway. One whose
+// variable is not set does: nobody knows what it is where the variable is.
 func (v value) on() bool {
 	if !v.present() {
 		return false
@@ -56,7 +57,10 @@ func (v value) on() bool {
 	if len(v.node.Content) > 0 {
 		return true
 	}
-	text, _ := v.r.plain(v)
+	text, ok := v.r.plain(v)
+	if !ok {
+		return v.name != "ssl_verify"
+	}
 	switch strings.ToLower(text) {
 	case "", "false", "no", "off", "none", "null":
 		return false

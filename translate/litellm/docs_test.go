@@ -29,8 +29,8 @@ None of these names reaches a provider, but for those that are said to, not even
 ` + "`isthmus check --config FILE --report`" + ` gives the answer to each key of a config, ` + "`--report=json`" + ` for programs. It needs no keys, says everything at
 once, and ends with status 1 when something is refused.
 
-A member of ` + "`litellm_params`" + ` that is not named here goes to an OpenAI-compatible server as it is. Anthropic, Gemini, Ollama, Mistral, Azure and OpenAI's own
-servers are sent only parameters that they have: for any other ` + "`check`" + ` warns, and ` + "`extra_body`" + ` or ` + "`allowed_openai_params`" + ` sends it all the same.
+A member of ` + "`litellm_params`" + ` that is not named here goes to an OpenAI-compatible server as it is, unless it reads like a credential.
+Anthropic, Gemini, Ollama, Mistral, Azure and OpenAI's own servers are sent only parameters that they have: for any other ` + "`check`" + ` warns, and ` + "`extra_body`" + ` or ` + "`allowed_openai_params`" + ` sends it all the same.
 `
 
 // titles are the sections as the document calls them.

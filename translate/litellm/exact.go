@@ -2,16 +2,26 @@ package litellm
 
 import "strings"
 
-// Restricting lists the settings of LiteLLM's that are refused, for who has misspelt
-// one.
-func Restricting() []string {
+// Restricting lists the names of a section that are refused, for who has misspelt one.
+func Restricting(s Section) []string {
 	var names []string
-	for _, r := range Rules(Settings) {
+	for _, r := range Rules(s) {
 		if r.Answer == Refused {
 			names = append(names, strings.Fields(r.Names)...)
 		}
 	}
 	return names
+}
+
+// Restriction is the answer to a name that is refused in one of the sections, by its
+// own name and not by a pattern. ok is false for any other.
+func Restriction(name string, sections ...Section) (e Entry, ok bool) {
+	for _, s := range sections {
+		if e, ok := indices()[s].exact[name]; ok && e.Answer == Refused {
+			return e, true
+		}
+	}
+	return Entry{}, false
 }
 
 // Where returns the section in which LiteLLM, or this gateway, reads a name, and not
