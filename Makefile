@@ -5,7 +5,7 @@ PORT   ?= 4000
 CONFIG ?= examples/quickstart/config.yaml
 TOOLS  := go tool -modfile=.ci/tools.mod
 # One package at a time: several have a Redis or an Envoy under load.
-GOTEST := go test -race -p 1 -timeout 20m
+GOTEST := go test -race -p 1 -timeout 40m
 
 .DEFAULT_GOAL := help
 
