@@ -48,6 +48,11 @@ func TestWhatLooksLikeAKeyIsHidden(t *testing.T) {
 		"redis://:hunter2@cache:6379/0 and https://user:pw@host/path?x=1":         "redis://[secret]@cache:6379/0 and https://[secret]@host/path?x=1",
 		"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x":          "[secret]-----END PRIVATE KEY----- x",
 		"key (sk-ant-api03-abcdefgh) \"sk-or-v1-0123456789\"":                     "key ([secret]) \"[secret]\"",
+		"Invalid API key: 0123456789abcdef, see":                                  "Invalid API key: [secret], see",
+		"your api key '9f8e7d6c5b4a3210' has expired":                             "your api key '[secret]' has expired",
+		"env OPENAI_API_KEY=abcdef0123456789 LITELLM_MASTER_KEY=abcd1234":         "env OPENAI_API_KEY=[secret] LITELLM_MASTER_KEY=[secret]",
+		"Authorization: Token abcdef0123456789":                                   "Authorization: Token [secret]",
+		"token=abcdef0123456789 pcsk_abcdefghij0123456789":                        "token=[secret] [secret]",
 		"größe sk-abcdefgh12 größe":                                               "größe [secret] größe",
 	} {
 		got := r.Redact(text)
@@ -70,6 +75,11 @@ func TestWhatPeopleReadStays(t *testing.T) {
 		"Unknown parameter: 'messages[0].token'. Did you mean key: value?", "task-management-system risk-averse disk-usage",
 		"The model `gpt-4o-2024-08-06` does not exist", "request id req_011CSHoEeqs5C35K2UUqR7Fy", "api_key: field required",
 		"password must be set", "Request ID: 8f7c1e9a-1234-4a5b-9c3d-0123456789ab", "see https://docs.example/errors?page=2", "key: messages.0.content",
+		"password: must_be_at_least_8_characters", "secret: tenant-1 was not found", "authorization: header_is_missing_from_request",
+		"the bearer authentication-scheme is unsupported", "the model xai-grok-2-latest-model is unknown", "access_token: string_required_but_got_number",
+		"set your API key: https://platform.example.com/account/api-keys1", "the API key is not set", "token: 12345 exceeds", "an access key of another region",
+		"toolu_01A09q90qw90lq917835lq9 call_abc123DEF456 chatcmpl-9abc123DEF456ghi789JKL fp_44709d6fcb org-AbCdEf1234567890",
+		"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ", "postgres://localhost:5432/db", "file-abc123DEF456 is no image",
 		"secret sauce", "Rate limit reached for organization org-abc on tokens per min (TPM): Limit 30000, Used 29000",
 	} {
 		if got := r.Redact(text); got != text {

@@ -6,9 +6,10 @@ import "strings"
 type shape struct {
 	start string // in lower case unless exact
 	exact bool   // a key's own beginning, whose case counts; else a name before a key
-	least int    // bytes of a key after its beginning, at least
+	least int    // bytes of a key after its beginning, or of what a name stands before, at least
 	query bool   // a name that means a key only in a URL's query: ?name= or &name=
 	word  bool   // a scheme, with a space before its key
+	bare  bool   // a name in a sentence, which needs no colon
 }
 
 // shapes lists the keys that can be told from other words, by their makers'
@@ -28,6 +29,7 @@ func shapes() []shape {
 	key(16, "github_pat_", "hf_", "gsk_", "r8_")     // GitHub, Hugging Face, Groq, Replicate
 	key(16, "xai-", "pplx-", "nvapi-", "fw_", "tgp") // xAI, Perplexity, NVIDIA, Fireworks, Together
 	key(16, "AKIA", "ASIA")                          // AWS
+	key(16, "pcsk_", "sk_live_", "sk_test_")         // Pinecone, Stripe
 	key(10, "xoxb-", "xoxp-", "xoxa-", "xoxe-", "xoxr-", "xoxs-")
 	for _, name := range []string{
 		"key", "api_key", "api-key", "apikey", "token", "access_token", "sig", "signature", "auth", "code", "password", "secret",
@@ -39,9 +41,13 @@ func shapes() []shape {
 		"api-key", "api_key", "apikey", "x-api-key", "x-goog-api-key", "x-litellm-api-key", "authorization", "proxy-authorization", "cookie",
 		"access_token", "access-token", "refresh_token", "id_token", "client_secret", "client-secret", "password", "passwd", "secret",
 		"secret_key", "secret_access_key", "secretaccesskey", "aws_secret_access_key", "aws_session_token", "sessiontoken", "x-amz-security-token",
-		"subscription-key", "ocp-apim-subscription-key", "key provided",
+		"subscription-key", "ocp-apim-subscription-key", "key provided", "master_key", "openai_key",
 	} {
 		out = append(out, shape{start: name})
+	}
+	out = append(out, shape{start: "token", least: 16})
+	for _, name := range []string{"api key", "access key", "secret key", "subscription key", "api token", "access token", "auth token"} {
+		out = append(out, shape{start: name, bare: true})
 	}
 	for _, scheme := range []string{"bearer", "basic"} {
 		out = append(out, shape{start: scheme, word: true})
@@ -77,17 +83,21 @@ func (r *Redactor) keyAt(s string, i int) (from, to int) {
 		return userInfo(s, i+len("://"))
 	case c == '-' && strings.HasPrefix(s[i:], "-----BEGIN "):
 		return privateKey(s, i)
-	case i > 0 && isWord(s[i-1]):
+	case i > 0 && isWord(s[i-1]) && s[i-1] != '_':
 		return 0, 0
 	}
+	within := i > 0 && s[i-1] == '_' // of a longer name: OPENAI_API_KEY
 	for _, shape := range r.shapes[c] {
+		if within && (shape.exact || shape.word) {
+			continue
+		}
 		if from, to = shape.find(s, i); to > from {
 			return from, to
 		}
 	}
 	if lower := c | 0x20; lower != c && lower >= 'a' && lower <= 'z' {
 		for _, shape := range r.shapes[lower] {
-			if !shape.exact {
+			if !shape.exact && !(within && shape.word) {
 				if from, to = shape.find(s, i); to > from {
 					return from, to
 				}
@@ -108,7 +118,7 @@ func (h *shape) find(s string, i int) (from, to int) {
 			return 0, 0
 		}
 		to = i + len(strings.TrimRight(s[i:span(s, end, isKey)], ".-"))
-		if to-end < h.least {
+		if to-end < h.least || h.start != "sk-" && isWords(s[end:to]) {
 			return 0, 0
 		}
 		return i, to
@@ -129,26 +139,72 @@ func (h *shape) find(s string, i int) (from, to int) {
 			return 0, 0
 		}
 	default:
-		from = span(s, end, isFrame)
-		if from == len(s) || s[from] != ':' && s[from] != '=' {
+		if from, to = h.after(s, end); to <= from {
 			return 0, 0
 		}
-		from = span(s, from+1, isFrame)
-		if scheme := span(s, from, isKey); strings.EqualFold(s[from:scheme], "bearer") || strings.EqualFold(s[from:scheme], "basic") {
-			from = span(s, scheme, isSpace)
-		}
-		to = from + len(strings.TrimRight(s[from:span(s, from, inValue)], ".!?"))
 	}
-	if !looksRandom(s[from:to]) {
+	if to-from < h.least || !looksRandom(s[from:to]) {
 		return 0, 0
 	}
 	return from, to
 }
 
+// after is where the value is that follows a name which ends at s[end]; none: 0, 0.
+func (h *shape) after(s string, end int) (from, to int) {
+	from = span(s, end, isFrame)
+	named := from < len(s) && (s[from] == ':' || s[from] == '=')
+	switch {
+	case named:
+		from = afterScheme(s, span(s, from+1, isFrame))
+	case !h.bare || from == end:
+		return 0, 0
+	}
+	to = from + len(strings.TrimRight(s[from:span(s, from, inValue)], ".!?"))
+	if !named && !strings.ContainsAny(s[from:to], "0123456789") {
+		return 0, 0 // the next word of the sentence
+	}
+	return from, to
+}
+
+// afterScheme is where the key is in the value of a header, behind its scheme.
+func afterScheme(s string, from int) int {
+	end := span(s, from, isKey)
+	for _, scheme := range []string{"bearer", "basic", "token", "apikey"} {
+		if strings.EqualFold(s[from:end], scheme) {
+			return span(s, end, isSpace)
+		}
+	}
+	return from
+}
+
 // looksRandom reports whether a value is more likely a key than a word of a sentence.
 // One with asterisks has been hidden already.
 func looksRandom(v string) bool {
-	return !strings.Contains(v, "***") && (len(v) >= 20 || len(v) >= 6 && strings.ContainsAny(v, "0123456789"))
+	return !strings.Contains(v, "***") && !strings.Contains(v, "://") && !isWords(v) && (len(v) >= 20 || len(v) >= 6 && strings.ContainsAny(v, "0123456789"))
+}
+
+// isWords reports whether a value is words and small numbers with hyphens or
+// underscores between, as names and the codes of errors are: must_be_set.
+func isWords(v string) bool {
+	pieces := 0
+	for piece := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
+		letters, digits := 0, 0
+		for i := range len(piece) {
+			switch c := piece[i]; {
+			case c >= 'a' && c <= 'z' || i == 0 && c >= 'A' && c <= 'Z':
+				letters++
+			case c >= '0' && c <= '9':
+				digits++
+			default:
+				return false
+			}
+		}
+		if letters > 0 && digits > 0 || letters > 16 || digits > 2 {
+			return false
+		}
+		pieces++
+	}
+	return pieces > 1
 }
 
 // userInfo is where the user and the password of a URL are, after its "://".
