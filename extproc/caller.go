@@ -33,14 +33,20 @@ func (t tenancy) caller(header upstream.Header) string {
 		return unnamedCaller
 	case t.hidden:
 		return "key-" + digestOf(name)
-	case name == unnamedCaller, name == sharedCaller, name[0] == '\\':
-		name = `\` + name // somebody's name, not the word for those who have none
+	case name == unnamedCaller, name == sharedCaller, name[0] == '\\', isDigested(name):
+		name = `\` + name // somebody's name, not the word for those who have none, nor a longer one's short form
 	}
 	if len(name) > maxCaller {
 		sum := digestOf(name)
 		name = strings.ToValidUTF8(name[:maxCaller-1-len(sum)], "") + "~" + sum // between two characters
 	}
 	return name
+}
+
+// isDigested reports whether a name ends as those do that were too long.
+func isDigested(name string) bool {
+	at := len(name) - 2*digestSize - 1
+	return at >= 0 && name[at] == '~'
 }
 
 // check refuses a request that names its caller twice, with different names: where
@@ -67,9 +73,12 @@ const (
 	unnamedCaller = "-" // who has no name
 )
 
+// digestSize is how much of a digest is kept, in bytes.
+const digestSize = 16
+
 func digestOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:digestSize])
 }
 
 // holdsKey lists the headers that prove who asks.

@@ -25,6 +25,9 @@ func TestCallersAreToldApartAndTheirKeysAreNoNames(t *testing.T) {
 	if a, b, c := named("x-team", "-"), named("x-team", "*"), named("x-team", `\-`); a == unnamedCaller || b == sharedCaller || a == c || c == `\-` {
 		t.Errorf("the words for those without a name are names: %q, %q, %q", a, b, c)
 	}
+	if a := named("x-team", long); named("x-team", a) == a {
+		t.Errorf("a name that is another's short form is taken for that one: %q", a)
+	}
 	if a := named("x-team", strings.Repeat("ß", 100)); !utf8.ValidString(a) || len(a) > maxCaller {
 		t.Errorf("a long name is cut to %q", a)
 	}

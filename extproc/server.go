@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
@@ -167,10 +166,13 @@ func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter)
 }
 
 func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {
-	if v := grpcmetadata.ValueFromIncomingContext(ctx, filterKey); len(v) > 1 && slices.ContainsFunc(v, func(each string) bool { return each != v[0] }) {
-		return nil, "", status.Errorf(codes.InvalidArgument, "%s names several filters", filterKey)
+	name := ""
+	for i, v := range grpcmetadata.ValueFromIncomingContext(ctx, filterKey) {
+		if i > 0 && v != name {
+			return nil, "", status.Errorf(codes.InvalidArgument, "%s names several filters", filterKey)
+		}
+		name = v
 	}
-	name := said(ctx, filterKey)
 	switch name {
 	case filterRequest:
 		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(said(ctx, planKey)), log: said(ctx, logKey)}, name, nil

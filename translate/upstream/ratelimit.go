@@ -13,7 +13,10 @@ func RateLimits(h Header) Header {
 	var out Header
 	for _, f := range h {
 		name, ok := strings.CutPrefix(f.Name, "anthropic-ratelimit-")
-		if _, err := strconv.ParseUint(f.Value, 10, 64); !ok || err != nil {
+		if !ok {
+			continue
+		}
+		if _, err := strconv.ParseUint(f.Value, 10, 64); err != nil {
 			continue
 		}
 		kind, side, _ := strings.Cut(name, "-")
