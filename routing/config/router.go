@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
@@ -116,6 +118,12 @@ func (v value) groupRetryPolicy(c *Config) {
 // there is an error: it must not open the gateway to everybody.
 func (v value) masterKey(into *secret.Text) {
 	v.secret(into)
+	switch text := strings.TrimSpace(into.Reveal()); {
+	case v.node.Kind == yaml.ScalarNode && v.node.ShortTag() == "!!bool":
+		v.fail("want the key as text, got true or false: remove master_key to let everybody in")
+	case strings.HasPrefix(text, "${"), strings.HasPrefix(text, "{{"), strings.HasPrefix(strings.ToLower(text), "os.environ"):
+		v.fail("the key would be the name of a variable, which everybody can guess: say os.environ/NAME")
+	}
 	if strings.TrimSpace(into.Reveal()) != "" {
 		return
 	}
