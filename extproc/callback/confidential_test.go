@@ -22,6 +22,7 @@ func TestAClientsCredentialsAreInNoRecord(t *testing.T) {
 		`"tools":[{"type":"mcp","server_url":"https://mcp.example","headers":{"Authorization":"KEY"},"authorization":"KEY"}]`,
 		`"tools":[{"type":"mcp","server_url":"https://mcp.example/s/KEY/sse?api_key=KEY"}]`, `"metadata":{"parameters":{"api_key":"KEY"}}`,
 		`"metadata":{"accessToken":"KEY","x":{"bearerToken":"KEY","clientSecret":"KEY","Openai-Api-Key":"KEY","apiKey":"KEY"}}`, `"parameters":{"password":"KEY"}`,
+		`"clientSecret":"KEY"`, `"accessToken":"KEY"`, `"CLIENT-SECRET":"KEY"`, `"awsSecretAccessKey":"KEY"`, `"extraHeaders":{"x":"KEY"}`,
 		`"authorization":"KEY"`, `"password":"KEY"`, `"openai_api_key":"KEY"`, `"x-api-key":"KEY"`, `"github_token":"KEY"`,
 	} {
 		body := `{"model":"m","messages":[],"temperature":1,` + strings.ReplaceAll(member, "KEY", key) + `}`

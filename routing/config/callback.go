@@ -59,7 +59,8 @@ func (v value) callbacks() []string {
 }
 
 // callback is the canonical name of one sink, or "" for one that isthmus lacks: a
-// logger restricts nothing, a guardrail does, and a Python class may.
+// logger restricts nothing, a guardrail does, and a Python class may, but not one that
+// is called when a request has ended.
 func (v value) callback(s string) string {
 	if command, ok := strings.CutPrefix(s, "exec:"); ok {
 		if err := v.r.checkCommand(command); err != nil {
@@ -78,6 +79,8 @@ func (v value) callback(s string) string {
 		v.unenforced(s, e.Note)
 	case known:
 		v.say(Warning, "isthmus has no callback %q: ignored; %s", s, e.Note)
+	case strings.Contains(s, ".") && v.name != "callbacks":
+		v.say(Warning, "a Python class cannot be run: ignored; a logger runs as a program of its own with exec:COMMAND, see examples/custom-callback")
 	case strings.Contains(s, "."):
 		v.unenforced(s, "it is a Python class, which may hold requests back: a logger runs as a program of its own with exec:COMMAND, "+
 			"see examples/custom-callback")

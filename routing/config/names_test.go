@@ -338,3 +338,12 @@ func TestEntraWhoseVariablesAreNotSetIsSaidToo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAPythonClassThatIsCalledAtTheEndRestrictsNothing(t *testing.T) {
+	for _, text := range []string{"success_callback: [my.logger]", "failure_callback: my.logger"} {
+		_, notes, err := load(oneEntry("", "litellm_settings: {"+text+"}\n"))
+		if err != nil || len(notes) != 1 || !strings.Contains(notes[0].Message, "exec:COMMAND") {
+			t.Errorf("%s: %v %v", text, err, notes)
+		}
+	}
+}
