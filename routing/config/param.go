@@ -211,6 +211,7 @@ func (e *entry) parameters() {
 		Provider: e.Provider, Model: e.Model, BaseURL: e.APIBase, CustomBase: e.CustomBase, BaseModel: e.BaseModel,
 		AllowAlso: e.AllowedOpenAIParams,
 	}
+	takesAll := translate.Takes(target, upstream.Param{Name: "a name that no provider has"})
 	for _, f := range e.others {
 		if f.misspelt() {
 			continue
@@ -229,6 +230,9 @@ func (e *entry) parameters() {
 			continue
 		}
 		e.Defaults = append(e.Defaults, p)
+		if takesAll && !f.parameter() && !slices.Contains(e.AllowedOpenAIParams, f.name) {
+			f.say(Notice, "neither LiteLLM's nor a parameter that isthmus knows: goes to the provider as it is")
+		}
 		if f.name == "extra_body" {
 			f.extraBody()
 		}

@@ -105,6 +105,13 @@ func (f value) misspelt() bool {
 	return false
 }
 
+// parameter reports whether the member is known as a parameter, of OpenAI or of
+// another.
+func (f value) parameter() bool {
+	_, known := litellm.Lookup(litellm.Params, f.name)
+	return known || f.r.paramTypes[f.name] != untyped
+}
+
 // credential reports whether a member that LiteLLM does not know is a credential by
 // its name, and says that it is not sent: in the body it would lie in the provider's
 // log, and help nobody.
