@@ -52,7 +52,9 @@ var errNoRelay = errors.New("the replica that owns the exchange cannot be reache
 
 // relay serves a stream by the replica that owns its exchange. message is the
 // stream's first, which order has taken.
-func (s *Server) relay(stream extprocv3.ExternalProcessor_ProcessServer, order *protocol, address string, message *extprocv3.ProcessingRequest) error {
+func (s *Server) relay(
+	stream extprocv3.ExternalProcessor_ProcessServer, order *protocol, address string, message *extprocv3.ProcessingRequest,
+) error {
 	conn, done, err := s.peers.Conn(address)
 	if err != nil {
 		return errNoRelay

@@ -30,7 +30,8 @@ func (f *configFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.path, "config", "", "the model config, a LiteLLM-format YAML `FILE`")
 	flags.StringVar(&f.envFile, "env-file", "", "a `FILE` of NAME=VALUE lines (default: .env beside the config)")
 	flags.BoolVar(&f.strict, "strict", false, "fail when a variable that the config names is not set")
-	flags.StringVar(&f.unenforced, "allow-unenforced", "", "go on without these `NAMES`, with commas between, which restrict and isthmus does not enforce")
+	flags.StringVar(&f.unenforced, "allow-unenforced", "", "go on without these `NAMES`, with commas between,\n"+
+		"which restrict and isthmus does not enforce")
 }
 
 // gateway is a model config that was read and linked.

@@ -42,9 +42,11 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.version, "envoy-version", envoy.Default.String(), "the Envoy `VERSION` to write for, 1.36 to 1.40 (istio: see --istio-version)")
 	flags.StringVar(&f.processor, "processor", "", "`ADDRESS` of isthmus serve: IP:PORT, NAME:PORT or unix:///path\n"+
 		"(default 127.0.0.1:9100; istio: isthmus.NAMESPACE.svc.cluster.local:9100)")
-	flags.StringVar(&f.secretFile, "shared-secret-file", "", "`FILE` with the secret that isthmus serve wants (default: $"+secretVariable+");\n"+
-		"it is then written into the configuration, which must be kept as a secret")
-	flags.StringVar(&f.security.SecretVariable, "shared-secret-env", "", "`VARIABLE` of Envoy's own environment that has the secret: then the configuration does not")
+	flags.StringVar(&f.secretFile, "shared-secret-file", "",
+		"`FILE` with the secret that isthmus serve wants (default: $"+secretVariable+");\n"+
+			"it is then written into the configuration, which must be kept as a secret")
+	flags.StringVar(&f.security.SecretVariable, "shared-secret-env", "",
+		"`VARIABLE` of Envoy's own environment that has the secret: then the configuration does not")
 	flags.StringVar(&f.security.CA, "processor-ca", "", "PEM `FILE` where Envoy runs: the roots of isthmus's certificate; turns TLS on")
 	flags.StringVar(&f.security.Cert, "processor-cert", "", "PEM `FILE` where Envoy runs: its own certificate, which isthmus asks for")
 	flags.StringVar(&f.security.Key, "processor-key", "", "PEM `FILE` where Envoy runs: the key of that certificate")

@@ -42,8 +42,9 @@ func (f *portFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.cert, "tls-cert", "", "PEM `FILE` with the certificate of this port; read again when it changes")
 	flags.StringVar(&f.key, "tls-key", "", "PEM `FILE` with its key")
 	flags.StringVar(&f.clientCA, "tls-client-ca", "", "PEM `FILE` with the roots of the certificates that Envoys and replicas must have")
-	flags.StringVar(&f.secretFile, "shared-secret-file", "", "`FILE` with the secret that Envoys and replicas must say (default: $"+secretVariable+")\n"+
-		"each line is one; the first is said to other replicas")
+	flags.StringVar(&f.secretFile, "shared-secret-file", "",
+		"`FILE` with the secret that Envoys and replicas must say (default: $"+secretVariable+")\n"+
+			"each line is one; the first is said to other replicas")
 	flags.BoolVar(&f.insecure, "insecure-listen", false, "serve everybody who reaches --listen: something else keeps strangers out")
 }
 

@@ -47,7 +47,9 @@ type resources struct {
 // newResources makes what the config asks for. close must be called. previous is
 // what the configuration has that this one replaces, or nil: what is the same for
 // both is shared, with all that it knows.
-func newResources(c *config.Config, hooks []*callback.Hooks, g *guard.Guard, log *slog.Logger, previous *resources) (_ *resources, err error) {
+func newResources(
+	c *config.Config, hooks []*callback.Hooks, g *guard.Guard, log *slog.Logger, previous *resources,
+) (_ *resources, err error) {
 	r := &resources{config: c, guard: g, tokens: tokens.New()}
 	defer func() {
 		if err != nil {

@@ -120,7 +120,10 @@ func (r *runner) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	reloads := &reloader{flags: r.flags.configFlags, hooks: r.gateway.hooks, service: s, clusters: r.clusters, front: r.flags.url(), watch: r.flags.watch, poll: pollTime, log: r.log}
+	reloads := &reloader{
+		flags: r.flags.configFlags, hooks: r.gateway.hooks, service: s, clusters: r.clusters, front: r.flags.url(),
+		watch: r.flags.watch, poll: pollTime, log: r.log,
+	}
 	defer reloads.start(ctx, r.asked)()
 	r.greet(stdout, s)
 	return r.watch(ctx, s, p)

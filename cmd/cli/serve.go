@@ -27,7 +27,8 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	listen := flags.String("listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
 	admin := flags.String("admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
 	advertise := flags.String("advertise", "", "`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
-	peers := flags.String("peers", "", "`HOST:PORT` of other replicas, with commas between, where they do not meet in a Redis; a name is all of its addresses")
+	peers := flags.String("peers", "", "`HOST:PORT` of other replicas, with commas between,\n"+
+		"where they do not meet in a Redis; a name is all of its addresses")
 	watch := flags.Bool("watch", false, "take up changes of the config file by itself, not only on SIGHUP")
 	if err := parse(flags, args, stderr); err != nil {
 		return err

@@ -9,7 +9,9 @@ import (
 
 // Named is the source of replicas that were named at the start, as "HOST:PORT". A
 // host name stands for itself and for all addresses that it has at present.
-func Named(list []string, lookup func(ctx context.Context, host string) ([]string, error)) (func(context.Context) ([]string, error), error) {
+func Named(
+	list []string, lookup func(ctx context.Context, host string) ([]string, error),
+) (func(context.Context) ([]string, error), error) {
 	for _, each := range list {
 		if host, port, err := net.SplitHostPort(each); err != nil || host == "" || port == "" {
 			return nil, fmt.Errorf("%q is no HOST:PORT", each)
