@@ -80,7 +80,8 @@ func (v value) callback(s string) string {
 	case known:
 		v.say(Warning, "isthmus has no callback %q: ignored; %s", s, e.Note)
 	case strings.Contains(s, ".") && v.name != "callbacks":
-		v.say(Warning, "a Python class cannot be run: ignored; a logger runs as a program of its own with exec:COMMAND, see examples/custom-callback")
+		v.say(Warning, "a Python class cannot be run: ignored; a logger runs as a program of its own with exec:COMMAND, "+
+			"see examples/custom-callback")
 	case strings.Contains(s, "."):
 		v.unenforced(s, "it is a Python class, which may hold requests back: a logger runs as a program of its own with exec:COMMAND, "+
 			"see examples/custom-callback")

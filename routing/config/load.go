@@ -161,7 +161,8 @@ func onlyDocument(src []byte) (doc yaml.Node, err error) {
 		case err != nil:
 			return doc, err
 		case more.Content[0].Tag != "!!null":
-			return doc, fmt.Errorf("yaml: line %d: a second document begins here, which nobody reads: take the line --- before it out", more.Content[0].Line)
+			return doc, fmt.Errorf("yaml: line %d: a second document begins here, which nobody reads: take the line --- before it out",
+				more.Content[0].Line)
 		}
 	}
 }

@@ -330,7 +330,9 @@ func TestACredentialInAnotherSpellingIsNotSent(t *testing.T) {
 	}
 	c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {model: hosted_vllm/m, api_base: 'http://h', guided_json: {}, prompt_cache_key: x, " +
 		"add_special_tokens: true, maxOutputTokens: 3, stop_token_ids: [1], chat_template_kwargs: {a: 1}}\n")
-	told := func(d Diagnostic) bool { return d.Severity == Notice && strings.Contains(d.Message, "goes to the provider as it is") }
+	told := func(d Diagnostic) bool {
+		return d.Severity == Notice && strings.Contains(d.Message, "goes to the provider as it is")
+	}
 	if err != nil || len(c.Deployments[0].Defaults) != 6 || len(notes) != 4 || slices.ContainsFunc(notes, func(d Diagnostic) bool { return !told(d) }) {
 		t.Errorf("parameters: %v %v", err, notes)
 	}
