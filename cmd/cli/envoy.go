@@ -169,6 +169,12 @@ func (f *envoyFlags) write(g *gateway) ([]byte, error) {
 // secured is how Envoy and isthmus know each other.
 func (f *envoyFlags) secured() (envoy.Security, error) {
 	s := f.security
+	switch {
+	case (s.Cert == "") != (s.Key == ""):
+		return s, errors.New("--processor-cert and --processor-key go together")
+	case s.CA == "" && (s.Cert != "" || s.Name != ""):
+		return s, errors.New("TLS to isthmus needs --processor-ca, the roots that its certificate must come from")
+	}
 	if s.SecretVariable != "" {
 		if f.secretFile != "" {
 			return s, errors.New("--shared-secret-env and --shared-secret-file: say one")

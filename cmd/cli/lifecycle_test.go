@@ -133,6 +133,8 @@ func TestWhatCannotStartSaysWhyAtOnce(t *testing.T) {
 		"a wrong flag":            {[]string{"run", "--confg", good}, 2, "flag provided but not defined"},
 		"an argument":             {[]string{"check", "--config", good, "extra"}, 2, `"extra" is not expected`},
 		"no Envoy":                {[]string{"run", "--config", good, "--port", freePort(t), "--envoy", "/bin/false"}, 1, "no Envoy that runs here"},
+		"TLS without its roots":   {[]string{"envoy", "--config", good, "--processor-name", "isthmus"}, 1, "--processor-ca"},
+		"half a certificate":      {[]string{"envoy", "--config", good, "--processor-cert", "x.pem"}, 1, "--processor-cert and --processor-key go together"},
 		"an old Envoy asked for":  {[]string{"envoy", "--config", good, "--envoy-version", "1.20"}, 1, "too old"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -90,6 +90,7 @@ type portSecurity struct {
 	asks    bool                         // for a secret
 	tls     atomic.Pointer[certificates] // nil: plain text
 	read    [4][]byte                    // the files as they were read last; of one goroutine
+	trouble string                       // with the files, which has been logged; "": none
 }
 
 // certificates are those of this port.
@@ -209,17 +210,21 @@ func (p *portSecurity) look(log *slog.Logger) {
 	for i := range files {
 		changed = changed || !bytes.Equal(files[i], p.read[i])
 	}
-	if err == nil && !changed {
-		return
-	}
-	if err == nil {
+	if err == nil && changed {
 		err = p.use(files)
 	}
-	if err != nil {
-		log.Error("the changed certificate or secret of the service's port cannot be used: the one before stays in force", "error", err)
-		return
+	before := p.trouble
+	p.trouble = ""
+	switch {
+	case err != nil:
+		if p.trouble = err.Error(); p.trouble != before {
+			log.Error("the changed certificate or secret of the service's port cannot be used: the one before stays in force", "error", err)
+		}
+	case changed:
+		log.Info("a changed certificate or secret of the service's port is in force")
+	case before != "":
+		log.Info("the certificate and secret of the service's port are again those in force")
 	}
-	log.Info("a changed certificate or secret of the service's port is in force")
 }
 
 // server is the port's transport.

@@ -184,6 +184,18 @@ func TestCertificatesAndSecretsAreReadAgain(t *testing.T) {
 	if said, _ := p.secrets.GetRequestMetadata(t.Context()); said["x-isthmus-secret"] != portSecret {
 		t.Error("a secret that cannot be used took the place of the one before")
 	}
+	for range 3 {
+		look()
+	}
+	if n := strings.Count(log.String(), "shorter than"); n != 1 {
+		t.Errorf("one trouble is in the log %d times: %s", n, &log)
+	}
+	if err := os.WriteFile(secret, []byte(portSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if look(); !strings.Contains(log.String(), "again those in force") {
+		t.Errorf("the log does not say that the trouble is over: %s", &log)
+	}
 }
 
 func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
