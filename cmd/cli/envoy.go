@@ -13,6 +13,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/routing/file"
 )
 
 // envoyFlags are the flags of envoy.
@@ -184,7 +185,7 @@ func (f *envoyFlags) secured() (envoy.Security, error) {
 	text := []byte(os.Getenv(secretVariable))
 	if f.secretFile != "" {
 		var err error
-		if text, err = os.ReadFile(f.secretFile); err != nil {
+		if text, err = file.Read(f.secretFile); err != nil {
 			return s, fmt.Errorf("--shared-secret-file: %w", err)
 		}
 	}

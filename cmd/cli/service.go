@@ -56,7 +56,8 @@ func grpcOptions(maxBody int64) []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(connectTime),
 		// What an Envoy held that is gone without a word is given back.
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		// Who opens a connection and asks nothing does not keep it.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionIdle: 10 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		// Goroutines that are kept: a new one would grow its stack anew for each
 		// request. More streams than these get goroutines of their own.
