@@ -105,7 +105,7 @@ func TestEnvoySaysTheSecretOrShowsItsCertificate(t *testing.T) {
 	said := secretFile(t, portSecret)
 	tls := []string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca.CAFile}
 	towards := []string{"--processor-ca", ca.CAFile, "--processor-name", "isthmus.test"}
-	t.Setenv("ENVOYS_SECRET", portSecret) // Envoy inherits it
+	t.Setenv("ENVOY_PORT_SECRET", portSecret) // process.Start passes ENVOY_… on
 	for name, tc := range map[string]struct {
 		serve, envoy []string
 		release      string
@@ -113,8 +113,8 @@ func TestEnvoySaysTheSecretOrShowsItsCertificate(t *testing.T) {
 	}{
 		"a secret":                    {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-file", said}, "1.40.0", 200},
 		"a secret, 1.36":              {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-file", said}, "1.36.4", 200},
-		"of Envoy's environment":      {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "ENVOYS_SECRET"}, "1.40.0", 200},
-		"of the environment of 1.36":  {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "ENVOYS_SECRET"}, "1.36.4", 200},
+		"of Envoy's environment":      {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "ENVOY_PORT_SECRET"}, "1.40.0", 200},
+		"of the environment of 1.36":  {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "ENVOY_PORT_SECRET"}, "1.36.4", 200},
 		"no secret":                   {[]string{"--shared-secret-file", secret}, nil, "1.40.0", 503},
 		"a variable that is not set":  {[]string{"--shared-secret-file", secret}, []string{"--shared-secret-env", "NOBODYS_SECRET"}, "1.40.0", 503},
 		"certificates":                {tls, append(towards, "--processor-cert", clientCert, "--processor-key", clientKey), "1.40.0", 200},
