@@ -139,7 +139,7 @@ func FuzzMessageOrder(f *testing.F) {
 		for _, s := range streams {
 			<-s.err
 		}
-		observetest.Await(t, "what the requests came to is known", func() bool { return h.gateways.Open() == 0 })
+		observetest.Await(t, "what the requests came to is known", h.allEnded)
 		h.nothingHeld()
 		for _, name := range []string{"isthmus_extproc_panics_total", "isthmus_panics_total"} {
 			if n := h.counter(t, name); n != 0 {
@@ -211,7 +211,7 @@ func TestAStrangerGetsNothing(t *testing.T) {
 					before = memory()
 				}
 			}
-			observetest.Await(t, "every request has ended", func() bool { return h.gateways.Open() == 0 })
+			observetest.Await(t, "every request has ended", h.allEnded)
 			h.nothingHeld()
 			if after := memory(); after.HeapObjects > 2*before.HeapObjects+10_000 {
 				t.Errorf("%d objects were on the heap, then %d", before.HeapObjects, after.HeapObjects)

@@ -31,6 +31,10 @@ func responseTrailers() *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{ResponseTrailers: &extprocv3.HttpTrailers{}}}
 }
 
+// allEnded reports whether all requests have been settled, which is a while after
+// their streams have ended where Envoy's word on them is waited for.
+func (h *house) allEnded() bool { return h.gateways.Open() == 0 && h.gateways.Current().Open() == 0 }
+
 // nothingHeld fails when anything of a request is left.
 func (h *house) nothingHeld() {
 	h.t.Helper()

@@ -60,7 +60,7 @@ func serveAt(t *testing.T, address, config string, flags ...string) *attached {
 			t.Logf("stderr:\n%s", s.stderr)
 		}
 	})
-	await(t, 30*time.Second, "the service is there", func() bool { return strings.Contains(s.stdout.String(), "serves Envoy at "+a.grpc) })
+	await(t, time.Minute, "the service is there", func() bool { return strings.Contains(s.stdout.String(), "serves Envoy at "+a.grpc) })
 	s.admin = "http://" + strings.TrimSpace(strings.SplitN(s.stdout.String(), "admin at http://", 2)[1])
 	return a
 }
@@ -89,7 +89,7 @@ func (a *attached) start(release string, config []byte) {
 		defer cancel()
 		p.Stop(ctx)
 	})
-	ctx, cancel := context.WithTimeout(a.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
 	defer cancel()
 	if err := p.Ready(ctx); err != nil {
 		a.t.Fatal(err)

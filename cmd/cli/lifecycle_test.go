@@ -215,7 +215,7 @@ func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, 20*time.Second, "the orphan has gone", func() bool { return syscall.Kill(last, 0) != nil || zombie(last) })
+	await(t, time.Minute, "the orphan has gone", func() bool { return syscall.Kill(last, 0) != nil || zombie(last) })
 }
 
 // lastEnvoy is the process id of the nth Envoy, the last that the log names.

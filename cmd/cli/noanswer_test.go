@@ -100,8 +100,8 @@ func TestWhatIsNoHTTPIsABadGateway(t *testing.T) {
 	}
 }
 
-// rawProvider is the api_base of a server that answers each connection's first bytes
-// with these.
+// rawProvider is the api_base of a server that answers each connection's first
+// request with these bytes.
 func rawProvider(t *testing.T, answer string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,7 +116,13 @@ func rawProvider(t *testing.T, answer string) string {
 			}
 			go func() {
 				defer func() { _ = c.Close() }()
-				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				r, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					return
+				}
+				// A connection that is closed before all was read is reset, and the answer
+				// may be lost with it.
+				if _, err := io.Copy(io.Discard, r.Body); err == nil {
 					_, _ = io.WriteString(c, answer)
 				}
 			}()

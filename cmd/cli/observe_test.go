@@ -29,7 +29,7 @@ func (s *stack) logged(t *testing.T, message string) []map[string]any {
 // limits are right by then, the sinks have the record, the metrics count it.
 func (s *stack) settled(n int) []map[string]any {
 	s.t.Helper()
-	await(s.t, 20*time.Second, fmt.Sprintf("%d requests have their lines", n), func() bool { return len(s.logged(s.t, "request")) == n })
+	await(s.t, time.Minute, fmt.Sprintf("%d requests have their lines", n), func() bool { return len(s.logged(s.t, "request")) == n })
 	return s.logged(s.t, "request")
 }
 

@@ -37,7 +37,7 @@ func (s *stack) write(file, text, outcome string) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(s.file), file), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	await(s.t, 20*time.Second, "the change is "+outcome, func() bool { return s.metric(metric) > before })
+	await(s.t, time.Minute, "the change is "+outcome, func() bool { return s.metric(metric) > before })
 }
 
 func (s *stack) reconfigure(config string) {

@@ -3,11 +3,13 @@ package cli
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
@@ -91,7 +93,7 @@ func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
 	}
 	for _, a := range both {
 		a.idle()
-		await(t, 20*time.Second, "every stream's end is told to the replica that has it", func() bool {
+		await(t, time.Minute, "every stream's end is told to the replica that has it", func() bool {
 			return !strings.Contains(a.stderr.String(), `"estimated":true`) && strings.Count(a.stderr.String(), `"msg":"request"`) == a.streams("request")
 		})
 		if log := a.stderr.String(); strings.Contains(log, "aborted") {
@@ -100,8 +102,34 @@ func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
 	}
 }
 
+// met waits until each replica has told Redis its address after all had: with the
+// answer it has those of the others.
+func met(t *testing.T, c *redis.Client, addresses ...string) {
+	t.Helper()
+	said := func() map[string]string {
+		all, err := c.HGetAll(t.Context(), "isthmus:{limits}:addresses").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	// What a replica hears is noted a moment later than Redis has its word: the
+	// second time is after the first is noted.
+	for range 2 {
+		var before map[string]string
+		await(t, time.Minute, "all replicas are in Redis", func() bool {
+			before = said()
+			return !slices.ContainsFunc(addresses, func(a string) bool { return before[a] == "" })
+		})
+		await(t, time.Minute, "all replicas have asked again", func() bool {
+			now := said()
+			return !slices.ContainsFunc(addresses, func(a string) bool { return now[a] == "" || now[a] == before[a] })
+		})
+	}
+}
+
 // TestReplicasMeetInRedis lets them hand on each other's streams with certificates
-// and a secret, and not before they have met.
+// and a secret, when they have met.
 func TestReplicasMeetInRedis(t *testing.T) {
 	server := storetest.Start(t)
 	_, redisPort, _ := strings.Cut(server.Addr, ":")
@@ -114,6 +142,7 @@ func TestReplicasMeetInRedis(t *testing.T) {
 	flags := []string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca.CAFile, "--shared-secret-file", secretFile(t, portSecret)}
 	both := [2]*attached{serveAt(t, "127.0.0.1:"+freePort(t), config, flags...), serveAt(t, "127.0.0.1:"+freePort(t), config, flags...)}
 	both = behindOne(t, both, envoy.Security{Secret: portSecret, CA: ca.CAFile, Cert: cert, Key: key, Name: "isthmus.test"})
+	met(t, newRedisClient(t, server.Addr), both[0].grpc, both[1].grpc)
 	const rounds = 16
 	for range rounds {
 		if got := both[0].post("/v1/chat/completions", ask); got.status != 200 || got.header.Get("X-Isthmus-Attempts") != "2" {

@@ -183,7 +183,7 @@ func (s *stack) adminGet(path string) string {
 // idle waits until no attempt is in flight anywhere.
 func (s *stack) idle() {
 	s.t.Helper()
-	await(s.t, 20*time.Second, "no attempt is in flight", func() bool {
+	await(s.t, time.Minute, "no attempt is in flight", func() bool {
 		return !regexp.MustCompile(`"in_flight":[1-9]`).MatchString(s.adminGet("/health"))
 	})
 }

@@ -56,7 +56,7 @@ func canceled() context.Context {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -66,7 +66,7 @@ func ended(t *testing.T, p *Process) error {
 	select {
 	case <-p.Done():
 		return p.Err()
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it goes on")
 		return nil
 	}

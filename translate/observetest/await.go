@@ -7,11 +7,11 @@ import (
 
 // patience is how long Await waits: enough for a machine that is busy with other
 // tests.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Await waits until a condition holds that another goroutine or process brings
 // about; what says in words what it is. The test fails when it is not there within
-// 20 s.
+// a minute.
 func Await(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
 	AwaitWithin(tb, patience, what, condition)
