@@ -176,7 +176,7 @@ func TestNoSecretOfAConfigurationOrAClientIsAnywhereElse(t *testing.T) {
 		texts, _ := records.all(t)
 		written, _ := os.ReadFile(hooks)
 		return len(texts) >= asked && strings.Contains(langfuse.String(), "chat") && strings.Contains(langfuse.String()+mlflow.String(), "chatcmpl") &&
-			 strings.Count(string(written), "litellm_call_id") >= asked
+			strings.Count(string(written), "litellm_call_id") >= asked
 	})
 	for _, path := range []string{"/health", "/metrics", "/model/info", "/v1/models", "/status/snapshot", "/status", "/cache/ping"} {
 		places["the admin port's "+path] = s.adminAs(path, master)
