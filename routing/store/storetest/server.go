@@ -68,7 +68,7 @@ func (s *Server) launch() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); {
 		if conn, err := net.DialTimeout("tcp", s.Addr, 100*time.Millisecond); err == nil {
 			return conn.Close()
 		}
