@@ -137,7 +137,7 @@ func StartCluster(tb testing.TB) []*Server {
 // are spoken to; nil: in the clear.
 func startCluster(tb testing.TB, encrypted *tls.Config, more func(node int) []string) []*Server {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var servers []*Server
 	var nodes []*redis.Client
