@@ -59,12 +59,12 @@
 //
 // Envoy may send the streams of one request to several replicas: what belongs to
 // another one's exchange is handed on to it (relay.go, relayentry.go), if it is
-// known (package peer). When nobody has the exchange, a failure is passed on as it is and a retry is stopped: the request
-// that Envoy would send was written for another provider, with that one's key.
+// known (package peer). When nobody has the exchange, a failure is passed on as it
+// is and a retry is stopped: the request that Envoy would send was written for
+// another provider, with that one's key.
 //
 // Messages come in one order; a stream that breaks it ends (protocol.go), and so
 // does one that does not say the port's secret (secret.go). A panic costs its own
-// request: Envoy answers 503 for it. Nothing here waits
-// without a deadline, and nothing prints a message, which would hold keys and
-// prompts.
+// request: Envoy answers 503 for it. Nothing here waits without a deadline, and
+// nothing prints a message, which would hold keys and prompts.
 package extproc
