@@ -111,7 +111,8 @@ func replicaName() string {
 
 func (r *resources) openLimits(c *config.Config, previous *resources) {
 	o := limit.Options{
-		Guard: r.guard, Previous: previous.limiter, Store: r.store, Now: time.Now, MaxParallel: int64(c.Limits.MaxParallelRequests), Caller: budgetOf(c.Limits.Tenant),
+		Guard: r.guard, Previous: previous.limiter, Store: r.store, Now: time.Now,
+		MaxParallel: int64(c.Limits.MaxParallelRequests), Caller: budgetOf(c.Limits.Tenant),
 		Groups: make(map[string]limit.Budget, len(c.Router.GroupLimits)),
 	}
 	for i := range c.Deployments {
@@ -163,7 +164,10 @@ func (r *resources) openCache(c config.Cache, log *slog.Logger, previous *resour
 	for _, name := range unknown {
 		log.Warn("cache_params.supported_call_types: no call of this type is cached", "type", name)
 	}
-	o := cache.Config{Blobs: r.store, Miss: store.ErrMiss, Namespace: c.Namespace, TTL: c.TTL, MaxEntry: c.MaxEntrySize, OptIn: c.OptIn, CallTypes: types, Guard: r.guard}
+	o := cache.Config{
+		Blobs: r.store, Miss: store.ErrMiss, Namespace: c.Namespace, TTL: c.TTL, MaxEntry: c.MaxEntrySize,
+		OptIn: c.OptIn, CallTypes: types, Guard: r.guard,
+	}
 	ends := func() {}
 	if c.Type == "local" {
 		local, err := cache.NewLocal(c.MaxSize)
@@ -186,7 +190,9 @@ func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, l
 		r.callbacks, r.callbacksPart = previous.callbacks, r.keep(previous.callbacksPart)
 		return nil
 	}
-	r.callbacks, err = all.Open(c, all.Deps{Log: log, Now: time.Now, Rand: mathrand.Float64, Version: buildVersion(), Hooks: hooks, Guard: r.guard})
+	r.callbacks, err = all.Open(c, all.Deps{
+		Log: log, Now: time.Now, Rand: mathrand.Float64, Version: buildVersion(), Hooks: hooks, Guard: r.guard,
+	})
 	if err != nil {
 		return err
 	}

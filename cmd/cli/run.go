@@ -186,7 +186,8 @@ func (r *runner) greet(w io.Writer, s *service) {
 		if !r.gateway.config.MasterKey.IsZero() {
 			key = ` -H "Authorization: Bearer $KEY"`
 		}
-		fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
+		fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' "+
+			"-d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'\n",
 			url, key, model)
 	}
 }

@@ -66,7 +66,10 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	defer s.stop()
 	asked, deaf := hangups(stderr)
 	defer deaf()
-	r := &reloader{flags: f, hooks: p.hooks, service: s, clusters: newTheirClusters(g, log), front: behind(address), watch: *watch, poll: pollTime, log: log}
+	r := &reloader{
+		flags: f, hooks: p.hooks, service: s, clusters: newTheirClusters(g, log), front: behind(address),
+		watch: *watch, poll: pollTime, log: log,
+	}
 	defer r.start(ctx, asked)()
 	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(g.router.Models()), s.tellAdmin("; admin at "))
 	select {

@@ -55,16 +55,6 @@ func Known() []string {
 	return out
 }
 
-// Digest is the SHA-256 of the binary of a version that may be fetched on this
-// platform, in hexadecimal; "" when it is not known.
-func Digest(version string) string {
-	s, err := Finder{}.sum(version)
-	if err != nil {
-		return ""
-	}
-	return s.binary
-}
-
 func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // sum is what a version must be. One that is not known is refused: nobody has

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/litellm"
 )
 
 // confidential reports whether a member of a request holds a credential by its name,
@@ -14,7 +15,7 @@ import (
 // request; those at the top reach neither provider nor record, but they are written
 // into extra_body, metadata and the tools that name a server, too.
 func confidential(name string) bool {
-	switch name = snake(name); name {
+	switch name = litellm.Spelling(name); name {
 	case "headers", "extra_headers", "default_headers", "http_headers", "authorization", "proxy_authorization", "cookie", "cookies",
 		"apikey", "x_api_key", "token", "access_token", "refresh_token", "id_token", "auth", "bearer",
 		"password", "passwd", "secret", "secrets", "secret_fields", "secret_key", "private_key", "credentials", "credential",
@@ -28,26 +29,6 @@ func confidential(name string) bool {
 		}
 	}
 	return false
-}
-
-// snake is a member's name in lower case, with underscores: access_token of
-// Access-Token and of accessToken.
-func snake(name string) string {
-	var b strings.Builder
-	for i := range len(name) {
-		c := name[i]
-		switch upper := c >= 'A' && c <= 'Z'; {
-		case c == '-':
-			c = '_'
-		case upper:
-			if i > 0 && (name[i-1] >= 'a' && name[i-1] <= 'z' || name[i-1] >= '0' && name[i-1] <= '9') {
-				b.WriteByte('_')
-			}
-			c |= 0x20
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
 }
 
 // hasSchemas lists the members of a request in which a schema may stand.

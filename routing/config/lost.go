@@ -107,7 +107,7 @@ func (v value) meant(names []string) string {
 	if v.r.place(v.name) != "" {
 		return ""
 	}
-	name := strings.TrimPrefix(plainName(v.name), "litellm_")
+	name := strings.TrimPrefix(litellm.Spelling(v.name), "litellm_")
 	for _, like := range names {
 		if strings.HasSuffix(name, like) || editDistance(name, like) <= 1+len(like)/8 {
 			return like
@@ -120,25 +120,6 @@ func (v value) meant(names []string) string {
 // LiteLLM's that restricts, where LiteLLM does not read it: team_id and blocked are
 // words of other programs too.
 const shortRestriction = 9
-
-// plainName is a name as LiteLLM would write it: clientSecret, CLIENT-SECRET and
-// "client secret" are client_secret.
-func plainName(name string) string {
-	var b strings.Builder
-	for i, c := range name {
-		switch {
-		case c == '-' || c == ' ':
-			c = '_'
-		case c >= 'A' && c <= 'Z':
-			if i > 0 && name[i-1] >= 'a' && name[i-1] <= 'z' {
-				b.WriteByte('_')
-			}
-			c |= 0x20
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
 
 // lostElsewhere is lostRestriction for litellm_params, where it must not be a name of
 // litellm_params itself, which has its answer.
@@ -161,7 +142,7 @@ func (v value) lostRestriction(sections ...litellm.Section) bool {
 	if v.r.place(v.name) != "" {
 		return false
 	}
-	name := plainName(v.name)
+	name := litellm.Spelling(v.name)
 	for _, s := range sections {
 		for _, like := range litellm.Restricting(s) {
 			if len(like) >= shortRestriction && editDistance(name, like) <= 1+len(like)/8 {

@@ -93,7 +93,7 @@ func (f value) misspelt() bool {
 	if _, known := litellm.Lookup(litellm.Params, f.name); known {
 		return false // a parameter
 	}
-	plain := plainName(f.name)
+	plain := litellm.Spelling(f.name)
 	if plain != f.name && litellm.Own(plain) {
 		f.say(Warning, "unknown key: ignored; did you mean %q?", plain)
 		return true
@@ -119,7 +119,7 @@ func (f value) credential() bool {
 	if _, known := litellm.Lookup(litellm.Params, f.name); known {
 		return false
 	}
-	name := plainName(f.name)
+	name := litellm.Spelling(f.name)
 	switch {
 	case name == "authorization", name == "token", strings.HasSuffix(name, "api_key"), strings.HasSuffix(name, "access_key"),
 		strings.HasSuffix(name, "apikey"), strings.HasSuffix(name, "access_token"), strings.HasSuffix(name, "auth_token"),
