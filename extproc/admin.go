@@ -9,26 +9,26 @@ import (
 // Admin serves the admin port: probes and metrics for everybody who reaches it,
 // under any name; the state of the deployments for who has the master key (see
 // admits). A web page of another origin changes nothing.
-func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
+func Admin(runtime *Runtime, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	alive := func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(`"I'm alive!"`)) }
 	mux.HandleFunc("GET /health/liveliness", alive)
 	mux.HandleFunc("GET /health/liveness", alive)
 	mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) {
-		if gateways.drain.Load() {
+		if runtime.drain.Load() {
 			writeJSON(w, http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
 			return
 		}
-		if gateways.front.away() {
+		if runtime.front.away() {
 			writeJSON(w, http.StatusServiceUnavailable, []byte(`{"status":"restarting Envoy"}`))
 			return
 		}
 		writeJSON(w, http.StatusOK, []byte(`{"status":"healthy"}`))
 	})
 	mux.Handle("GET /metrics", metrics)
-	guarded := func(pattern string, handle func(*Gateway) []byte) {
+	guarded := func(pattern string, handle func(*Snapshot) []byte) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			g := gateways.Current()
+			g := runtime.Current()
 			if e := g.admits(r); e != nil {
 				writeJSON(w, e.Status, e.JSON())
 				return
@@ -36,16 +36,16 @@ func Admin(gateways *Gateways, metrics http.Handler) http.Handler {
 			writeJSON(w, http.StatusOK, handle(g))
 		})
 	}
-	page := gateways.statusPage()
+	page := runtime.statusPage()
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /status", page)
 	mux.Handle("GET /status/", page)
-	guarded("GET /models", (*Gateway).modelList)
-	guarded("GET /v1/models", (*Gateway).modelList)
-	guarded("GET /health", (*Gateway).deploymentStates)
-	guarded("GET /model/info", (*Gateway).modelInfo)
-	guarded("GET /v1/model/info", (*Gateway).modelInfo)
-	adminCache(mux, gateways)
+	guarded("GET /models", (*Snapshot).modelList)
+	guarded("GET /v1/models", (*Snapshot).modelList)
+	guarded("GET /health", (*Snapshot).deploymentStates)
+	guarded("GET /model/info", (*Snapshot).modelInfo)
+	guarded("GET /v1/model/info", (*Snapshot).modelInfo)
+	adminCache(mux, runtime)
 	return sameSiteOnly(mux)
 }
 

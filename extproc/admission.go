@@ -27,7 +27,7 @@ const atOnce = 8
 // the plan. When only a slot is missing and there is a queue, it waits there.
 func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	x := s.exchange
-	l := x.gateway.limiter
+	l := x.snapshot.limiter
 	if l == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	for replans := 0; ; replans++ {
 		var choices []routing.Choice
 		if first := candidate(l, plan.Hops[0].Choice()); l.Limits(first) {
-			choices = x.gateway.router.Choices(plan, 0)
+			choices = x.snapshot.router.Choices(plan, 0)
 			ask.Candidates = candidates(l, choices)
 		} else {
 			ask.Candidates = []string{first}
@@ -56,7 +56,7 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 		}
 		// Others were quicker. Routing knows now who is full, and may find a
 		// deployment that was not among the choices.
-		if again := x.gateway.router.Replan(plan, call); again != nil {
+		if again := x.snapshot.router.Replan(plan, call); again != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chose
 	if len(choices) == 0 {
 		return nil // the first of the plan is limited by nothing
 	}
-	if err := s.exchange.gateway.router.Take(plan, 0, choices[chosen]); err != nil {
+	if err := s.exchange.snapshot.router.Take(plan, 0, choices[chosen]); err != nil {
 		return err
 	}
 	if s.carrier == carryPriorities {
@@ -79,7 +79,7 @@ func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chose
 // room asks for room on the candidates, some at a time, and then in the queue. It
 // returns the index of the one that has it.
 func (s *requestStream) room(ask *limit.Ask, latest time.Time) (admission *limit.Admission, chosen int, err error) {
-	l, all := s.exchange.gateway.limiter, ask.Candidates
+	l, all := s.exchange.snapshot.limiter, ask.Candidates
 	var refused *limit.Refused // the one with the best prospect
 	for from := 0; from < len(all); from += atOnce {
 		ask.Candidates = all[from:min(from+atOnce, len(all))]
@@ -138,7 +138,7 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admissio
 	if !latest.IsZero() && latest.Before(deadline) {
 		deadline = latest
 	}
-	admission, err := x.gateway.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
+	admission, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
 	x.queued = time.Since(began)
 	return admission, err
 }
@@ -151,7 +151,7 @@ func (x *exchange) choices(n int) []routing.Choice {
 	if x.admission == nil || n >= len(x.plan.Hops) {
 		return nil
 	}
-	return x.gateway.router.Choices(x.plan, n)
+	return x.snapshot.router.Choices(x.plan, n)
 }
 
 // secure takes room for attempt n, on the first of these deployments that has some,
@@ -165,14 +165,14 @@ func (x *exchange) secure(n int, choices []routing.Choice) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	chosen, err := a.Next(ctx, candidates(x.gateway.limiter, choices), failed)
+	chosen, err := a.Next(ctx, candidates(x.snapshot.limiter, choices), failed)
 	if err != nil {
 		return false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.secured = n
-	return n <= len(x.plan.Hops) && x.gateway.router.Take(x.plan, n-1, choices[chosen]) == nil
+	return n <= len(x.plan.Hops) && x.snapshot.router.Take(x.plan, n-1, choices[chosen]) == nil
 }
 
 // toSecure is what attempt n must have room of, and what the attempt before has

@@ -38,7 +38,7 @@ func (s *requestStream) refuse(e *upstream.Error) *reply {
 	return answer
 }
 
-func (s *requestStream) health(g *Gateway, r route) *reply {
+func (s *requestStream) health(g *Snapshot, r route) *reply {
 	s.exchange.quiet = true
 	if r.action == readiness && g.draining() {
 		return s.answer(http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
@@ -49,7 +49,7 @@ func (s *requestStream) health(g *Gateway, r route) *reply {
 	return s.answer(http.StatusOK, []byte(`"I'm alive!"`))
 }
 
-func (s *requestStream) showModel(g *Gateway, id string) *reply {
+func (s *requestStream) showModel(g *Snapshot, id string) *reply {
 	if !g.router.Has(id) {
 		return s.refuse(chat.ModelNotFound(id))
 	}
@@ -57,7 +57,7 @@ func (s *requestStream) showModel(g *Gateway, id string) *reply {
 }
 
 // modelList is the body of /v1/models.
-func (g *Gateway) modelList() []byte {
+func (g *Snapshot) modelList() []byte {
 	out := []byte(`{"object":"list","data":[`)
 	for i, name := range g.router.Models() {
 		if i > 0 {
@@ -143,7 +143,7 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 	} else if x.plan != nil && len(x.attempts) > 0 && len(x.attempts) <= len(x.plan.Hops) {
 		fallbacks = x.plan.Hops[len(x.attempts)-1].Fallback
 	}
-	if x.gateway.verbose && len(x.attempts) > 0 {
+	if x.snapshot.verbose && len(x.attempts) > 0 {
 		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: details(x.attemptsLocked(time.Now()))})
 	}
 	return append(header,

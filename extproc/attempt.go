@@ -205,7 +205,7 @@ func (x *exchange) failedWith(n int, e *upstream.Error, o routing.Outcome, now t
 	if x.finished || !x.endLocked(n, o, now) {
 		return routing.Next{}, nil
 	}
-	next := x.gateway.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
+	next := x.snapshot.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
 	x.stepNextLocked(n, next)
 	if !next.Retry || x.plan.Fixed {
 		return next, nil

@@ -52,7 +52,7 @@ func BenchmarkExchange(b *testing.B) {
 	for name, size := range map[string]int{"1 KB": 1, "32 KB": 32, "1 MB": 1024} {
 		b.Run(name, func(b *testing.B) {
 			h := newHouse(b, `model_list: [{model_name: m, litellm_params: {model: openai/up, api_base: "http://a.test/v1", api_key: sk-a}}]`)
-			h.gateways.log = slog.New(slog.NewJSONHandler(io.Discard, nil)) // the house's log would grow without end
+			h.runtime.log = slog.New(slog.NewJSONHandler(io.Discard, nil)) // the house's log would grow without end
 			body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(kilobyte, size) + `"}],"temperature":0.5}`
 			messages := []*extprocv3.ProcessingRequest{
 				requestHeaders(false, ":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http",

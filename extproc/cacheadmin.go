@@ -17,10 +17,10 @@ const (
 
 // adminCache adds LiteLLM's paths for the response cache, for who has the master
 // key.
-func adminCache(mux *http.ServeMux, gateways *Gateways) {
-	guarded := func(pattern string, limit time.Duration, do func(context.Context, *Gateway) ([]byte, error)) {
+func adminCache(mux *http.ServeMux, runtime *Runtime) {
+	guarded := func(pattern string, limit time.Duration, do func(context.Context, *Snapshot) ([]byte, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			g := gateways.Current()
+			g := runtime.Current()
 			e := g.admits(r)
 			if e == nil && g.cache == nil {
 				e = &upstream.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "no_cache", Message: "no cache is configured: set cache: true"}
@@ -40,10 +40,10 @@ func adminCache(mux *http.ServeMux, gateways *Gateways) {
 			writeJSON(w, http.StatusOK, body)
 		})
 	}
-	guarded("GET /cache/ping", pingTime, func(ctx context.Context, g *Gateway) ([]byte, error) {
+	guarded("GET /cache/ping", pingTime, func(ctx context.Context, g *Snapshot) ([]byte, error) {
 		return []byte(`{"status":"healthy"}`), g.cache.Ping(ctx)
 	})
-	guarded("POST /cache/flushall", flushTime, func(ctx context.Context, g *Gateway) ([]byte, error) {
+	guarded("POST /cache/flushall", flushTime, func(ctx context.Context, g *Snapshot) ([]byte, error) {
 		n, err := g.cache.Flush(ctx)
 		return []byte(`{"status":"success","deleted":` + strconv.FormatInt(n, 10) + `}`), err
 	})

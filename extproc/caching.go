@@ -26,7 +26,7 @@ type caching struct {
 // identical request that is running.
 func (s *requestStream) askCache(call *routing.Call) *reply {
 	x := s.exchange
-	c := x.gateway.cache
+	c := x.snapshot.cache
 	if c == nil {
 		return nil
 	}
@@ -41,8 +41,8 @@ func (s *requestStream) askCache(call *routing.Call) *reply {
 	ctx, stop := s.hold()
 	defer stop()
 	var reply cache.Reply
-	scope := x.gateway.scope(x, call, controls, s.header)
-	if batch, ok := x.gateway.split(x.request, scope); ok {
+	scope := x.snapshot.scope(x, call, controls, s.header)
+	if batch, ok := x.snapshot.split(x.request, scope); ok {
 		x.caching.key, x.caching.batch = batch.Key(), batch
 		reply = c.AskBatch(ctx, batch, controls)
 	} else {
@@ -58,7 +58,7 @@ func (s *requestStream) askCache(call *routing.Call) *reply {
 }
 
 // scope is all that makes equal requests different for the cache.
-func (g *Gateway) scope(x *exchange, call *routing.Call, controls cache.Controls, header upstream.Header) cache.Scope {
+func (g *Snapshot) scope(x *exchange, call *routing.Call, controls cache.Controls, header upstream.Header) cache.Scope {
 	scope := cache.Scope{
 		Tenant: x.caller, Namespace: controls.Namespace, Tags: call.Tags,
 		Config: g.traits[g.router.Spelt(x.request.Model)].digest,
@@ -81,7 +81,7 @@ func vary(header upstream.Header) (out upstream.Header) {
 }
 
 // split takes embeddings apart where the deployments' vectors may be mixed.
-func (g *Gateway) split(req *chat.Request, scope cache.Scope) (*cache.Batch, bool) {
+func (g *Snapshot) split(req *chat.Request, scope cache.Scope) (*cache.Batch, bool) {
 	if req.Endpoint != chat.Embeddings || !g.traits[g.router.Spelt(req.Model)].mixable {
 		return nil, false
 	}
@@ -103,7 +103,7 @@ func (s *requestStream) cached(e *cache.Entry) *reply {
 		header.Set(f.Name, f.Value)
 	}
 	body := e.Body(x.request)
-	if x.request.Stream && x.gateway.wants.StreamEvent {
+	if x.request.Stream && x.snapshot.wants.StreamEvent {
 		s.streamed(body)
 	}
 	answer := immediate(http.StatusOK, header, body, "isthmus_cache")

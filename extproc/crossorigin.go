@@ -42,7 +42,7 @@ func (c crossOrigin) allows(origin string) upstream.Header {
 }
 
 // share has the client's page told that it may read the answer, if it may.
-func (s *requestStream) share(g *Gateway) {
+func (s *requestStream) share(g *Snapshot) {
 	if s.shared = g.pages.allows(s.header.Get("origin")); s.shared != nil && s.out != nil {
 		s.out.share(s.shared)
 	}

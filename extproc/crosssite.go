@@ -20,7 +20,7 @@ import (
 // refuseForeign refuses a request that changes or spends something, comes from a web
 // page, and has no leave; nil: it may go on. It goes by what browsers say of
 // themselves; other clients say nothing and pass.
-func (g *Gateway) refuseForeign(header upstream.Header) *upstream.Error {
+func (g *Snapshot) refuseForeign(header upstream.Header) *upstream.Error {
 	if g.auth.enabled || g.pages.any {
 		return nil
 	}
@@ -81,7 +81,7 @@ func ownName(host string) bool {
 // the operator's: one with the master key. Where there is none, the Host must be one
 // that a page of a stranger cannot have: an address, localhost, a name without a dot,
 // or that of an allowed origin.
-func (g *Gateway) admits(r *http.Request) *upstream.Error {
+func (g *Snapshot) admits(r *http.Request) *upstream.Error {
 	if g.auth.enabled {
 		return g.auth.check(plainHeader(r))
 	}

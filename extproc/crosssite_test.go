@@ -14,9 +14,9 @@ const openModel = "model_list:\n- model_name: m\n  litellm_params: {model: opena
 func TestAPageOfAnotherSiteSpendsNothing(t *testing.T) {
 	open := newHouse(t, openModel)
 	listed := newHouse(t, openModel)
-	listed.gateways.Use(listed.router, Settings{Origins: []string{"https://chat.example"}})
+	listed.runtime.Use(listed.router, Settings{Origins: []string{"https://chat.example"}})
 	every := newHouse(t, openModel)
-	every.gateways.Use(every.router, Settings{Origins: []string{"*"}})
+	every.runtime.Use(every.router, Settings{Origins: []string{"*"}})
 	keyed := newHouse(t, openModel+"general_settings: {master_key: sk-master-key}\n")
 	for name, tc := range map[string]struct {
 		house  *house
@@ -83,7 +83,7 @@ func TestAPageOfAnotherSiteChangesNothingOnTheAdminPort(t *testing.T) {
 	open := newHouse(t, openModel)
 	keyed := newHouse(t, openModel+"general_settings: {master_key: sk-master-key}\n")
 	listed := newHouse(t, openModel)
-	listed.gateways.Use(listed.router, Settings{Origins: []string{"https://admin.example"}})
+	listed.runtime.Use(listed.router, Settings{Origins: []string{"https://admin.example"}})
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })
 	for name, tc := range map[string]struct {
 		house        *house
@@ -120,7 +120,7 @@ func TestAPageOfAnotherSiteChangesNothingOnTheAdminPort(t *testing.T) {
 				r.Header.Set(tc.header[i], tc.header[i+1])
 			}
 			w := httptest.NewRecorder()
-			Admin(tc.house.gateways, metrics).ServeHTTP(w, r)
+			Admin(tc.house.runtime, metrics).ServeHTTP(w, r)
 			if w.Code != tc.status {
 				t.Errorf("status %d, want %d: %.200s", w.Code, tc.status, w.Body)
 			}

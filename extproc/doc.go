@@ -48,7 +48,7 @@
 //
 // # A changed configuration
 //
-// A Gateway (gateway.go) is one configuration in force. An exchange keeps the one
+// A Snapshot (runtime.go) is one configuration in force. An exchange keeps the one
 // it began under; what comes after a change has the next (reload.go).
 //
 // # Failure

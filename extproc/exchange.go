@@ -20,12 +20,12 @@ import (
 // The streams of the retry and failure filters find it by its id, so its state
 // is behind mu.
 type exchange struct {
-	id      string // ours, never the client's x-request-id
-	started time.Time
-	gateway *Gateway // the configuration the request began under
-	route   route
-	quiet   bool // a health probe
-	keyless bool // refused, and without a valid key: see strangers
+	id       string // ours, never the client's x-request-id
+	started  time.Time
+	snapshot *Snapshot // the configuration the request began under
+	route    route
+	quiet    bool // a health probe
+	keyless  bool // refused, and without a valid key: see strangers
 
 	request  *chat.Request // nil until the body was read
 	caller   string        // who asks, as far as it is known; ""
@@ -98,10 +98,10 @@ func (o *outcome) attempt() routing.Outcome {
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 }
 
-func newExchange(g *Gateway, r route, now time.Time) *exchange {
-	g.owner.open.Add(1)
+func newExchange(g *Snapshot, r route, now time.Time) *exchange {
+	g.runtime.open.Add(1)
 	g.open.Add(1)
-	return &exchange{id: rand.Text(), started: now, gateway: g, route: r}
+	return &exchange{id: rand.Text(), started: now, snapshot: g, route: r}
 }
 
 // begin counts attempt n as running. Calling it again for the same attempt does
@@ -120,7 +120,7 @@ func (x *exchange) begin(n int, now time.Time) {
 		return
 	}
 	a.began, a.running = now, true
-	x.gateway.router.Begin(&x.plan.Hops[n-1])
+	x.snapshot.router.Begin(&x.plan.Hops[n-1])
 	x.stepBeginLocked(n)
 }
 
@@ -136,7 +136,7 @@ func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
 		a.status = x.outcome.status // an answer that was not read to its end
 	}
 	o.Total = a.took
-	x.gateway.router.Done(&x.plan.Hops[n-1], o)
+	x.snapshot.router.Done(&x.plan.Hops[n-1], o)
 	x.called(n, &x.plan.Hops[n-1], a)
 	x.stepEndLocked(n)
 	x.coolsLocked(n)
@@ -156,7 +156,7 @@ func (x *exchange) lostBefore(n int, now time.Time) bool {
 	may := true
 	for i := 1; i < n; i++ {
 		if x.endLocked(i, x.unansweredLocked(i, now), now) {
-			may = x.gateway.router.Lost(x.plan, i) && may
+			may = x.snapshot.router.Lost(x.plan, i) && may
 		}
 	}
 	return may
@@ -181,7 +181,7 @@ func early(timeout time.Duration) time.Duration { return min(timeout/10, 50*time
 func (x *exchange) madeLocked(n int, now time.Time) {
 	for len(x.attempts) < min(n, len(x.plan.Hops)) {
 		x.attempts = append(x.attempts, attempt{began: now, running: true})
-		x.gateway.router.Begin(&x.plan.Hops[len(x.attempts)-1])
+		x.snapshot.router.Begin(&x.plan.Hops[len(x.attempts)-1])
 	}
 }
 
@@ -214,8 +214,8 @@ func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 		return routing.Hop{}, false, false
 	}
 	if n <= len(x.attempts) && x.attempts[n-1].running {
-		x.gateway.router.Done(planned, routing.Outcome{}) // it was never asked
-		x.gateway.router.Begin(&x.plan.Hops[i])
+		x.snapshot.router.Done(planned, routing.Outcome{}) // it was never asked
+		x.snapshot.router.Begin(&x.plan.Hops[i])
 	}
 	if i >= n {
 		x.plan.Hops[i], *planned = *planned, x.plan.Hops[i] // it may still be tried
@@ -229,7 +229,7 @@ func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 // request ends; only the first call does anything. What the request came to is
 // told by settle, which follows it.
 func (x *exchange) finish(now time.Time) {
-	guard := x.gateway.owner.guard
+	guard := x.snapshot.runtime.guard
 	a, first := x.stop(now)
 	if !first {
 		return
@@ -239,7 +239,7 @@ func (x *exchange) finish(now time.Time) {
 	}
 	guard.Run("the log", x.tell)
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
-		x.gateway.owner.giveBack()
+		x.snapshot.runtime.giveBack()
 	}
 }
 
@@ -253,7 +253,7 @@ func (x *exchange) stop(now time.Time) (_ *limit.Admission, first bool) {
 	}
 	x.finished = true
 	for n := range x.attempts {
-		x.gateway.owner.guard.Run("the end of an attempt", func() { x.endLocked(n+1, x.outcome.attempt(), now) })
+		x.snapshot.runtime.guard.Run("the end of an attempt", func() { x.endLocked(n+1, x.outcome.attempt(), now) })
 	}
 	x.took = now.Sub(x.started)
 	return x.admission, true

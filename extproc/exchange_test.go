@@ -287,7 +287,7 @@ func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 	if err := <-f.err; status.Code(err) != codes.Internal {
 		t.Errorf("the stream ended with %v", err)
 	}
-	if h.exchanges.find(id) != nil || h.router.Deployments()[0].InFlight() != 0 || h.gateways.Open() != 0 {
+	if h.exchanges.find(id) != nil || h.router.Deployments()[0].InFlight() != 0 || h.runtime.Open() != 0 {
 		t.Error("the request still holds something")
 	}
 	if log := h.log.String(); !strings.Contains(log, "panic while serving a request") || strings.Contains(log, "hi") && strings.Contains(log, "messages") {
@@ -319,7 +319,7 @@ func TestAResetGivesEverythingBackOnce(t *testing.T) {
 	// What comes late finds nobody and changes nothing.
 	h.fail(id, 1, 500, "{}")
 	h.retry(id, 2)
-	if n := h.gateways.Open(); n != 0 {
+	if n := h.runtime.Open(); n != 0 {
 		t.Errorf("%d exchanges open", n)
 	}
 }

@@ -14,13 +14,13 @@ type front struct {
 
 // EnvoyDown notes that the Envoy that this process runs has ended by itself, or
 // could not be started again. Until EnvoyUp the gateway is not ready.
-func (gs *Gateways) EnvoyDown() {
-	gs.front.deaths.Add(1)
-	gs.front.since.CompareAndSwap(0, time.Now().UnixNano())
+func (rt *Runtime) EnvoyDown() {
+	rt.front.deaths.Add(1)
+	rt.front.since.CompareAndSwap(0, time.Now().UnixNano())
 }
 
 // EnvoyUp notes that an Envoy serves again.
-func (gs *Gateways) EnvoyUp() { gs.front.since.Store(0) }
+func (rt *Runtime) EnvoyUp() { rt.front.since.Store(0) }
 
 func (f *front) away() bool { return f.since.Load() != 0 }
 

@@ -25,11 +25,11 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
@@ -37,7 +37,7 @@ import (
 // busyHouse is a house with limits, a cache, and the counting of tokens.
 func busyHouse(t testing.TB) *house {
 	h := newHouse(t, twoSisters)
-	h.gateways.log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelError})) // bugs alone
+	h.runtime.log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelError})) // bugs alone
 	local, err := cache.NewLocal(1 << 20)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func busyHouse(t testing.TB) *house {
 		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: limit.Budget{MaxParallel: 3}}, {ID: "b", Group: "m"}},
 	})
 	responses := cache.New(cache.Config{Blobs: local, Miss: cache.ErrMiss, MaxWait: 5 * time.Millisecond})
-	h.gateways.Use(h.router, Settings{Limiter: limiter, Cache: responses, Tokens: tokens.New(), MaxHold: 10 * time.Millisecond})
+	h.runtime.Use(h.router, Settings{Limiter: limiter, Cache: responses, Tokens: tokens.New(), MaxHold: 10 * time.Millisecond})
 	t.Cleanup(func() {
 		_ = responses.Close(context.Background())
 		local.Close()
@@ -139,7 +139,7 @@ func FuzzMessageOrder(f *testing.F) {
 		for _, s := range streams {
 			<-s.err
 		}
-		observetest.Await(t, "what the requests came to is known", h.allEnded)
+		asynctest.Await(t, "what the requests came to is known", h.allEnded)
 		h.nothingHeld()
 		for _, name := range []string{"isthmus_extproc_panics_total", "isthmus_panics_total"} {
 			if n := h.counter(t, name); n != 0 {
@@ -195,7 +195,7 @@ func TestAStrangerGetsNothing(t *testing.T) {
 	for name, secrets := range map[string]*Secrets{"a port with a secret": known(t, "the-secret-of-the-port"), "an insecure port": {}} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master}\n")
-			h.gateways.log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelError}))
+			h.runtime.log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelError}))
 			var dialled atomic.Int64
 			h.peers = peer.NewSet(peer.Options{Log: h.Server.log, Guard: h.guard, Dial: func(string) (peer.Conn, error) {
 				dialled.Add(1)
@@ -211,7 +211,7 @@ func TestAStrangerGetsNothing(t *testing.T) {
 					before = memory()
 				}
 			}
-			observetest.Await(t, "every request has ended", h.allEnded)
+			asynctest.Await(t, "every request has ended", h.allEnded)
 			h.nothingHeld()
 			if after := memory(); after.HeapObjects > 2*before.HeapObjects+10_000 {
 				t.Errorf("%d objects were on the heap, then %d", before.HeapObjects, after.HeapObjects)

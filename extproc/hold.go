@@ -14,7 +14,7 @@ const holdAfter = 3 * time.Second
 // extension per message, so it is asked for the whole time, once, and only when
 // the wait turns out long. stop must be called before the answer is sent.
 func (s *requestStream) hold() (ctx context.Context, stop func()) {
-	limit, began := s.exchange.gateway.maxHold, time.Now()
+	limit, began := s.exchange.snapshot.maxHold, time.Now()
 	ctx, cancel := context.WithDeadline(s.ctx, s.exchange.started.Add(limit))
 	timer := s.server.guard.AfterFunc(holdAfter, "a request that waits", func() {
 		s.extend.Do(func() {

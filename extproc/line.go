@@ -14,18 +14,18 @@ func (x *exchange) done(rec *record) {
 	if rec.quiet {
 		return
 	}
-	g, sample := x.gateway, rec.sample()
-	g.owner.metrics.Request(sample)
+	g, sample := x.snapshot, rec.sample()
+	g.runtime.metrics.Request(sample)
 	if rec.keyless {
-		g.owner.strangers.tell(rec, g.owner.log.Handler())
+		g.runtime.strangers.tell(rec, g.runtime.log.Handler())
 		return
 	}
-	g.owner.recent.Add(rec.shown())
+	g.runtime.recent.Add(rec.shown())
 	x.endSpan(rec, sample)
 	if rec.queued > 0 {
-		g.owner.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
+		g.runtime.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
 	}
-	rec.write(g.owner.log.Handler())
+	rec.write(g.runtime.log.Handler())
 }
 
 // strangers are the requests that were refused without a valid key. Anybody can send

@@ -19,15 +19,15 @@ type Figures struct {
 }
 
 // Show puts figures on the status page.
-func (gs *Gateways) Show(f Figures) { gs.figures.Store(&f) }
+func (rt *Runtime) Show(f Figures) { rt.figures.Store(&f) }
 
 // statusPage serves the status page and its data.
-func (gs *Gateways) statusPage() http.Handler {
+func (rt *Runtime) statusPage() http.Handler {
 	return status.NewHandler(status.Options{
-		Board:    status.NewBoard(gs.overview, gs.recent, time.Now),
-		Draining: gs.drain.Load,
+		Board:    status.NewBoard(rt.overview, rt.recent, time.Now),
+		Draining: rt.drain.Load,
 		Refuse: func(w http.ResponseWriter, r *http.Request) bool {
-			e := gs.Current().admits(r)
+			e := rt.Current().admits(r)
 			if e != nil && w != nil {
 				writeJSON(w, e.Status, e.JSON())
 			}
@@ -37,10 +37,10 @@ func (gs *Gateways) statusPage() http.Handler {
 }
 
 // overview is the state of everything now.
-func (gs *Gateways) overview() status.Snapshot {
-	g := gs.Current()
+func (rt *Runtime) overview() status.Snapshot {
+	g := rt.Current()
 	s := status.Snapshot{
-		Gateway:     status.Gateway{Started: gs.started.UnixMilli(), Open: gs.Open(), Draining: gs.drain.Load()},
+		Gateway:     status.Gateway{Started: rt.started.UnixMilli(), Open: rt.Open(), Draining: rt.drain.Load()},
 		Deployments: []status.Deployment{}, LeftOut: []status.LeftOut{}, Unenforced: g.unenforced, Limits: []status.Limit{}, Sinks: []status.Sink{},
 		Names: cascades(g.router),
 	}
@@ -66,10 +66,10 @@ func (gs *Gateways) overview() status.Snapshot {
 	for _, c := range g.callbacks.Stats() {
 		s.Sinks = append(s.Sinks, status.Sink{Name: c.Name, Sent: c.Sent, Retried: c.Retried, Dropped: c.Dropped, Queued: int64(c.Queued), Spilled: c.OnDisk})
 	}
-	if f := gs.figures.Load(); f != nil {
+	if f := rt.figures.Load(); f != nil {
 		s.Gateway.Version, s.Gateway.Envoy, s.Gateway.Strategy = f.Version, f.Envoy, f.Strategy
 	}
-	if gs.front.away() {
+	if rt.front.away() {
 		s.Gateway.Envoy += " (down, starting again)"
 	}
 	return s
@@ -98,7 +98,7 @@ func shownCaller(caller string) string {
 	return caller
 }
 
-func (g *Gateway) shownDeployment(order int, d *routing.Deployment) status.Deployment {
+func (g *Snapshot) shownDeployment(order int, d *routing.Deployment) status.Deployment {
 	now, own := g.router.State(d), g.own(d)
 	out := status.Deployment{
 		ID: d.ID, Order: order, Group: d.Group, Provider: d.Provider, Model: d.Model, Tags: d.Tags,

@@ -24,7 +24,7 @@ func (h *house) snapshot(key string) (int, string) {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}
 	w := httptest.NewRecorder()
-	Admin(h.gateways, http.NotFoundHandler()).ServeHTTP(w, r)
+	Admin(h.runtime, http.NotFoundHandler()).ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
 
@@ -80,7 +80,7 @@ func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
 		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: limit.Budget{ITPM: 70, OTPM: 90_000, MaxParallel: 3}}, {ID: "b", Group: "m"}},
 	})
 	defer l.Close()
-	h.gateways.Use(h.router, Settings{Limiter: l})
+	h.runtime.Use(h.router, Settings{Limiter: l})
 	f := h.open(filterRequest)
 	h.begin(f, question)
 	var page struct {
@@ -100,7 +100,7 @@ func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
 		t.Errorf("the page: %+v", d)
 	}
 	w := httptest.NewRecorder()
-	Admin(h.gateways, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/health", nil))
+	Admin(h.runtime, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/health", nil))
 	for _, want := range []string{`"itpm":70,`, `"otpm":90000,`, `"max_parallel_requests":3`, `"running":1,`, `"input_tokens_last_minute":`, `"output_tokens_last_minute":`} {
 		if text := w.Body.String(); strings.Count(text, want) != 1 {
 			t.Errorf("/health has %s not once: %s", want, text)
@@ -118,7 +118,7 @@ func TestTheStatusPageTellsOfTheLimitsThatManyShareAndOfTheQueue(t *testing.T) {
 		Caller: limit.Budget{RPM: 5}, MaxParallel: 7, Queue: &limit.QueueOptions{Size: 30},
 	})
 	defer l.Close()
-	h.gateways.Use(h.router, Settings{Limiter: l, TenantHeader: "x-team"})
+	h.runtime.Use(h.router, Settings{Limiter: l, TenantHeader: "x-team"})
 	for _, team := range []string{"search", "search", ""} {
 		f := h.open(filterRequest)
 		h.begin(f, question, "x-team", team)
@@ -163,9 +163,9 @@ func TestWhoHasNoKeyLeavesNoTrace(t *testing.T) {
 		}
 	}
 	ask("/v1/chat/completions")
-	h.gateways.strangers.mu.Lock()
-	h.gateways.strangers.next = time.Now().Add(time.Hour) // however slow this machine is
-	h.gateways.strangers.mu.Unlock()
+	h.runtime.strangers.mu.Lock()
+	h.runtime.strangers.next = time.Now().Add(time.Hour) // however slow this machine is
+	h.runtime.strangers.mu.Unlock()
 	for range 50 {
 		ask("/openai/deployments/m/chat/completions")
 		ask("/v1/chat/completions", "authorization", "Bearer wrong")

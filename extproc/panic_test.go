@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
 
@@ -41,20 +41,20 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 		whole  bool // the last message is answered: the bug is at the end
 		beside bool // a panic is counted beside that of a stream
 	}{
-		"at the request's headers": {bug: func(h *house, _ *exchange) { h.gateways.Current().router = nil }, last: requestHeaders(true, ":method", "GET", ":path", "/v1/models")},
+		"at the request's headers": {bug: func(h *house, _ *exchange) { h.runtime.Current().router = nil }, last: requestHeaders(true, ":method", "GET", ":path", "/v1/models")},
 		"at the request's body": {
-			before: messages{head}, bug: func(h *house, _ *exchange) { h.gateways.Current().router = nil }, last: body, beside: true,
+			before: messages{head}, bug: func(h *house, _ *exchange) { h.runtime.Current().router = nil }, last: body, beside: true,
 		},
 		"at the response's headers": {before: messages{head, body}, bug: func(_ *house, x *exchange) { x.plan.Hops[0].Translator = nil }, last: good},
 		"at a piece of the answer":  {before: messages{head, body, good}, bug: func(_ *house, x *exchange) { broken(x) }, last: piece},
 		"at the answer's trailers":  {before: messages{head, body, good, piece}, bug: func(_ *house, x *exchange) { broken(x) }, last: responseTrailers()},
 		"at the end, where the tokens are counted": {
 			before: messages{head, body, good}, last: piece, whole: true, beside: true,
-			bug: func(_ *house, x *exchange) { x.gateway.tokens = &tokens.Counter{}; x.attempts = x.attempts[:1:1] },
+			bug: func(_ *house, x *exchange) { x.snapshot.tokens = &tokens.Counter{}; x.attempts = x.attempts[:1:1] },
 		},
 		"at the end, where the line is written": {
 			before: messages{head, body, good}, last: piece, whole: true, beside: true,
-			bug: func(h *house, _ *exchange) { h.gateways.log = slog.New(panicking{h.gateways.log.Handler()}) },
+			bug: func(h *house, _ *exchange) { h.runtime.log = slog.New(panicking{h.runtime.log.Handler()}) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 			}
 			var x *exchange
 			h.exchanges.byID.Range(func(_, v any) bool { x = v.(*exchange); return false })
-			router, log := h.gateways.Current().router, h.gateways.log
+			router, log := h.runtime.Current().router, h.runtime.log
 			tc.bug(h, x)
 			_, err := f.send(tc.last)
 			if tc.whole {
@@ -82,7 +82,7 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 				t.Errorf("the stream ended with %v, want Internal", err)
 			}
 			h.nothingHeld()
-			h.gateways.Current().router, h.gateways.Current().tokens, h.gateways.log = router, nil, log
+			h.runtime.Current().router, h.runtime.Current().tokens, h.runtime.log = router, nil, log
 			if n := h.counter(t, "isthmus_extproc_panics_total"); n > 0 == tc.whole {
 				t.Errorf("%v panics of streams are counted; the end: %v", n, err)
 			}
@@ -184,7 +184,7 @@ func TestAPanicInATimerCostsItsRequestAlone(t *testing.T) {
 	}
 	// The timer may be before the answer to the body, of which nothing comes then.
 	f.in <- requestBody(strings.Replace(question, "{", `{"stream":true,`, 1))
-	observetest.Await(t, "the timer has panicked", func() bool { return h.counter(t, "isthmus_panics_total") > 0 })
+	asynctest.Await(t, "the timer has panicked", func() bool { return h.counter(t, "isthmus_panics_total") > 0 })
 	_ = f.close()
 	h.nothingHeld()
 }

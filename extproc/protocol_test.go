@@ -33,15 +33,15 @@ func responseTrailers() *extprocv3.ProcessingRequest {
 
 // allEnded reports whether all requests have been settled, which is a while after
 // their streams have ended where Envoy's word on them is waited for.
-func (h *house) allEnded() bool { return h.gateways.Open() == 0 && h.gateways.Current().Open() == 0 }
+func (h *house) allEnded() bool { return h.runtime.Open() == 0 && h.runtime.Current().Open() == 0 }
 
 // nothingHeld fails when anything of a request is left.
 func (h *house) nothingHeld() {
 	h.t.Helper()
-	if n := h.gateways.Open(); n != 0 {
+	if n := h.runtime.Open(); n != 0 {
 		h.t.Errorf("%d requests are open", n)
 	}
-	if n := h.gateways.Current().Open(); n != 0 {
+	if n := h.runtime.Current().Open(); n != 0 {
 		h.t.Errorf("%d requests are open under the configuration", n)
 	}
 	h.exchanges.byID.Range(func(id, _ any) bool { h.t.Errorf("exchange %v is registered", id); return true })

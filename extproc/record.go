@@ -61,7 +61,7 @@ func (x *exchange) answered(n, status int, hop routing.Hop) {
 	x.outcome.served = &hop
 	if n > 0 && n <= len(x.attempts) && x.attempts[n-1].running {
 		x.attempts[n-1].firstByte = now.Sub(x.attempts[n-1].began)
-		x.gateway.router.Answered(&hop, x.attempts[n-1].firstByte)
+		x.snapshot.router.Answered(&hop, x.attempts[n-1].firstByte)
 	}
 }
 
@@ -223,7 +223,7 @@ func (x *exchange) recordLocked() record {
 	}
 	if e := x.outcome.entry; e != nil {
 		rec.cacheKey = x.caching.key.String()
-		if d := x.gateway.router.Deployment(e.Served.Deployment); d != nil {
+		if d := x.snapshot.router.Deployment(e.Served.Deployment); d != nil {
 			rec.saved = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
 		}
 	}

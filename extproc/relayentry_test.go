@@ -6,7 +6,7 @@ import (
 
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // entryFor is Envoy's entry of an exchange on a replica.
@@ -35,7 +35,7 @@ func TestAReplicaThatDoesNotAnswerHoldsNobodysLog(t *testing.T) {
 	b.logged(entryFor("lost", "192.0.2.1:9100"), false) // nobody's address
 	<-settled
 	b.entries.close() // what waits is given up
-	observetest.Await(t, "what had no room is counted", func() bool { return b.counter(t, "isthmus_access_log_relayed_entries_total") >= 500 })
+	asynctest.Await(t, "what had no room is counted", func() bool { return b.counter(t, "isthmus_access_log_relayed_entries_total") >= 500 })
 	if n := len(b.entries.queues); n != 0 {
 		t.Errorf("%d queues are left", n)
 	}

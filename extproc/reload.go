@@ -11,15 +11,15 @@ import (
 // Use puts a configuration in force for the requests that come from now on. Those
 // that run stay under the one they began with, which is returned: it may be taken
 // apart when no request is Open under it. It is nil the first time.
-func (gs *Gateways) Use(router *routing.Router, s Settings) (replaced *Gateway) {
+func (rt *Runtime) Use(router *routing.Router, s Settings) (replaced *Snapshot) {
 	if s.MaxBody <= 0 {
 		s.MaxBody = defaultMaxBody
 	}
 	if s.MaxHold <= 0 {
 		s.MaxHold = defaultMaxHold
 	}
-	g := &Gateway{
-		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, owner: gs,
+	g := &Snapshot{
+		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, runtime: rt,
 		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenancy: newTenancy(s.TenantHeader),
 		cache: s.Cache, limiter: s.Limiter, tokens: s.Tokens, maxHold: s.MaxHold, pages: newCrossOrigin(s.Origins),
 		unenforced: s.Unenforced,
@@ -31,14 +31,14 @@ func (gs *Gateways) Use(router *routing.Router, s Settings) (replaced *Gateway) 
 			g.traits[name] = traits{digest: cache.ConfigDigest(targets), mixable: cache.Mixable(targets)}
 		}
 	}
-	gs.recent.Track(ids(router))
-	gs.reloads.loaded.Store(time.Now().UnixNano())
-	return gs.current.Swap(g)
+	rt.recent.Track(ids(router))
+	rt.reloads.loaded.Store(time.Now().UnixNano())
+	return rt.current.Swap(g)
 }
 
 // Open is the number of requests under this configuration that have not ended. A
 // request that has just come may take it up until a moment after it was replaced.
-func (g *Gateway) Open() int64 { return g.open.Load() }
+func (g *Snapshot) Open() int64 { return g.open.Load() }
 
 // reloads is how often the configuration was replaced, for people to look at.
 type reloads struct {
@@ -49,14 +49,14 @@ type reloads struct {
 
 // Reloaded notes that a changed configuration was put in force, or that it could
 // not be used and the old one stays.
-func (gs *Gateways) Reloaded(err error) {
+func (rt *Runtime) Reloaded(err error) {
 	if err != nil {
-		gs.reloads.useless.Add(1)
-		gs.reloads.refused.Store(time.Now().UnixNano())
+		rt.reloads.useless.Add(1)
+		rt.reloads.refused.Store(time.Now().UnixNano())
 		return
 	}
-	gs.reloads.good.Add(1)
-	gs.reloads.refused.Store(0)
+	rt.reloads.good.Add(1)
+	rt.reloads.refused.Store(0)
 }
 
 // configReport is what GET /health says of the configuration in force.

@@ -34,7 +34,7 @@ const maxShown = 1 << 20
 // wishes reads how much of its text a request wants shown, where events show it
 // before its end.
 func (x *exchange) wishes() {
-	if w := x.gateway.wants; w.PreAPICall || w.PostAPICall || w.StreamEvent {
+	if w := x.snapshot.wants; w.PreAPICall || w.PostAPICall || w.StreamEvent {
 		x.reporter.wish = callback.ReadWish(x.header, callback.ReadInput(x.request).Wish)
 	}
 }
@@ -42,7 +42,7 @@ func (x *exchange) wishes() {
 // listen begins to keep an answer for those who are shown it.
 func (s *requestStream) listen(stream bool) {
 	x := s.exchange
-	if !x.gateway.wants.Records() {
+	if !x.snapshot.wants.Records() {
 		return
 	}
 	switch {
@@ -64,7 +64,7 @@ func (s *requestStream) hear(out []byte) {
 	if r := x.reporter.text; r != nil && r != x.caching.recorder {
 		r.Feed(out)
 	}
-	if x.request.Stream && x.gateway.wants.StreamEvent && s.response.form != unstreamed {
+	if x.request.Stream && x.snapshot.wants.StreamEvent && s.response.form != unstreamed {
 		s.streamed(out)
 	}
 }
@@ -84,7 +84,7 @@ func (x *exchange) heard() {
 
 // report makes the record of a request that has ended and hands it to the sinks.
 func (x *exchange) report(rec *record) {
-	g := x.gateway
+	g := x.snapshot
 	if rec.quiet || !g.wants.Records() || x.request == nil {
 		return
 	}
@@ -217,22 +217,22 @@ func clientIP(header upstream.Header) string {
 
 // calling tells the hooks that attempt n begins.
 func (x *exchange) calling(n int, hop *routing.Hop) {
-	if !x.gateway.wants.PreAPICall {
+	if !x.snapshot.wants.PreAPICall {
 		return
 	}
 	e := x.event(callback.PreAPICall, n, answererOf(hop))
 	e.Messages = callback.ReadInput(x.request).Messages
-	x.gateway.callbacks.Event(e, x.reporter.wish)
+	x.snapshot.callbacks.Event(e, x.reporter.wish)
 }
 
 // called tells the hooks that attempt n has ended.
 func (x *exchange) called(n int, hop *routing.Hop, a *attempt) {
-	if !x.gateway.wants.PostAPICall {
+	if !x.snapshot.wants.PostAPICall {
 		return
 	}
 	e := x.event(callback.PostAPICall, n, answererOf(hop))
 	e.Status, e.Duration, e.Error = a.status, callback.Seconds(a.took), a.reason
-	x.gateway.callbacks.Event(e, x.reporter.wish)
+	x.snapshot.callbacks.Event(e, x.reporter.wish)
 }
 
 // streamed tells the hooks of what goes to the client of a stream. A stored answer
@@ -247,7 +247,7 @@ func (s *requestStream) streamed(out []byte) {
 		}
 		e := x.event(callback.StreamEvent, n, by)
 		e.Chunk = slices.Clone(event.Data)
-		x.gateway.callbacks.Event(e, x.reporter.wish)
+		x.snapshot.callbacks.Event(e, x.reporter.wish)
 	}
 }
 

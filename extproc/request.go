@@ -77,7 +77,7 @@ func (s *requestStream) close() {
 // rest. A request whose headers are all there is (end_of_stream) gets no body
 // message and would run on without a plan: it is always answered here.
 func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
-	g := s.server.gateways.Current()
+	g := s.server.runtime.Current()
 	s.header = readHeader(h.GetHeaders())
 	r := parsePath(s.header.Get(":path"))
 	x := newExchange(g, r, time.Now())
@@ -92,7 +92,7 @@ func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
 }
 
 // withoutBody returns the answer to a request that needs no body, or nil.
-func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
+func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *reply {
 	if answer := s.preflight(r); answer != nil {
 		return answer
 	}
@@ -138,7 +138,7 @@ func (s *requestStream) withoutBody(g *Gateway, r route, ended bool) *reply {
 
 // checkNames refuses what the request's headers name in a way that nothing can
 // pass on: the model in its path, the caller.
-func (s *requestStream) checkNames(g *Gateway, r route) error {
+func (s *requestStream) checkNames(g *Snapshot, r route) error {
 	if r.model != "" {
 		if err := upstream.CheckName("model", r.model); err != nil {
 			return err
@@ -163,8 +163,8 @@ func (s *requestStream) requestBody(body []byte) *reply {
 	if x == nil {
 		return nil
 	}
-	if int64(len(body)) > x.gateway.maxBody { // without a content-length; Envoys before 1.38 let twice as much pass
-		return s.refuse(bodyTooLarge(x.gateway.maxBody))
+	if int64(len(body)) > x.snapshot.maxBody { // without a content-length; Envoys before 1.38 let twice as much pass
+		return s.refuse(bodyTooLarge(x.snapshot.maxBody))
 	}
 	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 {
 		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))
@@ -183,7 +183,7 @@ func (s *requestStream) requestBody(body []byte) *reply {
 	if answer := s.askCache(call); answer != nil {
 		return answer
 	}
-	plan, err := s.carrier.plan(x.gateway.router, call)
+	plan, err := s.carrier.plan(x.snapshot.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
 	}

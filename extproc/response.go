@@ -285,14 +285,14 @@ func plausible(req *chat.Request, body []byte) bool {
 // before its end. The client has its answer; nobody waits for this.
 func (s *requestStream) count() {
 	r, x := s.response, s.exchange
-	if r == nil || r.decoder == nil || x.gateway.tokens == nil {
+	if r == nil || r.decoder == nil || x.snapshot.tokens == nil {
 		return
 	}
 	if r.ended && x.hasUsage() {
 		return
 	}
 	result := r.decoder.Result()
-	x.gateway.tokens.Estimate(r.hop.Model, x.asks(&r.hop), &result)
+	x.snapshot.tokens.Estimate(r.hop.Model, x.asks(&r.hop), &result)
 	x.counted(result)
 }
 

@@ -116,8 +116,8 @@ func (x *exchange) askedLocked() string {
 	switch {
 	case x.plan != nil:
 		return x.plan.Name
-	case x.request != nil && x.gateway.router.Has(x.request.Model):
-		return x.gateway.router.Spelt(x.request.Model)
+	case x.request != nil && x.snapshot.router.Has(x.request.Model):
+		return x.snapshot.router.Spelt(x.request.Model)
 	}
 	return ""
 }
@@ -133,24 +133,24 @@ func (x *exchange) streaming() {
 }
 
 // watch tells the metrics where the state of this gateway can be asked.
-func (gs *Gateways) watch() {
-	gs.metrics.Watch(metrics.Sources{Gateway: gs.gatewayState, Deployments: gs.deploymentMetrics, Cache: gs.cacheMetrics})
+func (rt *Runtime) watch() {
+	rt.metrics.Watch(metrics.Sources{Gateway: rt.gatewayState, Deployments: rt.deploymentMetrics, Cache: rt.cacheMetrics})
 }
 
-func (gs *Gateways) gatewayState() metrics.Gateway {
+func (rt *Runtime) gatewayState() metrics.Gateway {
 	s := metrics.Gateway{
-		Open: gs.open.Load(), Draining: gs.drain.Load(), Reloads: gs.reloads.good.Load(), Refused: gs.reloads.useless.Load(),
-		Loaded: time.Unix(0, gs.reloads.loaded.Load()), Outdated: gs.reloads.refused.Load() != 0,
-		EnvoyRestarts: gs.front.deaths.Load(),
+		Open: rt.open.Load(), Draining: rt.drain.Load(), Reloads: rt.reloads.good.Load(), Refused: rt.reloads.useless.Load(),
+		Loaded: time.Unix(0, rt.reloads.loaded.Load()), Outdated: rt.reloads.refused.Load() != 0,
+		EnvoyRestarts: rt.front.deaths.Load(),
 	}
-	if g := gs.Current(); g != nil {
+	if g := rt.Current(); g != nil {
 		s.LeftOut = len(g.router.LeftOut())
 	}
 	return s
 }
 
-func (gs *Gateways) deploymentMetrics() []metrics.Deployment {
-	g := gs.Current()
+func (rt *Runtime) deploymentMetrics() []metrics.Deployment {
+	g := rt.Current()
 	if g == nil {
 		return nil
 	}
@@ -174,8 +174,8 @@ func (gs *Gateways) deploymentMetrics() []metrics.Deployment {
 	return out
 }
 
-func (gs *Gateways) cacheMetrics() metrics.Cache {
-	g := gs.Current()
+func (rt *Runtime) cacheMetrics() metrics.Cache {
+	g := rt.Current()
 	if g == nil || g.cache == nil {
 		return metrics.Cache{}
 	}

@@ -104,7 +104,7 @@ func (s *Secrets) RequireTransportSecurity() bool { return false }
 func (s *Server) Admit(secrets *Secrets) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if !secrets.admits(stream.Context()) && !strings.HasPrefix(info.FullMethod, healthService) {
-			s.gateways.metrics.RefusedStream(metrics.RefusedSecret)
+			s.runtime.metrics.RefusedStream(metrics.RefusedSecret)
 			return status.Error(codes.Unauthenticated, "the stream does not say the shared secret ("+secretKey+" in its initial_metadata)")
 		}
 		err := s.guard.Call("a gRPC stream", func() error { return handler(srv, stream) })

@@ -24,7 +24,7 @@ func (h *house) series() int {
 // things, the metrics page does not grow.
 func TestNobodyMakesSeriesButTheConfiguration(t *testing.T) {
 	h := newHouse(t, wildcards+"general_settings: {master_key: sk-master-key}\n")
-	h.gateways.Use(h.router, Settings{TenantHeader: "x-team"})
+	h.runtime.Use(h.router, Settings{TenantHeader: "x-team"})
 	round := func(i int) {
 		made := fmt.Sprintf("made-up-%d", i)
 		ask := func(path, body string, header ...string) {

@@ -36,12 +36,12 @@ const (
 )
 
 // Server is the ext_proc service, and the one that Envoy's access log goes to. It is safe for concurrent use; all of its
-// state is in the exchanges and the Gateway.
+// state is in the exchanges and the Snapshot.
 type Server struct {
 	extprocv3.UnimplementedExternalProcessorServer
 	accesslogv3.UnimplementedAccessLogServiceServer
 
-	gateways  *Gateways
+	runtime   *Runtime
 	exchanges registry
 	ended     waiting
 	replica   string    // where other replicas reach this one; "" when there are none
@@ -52,17 +52,17 @@ type Server struct {
 	log       *slog.Logger
 }
 
-// NewServer returns the service over the current configuration in gateways.
+// NewServer returns the service over the current configuration in runtime.
 // replica is the address (host:port) at which other replicas of the service
 // reach this one, or "" when Envoy knows only this one; peers are those, or nil.
 // Close must be called.
-func NewServer(gateways *Gateways, replica string, peers *peer.Set, log *slog.Logger) *Server {
+func NewServer(runtime *Runtime, replica string, peers *peer.Set, log *slog.Logger) *Server {
 	s := &Server{
-		gateways: gateways, replica: replica, peers: peers, log: log, guard: gateways.guard, filters: map[string]*metrics.Filter{},
-		ended: waiting{guard: gateways.guard}, entries: newEntryRelay(peers, gateways.metrics, gateways.guard),
+		runtime: runtime, replica: replica, peers: peers, log: log, guard: runtime.guard, filters: map[string]*metrics.Filter{},
+		ended: waiting{guard: runtime.guard}, entries: newEntryRelay(peers, runtime.metrics, runtime.guard),
 	}
 	for _, name := range []string{filterRequest, filterRetry, filterFailure} {
-		s.filters[name] = gateways.metrics.Filter(name)
+		s.filters[name] = runtime.metrics.Filter(name)
 	}
 	return s
 }
@@ -94,7 +94,7 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	out := &outlet{stream: stream}
 	p, name, err := s.processor(stream.Context(), out)
 	if err != nil {
-		s.gateways.metrics.RefusedStream(metrics.RefusedFilter)
+		s.runtime.metrics.RefusedStream(metrics.RefusedFilter)
 		return err
 	}
 	s.filters[name].Opened()

@@ -23,7 +23,7 @@ import (
 func (s *requestStream) carries(hop *routing.Hop) bool {
 	x := s.exchange
 	return s.log == logUsage && x.request.WantsUsage && hop.Translator.Carries(x.request) &&
-		(x.caching.status == "" || x.caching.status == cache.Bypass) && !x.gateway.wantsText
+		(x.caching.status == "" || x.caching.status == cache.Bypass) && !x.snapshot.wantsText
 }
 
 func isEventStream(header upstream.Header) bool {
@@ -61,7 +61,7 @@ func (x *exchange) undecided() bool {
 // settle tells what the finished exchange came to, once. entry is Envoy's word,
 // or nil when it has none.
 func (x *exchange) settle(entry *logEntry) {
-	guard := x.gateway.owner.guard
+	guard := x.snapshot.runtime.guard
 	var rec record
 	whole := guard.Run("the record of a request", func() { rec = x.decided(entry) })
 	guard.Run("the limits", func() { x.leave(&rec.outcome) })
@@ -69,8 +69,8 @@ func (x *exchange) settle(entry *logEntry) {
 		guard.Run("the callbacks", func() { x.report(&rec) })
 		guard.Run("the line of a request", func() { x.done(&rec) })
 	}
-	x.gateway.owner.open.Add(-1)
-	x.gateway.open.Add(-1)
+	x.snapshot.runtime.open.Add(-1)
+	x.snapshot.open.Add(-1)
 }
 
 // decided is what is told of the finished exchange.
@@ -100,18 +100,18 @@ func (x *exchange) decideLocked(entry *logEntry) {
 	if entry.known {
 		o.result.Usage, o.result.HasUsage = entry.usage, true
 	}
-	if o.unread && !entry.known && x.gateway.tokens != nil {
-		x.gateway.tokens.Estimate(o.served.Model, x.request, &o.result)
+	if o.unread && !entry.known && x.snapshot.tokens != nil {
+		x.snapshot.tokens.Estimate(o.served.Model, x.request, &o.result)
 	}
 	if o.served == nil {
 		return
 	}
 	if o.unread {
-		x.gateway.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
+		x.snapshot.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
 	}
 	if o.ended == endedUpstream || o.ended == endedTimeout {
 		why := "the answer was cut (" + string(o.ended) + ")"
-		x.gateway.router.Cut(o.served, why)
+		x.snapshot.router.Cut(o.served, why)
 		if n := len(x.attempts); n > 0 {
 			x.attempts[n-1].reason = why
 		}

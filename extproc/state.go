@@ -55,9 +55,9 @@ type leftOut struct {
 	Reason string `json:"reason"`
 }
 
-func (g *Gateway) deploymentStates() []byte {
+func (g *Snapshot) deploymentStates() []byte {
 	report := healthReport{
-		Config: g.owner.reloads.report(), Envoy: g.owner.front.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{},
+		Config: g.runtime.reloads.report(), Envoy: g.runtime.front.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{},
 		Unenforced: append([]string{}, g.unenforced...),
 	}
 	for _, d := range g.router.Deployments() {
@@ -70,14 +70,14 @@ func (g *Gateway) deploymentStates() []byte {
 }
 
 // own is what the limiter knows of a deployment.
-func (g *Gateway) own(d *routing.Deployment) limit.Own {
+func (g *Snapshot) own(d *routing.Deployment) limit.Own {
 	if g.limiter == nil {
 		return limit.Own{}
 	}
 	return g.limiter.Own(d.ID)
 }
 
-func (g *Gateway) stateOf(d *routing.Deployment) deploymentState {
+func (g *Snapshot) stateOf(d *routing.Deployment) deploymentState {
 	now, own := g.router.State(d), g.own(d)
 	s := deploymentState{
 		ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: now.Health, InFlight: now.InFlight,
@@ -122,7 +122,7 @@ type modelFacts struct {
 	State          deploymentState `json:"isthmus_state"`
 }
 
-func (g *Gateway) modelInfo() []byte {
+func (g *Snapshot) modelInfo() []byte {
 	data := []modelInfo{}
 	for _, d := range g.router.Deployments() {
 		m := modelInfo{

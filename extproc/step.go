@@ -21,7 +21,7 @@ type step struct {
 
 // verbose reports whether steps are written. It is asked before a step is made,
 // which costs memory.
-func (x *exchange) verbose() bool { return x.gateway.owner.steps }
+func (x *exchange) verbose() bool { return x.snapshot.runtime.steps }
 
 // stepLocked notes a step; tell writes it.
 func (x *exchange) stepLocked(what string, attrs ...slog.Attr) {
@@ -45,7 +45,7 @@ func (x *exchange) tell() {
 	x.steps = nil
 	x.mu.Unlock()
 	for _, s := range steps {
-		x.gateway.owner.log.LogAttrs(context.Background(), slog.LevelDebug, s.what, s.attrs...)
+		x.snapshot.runtime.log.LogAttrs(context.Background(), slog.LevelDebug, s.what, s.attrs...)
 	}
 }
 
@@ -96,7 +96,7 @@ func (x *exchange) coolsLocked(n int) {
 	if !a.failed || !x.verbose() && x.span == nil {
 		return
 	}
-	s := x.gateway.router.State(d)
+	s := x.snapshot.router.State(d)
 	if a.cooled = s.Health == "cooling"; a.cooled && x.verbose() {
 		x.stepLocked("cooldown", slog.String("deployment", d.ID), slog.Time("until", s.Until), slog.String("cause", shortened(s.Cause)))
 	}

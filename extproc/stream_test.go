@@ -17,11 +17,11 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // house is a Server over a model config, without an Envoy: the tests speak
@@ -30,7 +30,7 @@ type house struct {
 	*Server
 	t      testing.TB
 	router *routing.Router
-	log    *observetest.Text
+	log    *asynctest.Text
 	counts *prometheus.Registry
 }
 
@@ -44,15 +44,15 @@ func newHouse(t testing.TB, text string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &observetest.Text{}
+	out := &asynctest.Text{}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	counts := prometheus.NewRegistry()
-	gateways := NewGateways(metrics.New(counts, "test"), log)
-	gateways.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
-	peers := peer.NewSet(peer.Options{Log: log, Guard: gateways.Guard(), Dial: func(address string) (peer.Conn, error) {
+	runtime := NewRuntime(metrics.New(counts, "test"), log)
+	runtime.Use(router, Settings{MasterKey: c.MasterKey, MaxBody: c.MaxRequestBody})
+	peers := peer.NewSet(peer.Options{Log: log, Guard: runtime.Guard(), Dial: func(address string) (peer.Conn, error) {
 		return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}})
-	h := &house{Server: NewServer(gateways, "", peers, log), t: t, router: router, log: out, counts: counts}
+	h := &house{Server: NewServer(runtime, "", peers, log), t: t, router: router, log: out, counts: counts}
 	t.Cleanup(func() { h.Close(); peers.Close() })
 	return h
 }

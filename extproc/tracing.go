@@ -12,13 +12,13 @@ import (
 
 // Trace makes spans of the requests that come from now on. Without it the
 // client's traceparent goes to the providers as it is.
-func (gs *Gateways) Trace(t *trace.Tracer) { gs.tracer = t }
+func (rt *Runtime) Trace(t *trace.Tracer) { rt.tracer = t }
 
 // traced begins the request's span. It joins Envoy's, which an Envoy that traces
 // names in the stream's metadata, else the client's.
 func (s *requestStream) traced() {
 	x := s.exchange
-	t := x.gateway.owner.tracer
+	t := x.snapshot.runtime.tracer
 	if t == nil || x.route.action == liveness || x.route.action == readiness {
 		return
 	}

@@ -73,7 +73,7 @@ func (s *requestStream) retold(out []byte, edit *headerEdit) []byte {
 		if !ok {
 			return out
 		}
-		if out = events; x.gateway.wants.StreamEvent {
+		if out = events; x.snapshot.wants.StreamEvent {
 			s.streamed(out)
 		}
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // inbox is a webhook: it keeps the records that are posted to it.
@@ -172,7 +172,7 @@ func steady(text string) string {
 func TestTheGuidesWebhookGetsEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	b := newInbox(t)
-	began, clock := time.Now(), observetest.WatchStalls(t).Clock()
+	began, clock := time.Now(), asynctest.WatchStalls(t).Clock()
 	s := perform(t, guide(t, "13-webhook-verbose.yaml", moved{"https://seu-webhook.com", b.URL}, append(sinkLines, `failure_callback: ["webhook"]`)...))
 	_, late := clock()
 	texts, records := b.all(t)
@@ -241,7 +241,7 @@ func TestABlockThatAsksForSuccessGetsNoFailures(t *testing.T) {
 	t.Parallel()
 	b, g := newInbox(t), newStage(t)
 	s := startStack(t, g.models()+guide(t, "13-webhook-verbose.yaml", moved{"https://seu-webhook.com", b.URL}), "--concurrency", "1")
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	for _, c := range scenes()[:2] {
 		g.play(t, s, c)
 	}

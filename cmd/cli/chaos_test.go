@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // chaosTime is how long the storm lasts; ISTHMUS_CHAOS=1m makes it longer.
@@ -73,7 +73,7 @@ func (s *storm) answer(w http.ResponseWriter, r *http.Request, body string) {
 
 // tally is what the clients of the storm saw.
 type tally struct {
-	stalls *observetest.Stalls
+	stalls *asynctest.Stalls
 	mu     sync.Mutex
 	status map[int]int
 	late   []time.Duration // answers after the deadline
@@ -81,7 +81,7 @@ type tally struct {
 }
 
 func newTally(t *testing.T) *tally {
-	return &tally{stalls: observetest.WatchStalls(t), status: map[int]int{}}
+	return &tally{stalls: asynctest.WatchStalls(t), status: map[int]int{}}
 }
 
 // Half of the deployments fail in every way there is, by turns; one refuses all

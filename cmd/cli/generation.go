@@ -14,20 +14,20 @@ import (
 type generation struct {
 	gateway *gateway
 	with    *resources
-	inUse   *extproc.Gateway
+	inUse   *extproc.Snapshot
 }
 
 // use puts a configuration in force and returns the one it replaces, or nil.
 func (s *service) use(g *gateway, with *resources) *generation {
 	g.router = with.router
 	with.watch(s.counts, g.config)
-	s.gateways.Use(with.router, extproc.Settings{
+	s.runtime.Use(with.router, extproc.Settings{
 		MasterKey: g.config.MasterKey, MaxBody: g.config.MaxRequestBody, Verbose: g.config.Verbose,
 		Cache: with.cache, Limiter: with.limiter, Callbacks: with.callbacks, Tokens: with.tokens,
 		MaxHold: g.config.Limits.QueueTimeout, TenantHeader: g.config.Limits.TenantHeader, Origins: g.config.Origins,
 		Unenforced: g.config.Unenforced,
 	})
-	s.gateways.Show(extproc.Figures{Version: buildVersion(), Envoy: s.front, Strategy: g.config.Router.Strategy})
+	s.runtime.Show(extproc.Figures{Version: buildVersion(), Envoy: s.front, Strategy: g.config.Router.Strategy})
 	if g.config.Redis.Configured() && s.replica != "" {
 		with.speak(s.peers.Follow("Redis", func(ctx context.Context) ([]string, error) {
 			all, err := with.store.Meet(ctx, s.replica)
@@ -38,7 +38,7 @@ func (s *service) use(g *gateway, with *resources) *generation {
 		}))
 	}
 	replaced := s.current
-	s.current = &generation{gateway: g, with: with, inUse: s.gateways.Current()}
+	s.current = &generation{gateway: g, with: with, inUse: s.runtime.Current()}
 	return replaced
 }
 
@@ -51,7 +51,7 @@ const retirePoll = time.Second
 // service ends, and calls then.
 func (s *service) retire(old *generation, then func(context.Context)) {
 	old.with.silence()
-	s.retiring.Go(func() { s.gateways.Guard().Run("a replaced configuration", func() { s.await(old, then) }) })
+	s.retiring.Go(func() { s.runtime.Guard().Run("a replaced configuration", func() { s.await(old, then) }) })
 }
 
 // await is what retire does beside its caller.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // priced answers like OpenAI, with these token counts and a provider's own word on
@@ -156,7 +156,7 @@ func (f *limitedFleet) testParallel(t *testing.T) {
 		}()
 	}
 	await(t, 20*time.Second, "two run", func() bool { return len(f.slots.calls()) == 2 })
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	for _, s := range f.replicas {
 		expectRefusal(t, s.post("/v1/chat/completions", named("slots", ask)), "too_many_parallel_requests")
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // gate is a provider that answers one request each time somebody opens it.
@@ -129,7 +129,7 @@ func TestWithoutAQueueTheRequestOverTheLimitIsRefusedAtOnce(t *testing.T) {
 	answers := make(chan *answer, 1)
 	go func() { answers <- s.post("/v1/chat/completions", ask) }()
 	await(t, 20*time.Second, "one runs", func() bool { return len(p.calls()) == 1 })
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	expectRefusal(t, s.post("/v1/chat/completions", ask), "too_many_parallel_requests")
 	if took, late := clock(); took-late > 2*time.Second {
 		t.Errorf("refused after %s; the machine was late by %s", took, late)
@@ -147,7 +147,7 @@ func TestWaitingTooLongEndsInA429(t *testing.T) {
 		"general_settings: {max_parallel_requests: 1, enable_request_queue: true, queue_timeout: 1}\n")
 	s.sendLeaving(ask)
 	await(t, 20*time.Second, "one runs", func() bool { return len(p.calls()) == 1 })
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	got := s.post("/v1/chat/completions", ask)
 	expectRefusal(t, got, "too_many_parallel_requests")
 	if took, late := clock(); took < 900*time.Millisecond || took-late > 5*time.Second {

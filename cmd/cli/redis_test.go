@@ -19,8 +19,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // fleet is several gateways, each with an Envoy of its own, and the Redis that
@@ -157,7 +157,7 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 	if err := doomed.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	await(t, 20*time.Second, "a slot of the killed replica is free", func() bool {
 		return here.post("/v1/chat/completions", named("slots", ask)).status == 200
 	})
@@ -228,7 +228,7 @@ func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
 // must succeed.
 func (f *fleet) load(d time.Duration) (took []time.Duration, slowest time.Duration) {
 	f.t.Helper()
-	stalls := observetest.WatchStalls(f.t)
+	stalls := asynctest.WatchStalls(f.t)
 	ctx, cancel := context.WithTimeout(f.t.Context(), d)
 	defer cancel()
 	var mu sync.Mutex

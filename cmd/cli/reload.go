@@ -60,7 +60,7 @@ func hangups(stderr io.Writer) (<-chan os.Signal, func()) {
 func (r *reloader) start(ctx context.Context, asked <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	r.service.gateways.Guard().Go("the reloads", func() {
+	r.service.runtime.Guard().Go("the reloads", func() {
 		defer close(done)
 		r.run(ctx, asked)
 	})
@@ -89,11 +89,11 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 		case <-asked:
 		}
 		known = newSource()
-		err := r.service.gateways.Guard().Call("a reload", func() error { return r.reload(ctx, known) })
+		err := r.service.runtime.Guard().Call("a reload", func() error { return r.reload(ctx, known) })
 		if ctx.Err() != nil {
 			return // it did not come to that
 		}
-		r.service.gateways.Reloaded(err)
+		r.service.runtime.Reloaded(err)
 		if err != nil {
 			r.log.Error("the changed configuration cannot be used: the one before stays in force", "error", err)
 		}
@@ -116,7 +116,7 @@ func (r *reloader) reload(ctx context.Context, from *source) error {
 	for _, name := range keepFixed(g.config, old.gateway.config) {
 		r.log.Warn(name + " has changed: that takes effect at the next start")
 	}
-	with, err := newResources(g.config, r.hooks, r.service.gateways.Guard(), r.log, old.with)
+	with, err := newResources(g.config, r.hooks, r.service.runtime.Guard(), r.log, old.with)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // flood sends n requests, so many at a time, and counts the statuses.
@@ -184,7 +184,7 @@ func TestTheGuidesFallbackBlockThroughEnvoy(t *testing.T) {
 		t.Errorf("%s attempts, %s fallbacks, want 3 and 2", a, f)
 	}
 	seen = nil
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	got = s.post("/v1/chat/completions", `{"model":"my-model","num_retries":1,"messages":[{"role":"user","content":"oi"}]}`)
 	if diff := cmp.Diff([]string{"gpt-4o", "gpt-4-turbo", "gpt-4-turbo", "gpt-3.5-turbo"}, seen); diff != "" || got.status != 200 {
 		t.Errorf("with a retry: answer %d %s; models asked for (-want +got):\n%s", got.status, got.body, diff)

@@ -77,7 +77,7 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	case err := <-s.failed:
 		return err
 	}
-	log.Info("draining", slog.Int64("open", s.gateways.Open()))
+	log.Info("draining", slog.Int64("open", s.runtime.Open()))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	s.drain(limit)

@@ -27,15 +27,15 @@ import (
 
 // service is the running ext_proc server and its admin port.
 type service struct {
-	gateways *extproc.Gateways
-	grpc     *grpc.Server
-	admin    *http.Server
-	adminAt  net.Addr   // nil: there is no admin port
-	failed   chan error // a listener that broke
-	closers  []func()
-	ballast  []byte // see newBallast
-	peers    *peer.Set
-	replica  string // where other replicas reach this one; ""
+	runtime *extproc.Runtime
+	grpc    *grpc.Server
+	admin   *http.Server
+	adminAt net.Addr   // nil: there is no admin port
+	failed  chan error // a listener that broke
+	closers []func()
+	ballast []byte // see newBallast
+	peers   *peer.Set
+	replica string // where other replicas reach this one; ""
 
 	counts *metrics.Metrics
 	front  string // version of the Envoy in front
@@ -105,7 +105,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	counts := metrics.New(registry, buildVersion())
-	gateways := extproc.NewGateways(counts, log)
+	runtime := extproc.NewRuntime(counts, log)
 	if at.Port == nil {
 		at.Port = &portSecurity{}
 	}
@@ -113,19 +113,19 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
 	}
-	with, err := newResources(g.config, g.hooks, gateways.Guard(), log, nil)
+	with, err := newResources(g.config, g.hooks, runtime.Guard(), log, nil)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
-	gateways.Trace(with.tracer)
+	runtime.Trace(with.tracer)
 	s := &service{
-		gateways: gateways, failed: make(chan error, 2), ballast: newBallast(), counts: counts, front: at.Front, ending: make(chan struct{}),
-		peers: peer.NewSet(peer.Options{Dial: at.Port.dial, Log: log, Guard: gateways.Guard()}), replica: at.Replica,
+		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), counts: counts, front: at.Front, ending: make(chan struct{}),
+		peers: peer.NewSet(peer.Options{Dial: at.Port.dial, Log: log, Guard: runtime.Guard()}), replica: at.Replica,
 	}
 	s.use(g, with)
-	processor := extproc.NewServer(gateways, at.Replica, s.peers, log)
-	s.closers = append(s.closers, processor.Close, s.peers.Close, at.Port.watch(log, gateways.Guard()))
+	processor := extproc.NewServer(runtime, at.Replica, s.peers, log)
+	s.closers = append(s.closers, processor.Close, s.peers.Close, at.Port.watch(log, runtime.Guard()))
 	if at.Peers != nil {
 		s.closers = append(s.closers, s.peers.Follow("--peers", at.Peers))
 	}
@@ -148,7 +148,7 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	}
 	s.adminAt = al.Addr()
 	s.admin = &http.Server{
-		Handler:           extproc.Admin(gateways, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
+		Handler:           extproc.Admin(runtime, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
@@ -166,7 +166,7 @@ func (s *service) tellAdmin(words string) string {
 }
 
 func (s *service) serve(name string, serve func() error) {
-	if err := s.gateways.Guard().Call(name, serve); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.runtime.Guard().Call(name, serve); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 		s.failed <- fmt.Errorf("%s ended: %w", name, err)
 	}
 }
@@ -198,10 +198,10 @@ const drainPoll = 20 * time.Millisecond
 
 // drain waits until no request is open, or ctx ends.
 func (s *service) drain(ctx context.Context) {
-	s.gateways.Drain()
+	s.runtime.Drain()
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
-	for s.gateways.Open() > 0 {
+	for s.runtime.Open() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

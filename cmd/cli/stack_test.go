@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // stack is a running `isthmus run`: a real Envoy and the service, in this
@@ -40,7 +40,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 }
 
 // output is what a gateway writes, which tests read meanwhile.
-type output = observetest.Text
+type output = asynctest.Text
 
 var adminPattern = regexp.MustCompile(`admin (http://\S+?)\)`)
 
@@ -95,13 +95,13 @@ func (s *stack) stop() int {
 // await polls a condition that another goroutine or process brings about.
 func await(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
-	observetest.AwaitWithin(t, limit, what, condition)
+	asynctest.AwaitWithin(t, limit, what, condition)
 }
 
 // freePort is a port for a server that is started a moment later.
 func freePort(t testing.TB) string {
 	t.Helper()
-	return observetest.FreePort(t)
+	return asynctest.FreePort(t)
 }
 
 // post sends a JSON body and returns the whole answer.

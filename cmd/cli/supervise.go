@@ -23,7 +23,7 @@ type restartPause struct {
 }
 
 // after returns the pause before the next start, of an Envoy that served this
-// long. It is between a half and the whole of what has grown, so that gateways
+// long. It is between a half and the whole of what has grown, so that runtime
 // that died together do not start together.
 func (p *restartPause) after(served time.Duration) time.Duration {
 	if p.next == 0 || served >= servedForAWhile {
@@ -49,12 +49,12 @@ func (r *runner) watch(ctx context.Context, s *service, p *process.Process) erro
 			return err
 		case <-p.Done():
 		}
-		s.gateways.EnvoyDown()
+		s.runtime.EnvoyDown()
 		next, err := r.restart(ctx, s, pauses, ended{served: time.Since(began), why: p.Err()})
 		if next == nil {
 			return err
 		}
-		s.gateways.EnvoyUp()
+		s.runtime.EnvoyUp()
 		p = next
 	}
 }
@@ -85,7 +85,7 @@ func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, 
 		case ctx.Err() != nil:
 			return nil, r.drain(ctx, s, nil)
 		}
-		s.gateways.EnvoyDown()
+		s.runtime.EnvoyDown()
 		last = ended{why: err}
 	}
 }
@@ -93,10 +93,10 @@ func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, 
 // drain refuses new requests, waits for the open ones and ends Envoy; p is nil
 // when there is none.
 func (r *runner) drain(ctx context.Context, s *service, p *process.Process) error {
-	r.log.Info("draining", "open", s.gateways.Open())
+	r.log.Info("draining", "open", s.runtime.Open())
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	s.gateways.Drain()
+	s.runtime.Drain()
 	if p == nil {
 		s.drain(limit)
 		return nil

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 func TestTimeouts(t *testing.T) {
@@ -22,7 +22,7 @@ func TestTimeouts(t *testing.T) {
 		entry("hangs", never.base(), ", order: 1, timeout: 0.7")+entry("hangs", good.base(), ", order: 2, timeout: 0.7")+
 		entry("stalls", stall.base(), ", timeout: 1")+entry("never", never.base(), ", timeout: 30")+entry("never", never.base(), ", timeout: 30")+
 		"router_settings: {num_retries: 2, request_timeout: 2}\n")
-	stalls := observetest.WatchStalls(t)
+	stalls := asynctest.WatchStalls(t)
 	for name, tc := range map[string]struct {
 		body     string
 		status   int

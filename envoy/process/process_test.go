@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // TestMain lets the test binary stand for a program that runs an Envoy, for the
@@ -106,7 +106,7 @@ func TestALineThatIsTooLongDoesNotBlockEnvoy(t *testing.T) {
 }
 
 func TestEnvoysLogGoesToOurs(t *testing.T) {
-	var buf observetest.Text
+	var buf asynctest.Text
 	log := slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	p := start(t, `echo "warning some noise" >&2; echo "error something bad" >&2`, Options{Log: log})
 	_ = ended(t, p)
@@ -119,7 +119,7 @@ func TestTheConfigurationIsOnlyForThisUserAndGoesWithTheProcess(t *testing.T) {
 	note := filepath.Join(t.TempDir(), "note")
 	p := start(t, `while [ "$1" != --config-path ]; do shift; done; ls -l "$2" > `+note+`; cat "$2" >> `+note+`; echo "$2" >> `+note+`; mv `+note+` `+note+`.done; `+lives, Options{Concurrency: 2})
 	var text []byte
-	observetest.Await(t, "the script has written", func() bool {
+	asynctest.Await(t, "the script has written", func() bool {
 		text, _ = os.ReadFile(note + ".done")
 		return text != nil
 	})
@@ -164,7 +164,7 @@ func TestStopIsPoliteUntilItsContextEnds(t *testing.T) {
 	}
 	note := filepath.Join(t.TempDir(), "deaf")
 	deaf := start(t, "trap '' TERM; : > "+note+"; while :; do sleep 0.05; done", Options{})
-	observetest.Await(t, "the script runs", func() bool { _, err := os.Stat(note); return err == nil })
+	asynctest.Await(t, "the script runs", func() bool { _, err := os.Stat(note); return err == nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	deaf.Stop(ctx)
@@ -227,7 +227,7 @@ func TestAnEnvoyEndsWithTheProgramThatRunsItHoweverThatEnds(t *testing.T) {
 			_ = syscall.Kill(child, syscall.SIGKILL)
 		}
 	})
-	observetest.Await(t, "the child has ended with its parent", func() bool { return !running(child) })
+	asynctest.Await(t, "the child has ended with its parent", func() bool { return !running(child) })
 }
 
 // running reports whether a process lives; one that waits for its parent does not.

@@ -21,7 +21,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 	"github.com/isthmus-proxy/isthmus/envoy/process"
 	"github.com/isthmus-proxy/isthmus/envoy/xds"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -193,7 +193,7 @@ func TestAnEnvoyThatDoesNotAnswerIsNotWaitedForForEver(t *testing.T) {
 	if err := syscall.Kill(w.process.Pid(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	observetest.Await(t, "the clusters from before are there again", func() bool { return w.has("a", "b") == "a" })
+	asynctest.Await(t, "the clusters from before are there again", func() bool { return w.has("a", "b") == "a" })
 }
 
 func TestWithoutAnEnvoyNobodyIsWaitedFor(t *testing.T) {

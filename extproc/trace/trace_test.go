@@ -21,7 +21,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // collector is an OTLP/HTTP receiver.
@@ -285,7 +285,7 @@ func TestNobodyTracesUnlessAsked(t *testing.T) {
 }
 
 func TestACollectorThatIsAwayCostsSpansAndALineAMinute(t *testing.T) {
-	var log observetest.Text // which a batch that is still sent may write to
+	var log asynctest.Text // which a batch that is still sent may write to
 	// A port that nobody listens at.
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()

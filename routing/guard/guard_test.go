@@ -8,11 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 func TestAPanicIsLoggedCountedAndGoesNoFurther(t *testing.T) {
-	var log observetest.Text
+	var log asynctest.Text
 	var counted []string
 	g := New(slog.New(slog.NewTextHandler(&log, nil)), func(where string) { counted = append(counted, where) })
 	if g.Run("one", func() { panic("sk-secret") }) {
@@ -38,7 +38,7 @@ func TestAPanicIsLoggedCountedAndGoesNoFurther(t *testing.T) {
 
 func TestGoroutinesAndTimersAreGuarded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log observetest.Text
+		var log asynctest.Text
 		counted := make(chan string, 2)
 		g := New(slog.New(slog.NewTextHandler(&log, nil)), func(where string) { counted <- where })
 		g.Go("goroutine", func() { panic("x") })

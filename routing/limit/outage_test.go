@@ -13,7 +13,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {
@@ -30,20 +30,20 @@ func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {
 func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) {
 	const lots = 1 << 30
 	r := newReplicaOf(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots}, store.SharedOptions{})
-	p, clock := press(t, 10, r), observetest.WatchStalls(t).Clock()
-	observetest.Await(t, "200 requests have been admitted", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
+	p, clock := press(t, 10, r), asynctest.WatchStalls(t).Clock()
+	asynctest.Await(t, "200 requests have been admitted", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
 	for _, s := range servers {
 		s.Freeze(t)
 	}
 	frozen := time.Now()
-	observetest.Await(t, "Redis counts as away", r.store.Away)
-	observetest.Await(t, "3 s have passed", func() bool { return time.Since(frozen) > 3*time.Second })
+	asynctest.Await(t, "Redis counts as away", r.store.Away)
+	asynctest.Await(t, "3 s have passed", func() bool { return time.Since(frozen) > 3*time.Second })
 	for _, s := range servers {
 		s.Thaw(t)
 	}
-	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
+	asynctest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
 	back := time.Since(frozen)
-	observetest.Await(t, "half a second has passed", func() bool { return time.Since(frozen) > back+500*time.Millisecond })
+	asynctest.Await(t, "half a second has passed", func() bool { return time.Since(frozen) > back+500*time.Millisecond })
 	p.end()
 	n := len(p.took)
 	_, late := clock()
@@ -63,7 +63,7 @@ func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) 
 // which looks like that too.
 func (r *replica) wantDownAndUp(t *testing.T, late time.Duration) {
 	t.Helper()
-	observetest.Await(t, "the last line says that Redis is back", func() bool { return len(r.log.Lines())%2 == 0 })
+	asynctest.Await(t, "the last line says that Redis is back", func() bool { return len(r.log.Lines())%2 == 0 })
 	lines := r.log.Lines()
 	for i, line := range lines {
 		if !strings.Contains(line, []string{"does not answer", "answers again"}[i%2]) {
@@ -82,7 +82,7 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
 	defer c.Close()
 	r := newReplicaOf(t, at(server), limit.Options{Deployments: deployments(limit.Budget{RPM: 1 << 30})}, store.SharedOptions{})
-	p, clock := press(t, 2, r), observetest.WatchStalls(t).Clock()
+	p, clock := press(t, 2, r), asynctest.WatchStalls(t).Clock()
 	memory := func(most string) {
 		t.Helper()
 		if err := c.ConfigSet(t.Context(), "maxmemory", most).Err(); err != nil {
@@ -90,11 +90,11 @@ func TestARedisThatCannotWriteIsAway(t *testing.T) {
 		}
 	}
 	memory("1")
-	observetest.Await(t, "Redis counts as away", r.store.Away)
+	asynctest.Await(t, "Redis counts as away", r.store.Away)
 	full := time.Now()
-	observetest.Await(t, "a second has passed", func() bool { return time.Since(full) > time.Second })
+	asynctest.Await(t, "a second has passed", func() bool { return time.Since(full) > time.Second })
 	memory("0")
-	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
+	asynctest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
 	p.end()
 	if len(p.failed) > 0 || p.admitted != len(p.took) {
 		t.Errorf("%d of %d were admitted; errors: %v", p.admitted, len(p.took), p.failed)
@@ -108,7 +108,7 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
 	both := []*replica{newReplicaOf(t, at(server), o, store.SharedOptions{}), newReplicaOf(t, at(server), o, store.SharedOptions{})}
 	// The first learns of the second with its next beat.
-	observetest.Await(t, "the replicas know each other", func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
+	asynctest.Await(t, "the replicas know each other", func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
 	ids := 0
 	admit := func(r *replica, most int) (n int) {
 		for range most {
@@ -128,9 +128,9 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 		t.Errorf("%d and %d were admitted, want 20 and 50: half of the limit each, what was used before included", n, m)
 	}
 	server.Restart(t)
-	observetest.Await(t, "Redis counts as back", func() bool { return !both[0].store.Away() && !both[1].store.Away() })
+	asynctest.Await(t, "Redis counts as back", func() bool { return !both[0].store.Away() && !both[1].store.Away() })
 	// The new Redis is empty, but is told what was admitted before and meanwhile.
-	observetest.Await(t, "the new Redis knows what was admitted", func() bool {
+	asynctest.Await(t, "the new Redis knows what was admitted", func() bool {
 		p, _ := both[0].store.Beat(t.Context(), store.Beat{Watch: []string{"d/a/rpm"}})
 		return p.Used[0] == 100
 	})
@@ -167,14 +167,14 @@ func TestAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	id := 1000
-	observetest.Await(t, "a slot of the killed replica is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
+	asynctest.Await(t, "a slot of the killed replica is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
 	if took, late := clock(); took-late > victimLease+time.Second {
 		t.Errorf("the slots were free %v after the kill, the lease is %v; the machine was late by %v", took, victimLease, late)
 	}
 	for range 3 { // all of them, and no more
-		observetest.Await(t, "the next slot is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
+		asynctest.Await(t, "the next slot is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
 	}
 	if _, err := r.Admit(t.Context(), one(9999)); err == nil {
 		t.Error("more slots came back than there are")
@@ -191,8 +191,8 @@ func TestAReplicaStartsWithoutRedis(t *testing.T) {
 		}
 	}
 	server.Restart(t)
-	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
-	observetest.Await(t, "the log says that Redis was away and is back", func() bool {
+	asynctest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
+	asynctest.Await(t, "the log says that Redis was away and is back", func() bool {
 		lines := r.log.Lines()
 		return len(lines) >= 2 && strings.Contains(lines[0], "does not answer") && strings.Contains(lines[1], "answers again")
 	})
@@ -210,14 +210,14 @@ func TestRunningRequestsKeepTheirSlotsThroughAnOutage(t *testing.T) {
 	if _, err := r.Admit(t.Context(), one(2)); err == nil {
 		t.Error("the only slot was given twice when Redis went")
 	}
-	observetest.Await(t, "Redis counts as away", r.store.Away)
+	asynctest.Await(t, "Redis counts as away", r.store.Away)
 	server.Restart(t)
-	observetest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
+	asynctest.Await(t, "Redis counts as back", func() bool { return !r.store.Away() })
 	began := time.Now()
-	observetest.Await(t, "two leases have passed", func() bool { return time.Since(began) > 2*lease })
+	asynctest.Await(t, "two leases have passed", func() bool { return time.Since(began) > 2*lease })
 	if _, err := r.Admit(t.Context(), one(3)); err == nil {
 		t.Error("the only slot was given twice after Redis came back")
 	}
 	a.Close(done)
-	observetest.Await(t, "the slot given back is free", func() bool { _, err := r.Admit(t.Context(), one(4)); return err == nil })
+	asynctest.Await(t, "the slot given back is free", func() bool { _, err := r.Admit(t.Context(), one(4)); return err == nil })
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // crowd is what the property tests let loose on Limiters: requests that end in
@@ -179,7 +179,7 @@ func TestAKilledReplicaGivesItsSlotsBack(t *testing.T) {
 	if err := dead.store.Close(); err != nil { // from here on it renews nothing, as if killed
 		t.Fatal(err)
 	}
-	died, clock := time.Now(), observetest.WatchStalls(t).Clock()
+	died, clock := time.Now(), asynctest.WatchStalls(t).Clock()
 	for _, slot := range keys() {
 		q := &store.Request{ID: "probe", Candidates: []store.Demand{{Slots: []store.Slot{slot}}}}
 		for {

@@ -12,14 +12,14 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // replica is one of several Limiters over one Redis.
 type replica struct {
 	*limit.Limiter
 	store *store.Shared
-	log   *observetest.Text
+	log   *asynctest.Text
 }
 
 var replicas atomic.Int64
@@ -44,7 +44,7 @@ func newReplicaOf(tb testing.TB, server store.Server, o limit.Options, shared st
 	if err != nil {
 		tb.Fatal(err)
 	}
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	shared.Redis, shared.Now, shared.Log = r, time.Now, slog.New(slog.NewTextHandler(log, nil))
 	s := store.NewShared(shared)
 	o.Store, o.Now = s, time.Now
@@ -92,7 +92,7 @@ func TestTokensOvershootByTheEstimationErrorOnly(t *testing.T) {
 	both := []*replica{newReplica(t, server, o, 0), newReplica(t, server, o, 0)}
 	var used, running, most atomic.Int64
 	var all sync.WaitGroup
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	for i := range 40 {
 		all.Go(func() {
 			for n := range 10 {
@@ -131,7 +131,7 @@ func TestReplicasHearOfEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	observetest.Await(t, "the other replica knows that a is full and busy", func() bool {
+	asynctest.Await(t, "the other replica knows that a is full and busy", func() bool {
 		requests, _ := b.Used("a")
 		return !b.Room("a") && b.InFlight("a") == 10 && requests == 10
 	})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // When sentinels make a replica the new master, the limits go on with it.
@@ -51,11 +51,11 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 			t.Fatal(err)
 		}
 	}
-	observetest.Await(t, "the sentinel knows the replica", func() bool {
+	asynctest.Await(t, "the sentinel knows the replica", func() bool {
 		all, err := watcher.Replicas(t.Context(), "mymaster").Result()
 		return err == nil && len(all) == 1 && all[0]["master-link-status"] == "ok"
 	})
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := store.NewShared(store.SharedOptions{
 		Redis: newRedis(t, at), Silence: patient, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -67,7 +67,7 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 	}
 	master.Kill()
 	ids := 7
-	observetest.Await(t, "the master counts as away", func() bool {
+	asynctest.Await(t, "the master counts as away", func() bool {
 		if !s.Away() {
 			_, _ = s.Beat(t.Context(), store.Beat{})
 		}
@@ -76,10 +76,10 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 	if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(ids))); err != nil || reply.Chosen != 0 {
 		t.Errorf("while the sentinels choose: %+v, %v", reply, err)
 	}
-	observetest.AwaitWithin(t, 40*time.Second, "the new master is used", func() bool { return !s.Away() })
+	asynctest.AwaitWithin(t, 40*time.Second, "the new master is used", func() bool { return !s.Away() })
 	at.SentinelNodes = nil
 	at.URL = map[bool]string{true: "rediss://", false: "redis://"}[at.TLS] + replica.Addr
 	other := newRedis(t, at)
-	observetest.Await(t, "the new master counts all eight", func() bool { return used(t, other) == 8 })
-	observetest.Await(t, "the log says once that the master went, and that there is one again", func() bool { return log.Reads("redis does not answer", "redis answers again") })
+	asynctest.Await(t, "the new master counts all eight", func() bool { return used(t, other) == 8 })
+	asynctest.Await(t, "the log says once that the master went, and that there is one again", func() bool { return log.Reads("redis does not answer", "redis answers again") })
 }

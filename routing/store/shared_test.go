@@ -11,7 +11,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // patient is a silence for tests where Redis may be late, because the machine is,
@@ -20,9 +20,9 @@ const patient = time.Second
 
 // newShared makes one that Redis may leave without an answer for so long; 0 is the
 // default.
-func newShared(t *testing.T, server store.Server, silence time.Duration) (*store.Shared, *observetest.Text) {
+func newShared(t *testing.T, server store.Server, silence time.Duration) (*store.Shared, *asynctest.Text) {
 	t.Helper()
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := store.NewShared(store.SharedOptions{Redis: newRedis(t, server), Silence: silence, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
 	t.Cleanup(func() { _ = s.Close() })
 	return s, log
@@ -31,9 +31,9 @@ func newShared(t *testing.T, server store.Server, silence time.Duration) (*store
 func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 	server := storetest.Start(t)
 	s, log := newShared(t, store.Server{URL: "redis://" + server.Addr}, 0)
-	stalls := observetest.WatchStalls(t)
+	stalls := asynctest.WatchStalls(t)
 	all := stalls.Clock()
-	observetest.Await(t, "the value is stored", func() bool { return s.Set(t.Context(), "ns:x", []byte("value"), time.Minute) == nil })
+	asynctest.Await(t, "the value is stored", func() bool { return s.Set(t.Context(), "ns:x", []byte("value"), time.Minute) == nil })
 	get := func() error { _, err := s.Get(t.Context(), "ns:x"); return err }
 	server.Freeze(t)
 	var longest time.Duration
@@ -48,10 +48,10 @@ func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 	if longest > 200*time.Millisecond {
 		t.Errorf("a look-up took %v", longest)
 	}
-	observetest.Await(t, "Redis counts as away", s.Away) // although nobody asks for limits
+	asynctest.Await(t, "Redis counts as away", s.Away) // although nobody asks for limits
 	server.Thaw(t)
-	observetest.Await(t, "the stored value is there again", func() bool { return get() == nil })
-	observetest.Await(t, "the log says that Redis went and returned", func() bool { return wentAndReturned(log) > 0 })
+	asynctest.Await(t, "the stored value is there again", func() bool { return get() == nil })
+	asynctest.Await(t, "the log says that Redis went and returned", func() bool { return wentAndReturned(log) > 0 })
 	if _, late := all(); wentAndReturned(log) > 1+int(late/(50*time.Millisecond)) {
 		t.Errorf("the machine was late by %s; log: %s", late, log)
 	}
@@ -60,7 +60,7 @@ func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
 // wentAndReturned counts how often the log says that Redis went, and then that it
 // returned; 0 when it says anything else. One that gets no time to run counts as
 // gone too.
-func wentAndReturned(log *observetest.Text) int {
+func wentAndReturned(log *asynctest.Text) int {
 	lines := log.Lines()
 	for i, line := range lines {
 		if !strings.Contains(line, []string{"redis does not answer", "redis answers again"}[i%2]) {
@@ -77,7 +77,7 @@ func wentAndReturned(log *observetest.Text) int {
 // not by what this replica makes of it alone.
 func TestHowLongRedisMayBeSilentCanBeSaid(t *testing.T) {
 	server := storetest.Start(t)
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := store.NewShared(store.SharedOptions{
 		Redis: newRedis(t, store.Server{URL: "redis://" + server.Addr}), Silence: 4 * time.Second, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -126,7 +126,7 @@ func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 	server.Kill()
 	server.Restart(t)
 	other := newRedis(t, store.Server{URL: "redis://" + server.Addr})
-	observetest.Await(t, "the new Redis has the three requests and their slots", func() bool {
+	asynctest.Await(t, "the new Redis has the three requests and their slots", func() bool {
 		_, _ = s.Beat(t.Context(), store.Beat{})
 		peers, err := other.Beat(t.Context(), store.Beat{Watch: []string{"d/a/rpm"}, Slots: []string{"d/a/slots"}})
 		return err == nil && peers.Used[0] == 3 && peers.Held[0] == 3
@@ -150,7 +150,7 @@ func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 	}
 	other := servers[(holder+1)%3]
 	other.Freeze(t)
-	observetest.Await(t, "the cache is not used any more", func() bool {
+	asynctest.Await(t, "the cache is not used any more", func() bool {
 		for i := range 20 {
 			_, err := s.Get(t.Context(), fmt.Sprint("ns:", i))
 			if errors.Is(err, store.ErrAway) {
@@ -159,11 +159,11 @@ func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 		}
 		return false
 	})
-	observetest.Await(t, "the log says that a part is away", func() bool { return log.Reads("a part of redis does not answer") })
+	asynctest.Await(t, "the log says that a part is away", func() bool { return log.Reads("a part of redis does not answer") })
 	if s.Away() {
 		t.Error("the limits' node counts as away")
 	}
 	other.Thaw(t)
-	observetest.Await(t, "the cache is used again", func() bool { _, err := s.Get(t.Context(), "ns:1"); return errors.Is(err, store.ErrMiss) })
-	observetest.Await(t, "the log says that all is back", func() bool { return log.Reads("a part of redis does not answer", "all of redis answers again") })
+	asynctest.Await(t, "the cache is used again", func() bool { _, err := s.Get(t.Context(), "ns:1"); return errors.Is(err, store.ErrMiss) })
+	asynctest.Await(t, "the log says that all is back", func() bool { return log.Reads("a part of redis does not answer", "all of redis answers again") })
 }

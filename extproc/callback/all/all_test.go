@@ -20,11 +20,11 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
@@ -97,7 +97,7 @@ func TestTheGuidesWebhookBlock(t *testing.T) {
 		t.Errorf("wants (-want +got)\n%s", diff)
 	}
 	records := callbacktest.New()
-	clock := observetest.WatchStalls(t).Clock()
+	clock := asynctest.WatchStalls(t).Clock()
 	for _, r := range records.All() {
 		s.Record(r, callback.Inherit)
 	}

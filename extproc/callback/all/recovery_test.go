@@ -15,9 +15,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/routing/config"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // moody is a webhook that misbehaves until it is told not to.
@@ -83,7 +83,7 @@ func TestASinkInTroubleCostsNobodyAnything(t *testing.T) {
 			const records = 3000
 			text := jsontext.Value(`[{"role":"user","content":"` + strings.Repeat("palavra ", 500) + `"}]`)
 			var slowest time.Duration
-			stalls := observetest.WatchStalls(t)
+			stalls := asynctest.WatchStalls(t)
 			for n := range records {
 				clock := stalls.Clock()
 				s.Record(&callback.Record{CallID: strconv.Itoa(n), Status: callback.Success, Messages: text}, callback.Inherit)

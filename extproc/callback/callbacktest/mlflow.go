@@ -17,7 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // venv is where .ci/deps installs MLflow: it is found from any folder of the
@@ -47,7 +47,7 @@ func venv(t testing.TB, program string) string {
 // returns its address. It ends with the test.
 func StartMLflow(t testing.TB) string {
 	t.Helper()
-	folder, port := t.TempDir(), observetest.FreePort(t)
+	folder, port := t.TempDir(), asynctest.FreePort(t)
 	var output bytes.Buffer
 	cmd := exec.Command(venv(t, "mlflow"), "server", "--host", "127.0.0.1", "--port", port, "--workers", "1",
 		"--backend-store-uri", "sqlite:///"+folder+"/mlflow.db", "--default-artifact-root", folder+"/artifacts")

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 // TestMain is also the program that the tests run: what it does is in
@@ -27,13 +27,13 @@ func TestMain(m *testing.M) {
 }
 
 // awaitLine waits until a text was logged so many times.
-func awaitLine(t *testing.T, log *observetest.Text, text string, times int) {
+func awaitLine(t *testing.T, log *asynctest.Text, text string, times int) {
 	t.Helper()
-	observetest.Await(t, text+" is logged", func() bool { return strings.Count(log.String(), text) >= times })
+	asynctest.Await(t, text+" is logged", func() bool { return strings.Count(log.String(), text) >= times })
 }
 
 // program is this test binary in a role.
-func program(t *testing.T, role string, log *observetest.Text) *Sink {
+func program(t *testing.T, role string, log *asynctest.Text) *Sink {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -58,7 +58,7 @@ func shut(t *testing.T, s *Sink, within time.Duration) error {
 }
 
 func TestTheProgramReadsEventsAndItsOutputIsLogged(t *testing.T) {
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := program(t, "echo", log)
 	if err := s.Deliver(t.Context(), []*callback.Event{event(1), event(2)}); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestTheProgramReadsEventsAndItsOutputIsLogged(t *testing.T) {
 }
 
 func TestAProgramThatDiesIsStartedAgain(t *testing.T) {
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := program(t, "die", log) // after its first line
 	q := callback.NewQueue(s, callback.QueueConfig{
 		Name: "exec", BatchAge: time.Millisecond, MinWait: 10 * time.Millisecond, Rand: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -112,7 +112,7 @@ func TestAProgramThatDiesIsStartedAgain(t *testing.T) {
 }
 
 func TestAProgramThatDoesNotReadIsEnded(t *testing.T) {
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := program(t, "deaf", log)
 	long := event(1)
 	long.Error = strings.Repeat("x", 1<<20) // more than a pipe holds
@@ -126,7 +126,7 @@ func TestAProgramThatDoesNotReadIsEnded(t *testing.T) {
 }
 
 func TestAProgramThatDoesNotEndIsMadeTo(t *testing.T) {
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	s := program(t, "deaf", log)
 	if err := s.Deliver(t.Context(), []*callback.Event{event(1)}); err != nil {
 		t.Fatal(err)

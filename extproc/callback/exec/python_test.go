@@ -8,9 +8,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
 )
 
 const example = "../../../examples/custom-callback/"
@@ -19,7 +19,7 @@ const example = "../../../examples/custom-callback/"
 // CustomLogger and returns what it printed.
 func runPython(t *testing.T, logger string) string {
 	t.Helper()
-	log := &observetest.Text{}
+	log := &asynctest.Text{}
 	command, err := Parse("python3 " + example + "isthmus_callback.py " + logger)
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // second is the store's present second: that of a charge.
@@ -21,7 +21,7 @@ func testSliding(b *bench) {
 	second := b.second()
 	b.correct("rpm", second-58, 2)
 	b.correct("rpm", second-57, 1)
-	asked, clock := time.Now(), observetest.WatchStalls(b).Clock()
+	asked, clock := time.Now(), asynctest.WatchStalls(b).Clock()
 	r := b.take(b.window("rpm", 3, 1))
 	b.wantChosen(r, -1)
 	if r.Wait < time.Second || r.Wait > 4*time.Second {

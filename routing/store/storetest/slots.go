@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
-	"github.com/isthmus-proxy/isthmus/translate/observetest"
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // hold asks for one of limit slots.
@@ -90,7 +90,7 @@ func testHeld(b *bench) {
 	b.take(b.window("rpm", 9, 1), b.window("tpm", 900, 70))
 	b.free("two")
 	beat := store.Beat{Watch: []string{b.key + "rpm", b.key + "none", b.key + "tpm"}, Slots: []string{b.key + "none", b.key + "slots"}}
-	observetest.Await(b, "[1 0 70] is used and [0 1] held", func() bool {
+	asynctest.Await(b, "[1 0 70] is used and [0 1] held", func() bool {
 		peers, err := b.s.Beat(b.Context(), beat)
 		if err != nil {
 			b.Fatal(err)
@@ -143,7 +143,7 @@ func testCooldowns(b *bench) {
 	if err := b.s.DropCooldown(b.Context(), b.key+"dropped"); err != nil {
 		b.Fatal(err)
 	}
-	observetest.Await(b, "the short cooldown ends", func() bool {
+	asynctest.Await(b, "the short cooldown ends", func() bool {
 		found := mine()
 		if _, there := found[b.key+"dropped"]; there {
 			b.Fatal("the dropped cooldown is still there")

@@ -1,4 +1,4 @@
-package observetest
+package asynctest
 
 import (
 	"fmt"

@@ -41,9 +41,9 @@ type Settings struct {
 	Unenforced []string
 }
 
-// Gateway is one configuration in force. An exchange keeps the Gateway it began
+// Snapshot is one configuration in force. An exchange keeps the Snapshot it began
 // under to its end.
-type Gateway struct {
+type Snapshot struct {
 	router  *routing.Router
 	auth    authenticator
 	maxBody int64
@@ -62,7 +62,7 @@ type Gateway struct {
 	wantsText bool
 	// unenforced is told on the status page and in /health.
 	unenforced []string
-	owner      *Gateways
+	runtime    *Runtime
 	open       atomic.Int64 // exchanges that have not ended
 }
 
@@ -78,10 +78,10 @@ const defaultMaxBody = 100 << 20
 // defaultMaxHold is how long a request may be held before its first attempt.
 const defaultMaxHold = 30 * time.Second
 
-// Gateways holds the configuration in force and what outlives it: metrics, the
+// Runtime holds the configuration in force and what outlives it: metrics, the
 // log and the draining state. It is safe for concurrent use.
-type Gateways struct {
-	current atomic.Pointer[Gateway]
+type Runtime struct {
+	current atomic.Pointer[Snapshot]
 	drain   atomic.Bool
 	open    atomic.Int64 // exchanges that have not ended
 	giving  atomic.Bool  // memory is about to be given back
@@ -99,29 +99,29 @@ type Gateways struct {
 	front     front
 }
 
-// NewGateways returns an empty holder; Use must be called before requests come.
-func NewGateways(m *metrics.Metrics, log *slog.Logger) *Gateways {
-	gs := &Gateways{
+// NewRuntime returns an empty holder; Use must be called before requests come.
+func NewRuntime(m *metrics.Metrics, log *slog.Logger) *Runtime {
+	rt := &Runtime{
 		metrics: m, guard: guard.New(log, m.Panicked), log: log, steps: log.Enabled(context.Background(), slog.LevelDebug),
 		started: time.Now(), recent: status.NewHistory(time.Now),
 	}
-	gs.watch()
-	return gs
+	rt.watch()
+	return rt
 }
 
 // Guard is what the goroutines and timers of the service run under.
-func (gs *Gateways) Guard() *guard.Guard { return gs.guard }
+func (rt *Runtime) Guard() *guard.Guard { return rt.guard }
 
 // Current returns the configuration in force.
-func (gs *Gateways) Current() *Gateway { return gs.current.Load() }
+func (rt *Runtime) Current() *Snapshot { return rt.current.Load() }
 
 // Drain refuses new requests from now on; those that run go on.
-func (gs *Gateways) Drain() { gs.drain.Store(true) }
+func (rt *Runtime) Drain() { rt.drain.Store(true) }
 
 // Open is the number of requests that have not ended.
-func (gs *Gateways) Open() int64 { return gs.open.Load() }
+func (rt *Runtime) Open() int64 { return rt.open.Load() }
 
-func (g *Gateway) draining() bool { return g.owner.drain.Load() }
+func (g *Snapshot) draining() bool { return g.runtime.drain.Load() }
 
 // hugeBody is from which size on a request's memory is given back to the system
 // when it ends, in bytes: the collector would keep it for minutes.
@@ -129,10 +129,10 @@ const hugeBody = 4 << 20
 
 // giveBack returns unused memory to the system soon, once for all that ends until
 // then.
-func (gs *Gateways) giveBack() {
-	if gs.giving.CompareAndSwap(false, true) {
-		gs.guard.AfterFunc(time.Second, "the giving back of memory", func() {
-			gs.giving.Store(false)
+func (rt *Runtime) giveBack() {
+	if rt.giving.CompareAndSwap(false, true) {
+		rt.guard.AfterFunc(time.Second, "the giving back of memory", func() {
+			rt.giving.Store(false)
 			runtime.GC() // pools let go of their memory at the second collection
 			debug.FreeOSMemory()
 		})
