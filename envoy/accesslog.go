@@ -5,6 +5,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // fileLog writes one JSON line per request, with what isthmus says of it in the
@@ -25,8 +27,11 @@ func (b *builder) fileLog(path string) *accesslogv3.AccessLog {
 	} {
 		fields[name] = structpb.NewStringValue(format)
 	}
-	for _, key := range []string{"id", "model", "model_group", "deployment", "provider", "attempts", "prompt_tokens", "completion_tokens", "total_tokens"} {
-		fields[key] = structpb.NewStringValue("%DYNAMIC_METADATA(" + namespaceExchange + ":" + key + ")%")
+	for _, key := range []string{
+		names.FieldID, names.FieldModel, names.FieldModelGroup, names.FieldDeployment, names.FieldProvider, names.FieldAttempts,
+		names.FieldPromptTokens, names.FieldCompletionTokens, names.FieldTotalTokens,
+	} {
+		fields[key] = structpb.NewStringValue("%DYNAMIC_METADATA(" + names.NamespaceExchange + ":" + key + ")%")
 	}
 	return &accesslogv3.AccessLog{
 		Name: "envoy.access_loggers.file",

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // The clusters of the isthmus service: one for the filter of the request and for
@@ -42,7 +44,7 @@ const (
 // order.
 func (b *builder) clusters() ([]*clusterv3.Cluster, error) {
 	var clusters []*clusterv3.Cluster
-	seen := map[string]bool{ProcessorCluster: true, AttemptsCluster: true, EndCluster: true}
+	seen := map[string]bool{ProcessorCluster: true, AttemptsCluster: true, names.EndCluster: true}
 	for _, u := range b.in.Upstreams {
 		if seen[u.Cluster] {
 			return nil, fmt.Errorf("two deployments have the cluster name %q", u.Cluster)
@@ -114,7 +116,7 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 		return nil, err
 	}
 	metadata := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-		"isthmus": {Fields: map[string]*structpb.Value{"deployment": structpb.NewStringValue(u.Deployment)}},
+		names.NamespaceExchange: {Fields: map[string]*structpb.Value{names.FieldDeployment: structpb.NewStringValue(u.Deployment)}},
 	}}
 	address := Address{Host: e.host, Port: e.port}
 	c := &clusterv3.Cluster{

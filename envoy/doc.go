@@ -8,6 +8,9 @@
 // What an Envoy can do depends on its version ([Version]); version.go says what
 // changes when, and docs/decisions why.
 //
+// What the service must spell alike (headers between the filters, metadata, the
+// filters' own names) is in package envoy/names.
+//
 // Package envoy/process finds, fetches and runs an Envoy; package envoy/xds changes
 // the upstream clusters and routes of one that runs.
 package envoy

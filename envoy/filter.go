@@ -17,34 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-)
 
-// Names that the service (package extproc) and the filters must agree on.
-const (
-	filterKey = "x-isthmus-filter"
-	planKey   = "x-isthmus-plan"
-	logKey    = "x-isthmus-log"
-	secretKey = "x-isthmus-secret"
-
-	filterRequest = "request"
-
-	namespaceExchange = "isthmus"
-	namespacePlan     = "isthmus.plan"
-	namespaceAttempt  = "isthmus.attempt"
-	namespaceUsage    = "isthmus.usage"
-
-	headerRetry   = "x-isthmus-retry"
-	headerBackoff = "x-isthmus-backoff"
-	headerIdle    = "x-isthmus-idle-ms"
-	headerUsage   = "x-isthmus-usage"
-	headerCluster = "x-isthmus-cluster"
-	headerHost    = "x-isthmus-host"
-
-	// attributeDeployment is the id of the deployment that an attempt is on.
-	attributeDeployment = "xds.upstream_host_metadata.filter_metadata['isthmus']['deployment']"
-
-	// EndCluster closes every plan and does not exist.
-	EndCluster = "isthmus-end"
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // RequestFilter is the name of the downstream filter.
@@ -53,7 +27,7 @@ const RequestFilter = "isthmus"
 // httpFilters are the filters of the listener, in order.
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	filters := []*hcmv3.HttpFilter{b.httpFilter(RequestFilter, b.requestFilter())}
-	if b.reports() == reportsUsage {
+	if b.reports() == names.LogUsage {
 		filters = append(filters, b.usageFilter())
 	}
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{UpstreamHttpFilters: b.upstreamFilters()}))
@@ -67,7 +41,7 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 // without the service no request reaches a provider with the client's own key.
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
 	cluster := b.attempts
-	if filter == filterRequest {
+	if filter == names.FilterRequest {
 		cluster = b.processor
 	}
 	return &extprocv3.ExternalProcessor{
@@ -89,9 +63,9 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 
 // introduction is what a filter says of itself and its Envoy.
 func (b *builder) introduction(filter string) []*corev3.HeaderValue {
-	out := []*corev3.HeaderValue{{Key: filterKey, Value: filter}, {Key: planKey, Value: b.in.Version.PlanName()}}
-	if log := b.reports(); log != "" && filter == filterRequest {
-		out = append(out, &corev3.HeaderValue{Key: logKey, Value: log})
+	out := []*corev3.HeaderValue{{Key: names.KeyFilter, Value: filter}, {Key: names.KeyPlan, Value: b.in.Version.PlanName()}}
+	if log := b.reports(); log != "" && filter == names.FilterRequest {
+		out = append(out, &corev3.HeaderValue{Key: names.KeyLog, Value: log})
 	}
 	return append(out, b.secret()...)
 }
@@ -99,27 +73,27 @@ func (b *builder) introduction(filter string) []*corev3.HeaderValue {
 // requestFilter is the downstream filter: the request with its whole body, and
 // the final answer.
 func (b *builder) requestFilter() *extprocv3.ExternalProcessor {
-	p := b.externalProcessor(filterRequest, &extprocv3.ProcessingMode{
+	p := b.externalProcessor(names.FilterRequest, &extprocv3.ProcessingMode{
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, RequestBodyMode: extprocv3.ProcessingMode_BUFFERED,
 		ResponseHeaderMode: extprocv3.ProcessingMode_SEND, ResponseBodyMode: extprocv3.ProcessingMode_NONE,
 	})
 	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code_details"}
-	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(namespaceExchange, namespacePlan, namespaceAttempt)}
+	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(names.NamespaceExchange, names.NamespacePlan, names.NamespaceAttempt)}
 	return p
 }
 
 // retryFilter is entered by attempts that are not the first.
 func (b *builder) retryFilter() *extprocv3.ExternalProcessor {
-	p := b.externalProcessor("retry", &extprocv3.ProcessingMode{
+	p := b.externalProcessor(names.FilterRetry, &extprocv3.ProcessingMode{
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, ResponseHeaderMode: extprocv3.ProcessingMode_SKIP,
 	})
 	p.RequestAttributes = []string{"upstream.request_attempt_count"}
 	if !b.in.Version.choosesPerAttempt() {
 		// The route's cluster is a list; which of it serves, only the host says.
-		p.RequestAttributes = append(p.RequestAttributes, attributeDeployment)
+		p.RequestAttributes = append(p.RequestAttributes, names.AttributeDeployment)
 	}
 	p.MetadataOptions = &extprocv3.MetadataOptions{
-		ForwardingNamespaces: untyped(namespaceExchange), ReceivingNamespaces: untyped(namespaceAttempt),
+		ForwardingNamespaces: untyped(names.NamespaceExchange), ReceivingNamespaces: untyped(names.NamespaceAttempt),
 	}
 	return p
 }
@@ -130,10 +104,10 @@ func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
 		RequestHeaderMode: extprocv3.ProcessingMode_SKIP, ResponseHeaderMode: extprocv3.ProcessingMode_SEND,
 		ResponseBodyMode: extprocv3.ProcessingMode_BUFFERED,
 	}
-	p := b.externalProcessor("failure", mode)
+	p := b.externalProcessor(names.FilterFailure, mode)
 	p.ResponseAttributes = []string{"upstream.request_attempt_count"}
 	p.MetadataOptions = &extprocv3.MetadataOptions{
-		ForwardingNamespaces: untyped(namespaceExchange), ReceivingNamespaces: untyped(namespacePlan),
+		ForwardingNamespaces: untyped(names.NamespaceExchange), ReceivingNamespaces: untyped(names.NamespacePlan),
 	}
 	return p
 }
@@ -219,17 +193,17 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader("x-envoy-original-host"),
 			removeHeader("x-request-id"),
 			removeHeader("x-forwarded-proto"),
-			removeHeader(headerHost),
-			removeHeader(headerIdle),
-			removeHeader(headerUsage),
-			removeHeader(headerCluster),
+			removeHeader(names.HeaderHost),
+			removeHeader(names.HeaderIdle),
+			removeHeader(names.HeaderUsage),
+			removeHeader(names.HeaderCluster),
 			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-				Header:       &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + namespaceAttempt + ":length)%"},
+				Header:       &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + names.NamespaceAttempt + ":" + names.FieldLength + ")%"},
 				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 			}}},
 		},
 		ResponseMutations: []*mutationv3.HeaderMutation{
-			removeHeader(headerRetry), removeHeader(headerBackoff),
+			removeHeader(names.HeaderRetry), removeHeader(names.HeaderBackoff),
 			// An Envoy before the provider says these to Envoys of its own mesh: ours
 			// would not retry.
 			removeHeader("x-envoy-ratelimited"), removeHeader("x-envoy-overloaded"),

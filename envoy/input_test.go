@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 func input(upstreams ...Upstream) Input {
@@ -59,7 +61,7 @@ func TestWhatCannotBecomeAConfigurationSaysWhy(t *testing.T) {
 		"https without root certificates":     {bootstrap(noRoots), "deployment gpt-1 is asked over https, but no file with root certificates"},
 		"one cluster name for two":            {bootstrap(input(https, https)), `two deployments have the cluster name "c"`},
 		"a cluster with the service's name":   {bootstrap(input(Upstream{Cluster: ProcessorCluster, Deployment: "d", URL: https.URL})), `cluster name "isthmus"`},
-		"a cluster with the name of no group": {bootstrap(input(Upstream{Cluster: EndCluster, Deployment: "d", URL: https.URL})), `cluster name "isthmus-end"`},
+		"a cluster with the name of no group": {bootstrap(input(Upstream{Cluster: names.EndCluster, Deployment: "d", URL: https.URL})), `cluster name "isthmus-end"`},
 		"a URL without a host":                {bootstrap(input(Upstream{Cluster: "c", Deployment: "d", URL: "v1"})), "deployment d: its api_base"},
 		"parts without a domain":              {attach(noDomain), "say the host name that leads to isthmus"},
 		"parts for no domain":                 {attach(wrongDomain), `domain "llm.*.example.com"`},

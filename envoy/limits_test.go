@@ -9,6 +9,8 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"gopkg.in/yaml.v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // processorNames finds the clusters that the ext_proc filters of a YAML tree name,
@@ -29,7 +31,7 @@ func processorNames(node any, found map[string]map[string]bool) {
 		}
 		metadata, _ := service["initial_metadata"].([]any)
 		for _, m := range metadata {
-			if m := m.(map[string]any); m["key"] == filterKey {
+			if m := m.(map[string]any); m["key"] == names.KeyFilter {
 				filter := m["value"].(string)
 				if found[filter] == nil {
 					found[filter] = map[string]bool{}
@@ -82,7 +84,7 @@ func checkProcessors(t *testing.T, what string, text []byte, err error, request,
 	}
 	found := map[string]map[string]bool{}
 	processorNames(tree, found)
-	want := map[string]string{filterRequest: request, "retry": attempts}
+	want := map[string]string{names.FilterRequest: request, "retry": attempts}
 	if v.asksAboutFailures() {
 		want["failure"] = attempts
 	}

@@ -14,25 +14,21 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
-// What an Envoy of our own reports to the service, by its gRPC access log, in
-// the words of package extproc.
-const (
-	reportsEndings = "endings" // who ended an answer that did not end well
-	reportsUsage   = "usage"   // that, and the usage of streams that the service does not read
-)
-
-// reports says what this Envoy reports. One with other traffic reports nothing:
+// reports says what this Envoy reports to the service by its gRPC access log:
+// names.LogEndings, names.LogUsage or "". One with other traffic reports nothing:
 // its access logs are its owner's.
 func (b *builder) reports() string {
 	switch {
 	case b.shared:
 		return ""
 	case b.in.Version.readsEvents():
-		return reportsUsage
+		return names.LogUsage
 	}
-	return reportsEndings
+	return names.LogEndings
 }
 
 // flushInterval is how late an entry may come.
@@ -50,7 +46,7 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 	filter := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
 		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: endingFlags()},
 	}}
-	if b.reports() == reportsUsage {
+	if b.reports() == names.LogUsage {
 		filter = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{
 			OrFilter: &accesslogv3.OrFilter{Filters: []*accesslogv3.AccessLogFilter{filter, unread()}},
 		}}
@@ -77,10 +73,10 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 func unread() *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
 		Matcher: &matcherv3.MetadataMatcher{
-			Filter: namespaceExchange,
-			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "unread"}}},
+			Filter: names.NamespaceExchange,
+			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: names.FieldUnread}}},
 			Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "1"},
+				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: names.Unread},
 			}}},
 		},
 		MatchIfKeyNotFound: wrapperspb.Bool(false),
@@ -102,8 +98,8 @@ func (b *builder) usageFilter() *hcmv3.HttpFilter {
 			TypedConfig: b.any(&contentv3.JsonContentParser{Rules: usageRules()}),
 		},
 	}}
-	return b.when(usageFilterName, filter, b.requestInput(headerUsage),
-		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "envoy"}})
+	return b.when(usageFilterName, filter, b.requestInput(names.HeaderUsage),
+		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: names.UsageByEnvoy}})
 }
 
 // maxEvent is the largest event that is read, in bytes.
@@ -111,10 +107,10 @@ const maxEvent = 1 << 20
 
 func usageRules() []*contentv3.JsonContentParser_RuleConfig {
 	var rules []*contentv3.JsonContentParser_RuleConfig
-	for _, name := range []string{"prompt_tokens", "completion_tokens", "total_tokens"} {
+	for _, name := range []string{names.FieldPromptTokens, names.FieldCompletionTokens, names.FieldTotalTokens} {
 		rules = append(rules, &contentv3.JsonContentParser_RuleConfig{Rule: &jsonv3.JsonToMetadata_Rule{
 			Selectors: []*jsonv3.JsonToMetadata_Selector{selector("usage"), selector(name)},
-			OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{MetadataNamespace: namespaceUsage, Key: name, Type: jsonv3.JsonToMetadata_NUMBER},
+			OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{MetadataNamespace: names.NamespaceUsage, Key: name, Type: jsonv3.JsonToMetadata_NUMBER},
 		}})
 	}
 	return rules

@@ -12,6 +12,8 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // maxBackoff bounds the pause that the failure filter may ask for.
@@ -48,7 +50,7 @@ func (b *builder) virtualHost(domains []string) *routev3.VirtualHost {
 	idle := slices.Clone(b.in.IdleTimeouts)
 	slices.Sort(idle)
 	for _, d := range idle {
-		host.Routes = append(host.Routes, b.route(d, is(headerIdle, strconv.FormatInt(d.Milliseconds(), 10))))
+		host.Routes = append(host.Routes, b.route(d, is(names.HeaderIdle, strconv.FormatInt(d.Milliseconds(), 10))))
 	}
 	// A time that the client gives has no route of its own and may be longer than
 	// all of these: Envoy's per-try timer bounds the attempts then.
@@ -76,7 +78,7 @@ func (b *builder) route(idle time.Duration, with ...*routev3.HeaderMatcher) *rou
 		RetryPolicy: b.retryPolicy(idle),
 		// The filter must not set :authority itself: the route would be looked for
 		// in another virtual host.
-		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteHeader{HostRewriteHeader: headerHost},
+		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteHeader{HostRewriteHeader: names.HeaderHost},
 	}
 	b.choose(action)
 	return &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: action}}
@@ -85,7 +87,7 @@ func (b *builder) route(idle time.Duration, with ...*routev3.HeaderMatcher) *rou
 // choose says where the cluster of an attempt comes from.
 func (b *builder) choose(action *routev3.RouteAction) {
 	if !b.in.Version.choosesPerAttempt() {
-		action.ClusterSpecifier = &routev3.RouteAction_ClusterHeader{ClusterHeader: headerCluster}
+		action.ClusterSpecifier = &routev3.RouteAction_ClusterHeader{ClusterHeader: names.HeaderCluster}
 		return
 	}
 	// The default group is a cluster that does not exist: a request without a
@@ -93,9 +95,9 @@ func (b *builder) choose(action *routev3.RouteAction) {
 	specifier := &groupv3.PriorityGroupClusterSpecifier{
 		PriorityGroups: []*groupv3.PriorityGroup{{
 			Name:     "end",
-			Clusters: []*groupv3.ClusterWeight{{ClusterName: EndCluster, Weight: wrapperspb.UInt32(1)}},
+			Clusters: []*groupv3.ClusterWeight{{ClusterName: names.EndCluster, Weight: wrapperspb.UInt32(1)}},
 		}},
-		OverrideMetadataNamespace: namespacePlan,
+		OverrideMetadataNamespace: names.NamespacePlan,
 	}
 	action.ClusterSpecifier = &routev3.RouteAction_InlineClusterSpecifierPlugin{InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{
 		Extension: &corev3.TypedExtensionConfig{
@@ -113,13 +115,13 @@ func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
 		RetryOn:    "connect-failure,refused-stream,reset,retriable-headers",
 		NumRetries: wrapperspb.UInt32(0),
 		RetriableHeaders: []*routev3.HeaderMatcher{{
-			Name: headerRetry, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+			Name: names.HeaderRetry, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
 		}},
 		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
 			BaseInterval: durationpb.New(time.Millisecond), MaxInterval: durationpb.New(10 * time.Millisecond),
 		},
 		RateLimitedRetryBackOff: &routev3.RetryPolicy_RateLimitedRetryBackOff{
-			ResetHeaders: []*routev3.RetryPolicy_ResetHeader{{Name: headerBackoff, Format: routev3.RetryPolicy_SECONDS}},
+			ResetHeaders: []*routev3.RetryPolicy_ResetHeader{{Name: names.HeaderBackoff, Format: routev3.RetryPolicy_SECONDS}},
 			MaxInterval:  durationpb.New(maxBackoff),
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // Security is how the service knows Envoy, and Envoy the service. The zero value is
@@ -51,9 +53,9 @@ func (s Security) check() error {
 func (b *builder) secret() []*corev3.HeaderValue {
 	switch s := b.in.Security; {
 	case s.Secret != "":
-		return []*corev3.HeaderValue{{Key: secretKey, Value: s.Secret}}
+		return []*corev3.HeaderValue{{Key: names.KeySecret, Value: s.Secret}}
 	case s.SecretVariable != "":
-		return []*corev3.HeaderValue{{Key: secretKey, Value: "%ENVIRONMENT(" + s.SecretVariable + ")%"}}
+		return []*corev3.HeaderValue{{Key: names.KeySecret, Value: "%ENVIRONMENT(" + s.SecretVariable + ")%"}}
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // Version is an Envoy release line, by its minor number: 40 is 1.40.
@@ -39,16 +41,16 @@ func minor(s string) (int, bool) {
 
 func (v Version) String() string { return "1." + strconv.Itoa(int(v)) }
 
-// PlanName is how the cascade is carried on this version, as the request filter
-// tells the service.
+// PlanName is how this version is told the plan, one of the values of
+// names.KeyPlan.
 func (v Version) PlanName() string {
 	switch {
 	case v.choosesPerAttempt():
-		return "priority_group"
+		return names.PlanPriorityGroup
 	case v.walksLists():
-		return "composite"
+		return names.PlanComposite
 	}
-	return "aggregate"
+	return names.PlanAggregate
 }
 
 // choosesPerAttempt: the priority_group cluster specifier came with 1.40.

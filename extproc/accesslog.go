@@ -8,6 +8,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
@@ -15,10 +16,6 @@ import (
 // timeout look alike, and an answer that passed unread says nothing of its
 // tokens. Envoy's access log knows. Its entries of such requests, and only
 // those, come to this service, up to a flush interval after the close.
-
-// metadataUsage is the namespace where Envoy's sse_to_metadata filter puts the
-// usage of a stream that nobody else reads.
-const metadataUsage = "isthmus.usage"
 
 // ending is who ended an answer before its end.
 type ending string
@@ -57,12 +54,12 @@ func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAcce
 // logged tells the exchange of an entry, or the replica that has it.
 func (s *Server) logged(e *datav3.HTTPAccessLogEntry, relayed bool) {
 	namespaces := e.GetCommonProperties().GetMetadata().GetFilterMetadata()
-	names := namespaces[metadataExchange].GetFields()
-	id := names["id"].GetStringValue()
-	if s.ended.log(id, readEntry(e, namespaces[metadataUsage])) {
+	fields := namespaces[names.NamespaceExchange].GetFields()
+	id := fields[names.FieldID].GetStringValue()
+	if s.ended.log(id, readEntry(e, namespaces[names.NamespaceUsage])) {
 		return
 	}
-	if replica := names["replica"].GetStringValue(); replica != "" && replica != s.replica && !relayed {
+	if replica := fields[names.FieldReplica].GetStringValue(); replica != "" && replica != s.replica && !relayed {
 		s.entries.add(replica, e)
 	}
 }
@@ -71,7 +68,7 @@ func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
 	entry := logEntry{ended: endingOf(e.GetCommonProperties().GetResponseFlags())}
 	fields := usage.GetFields()
 	number := func(name string) int64 { return int64(fields[name].GetNumberValue()) }
-	entry.usage = chat.Usage{Prompt: number("prompt_tokens"), Completion: number("completion_tokens"), Total: number("total_tokens")}
+	entry.usage = chat.Usage{Prompt: number(names.FieldPromptTokens), Completion: number(names.FieldCompletionTokens), Total: number(names.FieldTotalTokens)}
 	entry.known = entry.usage.Total > 0
 	return entry
 }

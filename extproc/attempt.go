@@ -8,6 +8,7 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -20,10 +21,6 @@ type retryStream struct {
 
 func (s *retryStream) close()        {}
 func (s *retryStream) of() *exchange { return s.exchange }
-
-// attributeDeployment is the id of the deployment whose host Envoy has chosen;
-// only Envoys that walk a fixed order are asked for it.
-const attributeDeployment = "xds.upstream_host_metadata.filter_metadata['isthmus']['deployment']"
 
 // handle translates the client's request afresh for the deployment of this
 // attempt. When the exchange is unknown the attempt is stopped: the request that
@@ -42,7 +39,7 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	n := max(a.number("upstream.request_attempt_count"), attemptOf(header))
 	now := time.Now()
 	may := x.lostBefore(n, now)
-	hop, moved, ok := x.hopOn(n, a.text(attributeDeployment))
+	hop, moved, ok := x.hopOn(n, a.text(names.AttributeDeployment))
 	if !ok || !may {
 		e := localFailure(0, x.lastReason(n-1))
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
@@ -79,11 +76,11 @@ func attemptOf(header upstream.Header) int {
 
 // exchangeID is the id that the request filter gave the exchange, forwarded as
 // metadata with every message of the upstream filters.
-func exchangeID(m *extprocv3.ProcessingRequest) string { return metadataOf(m, "id") }
+func exchangeID(m *extprocv3.ProcessingRequest) string { return metadataOf(m, names.FieldID) }
 
 // metadataOf returns a text of the exchange's metadata.
 func metadataOf(m *extprocv3.ProcessingRequest, name string) string {
-	return m.GetMetadataContext().GetFilterMetadata()[metadataExchange].GetFields()[name].GetStringValue()
+	return m.GetMetadataContext().GetFilterMetadata()[names.NamespaceExchange].GetFields()[name].GetStringValue()
 }
 
 // failureStream serves the failure filter: one answer whose status is not 2xx.
@@ -185,9 +182,9 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 		return nil, nil
 	}
 	edit := &headerEdit{}
-	edit.put("x-isthmus-retry", "1")
+	edit.put(names.HeaderRetry, "1")
 	if next.Pause > 0 && hop.Deployment == planned { // it is for that deployment
-		edit.put("x-isthmus-backoff", strconv.Itoa(int(next.Pause/time.Second)))
+		edit.put(names.HeaderBackoff, strconv.Itoa(int(next.Pause/time.Second)))
 	}
 	if x.plan.Fixed {
 		return edit, nil

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // A failed attempt whose body would not be read is judged by its headers, and
@@ -24,7 +26,7 @@ func TestAnErrorThatIsLongerThanWhatIsReadIsJudgedByItsHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
-			_, id := h.begin(h.open(filterRequest), question)
+			_, id := h.begin(h.open(names.FilterRequest), question)
 			if tc.id != "" {
 				id = tc.id
 			}
@@ -32,7 +34,7 @@ func TestAnErrorThatIsLongerThanWhatIsReadIsJudgedByItsHeaders(t *testing.T) {
 			if tc.length != "" {
 				fields = append(fields, "content-length", tc.length)
 			}
-			f := h.open(filterFailure)
+			f := h.open(names.FilterFailure)
 			head := responseHead(1, false, fields...)
 			head.MetadataContext = named(id)
 			answer := f.ask(head)

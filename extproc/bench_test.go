@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // script is a stream that plays its messages and encodes the answers, as gRPC
@@ -62,7 +64,7 @@ func BenchmarkExchange(b *testing.B) {
 				responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "900", "date", "today", "x-envoy-upstream-service-time", "1"),
 				responsePiece(answer, true),
 			}
-			ctx := grpcmetadata.NewIncomingContext(context.Background(), grpcmetadata.Pairs(filterKey, filterRequest, planKey, "priority_group"))
+			ctx := grpcmetadata.NewIncomingContext(context.Background(), grpcmetadata.Pairs(names.KeyFilter, names.FilterRequest, names.KeyPlan, "priority_group"))
 			s := &script{ctx: ctx}
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

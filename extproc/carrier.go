@@ -3,6 +3,7 @@ package extproc
 import (
 	"slices"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
 )
 
@@ -25,18 +26,13 @@ const (
 
 func carrierOf(name string) carrier {
 	switch name {
-	case "composite":
+	case names.PlanComposite:
 		return carryCluster
-	case "aggregate":
+	case names.PlanAggregate:
 		return carryPriorities
 	}
 	return carryGroups
 }
-
-// endCluster is the name of the last group of every plan. No such cluster
-// exists: it stops the cascade, where Envoy would otherwise repeat the last
-// group until its retries are used up.
-const endCluster = "isthmus-end"
 
 // plan asks routing for a plan that this Envoy can be told.
 func (c carrier) plan(r *routing.Router, call *routing.Call) (*routing.Plan, error) {
@@ -74,7 +70,7 @@ func (c carrier) metadata(plan *routing.Plan) metadata {
 // headers adds what Envoy must read from headers.
 func (c carrier) headers(edit *headerEdit, plan *routing.Plan) {
 	if c != carryGroups {
-		edit.put("x-isthmus-cluster", routing.OrderName(plan.Name, plan.Hops[0].Deployment.Cluster))
+		edit.put(names.HeaderCluster, routing.OrderName(plan.Name, plan.Hops[0].Deployment.Cluster))
 	}
 }
 
@@ -84,5 +80,5 @@ func replan(plan *routing.Plan) metadata {
 		return nil
 	}
 	fields := planMetadata(plan)
-	return make(metadata, 0, len(fields)+32).object(metadataPlan, fields)
+	return make(metadata, 0, len(fields)+32).object(names.NamespacePlan, fields)
 }

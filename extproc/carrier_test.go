@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // threeSisters are walked in order a, b, a, b … when their group has retries.
@@ -19,9 +21,9 @@ router_settings: {num_retries: 3, fallbacks: [{m: [n]}]}
 // attempt: Envoy has chosen this deployment's host.
 func (h *house) attempt(id string, n int, deployment string) *extprocv3.ProcessingResponse {
 	h.t.Helper()
-	f := h.openWith(filterRetry, "aggregate")
+	f := h.openWith(names.FilterRetry, "aggregate")
 	m := requestHeaders(false, ":method", "POST")
-	m.Attributes, m.MetadataContext = attrs(n, attributeDeployment, deployment), named(id)
+	m.Attributes, m.MetadataContext = attrs(n, names.AttributeDeployment, deployment), named(id)
 	answer := f.ask(m)
 	if err := f.close(); err != nil {
 		h.t.Errorf("the retry filter's stream ended with %v", err)
@@ -32,7 +34,7 @@ func (h *house) attempt(id string, n int, deployment string) *extprocv3.Processi
 func TestEnvoysWithFixedOrdersAreGivenAClusterAndTheNumberOfItsAttempts(t *testing.T) {
 	for plan, retries := range map[string]string{"composite": "7", "aggregate": "2"} {
 		h := newHouse(t, threeSisters)
-		answer, _ := h.begin(h.openWith(filterRequest, plan), question)
+		answer, _ := h.begin(h.openWith(names.FilterRequest, plan), question)
 		set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation())
 		if set["x-isthmus-cluster"] != "isthmus-order/m/deployment/a/a.test:80" || set["x-envoy-max-retries"] != retries {
 			t.Errorf("%s: cluster %q, %q retries; want %s", plan, set["x-isthmus-cluster"], set["x-envoy-max-retries"], retries)
@@ -57,7 +59,7 @@ func TestAnAttemptIsWrittenForTheDeploymentThatEnvoyChose(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, threeSisters)
-			f := h.openWith(filterRequest, "aggregate")
+			f := h.openWith(names.FilterRequest, "aggregate")
 			_, id := h.begin(f, question)
 			var answer *extprocv3.ProcessingResponse
 			for i, deployment := range tc.chosen {
@@ -90,7 +92,7 @@ func TestAnAttemptIsWrittenForTheDeploymentThatEnvoyChose(t *testing.T) {
 
 func TestAnAttemptOnADeploymentOfNoPlanIsStopped(t *testing.T) {
 	h := newHouse(t, threeSisters)
-	_, id := h.begin(h.openWith(filterRequest, "aggregate"), question)
+	_, id := h.begin(h.openWith(names.FilterRequest, "aggregate"), question)
 	answer := h.attempt(id, 1, "somebody-else")
 	if answer.GetImmediateResponse().GetStatus().GetCode() != 503 || strings.Contains(answer.String(), "sk-") {
 		t.Errorf("answer = %T", answer.GetResponse())
@@ -101,7 +103,7 @@ func TestWhatNoFailureFilterSawIsJudgedInTheResponsePhase(t *testing.T) {
 	const body = `{"error":{"message":"too much","type":null,"code":null}}`
 	for name, ended := range map[string]bool{"with a body": false, "without one": true} {
 		h := newHouse(t, threeSisters)
-		f := h.openWith(filterRequest, "aggregate")
+		f := h.openWith(names.FilterRequest, "aggregate")
 		_, id := h.begin(f, question)
 		h.attempt(id, 1, "a")
 		head := responseHead(1, ended, ":status", "429", "retry-after", "7", "x-account", "canary")

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 const openModel = "model_list:\n- model_name: m\n  litellm_params: {model: openai/up, api_key: k, api_base: \"http://up.example/v1\"}\n"
@@ -52,7 +54,7 @@ func TestAPageOfAnotherSiteSpendsNothing(t *testing.T) {
 			for i := 0; i+1 < len(tc.header); i += 2 {
 				header = set(header, tc.header[i], tc.header[i+1])
 			}
-			got := tc.house.open(filterRequest).ask(requestHeaders(false, header...)).GetImmediateResponse()
+			got := tc.house.open(names.FilterRequest).ask(requestHeaders(false, header...)).GetImmediateResponse()
 			if int(got.GetStatus().GetCode()) != tc.status {
 				t.Fatalf("status %d, want %d: %s", got.GetStatus().GetCode(), tc.status, got.GetBody())
 			}
@@ -61,7 +63,7 @@ func TestAPageOfAnotherSiteSpendsNothing(t *testing.T) {
 			}
 		})
 	}
-	reading := open.open(filterRequest).ask(requestHeaders(true, ":method", "GET", ":path", "/v1/models", ":authority", "x", "sec-fetch-site", "cross-site"))
+	reading := open.open(names.FilterRequest).ask(requestHeaders(true, ":method", "GET", ":path", "/v1/models", ":authority", "x", "sec-fetch-site", "cross-site"))
 	if code := reading.GetImmediateResponse().GetStatus().GetCode(); code != 200 {
 		t.Errorf("a link to the model list: %d", code)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
@@ -268,11 +269,11 @@ func (x *exchange) planned(p *routing.Plan) {
 
 // names is the metadata by which the other filters find the exchange.
 func (s *Server) names(x *exchange) metadata {
-	fields := make(metadata, 0, 96).text("id", x.id)
+	fields := make(metadata, 0, 96).text(names.FieldID, x.id)
 	if s.replica != "" {
-		fields = fields.text("replica", s.replica)
+		fields = fields.text(names.FieldReplica, s.replica)
 	}
-	return make(metadata, 0, len(fields)+32).object(metadataExchange, fields)
+	return make(metadata, 0, len(fields)+32).object(names.NamespaceExchange, fields)
 }
 
 // registry finds running exchanges by id. It is safe for concurrent use.

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 const twoSisters = `model_list:
@@ -21,7 +23,7 @@ const question = `{"model":"m","messages":[{"role":"user","content":"hi"}]}`
 
 func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	sent := []string{"authorization", "Bearer client", "cookie", "c=1", "x-isthmus-retry", "1", "x-envoy-max-retries", "9",
 		"x-forwarded-for", "10.0.0.1", "traceparent", "00-1-2-3"}
 	answer, id := h.begin(f, question, sent...)
@@ -37,7 +39,7 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 	}
 	set, removed := changes(common.GetHeaderMutation(), begun(sent...)...)
 	for name, want := range map[string]string{
-		":method": "POST", ":path": "/v1/chat/completions", hostHeader: "a.test", ":scheme": "http", "authorization": "Bearer sk-a",
+		":method": "POST", ":path": "/v1/chat/completions", names.HeaderHost: "a.test", ":scheme": "http", "authorization": "Bearer sk-a",
 		"accept-encoding": "identity", "content-length": "60", "x-envoy-max-retries": "1",
 	} {
 		if set[name] != want {
@@ -59,7 +61,7 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 
 func TestABodyThatIsRightAsItIsStaysWithEnvoy(t *testing.T) {
 	h := newHouse(t, strings.ReplaceAll(twoSisters, "model_name: m,", "model_name: up-a,"))
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	answer, id := h.begin(f, `{"model":"up-a","messages":[{"role":"user","content":"hi"}]}`)
 	common := answer.GetRequestBody().GetResponse()
 	if set, _ := changes(common.GetHeaderMutation()); common.GetBodyMutation() != nil || set["content-length"] != "60" || set["authorization"] != "Bearer sk-a" {
@@ -77,7 +79,7 @@ func TestBetaFeaturesOfOpenAIGoToProvidersThatKnowThemWhicheverIsFirst(t *testin
 	for name, config := range map[string]string{"OpenAI first": twoSisters, "Anthropic first": swapped} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, config)
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			first, id := h.begin(f, question, "openai-beta", "assistants=v2")
 			h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
 			second := h.retry(id, 2, "openai-beta", "assistants=v2")
@@ -105,7 +107,7 @@ func TestBetaFeaturesOfAnthropicGoToItAndToNobodyElseWhicheverIsFirst(t *testing
 	for name, config := range map[string]string{"OpenAI first": configured, "Anthropic first": swapped} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, config)
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			sent := []string{"anthropic-beta", "both-2,context-1m-2025-08-07", "anthropic-beta", "files-api-2025-04-14,no word"}
 			first, id := h.begin(f, question, sent...)
 			h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
@@ -128,7 +130,7 @@ func TestBetaFeaturesOfAnthropicGoToItAndToNobodyElseWhicheverIsFirst(t *testing
 
 func TestAFailedAttemptIsTranslatedAfreshForTheNextProvider(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	judged := h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
 	set, _ := changes(judged.GetResponseBody().GetResponse().GetHeaderMutation())
@@ -156,7 +158,7 @@ func TestAFailedAttemptIsTranslatedAfreshForTheNextProvider(t *testing.T) {
 	if !strings.Contains(body, `"model":"up-b"`) || !strings.Contains(body, `"max_tokens"`) {
 		t.Errorf("body of attempt 2 = %s", body)
 	}
-	length := again.GetDynamicMetadata().GetFields()[metadataAttempt].GetStructValue().GetFields()["length"].GetStringValue()
+	length := again.GetDynamicMetadata().GetFields()[names.NamespaceAttempt].GetStructValue().GetFields()["length"].GetStringValue()
 	if length == "" || length == "0" {
 		t.Errorf("the length for header_mutation = %q", length)
 	}
@@ -164,7 +166,7 @@ func TestAFailedAttemptIsTranslatedAfreshForTheNextProvider(t *testing.T) {
 
 func TestTheLastFailureGoesBackAsTheProvidersOwnError(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
 	h.retry(id, 2)
@@ -194,7 +196,7 @@ func TestTheLastFailureGoesBackAsTheProvidersOwnError(t *testing.T) {
 
 func TestAnErrorWithoutABodyIsJudgedAtItsHeaders(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	judged := h.fail(id, 1, 503, "")
 	if set, _ := changes(judged.GetResponseHeaders().GetResponse().GetHeaderMutation()); set["x-isthmus-retry"] == "" {
@@ -204,7 +206,7 @@ func TestAnErrorWithoutABodyIsJudgedAtItsHeaders(t *testing.T) {
 
 func TestAttemptsThatNobodySawAreCountedByTheirNumber(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	// Attempt 1 was refused: only the retry filter hears of it, and twice.
 	h.retry(id, 2)
@@ -234,7 +236,7 @@ func TestAnUnknownExchangeIsNotRetriedAndNothingOfItGoesOut(t *testing.T) {
 
 func TestAPassThroughAnswerGoesBackUntouchedAndItsTokensAsMetadata(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	h.begin(f, question)
 	head := f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "70000"))
 	if mode := head.GetModeOverride().GetResponseBodyMode(); mode != modev3.ProcessingMode_STREAMED {
@@ -250,7 +252,7 @@ func TestAPassThroughAnswerGoesBackUntouchedAndItsTokensAsMetadata(t *testing.T)
 			t.Error("the body was touched")
 		}
 	}
-	fields := last.GetDynamicMetadata().GetFields()[metadataExchange].GetStructValue().GetFields()
+	fields := last.GetDynamicMetadata().GetFields()[names.NamespaceExchange].GetStructValue().GetFields()
 	if fields["prompt_tokens"].GetNumberValue() != 3 || fields["completion_tokens"].GetNumberValue() != 2 || fields["deployment"].GetStringValue() != "a" {
 		t.Errorf("metadata = %v", fields)
 	}
@@ -258,7 +260,7 @@ func TestAPassThroughAnswerGoesBackUntouchedAndItsTokensAsMetadata(t *testing.T)
 
 func TestWhatIsSwallowedIsAnEmptyBodyNotAnUntouchedOne(t *testing.T) {
 	h := newHouse(t, `model_list: [{model_name: m, litellm_params: {model: anthropic/x, api_key: k}}]`)
-	s := h.open(filterRequest)
+	s := h.open(names.FilterRequest)
 	h.begin(s, `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`)
 	s.ask(responseHead(1, false, ":status", "200", "content-type", "text/event-stream"))
 	answer := s.ask(responsePiece("event: ping\ndata: {\"type\":\"ping\"}\n\n", false))
@@ -277,7 +279,7 @@ func TestAStreamOfAnUnknownFilterIsRefusedWithTheRemedy(t *testing.T) {
 
 func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	x := h.exchanges.find(id)
 	x.mu.Lock()
@@ -293,10 +295,10 @@ func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 	if log := h.log.String(); !strings.Contains(log, "panic while serving a request") || strings.Contains(log, "hi") && strings.Contains(log, "messages") {
 		t.Errorf("log = %s", log)
 	}
-	if n := h.count(t, "isthmus_extproc_panics_total", "filter", filterRequest); n != 1 {
+	if n := h.count(t, "isthmus_extproc_panics_total", "filter", names.FilterRequest); n != 1 {
 		t.Errorf("%v panics are counted", n)
 	}
-	other := h.open(filterRequest)
+	other := h.open(names.FilterRequest)
 	if answer, _ := h.begin(other, question); answer.GetRequestBody() == nil {
 		t.Error("the next request is not served")
 	}
@@ -304,7 +306,7 @@ func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 
 func TestAResetGivesEverythingBackOnce(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	x := h.exchanges.find(id)
 	f.end() // the client left

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
@@ -113,7 +114,7 @@ func FuzzMessageOrder(f *testing.F) {
 		streams := make([]*filterStream, len(filters))
 		for i, b := range filters {
 			carry := []string{"priority_group", "composite", "aggregate"}[b>>4%3]
-			streams[i] = h.openWith([]string{filterRequest, filterRetry, filterFailure}[b%3], carry)
+			streams[i] = h.openWith([]string{names.FilterRequest, names.FilterRetry, names.FilterFailure}[b%3], carry)
 			streams[i].out = make(chan *extprocv3.ProcessingResponse, len(script)+4)
 		}
 		var known []string
@@ -247,8 +248,8 @@ func (s *stranger) visit(t *testing.T, random *mathrand.Rand, open bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	filter := []string{filterRequest, filterRetry, filterFailure, "else"}[random.IntN(4)]
-	stream, err := s.open(ctx, filterKey, filter, planKey, "priority_group", secretKey, "a-guess-of-a-secret")
+	filter := []string{names.FilterRequest, names.FilterRetry, names.FilterFailure, "else"}[random.IntN(4)]
+	stream, err := s.open(ctx, names.KeyFilter, filter, names.KeyPlan, "priority_group", names.KeySecret, "a-guess-of-a-secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,14 +296,14 @@ func TestTheSecretIsAskedForBeforeAnyMessageIsRead(t *testing.T) {
 		code codes.Code
 	}{
 		"none":      {nil, codes.Unauthenticated},
-		"a wrong":   {[]string{secretKey, "the-secret-of-the-porT"}, codes.Unauthenticated},
-		"an empty":  {[]string{secretKey, ""}, codes.Unauthenticated},
-		"a part":    {[]string{secretKey, "the-secret"}, codes.Unauthenticated},
-		"two":       {[]string{secretKey, "the-secret-of-the-port", secretKey, "x"}, codes.Unauthenticated},
-		"the right": {[]string{secretKey, "the-secret-of-the-port"}, codes.OK},
-		"the new":   {[]string{secretKey, "a-new-secret-of-the-port"}, codes.OK},
+		"a wrong":   {[]string{names.KeySecret, "the-secret-of-the-porT"}, codes.Unauthenticated},
+		"an empty":  {[]string{names.KeySecret, ""}, codes.Unauthenticated},
+		"a part":    {[]string{names.KeySecret, "the-secret"}, codes.Unauthenticated},
+		"two":       {[]string{names.KeySecret, "the-secret-of-the-port", names.KeySecret, "x"}, codes.Unauthenticated},
+		"the right": {[]string{names.KeySecret, "the-secret-of-the-port"}, codes.OK},
+		"the new":   {[]string{names.KeySecret, "a-new-secret-of-the-port"}, codes.OK},
 	} {
-		stream, err := s.open(t.Context(), append(tc.said, filterKey, filterRequest)...)
+		stream, err := s.open(t.Context(), append(tc.said, names.KeyFilter, names.FilterRequest)...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,14 +10,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
-)
-
-// Metadata namespaces shared with the Envoy configuration (envoy/filter.go).
-const (
-	metadataExchange = "isthmus"         // id and outcome of the exchange, for access logs and rate limits
-	metadataPlan     = "isthmus.plan"    // ordered clusters, read by the priority_group specifier
-	metadataAttempt  = "isthmus.attempt" // what header_mutation needs for one attempt
 )
 
 // metadata is dynamic metadata for Envoy: the fields of a google.protobuf.Struct
@@ -108,7 +102,7 @@ func planMetadata(plan *routing.Plan) metadata {
 	for i := range plan.Hops {
 		groups = groups.group(i, plan.Hops[i].Deployment.Cluster, &memory)
 	}
-	groups = groups.group(len(plan.Hops), endCluster, &memory)
+	groups = groups.group(len(plan.Hops), names.EndCluster, &memory)
 	return make(metadata, 0, len(groups)+64).list("priority_groups", groups)
 }
 

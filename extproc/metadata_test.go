@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
 )
 
@@ -50,7 +51,7 @@ func TestAPlanHasAGroupForEachAttemptAndAnEnd(t *testing.T) {
 		return map[string]any{"name": name, "clusters": []any{map[string]any{"cluster_name": cluster, "weight": 1}}}
 	}
 	want, err := structpb.NewStruct(map[string]any{
-		"priority_groups": []any{group("attempt-1", "a"), group("attempt-2", "b"), group("attempt-3", endCluster)},
+		"priority_groups": []any{group("attempt-1", "a"), group("attempt-2", "b"), group("attempt-3", names.EndCluster)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // wildcards serves every name, from providers with the model's name in the path and
@@ -52,7 +54,7 @@ func TestANameThatMayNotLeaveIsRefused(t *testing.T) {
 		"a name of dots alone, in every form": {body: body("az/%2E%2e", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			path := tc.path
 			if path == "" {
 				path = "/v1/chat/completions"
@@ -66,7 +68,7 @@ func TestANameThatMayNotLeaveIsRefused(t *testing.T) {
 			}
 		})
 	}
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	show := f.ask(requestHeaders(true, ":method", "GET", ":path", "/v1/models/up%2F%FF", ":authority", "gateway", ":scheme", "http"))
 	if got := show.GetImmediateResponse(); got.GetStatus().GetCode() != http.StatusBadRequest {
 		t.Errorf("a model's page: %s", got)
@@ -86,7 +88,7 @@ func TestASlashOfANameLeavesNoFolder(t *testing.T) {
 		"up/a/../b.c/":              "",
 		"up/a/b":                    "/v1/chat/completions",
 	} {
-		f := h.open(filterRequest)
+		f := h.open(names.FilterRequest)
 		f.ask(requestHeaders(false, begun()...))
 		answer := f.ask(requestBody(`{"model":"` + model + `","messages":[{"role":"user","content":"hi"}]}`))
 		set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation(), begun()...)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
@@ -30,7 +31,7 @@ func (h *house) snapshot(key string) (int, string) {
 
 func TestTheStatusPageTellsOfARequestAndItsAttempts(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	h.fail(id, 1, 500, `{"error":{"message":"broken at http://a.test with sk-a"}}`)
 	h.retry(id, 2, ":path", "/v1/chat/completions")
@@ -81,7 +82,7 @@ func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
 	})
 	defer l.Close()
 	h.runtime.Use(h.router, Settings{Limiter: l})
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	h.begin(f, question)
 	var page struct {
 		Sections struct {
@@ -120,7 +121,7 @@ func TestTheStatusPageTellsOfTheLimitsThatManyShareAndOfTheQueue(t *testing.T) {
 	defer l.Close()
 	h.runtime.Use(h.router, Settings{Limiter: l, TenantHeader: "x-team"})
 	for _, team := range []string{"search", "search", ""} {
-		f := h.open(filterRequest)
+		f := h.open(names.FilterRequest)
 		h.begin(f, question, "x-team", team)
 		f.end()
 		<-f.err
@@ -156,7 +157,7 @@ func TestTheStatusPageTellsOfTheLimitsThatManyShareAndOfTheQueue(t *testing.T) {
 func TestWhoHasNoKeyLeavesNoTrace(t *testing.T) {
 	h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master-key}\n")
 	ask := func(path string, header ...string) {
-		f := h.open(filterRequest)
+		f := h.open(names.FilterRequest)
 		f.ask(requestHeaders(true, append(set(begun(), ":path", path), header...)...))
 		if err := f.close(); err != nil {
 			t.Fatal(err)

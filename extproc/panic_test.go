@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
@@ -59,7 +60,7 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			for _, m := range tc.before {
 				if _, err := f.send(m); err != nil {
 					t.Fatal(err)
@@ -97,7 +98,7 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 // serves fails when a whole request is not served.
 func (h *house) serves() {
 	h.t.Helper()
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	answer, _ := h.begin(f, question)
 	if answer.GetRequestBody() == nil {
 		h.t.Errorf("the next request is answered by %T", answer.GetResponse())
@@ -118,17 +119,17 @@ func TestAPanicOfAnotherFilterCostsItsStreamAlone(t *testing.T) {
 		bug    func(x *exchange)
 		sends  func(id string) []*extprocv3.ProcessingRequest
 	}{
-		"the judge of a failure": {filterFailure, func(x *exchange) { x.plan.Hops[0].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
+		"the judge of a failure": {names.FilterFailure, func(x *exchange) { x.plan.Hops[0].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
 			m := responseHead(1, true, ":status", "500")
 			m.MetadataContext = named(id)
 			return []*extprocv3.ProcessingRequest{m}
 		}},
-		"what makes the next attempt ready, under the lock": {filterFailure, func(x *exchange) { x.request = nil }, func(id string) []*extprocv3.ProcessingRequest {
+		"what makes the next attempt ready, under the lock": {names.FilterFailure, func(x *exchange) { x.request = nil }, func(id string) []*extprocv3.ProcessingRequest {
 			m := responseHead(1, true, ":status", "500")
 			m.MetadataContext = named(id)
 			return []*extprocv3.ProcessingRequest{m}
 		}},
-		"a retry": {filterRetry, func(x *exchange) { x.plan.Hops[1].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
+		"a retry": {names.FilterRetry, func(x *exchange) { x.plan.Hops[1].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
 			m := requestHeaders(false, "x-envoy-attempt-count", "2")
 			m.Attributes, m.MetadataContext = attrs(2), named(id)
 			return []*extprocv3.ProcessingRequest{m}
@@ -136,7 +137,7 @@ func TestAPanicOfAnotherFilterCostsItsStreamAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			_, id := h.begin(f, question)
 			tc.bug(h.exchanges.find(id))
 			other := h.open(tc.filter)
@@ -177,7 +178,7 @@ func (d deafStream) SendMsg(m any) error {
 
 func TestAPanicInATimerCostsItsRequestAlone(t *testing.T) {
 	h := newHouse(t, hurried)
-	f := h.unopened(filterRequest, "priority_group")
+	f := h.unopened(names.FilterRequest, "priority_group")
 	go func() { f.err <- h.Process(deafStream{f}) }()
 	if _, err := f.send(requestHeaders(false, begun()...)); err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestAPanicInARelayCostsItsStreamAlone(t *testing.T) {
 	h := newHouse(t, twoSisters)
 	h.peers = peer.NewSet(peer.Options{Log: h.Server.log, Guard: h.guard, Dial: func(string) (peer.Conn, error) { panic("a bug in the dialling") }})
 	h.knows("127.0.0.1:1")
-	retry := h.open(filterRetry)
+	retry := h.open(names.FilterRetry)
 	m := requestHeaders(false, "x-envoy-attempt-count", "2")
 	m.Attributes, m.MetadataContext = attrs(2), namedAt("unknown", "127.0.0.1:1")
 	if _, err := retry.send(m); status.Code(err) != codes.Internal {

@@ -5,6 +5,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 )
 
@@ -27,11 +28,11 @@ type protocol struct {
 // takes are the kinds of message that a filter is configured to send.
 func takes(filter string, p metrics.Phase) bool {
 	switch filter {
-	case filterRequest:
+	case names.FilterRequest:
 		return true
-	case filterRetry:
+	case names.FilterRetry:
 		return p == metrics.RequestHeaders
-	case filterFailure:
+	case names.FilterFailure:
 		return p >= metrics.ResponseHeaders
 	}
 	return false

@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // send sends a message and returns its answer, or the error that the stream ended
@@ -71,28 +73,28 @@ func TestAStreamThatBreaksTheProtocolEndsAndGivesEverythingBack(t *testing.T) {
 		sends  messages // the last ends the stream
 		code   codes.Code
 	}{
-		"second request headers":                {filterRequest, messages{head, head}, codes.FailedPrecondition},
-		"second request headers after the body": {filterRequest, messages{head, body, head}, codes.FailedPrecondition},
-		"second request headers in the answer":  {filterRequest, messages{head, body, good, head}, codes.FailedPrecondition},
-		"a body before its headers":             {filterRequest, messages{body}, codes.FailedPrecondition},
-		"a second body":                         {filterRequest, messages{head, body, body}, codes.FailedPrecondition},
-		"a body after the answer began":         {filterRequest, messages{head, good, body}, codes.FailedPrecondition},
-		"an answer's body before its headers":   {filterRequest, messages{head, body, last}, codes.FailedPrecondition},
-		"trailers before the answer's headers":  {filterRequest, messages{head, body, trailers}, codes.FailedPrecondition},
-		"second response headers":               {filterRequest, messages{head, body, good, good}, codes.FailedPrecondition},
-		"a piece after the last":                {filterRequest, messages{head, body, good, last, piece}, codes.FailedPrecondition},
-		"a piece after trailers":                {filterRequest, messages{head, body, good, piece, trailers, piece}, codes.FailedPrecondition},
-		"a piece of an answer without a body":   {filterRequest, messages{head, body, bare, piece}, codes.FailedPrecondition},
-		"trailers after the end":                {filterRequest, messages{head, body, good, last, trailers}, codes.FailedPrecondition},
-		"request trailers":                      {filterRequest, messages{head, requestTrailers}, codes.InvalidArgument},
-		"a message of no kind":                  {filterRequest, messages{nothing}, codes.InvalidArgument},
-		"a body on the retry filter":            {filterRetry, messages{body}, codes.InvalidArgument},
-		"response headers on the retry filter":  {filterRetry, messages{good}, codes.InvalidArgument},
-		"a retry that is answered already":      {filterRetry, messages{head, head}, codes.FailedPrecondition},
-		"request headers on the failure filter": {filterFailure, messages{head}, codes.InvalidArgument},
-		"a failure's body before its headers":   {filterFailure, messages{last}, codes.FailedPrecondition},
-		"a failure's second headers":            {filterFailure, messages{bad, bad}, codes.FailedPrecondition},
-		"a failure's body after its end":        {filterFailure, messages{bad, last, last}, codes.FailedPrecondition},
+		"second request headers":                {names.FilterRequest, messages{head, head}, codes.FailedPrecondition},
+		"second request headers after the body": {names.FilterRequest, messages{head, body, head}, codes.FailedPrecondition},
+		"second request headers in the answer":  {names.FilterRequest, messages{head, body, good, head}, codes.FailedPrecondition},
+		"a body before its headers":             {names.FilterRequest, messages{body}, codes.FailedPrecondition},
+		"a second body":                         {names.FilterRequest, messages{head, body, body}, codes.FailedPrecondition},
+		"a body after the answer began":         {names.FilterRequest, messages{head, good, body}, codes.FailedPrecondition},
+		"an answer's body before its headers":   {names.FilterRequest, messages{head, body, last}, codes.FailedPrecondition},
+		"trailers before the answer's headers":  {names.FilterRequest, messages{head, body, trailers}, codes.FailedPrecondition},
+		"second response headers":               {names.FilterRequest, messages{head, body, good, good}, codes.FailedPrecondition},
+		"a piece after the last":                {names.FilterRequest, messages{head, body, good, last, piece}, codes.FailedPrecondition},
+		"a piece after trailers":                {names.FilterRequest, messages{head, body, good, piece, trailers, piece}, codes.FailedPrecondition},
+		"a piece of an answer without a body":   {names.FilterRequest, messages{head, body, bare, piece}, codes.FailedPrecondition},
+		"trailers after the end":                {names.FilterRequest, messages{head, body, good, last, trailers}, codes.FailedPrecondition},
+		"request trailers":                      {names.FilterRequest, messages{head, requestTrailers}, codes.InvalidArgument},
+		"a message of no kind":                  {names.FilterRequest, messages{nothing}, codes.InvalidArgument},
+		"a body on the retry filter":            {names.FilterRetry, messages{body}, codes.InvalidArgument},
+		"response headers on the retry filter":  {names.FilterRetry, messages{good}, codes.InvalidArgument},
+		"a retry that is answered already":      {names.FilterRetry, messages{head, head}, codes.FailedPrecondition},
+		"request headers on the failure filter": {names.FilterFailure, messages{head}, codes.InvalidArgument},
+		"a failure's body before its headers":   {names.FilterFailure, messages{last}, codes.FailedPrecondition},
+		"a failure's second headers":            {names.FilterFailure, messages{bad, bad}, codes.FailedPrecondition},
+		"a failure's body after its end":        {names.FilterFailure, messages{bad, last, last}, codes.FailedPrecondition},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
@@ -146,7 +148,7 @@ func TestARefusedExchangeGivesNoKeyAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master}\n")
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			answer, err := f.send(requestHeaders(false, fields...))
 			if err != nil || answer.GetImmediateResponse() == nil {
 				t.Fatalf("answer %T, %v", answer.GetResponse(), err)
@@ -168,11 +170,11 @@ func TestAFilterHasOneName(t *testing.T) {
 	}{
 		"none":            {nil, codes.InvalidArgument},
 		"an unknown one":  {[]string{"shop"}, codes.InvalidArgument},
-		"two":             {[]string{filterRetry, filterRequest}, codes.InvalidArgument},
-		"the same, twice": {[]string{filterRetry, filterRetry}, codes.OK},
+		"two":             {[]string{names.FilterRetry, names.FilterRequest}, codes.InvalidArgument},
+		"the same, twice": {[]string{names.FilterRetry, names.FilterRetry}, codes.OK},
 	} {
 		md := grpcmetadata.MD{}
-		md.Append(filterKey, tc.names...)
+		md.Append(names.KeyFilter, tc.names...)
 		err := h.Process(&script{ctx: grpcmetadata.NewIncomingContext(t.Context(), md)})
 		if status.Code(err) != tc.code {
 			t.Errorf("%s: %v, want %v", name, err, tc.code)
@@ -194,14 +196,14 @@ func TestWhatEnvoySendsIsInOrder(t *testing.T) {
 		filter string
 		sends  messages
 	}{
-		"an answer that is not read":                     {filterRequest, messages{head, body, good}},
-		"an answer in pieces":                            {filterRequest, messages{head, body, good, piece, last}},
-		"an answer with trailers":                        {filterRequest, messages{head, body, good, piece, responseTrailers()}},
-		"Envoy's own answer while the request comes":     {filterRequest, messages{head, late}},
-		"an answer of another filter before the request": {filterRequest, messages{late}},
-		"an error without a body":                        {filterFailure, messages{responseHead(1, true, ":status", "500")}},
-		"an error in pieces":                             {filterFailure, messages{responseHead(1, false, ":status", "500"), piece, last}},
-		"an error with trailers":                         {filterFailure, messages{responseHead(1, false, ":status", "500"), piece, responseTrailers()}},
+		"an answer that is not read":                     {names.FilterRequest, messages{head, body, good}},
+		"an answer in pieces":                            {names.FilterRequest, messages{head, body, good, piece, last}},
+		"an answer with trailers":                        {names.FilterRequest, messages{head, body, good, piece, responseTrailers()}},
+		"Envoy's own answer while the request comes":     {names.FilterRequest, messages{head, late}},
+		"an answer of another filter before the request": {names.FilterRequest, messages{late}},
+		"an error without a body":                        {names.FilterFailure, messages{responseHead(1, true, ":status", "500")}},
+		"an error in pieces":                             {names.FilterFailure, messages{responseHead(1, false, ":status", "500"), piece, last}},
+		"an error with trailers":                         {names.FilterFailure, messages{responseHead(1, false, ":status", "500"), piece, responseTrailers()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
@@ -226,7 +228,7 @@ var hurried = strings.Replace(twoSisters, "num_retries: 1", "num_retries: 1, req
 // before it had the answer that it did not ask for.
 func TestWhatWasUnderwayWhenTheTimeWasUpIsNoError(t *testing.T) {
 	h := newHouse(t, hurried)
-	f := h.open(filterRequest)
+	f := h.open(names.FilterRequest)
 	answer, _ := h.begin(f, strings.Replace(question, "{", `{"stream":true,`, 1))
 	if answer.GetImmediateResponse() == nil {
 		answer = f.answer()
@@ -250,7 +252,7 @@ func BenchmarkProtocol(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		order := protocol{filter: filterRequest}
+		order := protocol{filter: names.FilterRequest}
 		for _, m := range messages {
 			if err := order.next(m); err != nil {
 				b.Fatal(err)

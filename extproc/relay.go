@@ -8,6 +8,8 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	grpcmetadata "google.golang.org/grpc/metadata"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // Envoy balances its streams over the replicas of this service, so the retry and
@@ -28,13 +30,13 @@ const (
 // owner returns the address of the replica that a message's exchange belongs to,
 // or "": it is ours, or that of nobody who is known.
 func (s *Server) owner(ctx context.Context, name string, m *extprocv3.ProcessingRequest) string {
-	if name == filterRequest || s.exchanges.find(exchangeID(m)) != nil {
+	if name == names.FilterRequest || s.exchanges.find(exchangeID(m)) != nil {
 		return ""
 	}
 	if said(ctx, relayedKey) != "" {
 		return ""
 	}
-	replica := metadataOf(m, "replica")
+	replica := metadataOf(m, names.FieldReplica)
 	if replica == s.replica {
 		return ""
 	}
@@ -60,7 +62,7 @@ func (s *Server) relay(
 		return errNoRelay
 	}
 	defer done()
-	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(filterKey, order.filter, relayedKey, "1")))
+	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(names.KeyFilter, order.filter, relayedKey, "1")))
 	defer cancel()
 	late := s.guard.AfterFunc(relayTime, "a relayed stream", cancel)
 	defer late.Stop()

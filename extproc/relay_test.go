@@ -10,6 +10,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // listen serves a house at a loopback address, under which it is known to the
@@ -36,7 +38,7 @@ func (h *house) knows(addresses ...string) {
 // namedAt is the forwarded metadata of an exchange on a replica.
 func namedAt(id, replica string) *corev3.Metadata {
 	md := named(id)
-	md.FilterMetadata[metadataExchange].Fields["replica"] = structpb.NewStringValue(replica)
+	md.FilterMetadata[names.NamespaceExchange].Fields["replica"] = structpb.NewStringValue(replica)
 	return md
 }
 
@@ -45,10 +47,10 @@ func TestAStreamAtAnotherReplicaIsServedByTheOneThatHasTheExchange(t *testing.T)
 	at := a.listen()
 	b.listen()
 	b.knows(at)
-	f := a.open(filterRequest)
+	f := a.open(names.FilterRequest)
 	_, id := a.begin(f, question)
 
-	failure := b.open(filterFailure)
+	failure := b.open(names.FilterFailure)
 	head := responseHead(1, false, ":status", "500", "content-type", "application/json")
 	head.MetadataContext = namedAt(id, at)
 	if answer := failure.ask(head); answer.GetResponseHeaders() == nil {
@@ -62,7 +64,7 @@ func TestAStreamAtAnotherReplicaIsServedByTheOneThatHasTheExchange(t *testing.T)
 		t.Error(err)
 	}
 
-	retry := b.open(filterRetry)
+	retry := b.open(names.FilterRetry)
 	m := requestHeaders(false, ":method", "POST", "x-envoy-attempt-count", "2", "authorization", "Bearer sk-a")
 	m.Attributes, m.MetadataContext = attrs(2), namedAt(id, at)
 	again := retry.ask(m)
@@ -85,7 +87,7 @@ func TestARelayThatFindsNobodyIsAsAnUnknownExchange(t *testing.T) {
 	_ = l.Close()
 	b.knows(gone)
 	for name, replica := range map[string]string{"a replica that is gone": gone, "its own address": b.replica, "no address": ""} {
-		retry := b.open(filterRetry)
+		retry := b.open(names.FilterRetry)
 		m := requestHeaders(false, "x-envoy-attempt-count", "2")
 		m.Attributes, m.MetadataContext = attrs(2), namedAt("unknown", replica)
 		if answer := retry.ask(m); answer.GetImmediateResponse().GetStatus().GetCode() != 503 {
@@ -101,7 +103,7 @@ func TestARelayedStreamGoesNoFurther(t *testing.T) {
 	a.knows(atB)
 	b.knows(atA)
 	// Neither has the exchange; each would hand it to the other for ever.
-	retry := b.open(filterRetry)
+	retry := b.open(names.FilterRetry)
 	m := requestHeaders(false, "x-envoy-attempt-count", "2")
 	m.Attributes, m.MetadataContext = attrs(2), namedAt("unknown", atA)
 	a.replica = "elsewhere:1" // so that a does not know its own address

@@ -9,6 +9,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -66,7 +67,7 @@ func laterAttempt(edit *headerEdit, call *upstream.Call) *reply {
 				BodyMutation:   replaceBody(call.Body),
 			},
 		}},
-		DynamicMetadata: metadata(nil).object(metadataAttempt, metadata(nil).text("length", strconv.Itoa(call.Size()))).proto(),
+		DynamicMetadata: metadata(nil).object(names.NamespaceAttempt, metadata(nil).text(names.FieldLength, strconv.Itoa(call.Size()))).proto(),
 	}}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -22,7 +23,7 @@ type requestStream struct {
 	ctx      context.Context // ends with the stream
 	out      *outlet
 	carrier  carrier
-	log      string          // what the Envoy's access log reports: see logKey
+	log      string          // what the Envoy's access log reports: see names.KeyLog
 	marked   bool            // the Envoy was told to read the usage of a stream
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
@@ -236,7 +237,9 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit := &headerEdit{present: s.header}
 	s.exchange.providerHeaders(edit, hop.Deployment, call)
 	s.exchange.nameSpan(edit, 1)
-	edit.put(hostHeader, hop.Deployment.Authority())
+	// The route makes it :authority. Were that changed by the filter itself, Envoy
+	// would look for the route among those of the provider's host name.
+	edit.put(names.HeaderHost, hop.Deployment.Authority())
 	edit.put("content-length", strconv.Itoa(call.Size()))
 	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
 	switch {
@@ -247,10 +250,10 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		// The route of this idle time bounds the first byte too. Envoy's
 		// per-try timer must not be set beside it: once that has fired, though
 		// it is ignored in a running answer, no stall is noticed any more.
-		edit.put("x-isthmus-idle-ms", milliseconds(plan.Timeout))
+		edit.put(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
 	if s.marked = s.carries(hop); s.marked {
-		edit.put("x-isthmus-usage", "envoy")
+		edit.put(names.HeaderUsage, names.UsageByEnvoy)
 	}
 	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
 		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
@@ -259,11 +262,6 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit.dropOthers(s.header, keepRequestHeader)
 	return edit
 }
-
-// hostHeader carries the Host of the first attempt to the route, which makes it
-// :authority (host_rewrite_header). Were that changed by the filter itself, Envoy
-// would look for the route among those of the provider's host name.
-const hostHeader = "x-isthmus-host"
 
 // providerHeaders puts the headers of an attempt: all that the call says, and what
 // the provider takes of the client's. Of what else is there nothing may stay but

@@ -11,6 +11,7 @@ import (
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -377,20 +378,20 @@ func errorHeaders(e *upstream.Error) upstream.Header {
 func (x *exchange) metadata() metadata {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	fields := make(metadata, 0, 384).text("id", x.id).number("attempts", float64(len(x.attempts)))
+	fields := make(metadata, 0, 384).text(names.FieldID, x.id).number(names.FieldAttempts, float64(len(x.attempts)))
 	if x.request != nil {
-		fields = fields.text("model", x.request.Model)
+		fields = fields.text(names.FieldModel, x.request.Model)
 	}
 	if hop := x.outcome.served; hop != nil {
-		fields = fields.text("deployment", hop.Deployment.ID).text("provider", hop.Deployment.Provider).
-			text("model_group", hop.Group).text("upstream_model", hop.Model)
+		fields = fields.text(names.FieldDeployment, hop.Deployment.ID).text(names.FieldProvider, hop.Deployment.Provider).
+			text(names.FieldModelGroup, hop.Group).text(names.FieldUpstreamModel, hop.Model)
 	}
 	if x.outcome.unread {
-		fields = fields.text("unread", "1")
+		fields = fields.text(names.FieldUnread, names.Unread)
 	}
 	if r := x.outcome.result; r.HasUsage {
-		fields = fields.number("prompt_tokens", float64(r.Usage.Prompt)).number("completion_tokens", float64(r.Usage.Completion)).
-			number("total_tokens", float64(r.Usage.Total))
+		fields = fields.number(names.FieldPromptTokens, float64(r.Usage.Prompt)).number(names.FieldCompletionTokens, float64(r.Usage.Completion)).
+			number(names.FieldTotalTokens, float64(r.Usage.Total))
 	}
-	return make(metadata, 0, len(fields)+24).object(metadataExchange, fields)
+	return make(metadata, 0, len(fields)+24).object(names.NamespaceExchange, fields)
 }

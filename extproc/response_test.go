@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // TestABriefAnswerIsLookedAtBeforeItsStatusGoesOn: some servers say 200 and mean an
@@ -28,7 +30,7 @@ func TestABriefAnswerIsLookedAtBeforeItsStatusGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			h.begin(f, tc.request)
 			head := f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "60"))
 			if mode := head.GetModeOverride().GetResponseBodyMode(); mode != modev3.ProcessingMode_BUFFERED {
@@ -67,7 +69,7 @@ func TestAnAnswerWhoseHeadersSayThatItIsNoneIsAnError(t *testing.T) {
 		"a stream nobody asked for": {false, "text/event-stream"},
 	} {
 		h := newHouse(t, twoSisters)
-		f := h.open(filterRequest)
+		f := h.open(names.FilterRequest)
 		h.begin(f, question)
 		answer := f.ask(responseHead(1, tc.ended, ":status", "200", "content-type", tc.kind)).GetImmediateResponse()
 		if answer.GetStatus().GetCode() != 502 || !strings.Contains(string(answer.GetBody()), `"code":"invalid_answer"`) {
@@ -84,7 +86,7 @@ func TestAnAnswerWhoseHeadersSayThatItIsNoneIsAnError(t *testing.T) {
 func TestAStatusThatIsNoneBecomes502(t *testing.T) {
 	for _, status := range []int{302, 999} {
 		h := newHouse(t, twoSisters)
-		f := h.open(filterRequest)
+		f := h.open(names.FilterRequest)
 		_, id := h.begin(f, question)
 		h.fail(id, 1, status, "")
 		h.retry(id, 2)

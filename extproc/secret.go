@@ -13,6 +13,7 @@ import (
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
@@ -20,10 +21,6 @@ import (
 // Who reaches the service's port gets the providers' keys with the first attempt of
 // a request. Where others than Envoy reach it, Envoys and replicas say a secret in
 // the metadata of each stream, or have a certificate, which is TLS's affair.
-
-// secretKey is the metadata key of the shared secret. envoy/filter.go writes the
-// same.
-const secretKey = "x-isthmus-secret"
 
 // MinSecret is the least length of a shared secret, in bytes.
 const MinSecret = 16
@@ -76,7 +73,7 @@ func (s *Secrets) admits(ctx context.Context) bool {
 	if known == nil || len(known.hashes) == 0 {
 		return true
 	}
-	said := grpcmetadata.ValueFromIncomingContext(ctx, secretKey)
+	said := grpcmetadata.ValueFromIncomingContext(ctx, names.KeySecret)
 	if len(said) != 1 {
 		return false
 	}
@@ -90,7 +87,7 @@ func (s *Secrets) admits(ctx context.Context) bool {
 // GetRequestMetadata says the secret to another replica.
 func (s *Secrets) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
 	if known := s.current.Load(); known != nil && known.say != "" {
-		return map[string]string{secretKey: known.say}, nil
+		return map[string]string{names.KeySecret: known.say}, nil
 	}
 	return nil, nil
 }
@@ -105,7 +102,7 @@ func (s *Server) Admit(secrets *Secrets) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if !secrets.admits(stream.Context()) && !strings.HasPrefix(info.FullMethod, healthService) {
 			s.runtime.metrics.RefusedStream(metrics.RefusedSecret)
-			return status.Error(codes.Unauthenticated, "the stream does not say the shared secret ("+secretKey+" in its initial_metadata)")
+			return status.Error(codes.Unauthenticated, "the stream does not say the shared secret ("+names.KeySecret+" in its initial_metadata)")
 		}
 		err := s.guard.Call("a gRPC stream", func() error { return handler(srv, stream) })
 		return err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // series counts the series on the metrics page.
@@ -28,7 +30,7 @@ func TestNobodyMakesSeriesButTheConfiguration(t *testing.T) {
 	round := func(i int) {
 		made := fmt.Sprintf("made-up-%d", i)
 		ask := func(path, body string, header ...string) {
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			fields := append(set(begun(), ":path", path), append([]string{"user-agent", made, "x-team", made, "x-litellm-tags", made, "x-litellm-trace-id", made}, header...)...)
 			answer := f.ask(requestHeaders(false, fields...))
 			if answer.GetImmediateResponse() == nil {

@@ -15,28 +15,14 @@ import (
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
-// Names of the three filters, as each sends it in its gRPC metadata, and the
-// metadata keys they use. envoy/filter.go writes the same.
-const (
-	filterKey     = "x-isthmus-filter"
-	filterRequest = "request"
-	filterRetry   = "retry"
-	filterFailure = "failure"
-
-	planKey = "x-isthmus-plan" // how the Envoy carries the cascade
-	logKey  = "x-isthmus-log"  // what the Envoy reports in its access log
-
-	logEndings = "endings" // who ended the answers that did not end well
-	logUsage   = "usage"   // that, and the usage of streams that nobody reads
-)
-
-// Server is the ext_proc service, and the one that Envoy's access log goes to. It is safe for concurrent use; all of its
-// state is in the exchanges and the Snapshot.
+// Server is the ext_proc service, and the one that Envoy's access log goes to. It is
+// safe for concurrent use; all of its state is in the exchanges and the Snapshot.
 type Server struct {
 	extprocv3.UnimplementedExternalProcessorServer
 	accesslogv3.UnimplementedAccessLogServiceServer
@@ -61,7 +47,7 @@ func NewServer(runtime *Runtime, replica string, peers *peer.Set, log *slog.Logg
 		runtime: runtime, replica: replica, peers: peers, log: log, guard: runtime.guard, filters: map[string]*metrics.Filter{},
 		ended: waiting{guard: runtime.guard}, entries: newEntryRelay(peers, runtime.metrics, runtime.guard),
 	}
-	for _, name := range []string{filterRequest, filterRetry, filterFailure} {
+	for _, name := range []string{names.FilterRequest, names.FilterRetry, names.FilterFailure} {
 		s.filters[name] = runtime.metrics.Filter(name)
 	}
 	return s
@@ -167,22 +153,22 @@ func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter)
 
 func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {
 	name := ""
-	for i, v := range grpcmetadata.ValueFromIncomingContext(ctx, filterKey) {
+	for i, v := range grpcmetadata.ValueFromIncomingContext(ctx, names.KeyFilter) {
 		if i > 0 && v != name {
-			return nil, "", status.Errorf(codes.InvalidArgument, "%s names several filters", filterKey)
+			return nil, "", status.Errorf(codes.InvalidArgument, "%s names several filters", names.KeyFilter)
 		}
 		name = v
 	}
 	switch name {
-	case filterRequest:
-		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(said(ctx, planKey)), log: said(ctx, logKey)}, name, nil
-	case filterRetry:
+	case names.FilterRequest:
+		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(said(ctx, names.KeyPlan)), log: said(ctx, names.KeyLog)}, name, nil
+	case names.FilterRetry:
 		return &retryStream{server: s}, name, nil
-	case filterFailure:
+	case names.FilterFailure:
 		return &failureStream{server: s}, name, nil
 	}
 	return nil, "", status.Errorf(codes.InvalidArgument,
-		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; generate the configuration with `isthmus envoy`", filterKey)
+		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; generate the configuration with `isthmus envoy`", names.KeyFilter)
 }
 
 // said is what the filter says of itself under a key of its stream's metadata, or

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/guard"
@@ -22,7 +23,7 @@ import (
 // stores or shows. Reading a stream costs more than all the rest of a request.
 func (s *requestStream) carries(hop *routing.Hop) bool {
 	x := s.exchange
-	return s.log == logUsage && x.request.WantsUsage && hop.Translator.Carries(x.request) &&
+	return s.log == names.LogUsage && x.request.WantsUsage && hop.Translator.Carries(x.request) &&
 		(x.caching.status == "" || x.caching.status == cache.Bypass) && !x.snapshot.wantsText
 }
 

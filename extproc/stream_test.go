@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing"
@@ -109,7 +110,7 @@ func (h *house) openWith(filter, plan string) *filterStream {
 
 // unopened is a stream that nobody serves yet.
 func (h *house) unopened(filter, plan string) *filterStream {
-	md := grpcmetadata.Pairs(filterKey, filter, planKey, plan)
+	md := grpcmetadata.Pairs(names.KeyFilter, filter, names.KeyPlan, plan)
 	ctx, cancel := context.WithCancel(grpcmetadata.NewIncomingContext(h.t.Context(), md))
 	f := &filterStream{
 		t: h.t, ctx: ctx, end: cancel, in: make(chan *extprocv3.ProcessingRequest),
@@ -177,7 +178,7 @@ func attrs(attempt int, more ...string) map[string]*structpb.Struct {
 // named is the metadata that Envoy forwards with a message of an upstream filter.
 func named(id string) *corev3.Metadata {
 	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-		metadataExchange: {Fields: map[string]*structpb.Value{"id": structpb.NewStringValue(id)}},
+		names.NamespaceExchange: {Fields: map[string]*structpb.Value{"id": structpb.NewStringValue(id)}},
 	}}
 }
 
@@ -218,7 +219,7 @@ func begun(fields ...string) []string {
 func (h *house) begin(f *filterStream, body string, fields ...string) (*extprocv3.ProcessingResponse, string) {
 	h.t.Helper()
 	first := f.ask(requestHeaders(false, begun(fields...)...))
-	id := first.GetDynamicMetadata().GetFields()[metadataExchange].GetStructValue().GetFields()["id"].GetStringValue()
+	id := first.GetDynamicMetadata().GetFields()[names.NamespaceExchange].GetStructValue().GetFields()["id"].GetStringValue()
 	if id == "" {
 		h.t.Fatalf("the answer to the headers names no exchange: %T", first.GetResponse())
 	}
@@ -228,7 +229,7 @@ func (h *house) begin(f *filterStream, body string, fields ...string) (*extprocv
 // fail opens a failure filter's stream for an attempt that was answered so.
 func (h *house) fail(id string, attempt, status int, body string) *extprocv3.ProcessingResponse {
 	h.t.Helper()
-	f := h.open(filterFailure)
+	f := h.open(names.FilterFailure)
 	head := responseHead(attempt, body == "", ":status", strconv.Itoa(status), "content-type", "application/json")
 	head.MetadataContext = named(id)
 	answer := f.ask(head)
@@ -244,7 +245,7 @@ func (h *house) fail(id string, attempt, status int, body string) *extprocv3.Pro
 // retry opens a retry filter's stream for an attempt.
 func (h *house) retry(id string, attempt int, fields ...string) *extprocv3.ProcessingResponse {
 	h.t.Helper()
-	f := h.open(filterRetry)
+	f := h.open(names.FilterRetry)
 	m := requestHeaders(false, append([]string{":method", "POST", "x-envoy-attempt-count", strconv.Itoa(attempt)}, fields...)...)
 	m.Attributes, m.MetadataContext = attrs(attempt), named(id)
 	answer := f.ask(m)
@@ -257,7 +258,7 @@ func (h *house) retry(id string, attempt int, fields ...string) *extprocv3.Proce
 // planOf lists the clusters of a plan that an answer carries.
 func planOf(m *extprocv3.ProcessingResponse) []string {
 	var out []string
-	groups := m.GetDynamicMetadata().GetFields()[metadataPlan].GetStructValue().GetFields()["priority_groups"].GetListValue().GetValues()
+	groups := m.GetDynamicMetadata().GetFields()[names.NamespacePlan].GetStructValue().GetFields()["priority_groups"].GetListValue().GetValues()
 	for _, g := range groups {
 		cluster := g.GetStructValue().GetFields()["clusters"].GetListValue().GetValues()[0]
 		out = append(out, cluster.GetStructValue().GetFields()["cluster_name"].GetStringValue())

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // TestADocumentInThePlaceOfAStreamIsToldAsOne, when it is a whole answer; whatever
@@ -32,7 +34,7 @@ func TestADocumentInThePlaceOfAStreamIsToldAsOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
-			f := h.open(filterRequest)
+			f := h.open(names.FilterRequest)
 			h.begin(f, tc.request)
 			head := f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json; charset=utf-8"))
 			if mode := head.GetModeOverride().GetResponseBodyMode(); (mode == modev3.ProcessingMode_BUFFERED) != (tc.request != question) {

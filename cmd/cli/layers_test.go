@@ -20,7 +20,8 @@ func layers() map[string][]string {
 		"routing/limit":                 {"translate", "routing/guard", "routing/store"},
 		"routing":                       {"translate", "routing/config", "routing/wildcard", "routing/guard", "routing/store", "routing/limit"},
 		"routing/simulate":              {"translate", "routing", "routing/config"}, // a command
-		"envoy":                         {},
+		"envoy":                         {},                                         // its own envoy/names aside
+		"envoy/names":                   {},
 		"extproc/cache":                 {"translate", "routing/guard", "routing/store"},
 		"extproc/callback":              {"translate", "routing/guard", "extproc/callback"},
 		"extproc/callback/callbacktest": {"translate", "extproc/callback", "cmd/asynctest"},
@@ -28,7 +29,7 @@ func layers() map[string][]string {
 		"extproc/metrics":               {"translate"},
 		"extproc/trace":                 {"translate/upstream"},
 		"extproc/status":                {},
-		"extproc":                       {"translate", "routing", "extproc"},
+		"extproc":                       {"translate", "routing", "extproc", "envoy/names"},
 		"cmd":                           {"translate", "routing", "envoy", "extproc", "cmd"},
 		"examples":                      {"cmd", "extproc"},
 		"translate/chat":                {"translate/jsonedit", "translate/litellm", "translate/upstream", "translate/secret", "translate/sse", "translate/ndjson"},

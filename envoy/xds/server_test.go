@@ -17,11 +17,11 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 	"github.com/isthmus-proxy/isthmus/envoy/process"
 	"github.com/isthmus-proxy/isthmus/envoy/xds"
-	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
