@@ -146,12 +146,10 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admissio
 // choices are the deployments that may serve what comes after attempt n; none
 // without limits.
 func (x *exchange) choices(n int) []routing.Choice {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.admission == nil || n >= len(x.plan.Hops) {
+	if x.snapshot.limiter == nil {
 		return nil
 	}
-	return x.snapshot.router.Choices(x.plan, n)
+	return x.attempts.choices(n)
 }
 
 // secure takes room for attempt n, on the first of these deployments that has some,
@@ -170,60 +168,38 @@ func (x *exchange) secure(n int, choices []routing.Choice) bool {
 		return false
 	}
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.secured = n
-	return n <= len(x.plan.Hops) && x.snapshot.router.Take(x.plan, n-1, choices[chosen]) == nil
+	x.mu.Unlock()
+	return x.attempts.take(n, choices[chosen])
 }
 
 // toSecure is what attempt n must have room of, and what the attempt before has
 // cost; nil when it has its room, or needs none.
 func (x *exchange) toSecure(n int) (*limit.Admission, limit.Outcome) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.finished || x.secured >= n || x.plan == nil || n > len(x.plan.Hops) {
+	admission, secured := x.admission, x.secured
+	x.mu.Unlock()
+	if _, ok := x.attempts.hop(n); !ok || admission == nil || secured >= n {
 		return nil, limit.Outcome{}
 	}
-	return x.admission, x.spentLocked()
+	return admission, x.attempts.spent(secured)
 }
 
 // secureInstead moves the room of attempt 1 to the deployments that are left, when
 // the first turned out not to do what the request asks.
-func (x *exchange) secureInstead() bool {
-	return x.secure(1, x.insecure())
-}
-
-// insecure forgets that attempt 1 has room. It returns who may serve it.
-func (x *exchange) insecure() []routing.Choice {
+func (x *exchange) secureInstead(plan *routing.Plan) bool {
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.secured = 0
-	var left []routing.Choice
-	for i := range x.plan.Hops {
-		left = append(left, x.plan.Hops[i].Choice())
+	x.mu.Unlock()
+	left := make([]routing.Choice, len(plan.Hops))
+	for i := range plan.Hops {
+		left[i] = plan.Hops[i].Choice()
 	}
-	return left
+	return x.secure(1, left)
 }
 
 // storeTime bounds a question to the store of limits, whose own bound is lower.
 const storeTime = time.Second
-
-// spentLocked is what the attempt that has the room has cost, if it got no good
-// answer. That need not be the last one: those that Envoy made and nobody saw were
-// refused, and had none.
-func (x *exchange) spentLocked() limit.Outcome {
-	if x.secured < 1 || x.secured > len(x.attempts) {
-		return limit.Outcome{} // it was not made
-	}
-	return x.attempts[x.secured-1].spent()
-}
-
-// spent is what a failed attempt has cost. One that was still running when its
-// time was up or the client left has reached the provider, which may have worked on
-// it: the estimate stands. An error costs a request and no tokens.
-func (a *attempt) spent() limit.Outcome {
-	reached := !a.began.IsZero() && a.reason != noAnswer && a.reason != noAddress
-	return limit.Outcome{Reached: reached, Known: a.status > 0}
-}
 
 // rateLimits are the x-ratelimit fields of a request that limits of ours hold. A
 // client reads limit, remaining and reset together, so that they take the place of
@@ -260,11 +236,14 @@ func (x *exchange) leave(o *outcome) {
 	x.admission.Close(end)
 }
 
-// spent is spentLocked.
+// spent is what the attempt that has the room has cost, if it got no good answer.
+// That need not be the last one: those that Envoy made and nobody saw were refused,
+// and had none.
 func (x *exchange) spent() limit.Outcome {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.spentLocked()
+	secured := x.secured
+	x.mu.Unlock()
+	return x.attempts.spent(secured)
 }
 
 // sizeOf is what is known of a request's size before it is sent.

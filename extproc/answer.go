@@ -82,7 +82,7 @@ func (s *requestStream) mock(text string) *reply {
 	if e := x.request.Endpoint; e != chat.Completions && e != chat.TextCompletions {
 		return s.refuse(upstream.BadRequest("", "mock_response answers chat completions only"))
 	}
-	hop := x.plan.Hops[0]
+	hop, _ := x.attempts.hop(1)
 	w := chat.NewWriter(x.request)
 	w.Head("", hop.Model)
 	w.Text(0, text)
@@ -111,19 +111,21 @@ func (s *requestStream) mock(text string) *reply {
 // publicHeaders are the headers that tell a client how it was served; never a
 // URL or a key. hop is nil for errors.
 func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
+	made := x.attempts.count()
+	attempts := max(n, made)
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	attempts := max(n, len(x.attempts))
+	entry := x.outcome.entry
+	x.mu.Unlock()
 	header := append(make(upstream.Header, 0, 16),
 		upstream.Field{Name: "x-isthmus-request-id", Value: x.id},
 		upstream.Field{Name: "x-litellm-call-id", Value: x.id},
 		upstream.Field{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
 		upstream.Field{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
 	)
-	if c := &x.caching; c.status != "" && x.outcome.entry == nil {
+	if c := &x.caching; c.status != "" && entry == nil {
 		header = append(header, cache.Headers(c.status, c.key, nil, time.Time{})...)
 	}
-	if e := x.outcome.entry; e != nil {
+	if e := entry; e != nil {
 		header = append(header,
 			upstream.Field{Name: "x-isthmus-deployment", Value: e.Served.Deployment},
 			upstream.Field{Name: "x-litellm-model-id", Value: e.Served.Deployment},
@@ -131,7 +133,7 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 			upstream.Field{Name: "x-litellm-model-group", Value: e.Served.Group},
 		)
 	}
-	fallbacks := 0
+	var fallbacks int
 	if hop != nil {
 		fallbacks = hop.Fallback
 		header = append(header,
@@ -140,11 +142,12 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 			upstream.Field{Name: "x-isthmus-model-group", Value: hop.Group},
 			upstream.Field{Name: "x-litellm-model-group", Value: hop.Group},
 		)
-	} else if x.plan != nil && len(x.attempts) > 0 && len(x.attempts) <= len(x.plan.Hops) {
-		fallbacks = x.plan.Hops[len(x.attempts)-1].Fallback
+	} else {
+		fallbacks = x.attempts.fallbacks()
 	}
-	if x.snapshot.verbose && len(x.attempts) > 0 {
-		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: details(x.attemptsLocked(time.Now()))})
+	if x.snapshot.verbose && made > 0 {
+		attempts := x.attempts.records(x.started, time.Now())
+		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: details(attempts)})
 	}
 	return append(header,
 		upstream.Field{Name: "x-litellm-attempted-retries", Value: strconv.Itoa(max(attempts-1-fallbacks, 0))},

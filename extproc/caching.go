@@ -50,7 +50,7 @@ func (s *requestStream) askCache(call *routing.Call) *reply {
 		reply = c.Ask(ctx, x.caching.key, controls)
 	}
 	x.caching.status, x.caching.ticket = reply.Status, reply.Ticket
-	x.stepCache(time.Since(began))
+	x.steps.cacheAnswered(x.caching.status, time.Since(began))
 	if reply.Entry == nil {
 		return nil
 	}

@@ -69,7 +69,7 @@ func (s *requestStream) expire() {
 	if e == nil {
 		return
 	}
-	x.failed(attempts, 0, totalTimeout, time.Now())
+	x.attempts.failed(attempts, 0, totalTimeout, time.Now())
 	header := errorHeaders(e)
 	for _, f := range x.publicHeaders(0, nil) {
 		header.Set(f.Name, f.Value)
@@ -82,14 +82,18 @@ func (s *requestStream) expire() {
 // timeUp notes that the request's time is up. It returns the error that the client
 // gets and how many attempts were made; nil when the answer has begun.
 func (x *exchange) timeUp() (e *upstream.Error, attempts int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.finished || x.outcome.status != 0 {
-		return nil, 0
-	}
-	if e = x.lastError; e == nil {
+	if e = x.attempts.remembered(); e == nil {
 		e = localFailure(0, totalTimeout)
 	}
+	attempts = x.attempts.count()
+	if _, runs := x.attempts.hop(1); !runs {
+		return nil, 0
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.outcome.status != 0 {
+		return nil, 0
+	}
 	x.refusedLocked(e)
-	return e, len(x.attempts)
+	return e, attempts
 }

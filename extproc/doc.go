@@ -21,11 +21,11 @@
 //     for Envoy's cluster specifier, and clear_route_cache. From here on Envoy
 //     walks the plan by itself.
 //  3. Only if an attempt is not the first, the retry filter asks for the request
-//     again (attempt.go): it is translated afresh from the client's text for the
+//     again (retry.go): it is translated afresh from the client's text for the
 //     deployment of that attempt. Attempts that ended without an answer
 //     (refused, reset, timed out) are noticed here.
 //  4. Only if an attempt's status is not 2xx, the failure filter shows the
-//     answer (attempt.go): the deployment's health is told, and routing decides
+//     answer (retry.go): the deployment's health is told, and routing decides
 //     whether another attempt follows, on whom and when; room is taken in that
 //     one's limits. The new plan goes back as metadata together with the header
 //     that makes Envoy retry.
@@ -44,7 +44,7 @@
 //     accesslog.go): the limits are corrected, the callbacks get their record,
 //     the log its line (line.go), the metrics their sample (sample.go), and the
 //     spans end (tracing.go). With set_verbose each step before that has been a
-//     line already (step.go).
+//     line already (steplog.go).
 //
 // # A changed configuration
 //

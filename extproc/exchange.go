@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"crypto/rand"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,40 +34,19 @@ type exchange struct {
 	caching  caching
 	reporter reporter
 	span     *trace.Request // nil: nobody traces
+	steps    *stepLog       // nil: steps are not logged
 	own      atomic.Int64   // nanoseconds of our own work for it, waits excluded
 
+	attempts attempts
+
 	mu        sync.Mutex
-	plan      *routing.Plan
-	attempts  []attempt // attempt n is attempts[n-1]
-	lastError *upstream.Error
 	outcome   outcome
-	finished  bool
 	ready     prepared
 	admission *limit.Admission // nil: nothing is limited
 	secured   int              // the attempt that has room in the limits
 	queued    time.Duration    // waited for a slot
 	took      time.Duration    // to the end; set by finish
-	steps     []step           // not written yet
 }
-
-// attempt is what is known of one attempt.
-type attempt struct {
-	began     time.Time
-	running   bool
-	failed    bool
-	cooled    bool   // its deployment rests after it
-	status    int    // of the answer; 0: none came
-	reason    string // why it failed; "" when it did not
-	took      time.Duration
-	firstByte time.Duration // to the headers of a good answer
-}
-
-// noAnswer is the reason of an attempt that was refused, reset or timed out.
-const (
-	noAnswer    = "refused or reset"
-	timedAnswer = "no answer in time"
-	noAddress   = "its host name does not resolve"
-)
 
 // outcome is how the exchange ended, as far as stream 1 has seen it.
 type outcome struct {
@@ -102,128 +80,32 @@ func (o *outcome) attempt() routing.Outcome {
 func newExchange(g *Snapshot, r route, now time.Time) *exchange {
 	g.runtime.open.Add(1)
 	g.open.Add(1)
-	return &exchange{id: rand.Text(), started: now, snapshot: g, route: r}
+	x := &exchange{id: rand.Text(), started: now, snapshot: g, route: r}
+	x.attempts.router, x.attempts.observer = g.router, x
+	if g.runtime.steps {
+		x.steps = &stepLog{id: x.id, log: g.runtime.log}
+	}
+	return x
 }
 
-// begin counts attempt n as running. Calling it again for the same attempt does
-// nothing: attempts are counted by their number, never by streams.
-func (x *exchange) begin(n int, now time.Time) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.finished || x.plan == nil || n < 1 || n > len(x.plan.Hops) {
+// attemptBegan tells the log.
+func (x *exchange) attemptBegan(n int, hop *routing.Hop) { x.steps.attemptBegins(n, hop) }
+
+// attemptJudged tells the log.
+func (x *exchange) attemptJudged(n int, next routing.Next, p *routing.Plan) { x.steps.next(n, next, p) }
+
+// attemptEnded tells the callbacks and the log. Whether the failure has sent the
+// deployment into cooldown is asked for the log and the spans alone.
+func (x *exchange) attemptEnded(n int, hop *routing.Hop, a *attempt) {
+	x.called(n, hop, a)
+	x.steps.attemptEnded(n, hop, a)
+	if !a.failed || x.steps == nil && x.span == nil {
 		return
 	}
-	for len(x.attempts) < n {
-		x.attempts = append(x.attempts, attempt{})
+	s := x.snapshot.router.State(hop.Deployment)
+	if a.cooled = s.Health == "cooling"; a.cooled {
+		x.steps.cooldown(hop.Deployment, s)
 	}
-	a := &x.attempts[n-1]
-	if !a.began.IsZero() {
-		return
-	}
-	a.began, a.running = now, true
-	x.snapshot.router.Begin(&x.plan.Hops[n-1])
-	x.stepBeginLocked(n)
-}
-
-// endLocked notes how attempt n ended; only the first call for an attempt counts.
-// The Outcome's Total is filled in here.
-func (x *exchange) endLocked(n int, o routing.Outcome, now time.Time) bool {
-	if n < 1 || n > len(x.attempts) || !x.attempts[n-1].running {
-		return false
-	}
-	a := &x.attempts[n-1]
-	a.running, a.failed, a.status, a.reason, a.took = false, o.Failed, o.Status, o.Reason, now.Sub(a.began)
-	if a.status == 0 && n == len(x.attempts) && x.outcome.served != nil {
-		a.status = x.outcome.status // an answer that was not read to its end
-	}
-	o.Total = a.took
-	x.snapshot.router.Done(&x.plan.Hops[n-1], o)
-	x.called(n, &x.plan.Hops[n-1], a)
-	x.stepEndLocked(n)
-	x.coolsLocked(n)
-	return true
-}
-
-// lostBefore ends the attempts before n of which no answer was ever seen: they
-// were refused, reset or timed out. Envoy has taken the next hop already; it
-// reports whether that one may be made.
-func (x *exchange) lostBefore(n int, now time.Time) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.plan == nil || x.finished {
-		return true
-	}
-	x.madeLocked(n-1, now)
-	may := true
-	for i := 1; i < n; i++ {
-		if x.endLocked(i, x.unansweredLocked(i, now), now) {
-			may = x.snapshot.router.Lost(x.plan, i) && may
-		}
-	}
-	return may
-}
-
-// unansweredLocked is the outcome of an attempt that got no answer. Nobody says
-// why: one that took its whole time was cut by Envoy's timer.
-func (x *exchange) unansweredLocked(n int, now time.Time) routing.Outcome {
-	o := routing.Outcome{Failed: true, Reason: noAnswer}
-	if n <= len(x.attempts) && x.plan.Timeout > 0 && now.Sub(x.attempts[n-1].began) >= x.plan.Timeout-early(x.plan.Timeout) {
-		o.TimedOut, o.Reason = true, timedAnswer
-	}
-	return o
-}
-
-// early is how much sooner than that a busy Envoy's timer may fire: it counts from
-// the beginning of a turn of its event loop.
-func early(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
-
-// madeLocked counts the attempts up to n that no filter has heard of: Envoy made
-// them, and they were refused before anything reached us.
-func (x *exchange) madeLocked(n int, now time.Time) {
-	for len(x.attempts) < min(n, len(x.plan.Hops)) {
-		x.attempts = append(x.attempts, attempt{began: now, running: true})
-		x.snapshot.router.Begin(&x.plan.Hops[len(x.attempts)-1])
-	}
-}
-
-// hop returns hop n (1-based) of the plan.
-func (x *exchange) hop(n int) (routing.Hop, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.plan == nil || x.finished || n < 1 || n > len(x.plan.Hops) {
-		return routing.Hop{}, false
-	}
-	return x.plan.Hops[n-1], true
-}
-
-// hopOn returns the hop of attempt n, which is on the deployment with this id:
-// an Envoy that walks a fixed order may have passed over a deployment, and the
-// plan is then changed to what happened. moved tells of that; an id that is in
-// no hop is not ok. Without an id it is hop n.
-func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.plan == nil || x.finished || n < 1 || n > len(x.plan.Hops) {
-		return routing.Hop{}, false, false
-	}
-	planned := &x.plan.Hops[n-1]
-	if id == "" || planned.Deployment.ID == id {
-		return *planned, false, true
-	}
-	i := slices.IndexFunc(x.plan.Hops, func(h routing.Hop) bool { return h.Deployment.ID == id })
-	if i < 0 {
-		return routing.Hop{}, false, false
-	}
-	if n <= len(x.attempts) && x.attempts[n-1].running {
-		x.snapshot.router.Done(planned, routing.Outcome{}) // it was never asked
-		x.snapshot.router.Begin(&x.plan.Hops[i])
-	}
-	if i >= n {
-		x.plan.Hops[i], *planned = *planned, x.plan.Hops[i] // it may still be tried
-	} else {
-		*planned = x.plan.Hops[i] // a second try; what was before stays
-	}
-	return *planned, true, true
 }
 
 // finish gives back everything the exchange holds. It is the one place where a
@@ -231,40 +113,24 @@ func (x *exchange) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
 // told by settle, which follows it.
 func (x *exchange) finish(now time.Time) {
 	guard := x.snapshot.runtime.guard
-	a, first := x.stop(now)
-	if !first {
+	if !x.attempts.close(x.lastOutcome(), now, guard) {
 		return
 	}
-	if a != nil {
-		guard.Run("the limits", a.Release)
+	x.took = now.Sub(x.started)
+	if x.admission != nil {
+		guard.Run("the limits", x.admission.Release)
 	}
-	guard.Run("the log", x.tell)
+	guard.Run("the log", x.steps.flush)
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.snapshot.runtime.giveBack()
 	}
 }
 
-// stop ends the attempts that run. It returns what the exchange holds in the
-// limits, and reports whether this is the first call.
-func (x *exchange) stop(now time.Time) (_ *limit.Admission, first bool) {
+// lastOutcome is the outcome of the attempt that runs when the exchange ends.
+func (x *exchange) lastOutcome() routing.Outcome {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.finished {
-		return nil, false
-	}
-	x.finished = true
-	for n := range x.attempts {
-		x.snapshot.runtime.guard.Run("the end of an attempt", func() { x.endLocked(n+1, x.outcome.attempt(), now) })
-	}
-	x.took = now.Sub(x.started)
-	return x.admission, true
-}
-
-// planned notes the attempts that may be made.
-func (x *exchange) planned(p *routing.Plan) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.plan = p
+	return x.outcome.attempt()
 }
 
 // names is the metadata by which the other filters find the exchange.

@@ -282,9 +282,9 @@ func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 	f := h.open(names.FilterRequest)
 	_, id := h.begin(f, question)
 	x := h.exchanges.find(id)
-	x.mu.Lock()
-	x.plan.Hops[0].Translator = nil // what a bug would be
-	x.mu.Unlock()
+	x.attempts.mu.Lock()
+	x.attempts.plan.Hops[0].Translator = nil // what a bug would be
+	x.attempts.mu.Unlock()
 	f.in <- responseHead(1, false, ":status", "200", "content-type", "application/json")
 	if err := <-f.err; status.Code(err) != codes.Internal {
 		t.Errorf("the stream ended with %v", err)

@@ -46,12 +46,12 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 		"at the request's body": {
 			before: messages{head}, bug: func(h *house, _ *exchange) { h.runtime.Current().router = nil }, last: body, beside: true,
 		},
-		"at the response's headers": {before: messages{head, body}, bug: func(_ *house, x *exchange) { x.plan.Hops[0].Translator = nil }, last: good},
+		"at the response's headers": {before: messages{head, body}, bug: func(_ *house, x *exchange) { x.attempts.plan.Hops[0].Translator = nil }, last: good},
 		"at a piece of the answer":  {before: messages{head, body, good}, bug: func(_ *house, x *exchange) { broken(x) }, last: piece},
 		"at the answer's trailers":  {before: messages{head, body, good, piece}, bug: func(_ *house, x *exchange) { broken(x) }, last: responseTrailers()},
 		"at the end, where the tokens are counted": {
 			before: messages{head, body, good}, last: piece, whole: true, beside: true,
-			bug: func(_ *house, x *exchange) { x.snapshot.tokens = &tokens.Counter{}; x.attempts = x.attempts[:1:1] },
+			bug: func(_ *house, x *exchange) { x.snapshot.tokens = &tokens.Counter{} },
 		},
 		"at the end, where the line is written": {
 			before: messages{head, body, good}, last: piece, whole: true, beside: true,
@@ -119,7 +119,7 @@ func TestAPanicOfAnotherFilterCostsItsStreamAlone(t *testing.T) {
 		bug    func(x *exchange)
 		sends  func(id string) []*extprocv3.ProcessingRequest
 	}{
-		"the judge of a failure": {names.FilterFailure, func(x *exchange) { x.plan.Hops[0].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
+		"the judge of a failure": {names.FilterFailure, func(x *exchange) { x.attempts.plan.Hops[0].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
 			m := responseHead(1, true, ":status", "500")
 			m.MetadataContext = named(id)
 			return []*extprocv3.ProcessingRequest{m}
@@ -129,7 +129,7 @@ func TestAPanicOfAnotherFilterCostsItsStreamAlone(t *testing.T) {
 			m.MetadataContext = named(id)
 			return []*extprocv3.ProcessingRequest{m}
 		}},
-		"a retry": {names.FilterRetry, func(x *exchange) { x.plan.Hops[1].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
+		"a retry": {names.FilterRetry, func(x *exchange) { x.attempts.plan.Hops[1].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
 			m := requestHeaders(false, "x-envoy-attempt-count", "2")
 			m.Attributes, m.MetadataContext = attrs(2), named(id)
 			return []*extprocv3.ProcessingRequest{m}

@@ -54,15 +54,12 @@ type attemptRecord struct {
 // answered notes that the answer of attempt n is good and goes to the client.
 func (x *exchange) answered(n, status int, hop routing.Hop) {
 	now := time.Now()
+	x.attempts.answered(n, status, &hop, now)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.outcome.status = status
 	x.outcome.firstByte = now.Sub(x.started)
 	x.outcome.served = &hop
-	if n > 0 && n <= len(x.attempts) && x.attempts[n-1].running {
-		x.attempts[n-1].firstByte = now.Sub(x.attempts[n-1].began)
-		x.snapshot.router.Answered(&hop, x.attempts[n-1].firstByte)
-	}
 }
 
 // answeredFromCache notes that the client gets a stored answer.
@@ -100,65 +97,6 @@ func (x *exchange) counted(result chat.Result) {
 	x.outcome.result.Failure = failure
 }
 
-// failed notes that attempt n failed without a failure filter having said so.
-func (x *exchange) failed(n, status int, reason string, now time.Time) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.plan == nil || x.finished {
-		return
-	}
-	x.madeLocked(n, now)
-	o := x.unansweredLocked(n, now)
-	switch o.Status = status; {
-	case status > 0:
-		o.Reason = reason
-	case attemptTimeout(reason):
-		o.TimedOut, o.Reason = true, timedAnswer // Envoy's clock may be a little ahead of ours
-	}
-	if strings.HasPrefix(reason, noHost) {
-		o.Nowhere, o.Reason = true, noAddress
-	}
-	if reason == totalTimeout {
-		o.Reason = timedAnswer
-	}
-	if reason == totalTimeout && n > 1 && !o.TimedOut {
-		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before
-	}
-	x.endLocked(n, o, now)
-}
-
-// noHost is what Envoy says of a cluster without a host. It does not retry then.
-const noHost = "no_healthy_upstream"
-
-// totalTimeout is what Envoy calls the end of a request's whole time.
-const totalTimeout = "response_timeout"
-
-// attemptTimeout reports whether Envoy's details say that an attempt's time was up.
-func attemptTimeout(details string) bool {
-	switch details {
-	case "stream_idle_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout":
-		return true
-	}
-	return false
-}
-
-// lastReason is why attempt n failed.
-func (x *exchange) lastReason(n int) string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if n < 1 || n > len(x.attempts) {
-		return ""
-	}
-	return x.attempts[n-1].reason
-}
-
-// remember keeps an error as the one the client gets if nothing better follows.
-func (x *exchange) remember(e *upstream.Error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.lastError = e
-}
-
 // refused notes that the client gets this error.
 func (x *exchange) refused(e *upstream.Error) {
 	x.mu.Lock()
@@ -180,18 +118,21 @@ func (x *exchange) answeredHere(status int) {
 	x.outcome.complete = true
 }
 
-// attemptsLocked is what is known of the attempts so far.
-func (x *exchange) attemptsLocked(now time.Time) []attemptRecord {
-	out := make([]attemptRecord, len(x.attempts))
-	for i, a := range x.attempts {
-		h := &x.plan.Hops[i]
+// records is what is known of the attempts so far, for a request that began at
+// started.
+func (a *attempts) records(started, now time.Time) []attemptRecord {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make([]attemptRecord, len(a.made))
+	for i, at := range a.made {
+		h := &a.plan.Hops[i]
 		out[i] = attemptRecord{
-			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: a.status, took: a.took, reason: a.reason,
-			failed: a.failed, cooled: a.cooled, began: a.began, hop: *h,
-			after: a.began.Sub(x.started), firstByte: a.firstByte,
+			group: h.Group, deployment: h.Deployment.ID, provider: h.Deployment.Provider, status: at.status, took: at.took, reason: at.reason,
+			failed: at.failed, cooled: at.cooled, began: at.began, hop: *h,
+			after: at.began.Sub(started), firstByte: at.firstByte,
 		}
-		if a.running {
-			out[i].status, out[i].took = x.outcome.status, now.Sub(a.began)
+		if at.running {
+			out[i].status, out[i].took = at.answered, now.Sub(at.began)
 		}
 	}
 	return out
@@ -213,9 +154,12 @@ func details(attempts []attemptRecord) string {
 	return b.String()
 }
 
-func (x *exchange) recordLocked() record {
+func (x *exchange) record() record {
+	attempts := x.attempts.records(x.started, x.started.Add(x.took))
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	rec := record{
-		id: x.id, endpoint: x.route.endpoint, asked: x.askedLocked(), caller: x.caller, cache: x.caching.status, outcome: x.outcome,
+		id: x.id, endpoint: x.route.endpoint, asked: x.asked(), caller: x.caller, cache: x.caching.status, outcome: x.outcome,
 		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, quiet: x.quiet, keyless: x.keyless,
 	}
 	if x.request != nil {
@@ -227,6 +171,6 @@ func (x *exchange) recordLocked() record {
 			rec.saved = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
 		}
 	}
-	rec.attempts = x.attemptsLocked(x.started.Add(x.took))
+	rec.attempts = attempts
 	return rec
 }

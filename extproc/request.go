@@ -191,8 +191,8 @@ func (s *requestStream) requestBody(body []byte) *reply {
 	if err := s.admit(plan, call); err != nil {
 		return s.refuse(limitError(err))
 	}
-	x.planned(plan)
-	x.stepPlan(plan)
+	x.attempts.follow(plan)
+	x.steps.planned(x.request.Model, plan)
 	if text := plan.Hops[0].Deployment.MockResponse; text != nil {
 		return s.mock(*text)
 	}
@@ -209,7 +209,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 		hop := plan.Hops[0]
 		call, err := hop.Translator.Request(x.asks(&hop))
 		if err == nil {
-			x.begin(1, time.Now())
+			x.attempts.begin(1, time.Now())
 			x.calling(1, &hop)
 			edit, md := s.attemptHeaders(plan, &hop, call), s.carrier.metadata(plan)
 			s.limit(plan)
@@ -224,7 +224,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 			break
 		}
 		plan.Hops = plan.Hops[1:]
-		if len(plan.Hops) > 0 && !x.secureInstead() {
+		if len(plan.Hops) > 0 && !x.secureInstead(plan) {
 			return s.refuse(noRoom())
 		}
 	}

@@ -39,8 +39,8 @@ func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attribut
 	}
 	now := time.Now()
 	n := attemptNumber(header, attrs)
-	x.lostBefore(n, now)
-	hop, ok := x.hop(n)
+	x.attempts.lost(n, now)
+	hop, ok := x.attempts.hop(n)
 	if ok && status >= 200 && status < 300 {
 		return s.goodAnswer(h, header, hop, n)
 	}
@@ -67,7 +67,7 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 	if why := impossible(x.request, header, h.GetEndOfStream()); why != "" {
 		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
 			Message: "the provider's answer is not of this API (" + why + ")"}
-		x.failed(n, e.Status, "answer is not of this API", time.Now())
+		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
 		s.response = &responseReader{ended: true}
 		return s.refuse(e) // Envoy resets the provider's stream, which may go on for long
 	}
@@ -312,15 +312,13 @@ func (s *requestStream) responseTrailers() *reply {
 func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *reply {
 	x := s.exchange
 	now := time.Now()
-	x.mu.Lock()
-	last := x.lastError
-	x.mu.Unlock()
+	last := x.attempts.remembered()
 	local := localFailure(statusOf(header), details)
-	if _, planned := x.hop(n); !planned && n > 1 { // Envoy's word for the end of the plan; what ended it is why the last attempt failed
-		local = localFailure(0, x.lastReason(n-1))
+	if _, planned := x.attempts.hop(n); !planned && n > 1 { // Envoy's word for the end of the plan; what ended it is why the last attempt failed
+		local = localFailure(0, x.attempts.lastReason(n-1))
 	}
 	if !strings.HasPrefix(details, ownDetails) {
-		x.failed(n, 0, details, now)
+		x.attempts.failed(n, 0, details, now)
 	}
 	if last == nil {
 		last = local
@@ -376,9 +374,10 @@ func errorHeaders(e *upstream.Error) upstream.Header {
 
 // metadata is what Envoy's access log and rate limits may know of the exchange.
 func (x *exchange) metadata() metadata {
+	attempts := x.attempts.count()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	fields := make(metadata, 0, 384).text(names.FieldID, x.id).number(names.FieldAttempts, float64(len(x.attempts)))
+	fields := make(metadata, 0, 384).text(names.FieldID, x.id).number(names.FieldAttempts, float64(attempts))
 	if x.request != nil {
 		fields = fields.text(names.FieldModel, x.request.Model)
 	}

@@ -110,12 +110,13 @@ func (rec *record) fallbacks() []metrics.Fallback {
 	return out
 }
 
-// askedLocked is the name asked for as the configuration spells it; "" when
+// asked is the name asked for as the configuration spells it; "" when
 // nobody serves it: a client's text is no label.
-func (x *exchange) askedLocked() string {
+func (x *exchange) asked() string {
+	if name := x.attempts.planName(); name != "" {
+		return name
+	}
 	switch {
-	case x.plan != nil:
-		return x.plan.Name
 	case x.request != nil && x.snapshot.router.Has(x.request.Model):
 		return x.snapshot.router.Spelt(x.request.Model)
 	}

@@ -146,7 +146,7 @@ func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter)
 	counted.Message(phase, took)
 	if x := p.of(); x != nil {
 		x.own.Add(int64(took))
-		x.tell()
+		x.steps.flush()
 	}
 	return answer
 }

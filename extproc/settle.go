@@ -76,14 +76,14 @@ func (x *exchange) settle(entry *logEntry) {
 
 // decided is what is told of the finished exchange.
 func (x *exchange) decided(entry *logEntry) record {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.decideLocked(entry)
-	return x.recordLocked()
+	x.decide(entry)
+	return x.record()
 }
 
-// decideLocked fills in the outcome of an exchange that was undecided.
-func (x *exchange) decideLocked(entry *logEntry) {
+// decide fills in the outcome of an exchange that was undecided.
+func (x *exchange) decide(entry *logEntry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	o := &x.outcome
 	if o.complete {
 		return
@@ -113,9 +113,7 @@ func (x *exchange) decideLocked(entry *logEntry) {
 	if o.ended == endedUpstream || o.ended == endedTimeout {
 		why := "the answer was cut (" + string(o.ended) + ")"
 		x.snapshot.router.Cut(o.served, why)
-		if n := len(x.attempts); n > 0 {
-			x.attempts[n-1].reason = why
-		}
+		x.attempts.cut(why)
 	}
 }
 

@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -38,10 +37,10 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 	a := attributes(m.GetAttributes())
 	n := max(a.number("upstream.request_attempt_count"), attemptOf(header))
 	now := time.Now()
-	may := x.lostBefore(n, now)
-	hop, moved, ok := x.hopOn(n, a.text(names.AttributeDeployment))
+	may := x.attempts.lost(n, now)
+	hop, moved, ok := x.attempts.hopOn(n, a.text(names.AttributeDeployment))
 	if !ok || !may {
-		e := localFailure(0, x.lastReason(n-1))
+		e := localFailure(0, x.attempts.lastReason(n-1))
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
 	}
 	if n == 1 && !moved {
@@ -56,10 +55,10 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 		// This provider cannot do what the request asks. An answer from here is
 		// final; it is the client's to know.
 		e := asError(err)
-		x.remember(e)
+		x.attempts.remember(e)
 		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
 	}
-	x.begin(n, now)
+	x.attempts.begin(n, now)
 	x.calling(n, &hop)
 	edit := &headerEdit{}
 	x.providerHeaders(edit, hop.Deployment, call)
@@ -150,8 +149,8 @@ func (s *failureStream) judge(body []byte) (*headerEdit, metadata) {
 	}
 	now := time.Now()
 	n := max(s.number, 1)
-	x.lostBefore(n, now)
-	hop, ok := x.hop(n)
+	x.attempts.lost(n, now)
+	hop, ok := x.attempts.hop(n)
 	if !ok {
 		return nil, nil
 	}
@@ -168,17 +167,14 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	o := routing.Outcome{
 		Failed: true, Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
-	next, planned := x.failedWith(n, e, o, now)
+	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
+	next, planned := x.attempts.judge(n, e, o, able, now)
 	if !next.Retry || !x.secure(n+1, x.choices(n)) {
 		return nil, nil
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.finished || n >= len(x.plan.Hops) {
-		return nil, nil
-	}
-	hop := &x.plan.Hops[n]
-	if hop.Deployment != planned && !x.plan.Fixed && !x.prepareLocked(n+1, hop) {
+	hop, ok := x.attempts.hop(n + 1)
+	fixed := planned == nil
+	if !ok || !fixed && hop.Deployment != planned && !x.prepare(n+1, &hop) {
 		return nil, nil
 	}
 	edit := &headerEdit{}
@@ -186,34 +182,10 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	if next.Pause > 0 && hop.Deployment == planned { // it is for that deployment
 		edit.put(names.HeaderBackoff, strconv.Itoa(int(next.Pause/time.Second)))
 	}
-	if x.plan.Fixed {
+	if fixed {
 		return edit, nil
 	}
-	return edit, replan(x.plan)
-}
-
-// failedWith notes the failure of attempt n. When another may follow, it also
-// tells which deployment that is planned on: one that can do what the request
-// asks, for an answer from the retry filter would be final.
-func (x *exchange) failedWith(n int, e *upstream.Error, o routing.Outcome, now time.Time) (routing.Next, *routing.Deployment) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.lastError = e
-	if x.finished || !x.endLocked(n, o, now) {
-		return routing.Next{}, nil
-	}
-	next := x.snapshot.router.Failed(x.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
-	x.stepNextLocked(n, next)
-	if !next.Retry || x.plan.Fixed {
-		return next, nil
-	}
-	for len(x.plan.Hops) > n {
-		if hop := &x.plan.Hops[n]; x.prepareLocked(n+1, hop) {
-			return next, hop.Deployment
-		}
-		x.plan.Hops = slices.Delete(x.plan.Hops, n, n+1)
-	}
-	return routing.Next{}, nil
+	return edit, x.attempts.planMetadata()
 }
 
 // prepared is the call of an attempt that was translated when the one before it
@@ -224,13 +196,15 @@ type prepared struct {
 	call       *upstream.Call
 }
 
-// prepareLocked translates for attempt n, on this hop; false: that provider cannot do
-// what the request asks.
-func (x *exchange) prepareLocked(n int, hop *routing.Hop) bool {
+// prepare translates for attempt n, on this hop; false: that provider cannot do what
+// the request asks.
+func (x *exchange) prepare(n int, hop *routing.Hop) bool {
 	call, err := hop.Translator.Request(x.asks(hop))
 	if err != nil {
 		return false
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.ready = prepared{attempt: n, deployment: hop.Deployment, call: call}
 	return true
 }

@@ -1,0 +1,400 @@
+package extproc
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// attempts are the attempts of one request: the plan they follow, and how each began
+// and ended. They are counted by their number (1 is the first), idempotently, and
+// never by streams: an attempt that was refused opens none. It is safe for concurrent
+// use; router and observer are called under its lock.
+type attempts struct {
+	router   attemptRouter
+	observer attemptObserver
+
+	mu        sync.Mutex
+	plan      *routing.Plan // nil until follow
+	made      []attempt     // attempt n is made[n-1]
+	lastError *upstream.Error
+	closed    bool // the request has ended: nothing begins or ends any more
+}
+
+// attemptRouter is what attempts ask of routing, and tell it.
+type attemptRouter interface {
+	Begin(*routing.Hop)
+	Answered(*routing.Hop, time.Duration)
+	Done(*routing.Hop, routing.Outcome)
+	Lost(p *routing.Plan, n int) bool
+	Failed(p *routing.Plan, n int, f routing.Failure) routing.Next
+	Choices(p *routing.Plan, n int) []routing.Choice
+	Take(p *routing.Plan, n int, c routing.Choice) error
+}
+
+// attemptObserver is told of each attempt once. It is called under the lock of the
+// attempts and must not call them.
+type attemptObserver interface {
+	attemptBegan(n int, hop *routing.Hop)
+	attemptEnded(n int, hop *routing.Hop, a *attempt)
+	// attemptJudged is told what routing plans after the failure of attempt n.
+	attemptJudged(n int, next routing.Next, p *routing.Plan)
+}
+
+// attempt is what is known of one attempt.
+type attempt struct {
+	began     time.Time
+	running   bool
+	failed    bool
+	cooled    bool   // its deployment is in cooldown after it
+	answered  int    // the status of a good answer, from its headers on; 0: none yet
+	status    int    // of the answer, when it has ended; 0: none came
+	reason    string // why it failed; "" when it did not
+	took      time.Duration
+	firstByte time.Duration // to the headers of a good answer
+}
+
+// Reasons of attempts that got no answer.
+const (
+	noAnswer    = "refused or reset"
+	timedAnswer = "no answer in time"
+	noAddress   = "its host name does not resolve"
+)
+
+// What Envoy says, in response.code_details, of answers that it made itself.
+const (
+	noHost       = "no_healthy_upstream" // a cluster without a host; Envoy does not retry then
+	totalTimeout = "response_timeout"    // the request's whole time is over
+)
+
+// attemptTimeout reports whether Envoy's details say that an attempt's time was up.
+func attemptTimeout(details string) bool {
+	switch details {
+	case "stream_idle_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout":
+		return true
+	}
+	return false
+}
+
+// follow sets the plan.
+func (a *attempts) follow(p *routing.Plan) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.plan = p
+}
+
+// begin counts attempt n as running. It does nothing for an attempt that has begun,
+// that is not in the plan, or after close.
+func (a *attempts) begin(n int, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.plannedLocked(n) {
+		return
+	}
+	for len(a.made) < n {
+		a.made = append(a.made, attempt{})
+	}
+	if at := &a.made[n-1]; at.began.IsZero() {
+		at.began, at.running = now, true
+		a.router.Begin(&a.plan.Hops[n-1])
+		a.observer.attemptBegan(n, &a.plan.Hops[n-1])
+	}
+}
+
+// plannedLocked reports whether attempt n is in the plan and the request runs.
+func (a *attempts) plannedLocked(n int) bool {
+	return a.plan != nil && !a.closed && n >= 1 && n <= len(a.plan.Hops)
+}
+
+// attemptLocked is attempt n; a zero one when it was not made.
+func (a *attempts) attemptLocked(n int) *attempt {
+	if n < 1 || n > len(a.made) {
+		return &attempt{}
+	}
+	return &a.made[n-1]
+}
+
+// madeLocked counts the attempts up to n that no filter has heard of: Envoy made
+// them, and they were refused before anything reached us.
+func (a *attempts) madeLocked(n int, now time.Time) {
+	for len(a.made) < min(n, len(a.plan.Hops)) {
+		a.made = append(a.made, attempt{began: now, running: true})
+		a.router.Begin(&a.plan.Hops[len(a.made)-1])
+	}
+}
+
+// endLocked notes how attempt n ended. It reports whether that was not known yet:
+// only the first call for an attempt counts. The Outcome's Total is filled in here.
+func (a *attempts) endLocked(n int, o routing.Outcome, now time.Time) bool {
+	at := a.attemptLocked(n)
+	if !at.running {
+		return false
+	}
+	at.running, at.failed, at.status, at.reason, at.took = false, o.Failed, o.Status, o.Reason, now.Sub(at.began)
+	if at.status == 0 {
+		at.status = at.answered // of an answer that was not read to its end
+	}
+	o.Total = at.took
+	a.router.Done(&a.plan.Hops[n-1], o)
+	a.observer.attemptEnded(n, &a.plan.Hops[n-1], at)
+	return true
+}
+
+// lost ends the attempts before n of which no answer was ever seen: they were
+// refused, reset or timed out. Envoy has taken the next hop already; it reports
+// whether that one may be made.
+func (a *attempts) lost(n int, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plan == nil || a.closed {
+		return true
+	}
+	a.madeLocked(n-1, now)
+	may := true
+	for i := 1; i < n; i++ {
+		if a.endLocked(i, a.unansweredLocked(i, now), now) {
+			may = a.router.Lost(a.plan, i) && may
+		}
+	}
+	return may
+}
+
+// unansweredLocked is the outcome of an attempt that got no answer. Envoy does not
+// say why: one that took its whole time was cut by Envoy's timer.
+func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
+	o := routing.Outcome{Failed: true, Reason: noAnswer}
+	if n >= 1 && n <= len(a.made) && a.plan.Timeout > 0 && now.Sub(a.made[n-1].began) >= a.plan.Timeout-early(a.plan.Timeout) {
+		o.TimedOut, o.Reason = true, timedAnswer
+	}
+	return o
+}
+
+// early is how much sooner than that a busy Envoy's timer may fire: it counts from
+// the beginning of a turn of its event loop.
+func early(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
+
+// answered notes that the headers of a good answer to attempt n came.
+func (a *attempts) answered(n, status int, hop *routing.Hop, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at := a.attemptLocked(n)
+	if !at.running {
+		return
+	}
+	at.answered, at.firstByte = status, now.Sub(at.began)
+	a.router.Answered(hop, at.firstByte)
+}
+
+// failed notes that attempt n failed without a failure filter having said so: with a
+// status and a reason, or, with status 0, without an answer, of which Envoy's
+// details are the reason.
+func (a *attempts) failed(n, status int, reason string, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plan == nil || a.closed {
+		return
+	}
+	a.madeLocked(n, now)
+	o := a.unansweredLocked(n, now)
+	switch o.Status = status; {
+	case status > 0:
+		o.Reason = reason
+	case attemptTimeout(reason):
+		o.TimedOut, o.Reason = true, timedAnswer // Envoy's clock may be a little ahead of ours
+	}
+	if strings.HasPrefix(reason, noHost) {
+		o.Nowhere, o.Reason = true, noAddress
+	}
+	if reason == totalTimeout {
+		o.Reason = timedAnswer
+	}
+	if reason == totalTimeout && n > 1 && !o.TimedOut {
+		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before
+	}
+	a.endLocked(n, o, now)
+}
+
+// judge ends attempt n with a provider's error, which becomes the last error, and has
+// routing plan what follows. Hops that able refuses are taken out of a plan that can
+// change. planned is the deployment of the attempt that follows; nil: none does, or
+// the plan is fixed.
+func (a *attempts) judge(
+	n int, e *upstream.Error, o routing.Outcome, able func(*routing.Hop) bool, now time.Time,
+) (next routing.Next, planned *routing.Deployment) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastError = e
+	if a.closed || !a.endLocked(n, o, now) {
+		return routing.Next{}, nil
+	}
+	next = a.router.Failed(a.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
+	a.observer.attemptJudged(n, next, a.plan)
+	if !next.Retry || a.plan.Fixed {
+		return next, nil
+	}
+	for len(a.plan.Hops) > n {
+		if hop := &a.plan.Hops[n]; able(hop) {
+			return next, hop.Deployment
+		}
+		a.plan.Hops = slices.Delete(a.plan.Hops, n, n+1)
+	}
+	return routing.Next{}, nil
+}
+
+// hop returns the hop of attempt n; not ok: there is none, or the request has ended.
+func (a *attempts) hop(n int) (hop routing.Hop, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.plannedLocked(n) {
+		return routing.Hop{}, false
+	}
+	return a.plan.Hops[n-1], true
+}
+
+// hopOn returns the hop of attempt n, which is on the deployment with this id: an
+// Envoy that walks a fixed order may have passed over a deployment, and the plan is
+// then changed to what happened. moved tells of that; an id that is in no hop is not
+// ok. Without an id it is hop n.
+func (a *attempts) hopOn(n int, id string) (hop routing.Hop, moved, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.plannedLocked(n) {
+		return routing.Hop{}, false, false
+	}
+	hops, planned := a.plan.Hops, &a.plan.Hops[n-1]
+	if id == "" || planned.Deployment.ID == id {
+		return *planned, false, true
+	}
+	i := slices.IndexFunc(hops, func(h routing.Hop) bool { return h.Deployment.ID == id })
+	if i < 0 {
+		return routing.Hop{}, false, false
+	}
+	if a.attemptLocked(n).running {
+		a.router.Done(planned, routing.Outcome{}) // it was never asked
+		a.router.Begin(&hops[i])
+	}
+	if i >= n {
+		hops[i], *planned = *planned, hops[i] // it may still be tried
+	} else {
+		*planned = hops[i] // a second try; what was before stays
+	}
+	return *planned, true, true
+}
+
+// choices are the deployments that may serve what comes after attempt n.
+func (a *attempts) choices(n int) []routing.Choice {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plan == nil || n >= len(a.plan.Hops) {
+		return nil
+	}
+	return a.router.Choices(a.plan, n)
+}
+
+// take makes a choice the hop of attempt n, and passes over what the plan had before
+// it. It reports whether there is such a hop.
+func (a *attempts) take(n int, c routing.Choice) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return n <= len(a.plan.Hops) && a.router.Take(a.plan, n-1, c) == nil
+}
+
+// planMetadata is the plan as Envoy is told of it now.
+func (a *attempts) planMetadata() metadata {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return replan(a.plan)
+}
+
+// planName is the name asked for as the configuration spells it; "" without a plan.
+func (a *attempts) planName() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plan == nil {
+		return ""
+	}
+	return a.plan.Name
+}
+
+// count is how many attempts were made.
+func (a *attempts) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.made)
+}
+
+// fallbacks is how many groups were given up before the last attempt.
+func (a *attempts) fallbacks() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plan == nil || len(a.made) == 0 || len(a.made) > len(a.plan.Hops) {
+		return 0
+	}
+	return a.plan.Hops[len(a.made)-1].Fallback
+}
+
+// lastReason is why attempt n failed; "" when it did not, or was not made.
+func (a *attempts) lastReason(n int) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attemptLocked(n).reason
+}
+
+// spent is what attempt n has used of its limits, if it got no good answer.
+func (a *attempts) spent(n int) limit.Outcome {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attemptLocked(n).spent()
+}
+
+// spent is what a failed attempt has used. One that was still running when its time
+// was up or the client left has reached the provider, which may have worked on it:
+// the estimate stands. An error counts as a request without tokens.
+func (at *attempt) spent() limit.Outcome {
+	reached := !at.began.IsZero() && at.reason != noAnswer && at.reason != noAddress
+	return limit.Outcome{Reached: reached, Known: at.status > 0}
+}
+
+// remember keeps an error as the one the client gets if nothing better follows.
+func (a *attempts) remember(e *upstream.Error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastError = e
+}
+
+// remembered is the error of the last attempt that failed with one, or nil.
+func (a *attempts) remembered() *upstream.Error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lastError
+}
+
+// cut notes, after close, that the answer of the last attempt was not whole.
+func (a *attempts) cut(why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := len(a.made); n > 0 {
+		a.made[n-1].reason = why
+	}
+}
+
+// close ends the attempts that run, with this outcome, and reports whether this is
+// the first call. A panic in the end of one leaves the others to be ended.
+func (a *attempts) close(o routing.Outcome, now time.Time, g *guard.Guard) (first bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.closed = true
+	for n := range a.made {
+		g.Run("the end of an attempt", func() { a.endLocked(n+1, o, now) })
+	}
+	return true
+}
