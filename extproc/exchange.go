@@ -72,7 +72,8 @@ func (o *outcome) attempt() routing.Outcome {
 	case !o.complete:
 		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	case o.result.Failure != nil:
-		return routing.Outcome{Failed: true, Status: o.status, Reason: "the answer failed: " + o.result.Failure.Type}
+		failure := o.result.Failure
+		return routing.Outcome{Failed: true, Status: o.status, RetryAfter: failure.RetryAfter, Reason: "the answer failed: " + failure.Type}
 	}
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 }

@@ -165,7 +165,7 @@ func (s *failureStream) judge(body []byte) (*headerEdit, metadata) {
 // one ready: the room in its deployment's limits and the request in its words.
 func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, metadata) {
 	o := routing.Outcome{
-		Failed: true, Status: head.Status, RetryAfter: routing.RetryAfter(head.Header, now), Reason: strconv.Itoa(head.Status) + " " + e.Type,
+		Failed: true, Status: head.Status, RetryAfter: e.RetryAfter, Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
 	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
 	next, planned := x.attempts.judge(n, e, o, able, now)

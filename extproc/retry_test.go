@@ -3,6 +3,7 @@ package extproc
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 
@@ -47,5 +48,21 @@ func TestAnErrorThatIsLongerThanWhatIsReadIsJudgedByItsHeaders(t *testing.T) {
 				t.Errorf("a retry is asked for: %v, with the plan %v; want %v", retry, planOf(answer), tc.retry)
 			}
 		})
+	}
+}
+
+// Google tells its waits in the body alone.
+func TestADeploymentCoolsForTheWaitThatOnlyTheErrorsBodyTells(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	_, id := h.begin(h.open(names.FilterRequest), question)
+	f := h.open(names.FilterFailure)
+	head := responseHead(1, false, ":status", "429", "content-type", "application/json")
+	head.MetadataContext = named(id)
+	f.ask(head)
+	before := time.Now()
+	f.ask(responsePiece(`{"error":{"message":"quota","details":[{"retryDelay":"38s"}]}}`, true))
+	state := h.router.State(h.router.Deployments()[0])
+	if wait := state.Until.Sub(before); wait < 30*time.Second {
+		t.Errorf("it cools for %v", wait)
 	}
 }

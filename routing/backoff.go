@@ -1,65 +1,6 @@
 package routing
 
-import (
-	"net/http"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
-)
-
-// RetryAfter reads how long a provider asks to be left alone: retry-after-ms,
-// retry-after in seconds (fractions too) or as a date, else the longest
-// x-ratelimit-reset-* of an exhausted quota. 0: it does not say. It is a day at
-// most.
-func RetryAfter(h upstream.Header, now time.Time) time.Duration {
-	if ms, err := strconv.ParseFloat(h.Get("retry-after-ms"), 64); err == nil && ms > 0 {
-		return waitSeconds(ms / 1000)
-	}
-	if v := h.Get("retry-after"); v != "" {
-		if seconds, err := strconv.ParseFloat(v, 64); err == nil {
-			return waitSeconds(seconds)
-		}
-		if date, err := http.ParseTime(v); err == nil {
-			return waitSeconds(date.Sub(now).Seconds())
-		}
-	}
-	var longest time.Duration
-	for _, what := range []string{"requests", "tokens"} {
-		if strings.TrimSpace(h.Get("x-ratelimit-remaining-"+what)) == "0" {
-			longest = max(longest, resetIn(h.Get("x-ratelimit-reset-"+what), now))
-		}
-	}
-	return longest
-}
-
-// longestWait bounds what a header can say: what is longer is a mistake.
-const longestWait = 24 * time.Hour
-
-// waitSeconds makes a wait of a number that may be anything.
-func waitSeconds(seconds float64) time.Duration {
-	if !(seconds > 0) { // not a number, too
-		return 0
-	}
-	return time.Duration(min(seconds, longestWait.Seconds()) * float64(time.Second))
-}
-
-// resetIn reads when a quota is full again: OpenAI's Go-like durations ("1s",
-// "6m0s", "20ms"), seconds, or a Unix time.
-func resetIn(v string, now time.Time) time.Duration {
-	if d, err := time.ParseDuration(v); err == nil {
-		return waitSeconds(d.Seconds())
-	}
-	n, err := strconv.ParseFloat(v, 64)
-	switch {
-	case err != nil:
-		return 0
-	case n >= 1e9: // no wait is 30 years long
-		return waitSeconds(n - float64(now.Unix()))
-	}
-	return waitSeconds(n)
-}
+import "time"
 
 const (
 	// maxBackoff bounds the pauses this project makes by itself, unless

@@ -2,7 +2,6 @@ package routing
 
 import (
 	"errors"
-	"strconv"
 	"testing"
 	"time"
 
@@ -300,31 +299,6 @@ func TestFixedOrdersAreWhatPlanFixedFollows(t *testing.T) {
 	}
 }
 
-func TestRetryAfterReadsWhatProvidersSend(t *testing.T) {
-	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	for name, tc := range map[string]struct {
-		header upstream.Header
-		want   time.Duration
-	}{
-		"milliseconds win":     {upstream.Header{{Name: "retry-after", Value: "2"}, {Name: "retry-after-ms", Value: "1800"}}, 1800 * time.Millisecond},
-		"seconds":              {upstream.Header{{Name: "retry-after", Value: "7"}}, 7 * time.Second},
-		"a fraction":           {upstream.Header{{Name: "retry-after", Value: "0.5"}}, 500 * time.Millisecond},
-		"a date":               {upstream.Header{{Name: "retry-after", Value: "Mon, 23 Nov 2026 10:00:09 GMT"}}, 9 * time.Second},
-		"a date in the past":   {upstream.Header{{Name: "retry-after", Value: "Mon, 23 Nov 2026 09:00:00 GMT"}}, 0},
-		"the exhausted quota":  {upstream.Header{{Name: "x-ratelimit-remaining-requests", Value: "0"}, {Name: "x-ratelimit-reset-requests", Value: "1m2s"}, {Name: "x-ratelimit-remaining-tokens", Value: "9"}, {Name: "x-ratelimit-reset-tokens", Value: "5m"}}, 62 * time.Second},
-		"a quota in seconds":   {upstream.Header{{Name: "x-ratelimit-remaining-tokens", Value: "0"}, {Name: "x-ratelimit-reset-tokens", Value: "12"}}, 12 * time.Second},
-		"a quota by the clock": {upstream.Header{{Name: "x-ratelimit-remaining-tokens", Value: "0"}, {Name: "x-ratelimit-reset-tokens", Value: strconv.FormatInt(now.Unix()+30, 10)}}, 30 * time.Second},
-		"more than a day":      {upstream.Header{{Name: "retry-after", Value: "1e300"}}, 24 * time.Hour},
-		"not a number":         {upstream.Header{{Name: "retry-after", Value: "NaN"}}, 0},
-		"nothing":              {nil, 0},
-		"something unreadable": {upstream.Header{{Name: "retry-after", Value: "soon"}}, 0},
-	} {
-		if got := RetryAfter(tc.header, now); got != tc.want {
-			t.Errorf("%s: %v, want %v", name, got, tc.want)
-		}
-	}
-}
-
 func TestPausesComeBeforeTheSameDeploymentOnly(t *testing.T) {
 	refused := &upstream.Error{Status: 500}
 	for name, tc := range map[string]struct {
@@ -353,17 +327,4 @@ func TestPausesComeBeforeTheSameDeploymentOnly(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzRetryAfter(f *testing.F) {
-	f.Add("2", "0.5", "1m")
-	f.Add("", "Mon, 23 Nov 2026 10:00:09 GMT", "1e9")
-	f.Add("-1", "NaN", "Inf")
-	f.Fuzz(func(t *testing.T, ms, after, reset string) {
-		h := upstream.Header{{Name: "retry-after-ms", Value: ms}, {Name: "retry-after", Value: after},
-			{Name: "x-ratelimit-remaining-requests", Value: "0"}, {Name: "x-ratelimit-reset-requests", Value: reset}}
-		if d := RetryAfter(h, time.Unix(1_700_000_000, 0)); d < 0 || d > 24*time.Hour {
-			t.Errorf("%s", d)
-		}
-	})
 }

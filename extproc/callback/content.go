@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // redacted stands where text was, as LiteLLM writes it.
@@ -89,9 +90,7 @@ func cutText(v jsontext.Value, longest int) jsontext.Value {
 	if len(s) <= keep {
 		return v
 	}
-	for keep > 0 && !utf8.RuneStart(s[keep]) {
-		keep--
-	}
+	keep = upstream.RuneStart(s, keep)
 	out, _ := jsontext.AppendQuote(nil, s[:keep]+fmt.Sprintf(cutMark, len(s)-keep))
 	return out
 }

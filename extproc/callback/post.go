@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -155,7 +154,11 @@ func readAnswer(ctx context.Context, post *Post, resp *http.Response) ([]byte, e
 		}
 		return body, nil
 	}
-	status := &StatusError{Origin: Origin(post.URL), Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header), Says: WithoutEcho(excerpt(body), post.sent()...)}
+	status := &StatusError{
+		Origin: Origin(post.URL), Status: resp.StatusCode,
+		RetryAfter: min(upstream.RetryAfter(resp.Header, time.Now()), maxRetryAfter),
+		Says:       WithoutEcho(excerpt(body), post.sent()...),
+	}
 	if status.passing() {
 		return nil, status
 	}
@@ -195,23 +198,10 @@ func (e *StatusError) passing() bool {
 // maxRetryAfter bounds how long a sink may ask to be left alone.
 const maxRetryAfter = 5 * time.Minute
 
-func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.ParseFloat(h.Get("Retry-After"), 64)
-	if err != nil {
-		at, err := http.ParseTime(h.Get("Retry-After"))
-		date, err2 := http.ParseTime(h.Get("Date"))
-		if err != nil || err2 != nil {
-			return 0
-		}
-		seconds = at.Sub(date).Seconds()
-	}
-	if !(seconds > 0) {
-		return 0
-	}
-	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
-}
+// maxExcerpt bounds what an error shows of an answer, in bytes.
+const maxExcerpt = 512
 
 // excerpt is the beginning of an answer as one line.
 func excerpt(body []byte) string {
-	return strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), 512)]), "")), " ")
+	return strings.Join(strings.Fields(upstream.Clip(string(body[:min(len(body), 2*maxExcerpt)]), maxExcerpt)), " ")
 }

@@ -58,18 +58,16 @@ func TestStatusDecidesWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "x": 0, "-5": 0, "NaN": 0, "1.5": 1500 * time.Millisecond, "86400": maxRetryAfter,
-		now.Add(20 * time.Second).Format(http.TimeFormat): 20 * time.Second,
-	} {
-		h := http.Header{}
-		h.Set("Retry-After", value)
-		h.Set("Date", now.Format(http.TimeFormat))
-		if got := retryAfter(h); got != want {
-			t.Errorf("%q: %v, want %v", value, got, want)
-		}
+func TestASinkMayAskToBeLeftAloneForFiveMinutesAtMost(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "86400")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	_, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: server.URL})
+	var s *StatusError
+	if !errors.As(err, &s) || s.RetryAfter != maxRetryAfter {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package anthropic_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -249,7 +250,7 @@ func TestFailure(t *testing.T) {
 		"a rate limit, with what is left": {
 			429, upstream.Header{{Name: "retry-after", Value: "13"}, {Name: "anthropic-ratelimit-requests-limit", Value: "50"}, {Name: "anthropic-ratelimit-requests-remaining", Value: "0"}, {Name: "anthropic-ratelimit-tokens-remaining", Value: "9"}},
 			body("rate_limit_error", "slow"),
-			upstream.Error{Type: "rate_limit_error", Message: "slow", Header: upstream.Header{{Name: "retry-after", Value: "13"}, {Name: "x-ratelimit-limit-requests", Value: "50"},
+			upstream.Error{Type: "rate_limit_error", Message: "slow", RetryAfter: 13 * time.Second, Header: upstream.Header{{Name: "retry-after", Value: "13"}, {Name: "x-ratelimit-limit-requests", Value: "50"},
 				{Name: "x-ratelimit-remaining-requests", Value: "0"}, {Name: "x-ratelimit-remaining-tokens", Value: "9"}}},
 		},
 		"Anthropic's own fault":     {500, nil, body("api_error", "Internal server error"), upstream.Error{Type: "server_error", Message: "Internal server error"}},

@@ -5,14 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
-
-var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // Decoder reads the answer to a call of Request.
 func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decoder {
@@ -83,7 +80,7 @@ type block struct {
 // message reads a whole answer.
 func (d *decoder) message(data []byte) {
 	var m message
-	if err := json.Unmarshal(data, &m, lenient); err != nil {
+	if err := upstream.Unmarshal(data, &m); err != nil {
 		d.w.Fail(chat.Unreadable())
 		return
 	}

@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // maxOpen bounds the blocks that a provider may have begun and not ended.
@@ -41,7 +41,7 @@ type delta struct {
 func (d *decoder) read(data []byte) {
 	d.event = event{}
 	e := &d.event
-	if err := json.Unmarshal(data, e, lenient); err != nil {
+	if err := upstream.Unmarshal(data, e); err != nil {
 		d.w.Fail(chat.Unreadable())
 		return
 	}

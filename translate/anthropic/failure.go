@@ -3,7 +3,6 @@ package anthropic
 import (
 	"net/http"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -36,7 +35,7 @@ func streamed(body []byte) *upstream.Error {
 			Type string `json:"type"`
 		} `json:"error"`
 	}
-	_ = json.Unmarshal(body, &w, lenient) // of another shape: a server's error
+	_ = upstream.Unmarshal(body, &w) // of another shape: a server's error
 	return failure(upstream.Head{Status: statusOf(w.Error.Type)}, body)
 }
 

@@ -2,6 +2,7 @@ package azure_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -109,7 +110,7 @@ func TestFailuresOfBothShapes(t *testing.T) {
 		},
 		"API Management": {
 			upstream.Head{Status: 429, Header: upstream.Header{{Name: "retry-after", Value: "7"}, {Name: "retry-after-ms", Value: "6500"}}}, `{"statusCode":429,"message":"Rate limit is exceeded."}`,
-			upstream.Error{Status: 429, Type: "rate_limit_error", Message: "Rate limit is exceeded.", Header: upstream.Header{{Name: "retry-after", Value: "7"}, {Name: "retry-after-ms", Value: "6500"}}},
+			upstream.Error{Status: 429, Type: "rate_limit_error", Message: "Rate limit is exceeded.", RetryAfter: 6500 * time.Millisecond, Header: upstream.Header{{Name: "retry-after", Value: "7"}, {Name: "retry-after-ms", Value: "6500"}}},
 		},
 		"nothing said": {upstream.Head{Status: 408}, ``, upstream.Error{Status: 408, Type: "timeout_error", Message: "the provider answered 408 Request Timeout"}},
 	} {

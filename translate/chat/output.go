@@ -1,6 +1,6 @@
 package chat
 
-import "unicode/utf8"
+import "github.com/isthmus-proxy/isthmus/translate/upstream"
 
 // Output measures the text of one answer: content, reasoning, refusals and tool
 // calls of all choices. From it package tokens estimates what a provider did not
@@ -23,21 +23,9 @@ type Meter struct {
 func (m *Meter) Add(text string) {
 	m.bytes += int64(len(text))
 	if room := maxSample - len(m.sample); room > 0 {
-		m.sample = append(m.sample, text[:runeEnd(text, room)]...)
+		m.sample = append(m.sample, text[:upstream.RuneStart(text, room)]...)
 	}
 }
 
 // Output returns what was measured so far.
 func (m *Meter) Output() Output { return Output{Bytes: m.bytes, Sample: string(m.sample)} }
-
-// runeEnd returns the largest length up to limit that does not cut a character
-// of text.
-func runeEnd(text string, limit int) int {
-	if len(text) <= limit {
-		return len(text)
-	}
-	for limit > 0 && !utf8.RuneStart(text[limit]) {
-		limit--
-	}
-	return limit
-}

@@ -3,6 +3,7 @@ package gemini_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -221,7 +222,7 @@ func TestFailure(t *testing.T) {
 		},
 		"the delay of a quota becomes a header": {
 			429, `[{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"26.5s"}]}}]`,
-			upstream.Error{Status: 429, Type: "rate_limit_error", Code: "RESOURCE_EXHAUSTED", Message: "quota", Header: upstream.Header{{Name: "retry-after", Value: "27"}}},
+			upstream.Error{Status: 429, Type: "rate_limit_error", Code: "RESOURCE_EXHAUSTED", Message: "quota", RetryAfter: 26500 * time.Millisecond, Header: upstream.Header{{Name: "retry-after", Value: "27"}}},
 		},
 		"a prompt that is too long": {
 			400, `{"error":{"code":400,"message":"The input token count (9) exceeds the maximum number of tokens allowed (8).","status":"INVALID_ARGUMENT"}}`,

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -71,7 +70,7 @@ type response struct {
 // read takes in one response.
 func (d *decoder) read(data []byte) {
 	var r response
-	if err := json.Unmarshal(data, &r, lenient); err != nil {
+	if err := upstream.Unmarshal(data, &r); err != nil {
 		d.w.Fail(chat.Unreadable())
 		return
 	}

@@ -1,8 +1,6 @@
 package gemini
 
 import (
-	"github.com/go-json-experiment/json"
-
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -19,7 +17,7 @@ type vector struct {
 
 func (tr *Translator) readEmbeddings(body []byte) (chat.Embedded, *upstream.Error) {
 	var e embeddings
-	if err := json.Unmarshal(body, &e, lenient); err != nil || len(e.Embeddings) == 0 {
+	if err := upstream.Unmarshal(body, &e); err != nil || len(e.Embeddings) == 0 {
 		return chat.Embedded{}, chat.Unreadable()
 	}
 	out := chat.Embedded{Model: tr.target.Model, Vectors: make([][]float64, len(e.Embeddings))}

@@ -2,38 +2,29 @@ package gemini
 
 import (
 	"bytes"
-	"math"
 	"net/http"
 	"strconv"
-	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
-
-var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // status is google.rpc.Status as JSON.
 // https://cloud.google.com/apis/design/errors#error_model
 type status struct {
 	Error struct {
-		Code    int          `json:"code"`
-		Status  string       `json:"status"`
-		Details []errorInfos `json:"details"`
+		Code    int         `json:"code"`
+		Status  string      `json:"status"`
+		Details []errorInfo `json:"details"`
 	} `json:"error"`
 }
 
-// errorInfos are the members of the details read here: ErrorInfo's reason and
-// RetryInfo's delay.
-type errorInfos struct {
-	Reason     string `json:"reason"`
-	RetryDelay string `json:"retryDelay"` // seconds, as in "26.5s"
+// errorInfo is what is read here of a detail: ErrorInfo's reason.
+type errorInfo struct {
+	Reason string `json:"reason"`
 }
 
 // Failure reads an error answer. A bad key is 401 for OpenAI's clients, although
-// Google says 400, and a retry delay that only the body tells becomes a header.
+// Google says 400.
 func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 	return failure(head, body)
 }
@@ -48,9 +39,6 @@ func failure(head upstream.Head, body []byte) *upstream.Error {
 		if d.Reason == "API_KEY_INVALID" {
 			e.Status, e.Type, e.Code = http.StatusUnauthorized, upstream.TypeOf(http.StatusUnauthorized), "invalid_api_key"
 		}
-		if seconds := delay(d.RetryDelay); seconds != "" && e.Header.Get("retry-after") == "" {
-			e.Header.Set("retry-after", seconds)
-		}
 	}
 	e.Normalise()
 	return e
@@ -62,24 +50,15 @@ func readStatus(body []byte) status {
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '[' {
 		var list []status
-		if json.Unmarshal(body, &list, lenient) == nil && len(list) > 0 {
+		if upstream.Unmarshal(body, &list) == nil && len(list) > 0 {
 			s = list[0]
 		}
 		return s
 	}
-	if json.Unmarshal(body, &s, lenient) != nil {
+	if upstream.Unmarshal(body, &s) != nil {
 		return status{} // not Google's: a proxy in between
 	}
 	return s
-}
-
-// delay returns whole seconds, rounded up, or "".
-func delay(text string) string {
-	seconds, err := strconv.ParseFloat(strings.TrimSuffix(text, "s"), 64)
-	if err != nil || seconds < 0 || seconds > 1e6 {
-		return ""
-	}
-	return strconv.Itoa(int(math.Ceil(seconds)))
 }
 
 // streamed is the failure that an error event inside a 200 stream stands for.

@@ -5,14 +5,11 @@ import (
 	"cmp"
 	"net/http"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
-
-var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // Decoder reads the answer to a call of Request.
 func (tr *Translator) Decoder(req *chat.Request, _ upstream.Head) chat.Decoder {
@@ -68,7 +65,7 @@ type toolCall struct {
 // read takes in one object.
 func (d *decoder) read(data []byte) {
 	var r response
-	if err := json.Unmarshal(data, &r, lenient); err != nil || jsontext.Value(data).Kind() != '{' {
+	if err := upstream.Unmarshal(data, &r); err != nil || jsontext.Value(data).Kind() != '{' {
 		d.w.Fail(chat.Unreadable())
 		return
 	}
@@ -119,7 +116,7 @@ func (c *toolCall) arguments() string {
 	args := c.Function.Arguments
 	if args.Kind() == '"' { // some servers in between
 		var text string
-		if json.Unmarshal(args, &text, lenient) == nil && text != "" {
+		if upstream.Unmarshal(args, &text) == nil && text != "" {
 			return text
 		}
 		return "{}"

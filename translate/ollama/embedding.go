@@ -3,8 +3,6 @@ package ollama
 import (
 	"cmp"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -19,7 +17,7 @@ type embeddings struct {
 
 func (tr *Translator) readEmbeddings(body []byte) (chat.Embedded, *upstream.Error) {
 	var e embeddings
-	err := json.Unmarshal(body, &e, lenient)
+	err := upstream.Unmarshal(body, &e)
 	switch {
 	case err == nil && e.Error != "":
 		return chat.Embedded{}, failure(upstream.Head{Status: 500}, body)

@@ -1,8 +1,7 @@
 package tokens
 
 import (
-	"unicode/utf8"
-
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 	"github.com/tiktoken-go/tokenizer/codec"
 )
 
@@ -58,8 +57,8 @@ func (t *tally) count(s string) int64 {
 func (t *tally) sample(s string) int64 {
 	var tokens, bytes int64
 	for i := range windows {
-		piece := s[runeStart(s, i*(len(s)-windowSize)/(windows-1)):]
-		piece = piece[:runeStart(piece, windowSize)]
+		piece := s[upstream.RuneStart(s, i*(len(s)-windowSize)/(windows-1)):]
+		piece = piece[:upstream.RuneStart(piece, windowSize)]
 		tokens += t.count(piece)
 		bytes += int64(len(piece))
 	}
@@ -71,15 +70,4 @@ func (t *tally) extrapolate(bytes int64) int64 {
 		return Guess(int(bytes))
 	}
 	return bytes * t.seen / t.counted
-}
-
-// runeStart returns the start of the character at s[i], or len(s).
-func runeStart(s string, i int) int {
-	if i >= len(s) {
-		return len(s)
-	}
-	for i > 0 && !utf8.RuneStart(s[i]) {
-		i--
-	}
-	return i
 }

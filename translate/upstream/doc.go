@@ -1,7 +1,11 @@
-// Package upstream holds the words that one call to a provider is spoken in: the
-// [Target] (which provider, which model, whose key), the [Call] that goes out,
-// the [Head] that comes back and the [Error] that a failure becomes.
+// Package upstream holds the types of one call to a provider: the [Target] (which
+// provider, which model, whose key), the [Call] that goes out, the [Head] that
+// comes back and the [Error] that a failure becomes.
 //
-// Provider folders (translate/anthropic, translate/gemini, …) and the façade
-// translate both speak these words, so they stand below both.
+// A failure is read in one place each: the shapes of error bodies in errorbody.go
+// ([ReadError]), the wait that a provider asks for in retryafter.go ([RetryAfter]),
+// the kind of failure in errorkind.go, and every text is cut in clip.go ([Clip]).
+//
+// The provider folders (translate/anthropic, translate/gemini, …) and the façade
+// translate use these types, so they stand below both.
 package upstream
