@@ -138,7 +138,7 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admissio
 	if !latest.IsZero() && latest.Before(deadline) {
 		deadline = latest
 	}
-	admission, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
+	admission, _, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
 	x.queued = time.Since(began)
 	return admission, err
 }

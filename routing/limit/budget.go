@@ -52,8 +52,17 @@ type meter struct {
 	windows  int // how many limits there are
 }
 
-// newMeter names the keys of a budget: of a deployment ("d/"), a model group
-// ("g/") or a caller ("c/").
+// What the keys of a budget begin with: of a deployment, a model group or a caller.
+const (
+	deploymentKeys = "d/"
+	groupKeys      = "g/"
+	callerKeys     = "c/"
+)
+
+// slotSuffix is the end of a key of slots.
+const slotSuffix = "/slots"
+
+// newMeter names the keys of a budget.
 func newMeter(name string, b Budget) meter {
 	m := meter{limits: [metrics]int64{b.RPM, b.TPM, b.ITPM, b.OTPM}, parallel: b.MaxParallel}
 	for i, limit := range m.limits {
@@ -63,7 +72,7 @@ func newMeter(name string, b Budget) meter {
 		}
 	}
 	if b.MaxParallel > 0 {
-		m.slot = name + "/slots"
+		m.slot = name + slotSuffix
 	}
 	return m
 }
@@ -99,7 +108,7 @@ func (e estimate) cost(m metric) int64 {
 // be a key of the caller's, and of any length.
 func callerName(caller string) string {
 	sum := sha256.Sum256([]byte(caller))
-	return "c/" + hex.EncodeToString(sum[:16])
+	return callerKeys + hex.EncodeToString(sum[:16])
 }
 
 // charge is one window that a request was charged in.

@@ -92,11 +92,11 @@ func New(o Options) *Limiter {
 	}
 	groups := make(map[string]*meter, len(o.Groups))
 	for name, b := range o.Groups {
-		m := newMeter("g/"+name, b)
+		m := newMeter(groupKeys+name, b)
 		groups[name] = &m
 	}
 	for _, d := range o.Deployments {
-		known := &deployment{id: d.ID, own: newMeter("d/"+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{}, load: &load{}}
+		known := &deployment{id: d.ID, own: newMeter(deploymentKeys+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{}, load: &load{}}
 		if o.Previous != nil && o.Previous.byID[d.ID] != nil {
 			known.estimate, known.load = o.Previous.byID[d.ID].estimate, o.Previous.byID[d.ID].load
 		}
@@ -138,7 +138,7 @@ type Ask struct {
 // it: then the Refused has NeedsSlot.
 func (l *Limiter) Admit(ctx context.Context, ask *Ask) (*Admission, error) {
 	if l.queue != nil && l.queue.Len() > 0 && l.needsSlots(ask) {
-		return nil, behind(ask.Model, l.queue.patience())
+		return nil, tooManyRunning(ask.Model, l.queue.patience(), l.queue.lacking(l.queueKey(ask)), &gauges{})
 	}
 	return l.admit(ctx, ask)
 }
@@ -150,29 +150,30 @@ type Ticket struct {
 }
 
 // AdmitQueued waits in the queue until there is room, and takes it. The place is held
-// only while ctx lives. The error is a *Refused or that of ctx.
-func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (*Admission, error) {
+// only while ctx lives. The error is a *Refused or that of ctx. waitedFor says whatever
+// the end which limits were waited for last, as Refused.Lacks does; nil: the first look
+// ended the wait.
+func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (a *Admission, waitedFor []string, err error) {
 	if l.queue == nil {
-		return l.admit(ctx, ask)
+		a, err = l.admit(ctx, ask)
+		return a, nil, err
 	}
-	var admission *Admission
-	err := l.queue.Wait(ctx, Place{Caller: ask.Caller, Key: l.queueKey(ask), Bytes: t.Bytes, Deadline: t.Deadline}, func(ctx context.Context) (bool, error) {
-		a, err := l.admit(ctx, ask)
+	place := Place{Caller: ask.Caller, Key: l.queueKey(ask), Bytes: t.Bytes, Deadline: t.Deadline}
+	waitedFor, err = l.queue.Wait(ctx, place, func(ctx context.Context) ([]string, error) {
+		admission, err := l.admit(ctx, ask)
 		if refused, ok := err.(*Refused); ok && refused.NeedsSlot {
-			return false, nil
+			return refused.Lacks, nil
 		}
-		admission = a
-		return err == nil, err
+		a = admission
+		return nil, err
 	})
 	switch err {
-	case nil:
-		return admission, nil
 	case ErrQueueFull:
-		return nil, queueRefusal(ask.Model, "the queue is full", l.queue.patience())
+		err = queueRefusal(ask.Model, "the queue is full", l.queue.patience())
 	case ErrQueueLate:
-		return nil, queueRefusal(ask.Model, "none ended in time", l.queue.patience())
+		err = queueRefusal(ask.Model, "none ended in time", l.queue.patience())
 	}
-	return nil, err
+	return a, waitedFor, err
 }
 
 // queueKey is the same for requests that lack the same slots.

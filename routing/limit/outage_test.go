@@ -10,10 +10,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {

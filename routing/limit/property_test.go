@@ -12,10 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // crowd is what the property tests let loose on Limiters: requests that end in
@@ -60,7 +60,7 @@ func (c *crowd) request(l *limit.Limiter, n int, killed bool) {
 	}
 	a, err := l.Admit(ctx, ask)
 	if r, ok := err.(*limit.Refused); ok && r.NeedsSlot && c.roll(2) == 0 {
-		a, err = l.AdmitQueued(ctx, ask, limit.Ticket{Bytes: 1000})
+		a, _, err = l.AdmitQueued(ctx, ask, limit.Ticket{Bytes: 1000})
 	}
 	if err != nil || killed {
 		return

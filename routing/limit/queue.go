@@ -35,6 +35,9 @@ type Queue struct {
 	bytes   int64
 	serving bool
 	lately  time.Duration // what the last one served had waited
+	// blocked is, by Place.Key, what the first of those who wait lacked when it was
+	// last tried. It is replaced as a whole and never changed.
+	blocked map[string][]string
 }
 
 // line is the requests of one caller, oldest first.
@@ -48,8 +51,9 @@ type entry struct {
 	ctx    context.Context
 	place  Place
 	came   time.Time
-	try    func(context.Context) (bool, error)
+	try    func(context.Context) (lacks []string, err error)
 	trying bool       // try is running: its result decides
+	lacks  []string   // what it lacked when it was last tried; nil: never tried
 	done   chan error // gets one result, when the entry has left the queue
 }
 
@@ -102,10 +106,12 @@ func (q *Queue) Wake() {
 	}
 }
 
-// Wait waits until try says yes or fails, which it is asked in turn with others,
-// one at a time. It returns nil after a yes, even when ctx has ended meanwhile;
-// else the error of try or of ctx, ErrQueueFull, or ErrQueueLate.
-func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (bool, error)) error {
+// Wait waits until try succeeds or fails: it is called in turn with others, one at a
+// time. It returns what it lacks, and waits on then; nil and no error is success. Wait
+// returns no error after a success, even when ctx has ended meanwhile; else the error
+// of try or of ctx, ErrQueueFull, or ErrQueueLate. waitedFor is what try lacked last, or,
+// if it was not called, what those before it with the same Key lacked; it may be nil.
+func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (lacks []string, err error)) (waitedFor []string, err error) {
 	now := time.Now()
 	end := now.Add(q.options.Timeout)
 	if !p.Deadline.IsZero() && p.Deadline.Before(end) {
@@ -115,19 +121,38 @@ func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (bo
 	defer cancel()
 	e := &entry{ctx: timed, place: p, came: now, try: try, done: make(chan error, 1)}
 	if !q.enter(e) {
-		return ErrQueueFull
+		return q.lacking(p.Key), ErrQueueFull
 	}
 	q.Wake()
 	select {
-	case err := <-e.done:
-		return err
+	case err = <-e.done:
+		return q.waitedFor(e), err
 	case <-timed.Done():
 	}
 	if !q.leave(e) {
-		return <-e.done // it was served, or is just being tried
+		err = <-e.done // it was served, or is just being tried
+		return q.waitedFor(e), err
 	}
-	q.Wake() // the goroutine may have nobody left to serve
-	return context.Cause(timed)
+	q.Wake() // the goroutine may have none left to serve
+	return q.waitedFor(e), context.Cause(timed)
+}
+
+// waitedFor is what an entry that has left lacked last.
+func (q *Queue) waitedFor(e *entry) []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e.lacks != nil {
+		return e.lacks
+	}
+	return q.blocked[e.place.Key]
+}
+
+// lacking is what those lack who wait with this key; nil: none does, or none was tried
+// yet.
+func (q *Queue) lacking(key string) []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.blocked[key]
 }
 
 // enter puts an entry at the end of its caller's line; false: it is full.
@@ -197,35 +222,40 @@ func (q *Queue) serve() {
 		case <-q.wake:
 		case <-poll.C:
 		}
-		blocked := map[string]bool{}
+		blocked := map[string][]string{}
 		for e := q.next(blocked); e != nil; e = q.next(blocked) {
-			ok := false
+			var lacks []string
 			err := q.guard.Call("the queue", func() (err error) {
-				ok, err = e.try(e.ctx)
+				lacks, err = e.try(e.ctx)
 				return err
 			})
-			q.tried(e, ok, err)
-			if !ok && err == nil {
-				blocked[e.place.Key] = true
+			q.tried(e, lacks, err)
+			if len(lacks) > 0 && err == nil {
+				blocked[e.place.Key] = lacks
 			}
 		}
-		q.mu.Lock()
-		if q.count == 0 {
-			q.serving = false
-			q.mu.Unlock()
+		if q.endRound(blocked) {
 			return
 		}
-		q.mu.Unlock()
 	}
 }
 
+// endRound ends a round of tries, and the serving when none waits any more.
+func (q *Queue) endRound(blocked map[string][]string) (ended bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.blocked = blocked
+	q.serving = q.count > 0
+	return !q.serving
+}
+
 // next picks the entry whose turn it is among those that are not blocked.
-func (q *Queue) next(blocked map[string]bool) *entry {
+func (q *Queue) next(blocked map[string][]string) *entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range q.lines {
 		for _, e := range q.lines[(q.turn+i)%len(q.lines)].entries {
-			if !blocked[e.place.Key] && e.ctx.Err() == nil {
+			if blocked[e.place.Key] == nil && e.ctx.Err() == nil {
 				e.trying = true
 				return e
 			}
@@ -235,10 +265,14 @@ func (q *Queue) next(blocked map[string]bool) *entry {
 }
 
 // tried notes how a try went. Who was served has had the caller's turn.
-func (q *Queue) tried(e *entry, ok bool, err error) {
+func (q *Queue) tried(e *entry, lacks []string, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e.trying = false
+	ok := err == nil && len(lacks) == 0
+	if len(lacks) > 0 {
+		e.lacks = lacks
+	}
 	switch {
 	case !ok && e.ctx.Err() != nil:
 		err = context.Cause(e.ctx)

@@ -20,14 +20,14 @@ type counter struct {
 	free int
 }
 
-func (c *counter) take(context.Context) (bool, error) {
+func (c *counter) take(context.Context) (lacks []string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.free == 0 {
-		return false, nil
+		return []string{"slot"}, nil
 	}
 	c.free--
-	return true, nil
+	return nil, nil
 }
 
 func (c *counter) give(q *limit.Queue) {
@@ -49,7 +49,7 @@ type served struct {
 // wait puts a request into the queue and lets it get there.
 func (s *served) wait(ctx context.Context, p limit.Place, id string, c *counter) {
 	s.all.Go(func() {
-		err := s.queue.Wait(ctx, p, c.take)
+		_, err := s.queue.Wait(ctx, p, c.take)
 		if err != nil {
 			id = fmt.Sprintf("%s: %v", id, err)
 		}
@@ -134,7 +134,7 @@ func TestQueuePlaceEndsWithItsClientOrDeadline(t *testing.T) {
 func TestQueueDeadlineSaysLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, c := limit.NewQueue(limit.QueueOptions{}), &counter{}
-		err := q.Wait(t.Context(), limit.Place{Deadline: time.Now().Add(time.Second)}, c.take)
+		_, err := q.Wait(t.Context(), limit.Place{Deadline: time.Now().Add(time.Second)}, c.take)
 		if !errors.Is(err, limit.ErrQueueLate) {
 			t.Error(err)
 		}
@@ -174,7 +174,7 @@ func TestQueueOfOneModelDoesNotHoldUpAnother(t *testing.T) {
 func TestQueuePassesOnTheErrorOfATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, broken := limit.NewQueue(limit.QueueOptions{}), errors.New("broken")
-		err := q.Wait(t.Context(), limit.Place{}, func(context.Context) (bool, error) { return false, broken })
+		_, err := q.Wait(t.Context(), limit.Place{}, func(context.Context) ([]string, error) { return nil, broken })
 		if !errors.Is(err, broken) || q.Len() != 0 {
 			t.Errorf("%v, %d left", err, q.Len())
 		}
@@ -185,10 +185,10 @@ func TestQueuePassesOnTheErrorOfATry(t *testing.T) {
 func TestQueueNeverLosesWhatATryHasTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := limit.NewQueue(limit.QueueOptions{})
-		err := q.Wait(t.Context(), limit.Place{Deadline: time.Now().Add(time.Second)}, func(ctx context.Context) (bool, error) {
+		_, err := q.Wait(t.Context(), limit.Place{Deadline: time.Now().Add(time.Second)}, func(ctx context.Context) ([]string, error) {
 			<-ctx.Done()
 			time.Sleep(time.Second)
-			return true, nil
+			return nil, nil
 		})
 		if err != nil {
 			t.Error(err)
@@ -208,7 +208,7 @@ func TestTenAtOnceTwoRunFiveWaitThreeAreRefused(t *testing.T) {
 				ask := w.ask("x")
 				a, err := w.Admit(t.Context(), ask)
 				if r := (*limit.Refused)(nil); errors.As(err, &r) && r.NeedsSlot {
-					a, err = w.AdmitQueued(t.Context(), ask, limit.Ticket{})
+					a, _, err = w.AdmitQueued(t.Context(), ask, limit.Ticket{})
 				}
 				mu.Lock()
 				if err != nil {
@@ -245,7 +245,7 @@ func TestNobodyOvertakesTheQueue(t *testing.T) {
 	alone(t, o, func(t *testing.T, w *world) {
 		running := w.admit("a")
 		go func() {
-			a, err := w.AdmitQueued(t.Context(), w.ask("a"), limit.Ticket{})
+			a, _, err := w.AdmitQueued(t.Context(), w.ask("a"), limit.Ticket{})
 			if err != nil {
 				t.Error(err)
 				return

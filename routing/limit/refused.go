@@ -2,7 +2,9 @@ package limit
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
@@ -18,6 +20,11 @@ type Refused struct {
 	Wait time.Duration
 	// NeedsSlot: a slot is all that is missing, so that AdmitQueued makes sense.
 	NeedsSlot bool
+	// Lacks names the limits of parallel requests that leave no slot: "deployment/ID",
+	// "model/GROUP", "tenant" (the caller's own) or "gateway" (over all models). Each
+	// comes once, and at most eight do. nil when no slot can help, or when it is not
+	// known: the request may not overtake those in the queue, and was not tried.
+	Lacks []string
 	// Everywhere: the caller's own limit is reached, so that no other candidate
 	// helps.
 	Everywhere bool
@@ -46,14 +53,11 @@ func wholeSeconds(wait time.Duration) int {
 
 // refusedBy is the refusal that a store's reply stands for.
 func refusedBy(model string, reply *store.Reply, g *gauges) *Refused {
-	r := &Refused{Wait: reply.Wait, NeedsSlot: reply.NeedsSlot}
-	after := "; try again in " + strconv.Itoa(wholeSeconds(reply.Wait)) + " s"
-	if r.NeedsSlot {
-		r.Answer = answer("too_many_parallel_requests", "too many requests for `"+model+"` are running at the same time"+after, r.Wait, g)
-		return r
+	if len(reply.Lacks) > 0 {
+		return tooManyRunning(model, reply.Wait, limitNames(reply.Lacks), g)
 	}
-	r.Answer = answer("rate_limit_exceeded", "the limit of requests or tokens per minute of `"+model+"` is reached"+after, r.Wait, g)
-	return r
+	return &Refused{Wait: reply.Wait, Answer: answer("rate_limit_exceeded", "the limit of requests or tokens per minute of `"+model+
+		"` is reached; try again in "+strconv.Itoa(wholeSeconds(reply.Wait))+" s", reply.Wait, g)}
 }
 
 // refusedToCaller is the refusal by a limit of the caller's own.
@@ -68,9 +72,39 @@ func tooLarge(model string, input int64) *Refused {
 		strconv.FormatInt(input, 10)+" tokens, more than the limit per minute", 0, &gauges{})}
 }
 
-// behind is the refusal of a request that must not overtake those that wait.
-func behind(model string, wait time.Duration) *Refused {
-	return refusedBy(model, &store.Reply{Wait: wait, NeedsSlot: true}, &gauges{})
+// maxLacks bounds Refused.Lacks: what it says goes into a header and a log line.
+const maxLacks = 8
+
+// limitNames are the names of the limits that these slots belong to, as Refused.Lacks
+// has them.
+func limitNames(slots []string) []string {
+	var names []string
+	for _, key := range slots {
+		if name := limitName(key); len(names) < maxLacks && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// limitName is the name of a slot's limit. The name of a caller is not in it.
+func limitName(slot string) string {
+	switch kind, rest, _ := strings.Cut(strings.TrimSuffix(slot, slotSuffix), "/"); kind + "/" {
+	case deploymentKeys:
+		return "deployment/" + rest
+	case groupKeys:
+		return "model/" + rest
+	case callerKeys:
+		return "tenant"
+	}
+	return "gateway"
+}
+
+// tooManyRunning is the refusal of a request that lacks only a slot. lacks is as in
+// Refused.Lacks.
+func tooManyRunning(model string, wait time.Duration, lacks []string, g *gauges) *Refused {
+	return &Refused{Wait: wait, NeedsSlot: true, Lacks: lacks, Answer: answer("too_many_parallel_requests",
+		"too many requests for `"+model+"` are running at the same time; try again in "+strconv.Itoa(wholeSeconds(wait))+" s", wait, g)}
 }
 
 // queueRefusal is the answer to a request that the queue did not take or keep.

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // replica is one of several Limiters over one Redis.

@@ -43,7 +43,7 @@ func (m *Memory) Acquire(_ context.Context, r *Request) (Reply, error) {
 		v := m.check(d, now, &reply)
 		if !v.ok {
 			soonest.wait = min(soonest.wait, v.wait)
-			soonest.slot = soonest.slot || v.slot
+			soonest.lacks = append(soonest.lacks, v.lacks...)
 			continue
 		}
 		m.charge(&r.Shared, r, now, reply.Usage)
@@ -54,37 +54,40 @@ func (m *Memory) Acquire(_ context.Context, r *Request) (Reply, error) {
 	if !shared.ok {
 		soonest = shared
 	}
-	reply.Wait, reply.NeedsSlot = soonest.wait, soonest.slot
+	reply.Wait, reply.Lacks = soonest.wait, soonest.lacks
 	return reply, nil
 }
 
 // verdict is whether a Demand has room, and what it lacks.
 type verdict struct {
-	ok   bool
-	wait time.Duration
-	slot bool // it lacks slots and nothing else
+	ok    bool
+	wait  time.Duration
+	lacks []string // keys of the slots it lacks, when it lacks nothing else
 }
 
 // check looks at all of a Demand and appends the state of its windows.
 func (m *Memory) check(d *Demand, now time.Time, reply *Reply) verdict {
-	v := verdict{ok: true, slot: true}
+	v := verdict{ok: true}
 	for _, want := range d.Windows {
 		var u Usage
 		if w := m.windows[want.Key]; w != nil {
 			w.advance(now.Unix())
 			u = w.usage(now)
 			if wait, ok := w.room(want, now); !ok {
-				v.ok, v.slot, v.wait, u.Wait = false, false, max(v.wait, wait), wait
+				v.ok, v.wait, u.Wait = false, max(v.wait, wait), wait
 			}
 		}
 		reply.Usage = append(reply.Usage, u)
 	}
+	windows := v.ok
 	for _, s := range d.Slots {
 		if int64(m.held(s.Key, now)) >= s.Limit {
 			v.ok, v.wait = false, max(v.wait, slotWait)
+			if windows {
+				v.lacks = append(v.lacks, s.Key)
+			}
 		}
 	}
-	v.slot = v.slot && !v.ok
 	return v
 }
 

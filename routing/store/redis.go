@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -107,7 +108,7 @@ func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, fmt.Errorf("take room for a request: %w", err)
 	}
-	return r.readReply(text, sent, len(c.keys))
+	return r.readReply(text, sent, c.keys)
 }
 
 func (c *call) demand(d *Demand) {
@@ -122,14 +123,19 @@ func (c *call) demand(d *Demand) {
 	}
 }
 
-// readReply reads what acquire.lua says. most bounds the number of windows.
-func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) {
+// readReply reads what acquire.lua says. keys are those that it was called with.
+func (r *Redis) readReply(text string, sent time.Time, keys []string) (Reply, error) {
 	in := reader{text: text}
 	reply := Reply{Chosen: int(in.num())}
 	serverMS := in.num()
 	reply.Second = serverMS / 1000
 	reply.Wait = time.Duration(in.num()) * time.Millisecond
-	reply.NeedsSlot = in.num() == 1
+	for n := in.num(); n > 0 && !in.bad; n-- {
+		i := in.num()
+		if in.bad = in.bad || i < 1 || i > int64(len(keys)); !in.bad {
+			reply.Lacks = append(reply.Lacks, strings.TrimPrefix(keys[i-1], r.limits))
+		}
+	}
 	if in.bad {
 		return Reply{}, fmt.Errorf("take room for a request: redis answered %q", text)
 	}
@@ -137,7 +143,7 @@ func (r *Redis) readReply(text string, sent time.Time, most int) (Reply, error) 
 	if reply.Chosen == -2 {
 		return Reply{}, errLate
 	}
-	reply.Usage = make([]Usage, 0, most)
+	reply.Usage = make([]Usage, 0, len(keys))
 	for in.more() {
 		u := Usage{Used: in.num()}
 		u.Reset = time.Duration(in.num()) * time.Millisecond

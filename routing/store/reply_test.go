@@ -11,10 +11,12 @@ func TestAnAnswerThatIsNoneIsAnErrorAndSetsNoClock(t *testing.T) {
 		"no numbers":         "OK",
 		"half an answer":     "0 1700000000000",
 		"a time that is not": "0 soon 0 0",
+		"a slot missing":     "-1 1700000000000 1000 2 1",
+		"a slot not named":   "-1 1700000000000 1000 1 2",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Redis{now: time.Now}
-			reply, err := r.readReply(text, time.Now(), 1)
+			reply, err := r.readReply(text, time.Now(), []string{"k"})
 			if err == nil {
 				t.Errorf("read as %+v", reply)
 			}

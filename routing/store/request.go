@@ -64,8 +64,11 @@ type Reply struct {
 	// Wait is the soonest moment at which a candidate may have room, at most
 	// MaxWait. It is only set when none was chosen.
 	Wait time.Duration
-	// NeedsSlot: none was chosen, and a slot given back can change that.
-	NeedsSlot bool
+	// Lacks are the keys of the slots that a Demand lacks which lacks nothing else:
+	// when one is given back, the request may be admitted. Those of Shared alone, or
+	// of the candidates in their order, where a key may come twice. Only set when no
+	// candidate was chosen; nil: no slot can help.
+	Lacks []string
 	// Usage is the state of the windows: those of Shared, then those of each
 	// candidate. It ends after the last one that was looked at.
 	Usage []Usage

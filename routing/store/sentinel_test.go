@@ -9,9 +9,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // When sentinels make a replica the new master, the limits go on with it.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
-	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
 
 // patient is a silence for tests where Redis may be late, because the machine is,
@@ -133,7 +133,7 @@ func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 	})
 	q := request("x")
 	q.Candidates[0].Slots[0].Limit = 3
-	if reply, err := other.Acquire(t.Context(), q); err != nil || reply.Chosen != -1 || !reply.NeedsSlot {
+	if reply, err := other.Acquire(t.Context(), q); err != nil || reply.Chosen != -1 || len(reply.Lacks) != 1 || reply.Lacks[0] != "d/a/slots" {
 		t.Errorf("the held slots are forgotten: %+v, %v", reply, err)
 	}
 }

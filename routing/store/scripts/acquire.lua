@@ -7,8 +7,9 @@
 --   returned windows, then second and delta of each; returned slots;
 --   shared windows, shared slots, then limit and cost of each window and limit
 --   of each slot; candidates, and each of them like the shared one.
--- Reply, packed: chosen (-1 none, -2 late), now (ms), wait (ms), a slot can help
--- (0 or 1), then used, ms to empty and ms to room of each window looked at.
+-- Reply, packed: chosen (-1 none, -2 late), now (ms), wait (ms); the number of
+-- slots that are all that is missing, then which of KEYS each of them is; then
+-- used, ms to empty and ms to room of each window looked at.
 
 local id, nextn, key = ARGV[1], numbers(ARGV[2]), 0
 local function nextkey()
@@ -30,33 +31,35 @@ for _ = 1, nextn() do redis.call('ZREM', nextkey(), id) end
 local function read()
   local demand, windows, slots = { windows = {}, slots = {} }, nextn(), nextn()
   for i = 1, windows do demand.windows[i] = { key = nextkey(), limit = nextn(), cost = nextn() } end
-  for i = 1, slots do demand.slots[i] = { key = nextkey(), limit = nextn() } end
+  for i = 1, slots do demand.slots[i] = { key = nextkey(), index = key, limit = nextn() } end
   return demand
 end
 
 local looked = {}
 
--- check tells whether a demand has room, how long it must wait, and whether it
--- lacks slots only.
-local function check(demand)
-  local ok, longest, windows_ok = true, 0, true
+-- check tells whether a demand has room and how long it must wait. The slots of
+-- one that lacks nothing else are added to those that can help.
+local function check(demand, lacks)
+  local ok, longest = true, 0
   for _, want in ipairs(demand.windows) do
     local w = open(want.key)
-    local need, lacks = w.sum + math.min(want.cost, want.limit) - want.limit, 0
+    local need, ms = w.sum + math.min(want.cost, want.limit) - want.limit, 0
     if need > 0 then
-      ok, windows_ok, lacks = false, false, wait(w, need)
-      longest = math.max(longest, lacks)
+      ok, ms = false, wait(w, need)
+      longest = math.max(longest, ms)
     end
-    looked[#looked + 1] = { window = w, wait = lacks }
+    looked[#looked + 1] = { window = w, wait = ms }
   end
+  local windows_ok = ok
   for _, want in ipairs(demand.slots) do
     redis.call('ZREMRANGEBYSCORE', want.key, '-inf', now_ms)
     if redis.call('ZCARD', want.key) >= want.limit then
       ok = false
       longest = math.max(longest, 1000)
+      if windows_ok then lacks[#lacks + 1] = want.index end
     end
   end
-  return ok, longest, windows_ok and not ok
+  return ok, longest
 end
 
 local function charge(demand)
@@ -67,8 +70,9 @@ local function charge(demand)
   end
 end
 
-local function reply(chosen, soonest, slot)
-  local out = { string.format('%d %.0f %.0f %d', chosen, now_ms, soonest, slot and 1 or 0) }
+local function reply(chosen, soonest, lacks)
+  local out = { string.format('%d %.0f %.0f %d', chosen, now_ms, soonest, #lacks) }
+  for _, index in ipairs(lacks) do out[#out + 1] = string.format('%d', index) end
   for _, seen in ipairs(looked) do
     local w, reset = seen.window, 0
     if w.sum > 0 then reset = math.max((w.last + 61) * 1000 - now_ms, 0) end
@@ -78,18 +82,19 @@ local function reply(chosen, soonest, slot)
 end
 
 local shared = read()
-local ok, soonest, slot = check(shared)
-if not ok then return reply(-1, soonest, slot) end
+local lacks = {}
+local ok, soonest = check(shared, lacks)
+if not ok then return reply(-1, soonest, lacks) end
 
-soonest, slot = 61000, false
+soonest = 61000
 for i = 1, nextn() do
   local candidate = read()
-  local room, longest, slots_only = check(candidate)
+  local room, longest = check(candidate, lacks)
   if room then
     charge(shared)
     charge(candidate)
-    return reply(i - 1, 0, false)
+    return reply(i - 1, 0, {})
   end
-  soonest, slot = math.min(soonest, longest), slot or slots_only
+  soonest = math.min(soonest, longest)
 end
-return reply(-1, soonest, slot)
+return reply(-1, soonest, lacks)

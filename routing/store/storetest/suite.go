@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,7 +44,7 @@ func Run(t *testing.T, s Store) {
 		{"a slot that nobody renews comes back", testLease},
 		{"it is told how many slots are held, those whose lease is over left out", testHeld},
 		{"what is returned makes room in the same step", testReturn},
-		{"a missing slot is told from a full window", testNeedsSlot},
+		{"a missing slot is told from a full window, and which slot it is", testLacks},
 		{"cooldowns are kept until they end or are dropped", testCooldowns},
 		{"random charges agree with a plain count", testModel},
 	} {
@@ -195,7 +197,7 @@ func testShared(b *bench) {
 	b.wantChosen(ask(), 0)
 	r := ask()
 	b.wantChosen(r, -1)
-	if r.NeedsSlot || r.Wait <= 59*time.Second {
+	if r.Lacks != nil || r.Wait <= 59*time.Second {
 		b.Errorf("refused by a window just filled: %+v", r)
 	}
 	r = b.take(b.window("a", 9, 1), b.window("caller", 1, 1), b.window("b", 9, 1))
@@ -211,25 +213,38 @@ func testAboveLimit(b *bench) {
 	b.wantChosen(b.take(b.window("tpm", 10, 1)), -1)
 }
 
-func testNeedsSlot(b *bench) {
+func testLacks(b *bench) {
 	slot := store.Demand{Slots: []store.Slot{b.slot("busy", 1)}}
 	full := store.Demand{Windows: []store.Window{b.window("full", 1, 1)}}
+	other := store.Demand{Slots: []store.Slot{b.slot("free", 1), b.slot("other", 1)}}
 	b.acquire(store.Request{Candidates: []store.Demand{slot}})
 	b.acquire(store.Request{Candidates: []store.Demand{full}})
+	b.acquire(store.Request{Candidates: []store.Demand{{Slots: other.Slots[1:]}}})
 	both := store.Demand{Windows: full.Windows, Slots: slot.Slots}
 	for _, c := range []struct {
 		name       string
+		shared     store.Demand
 		candidates []store.Demand
-		want       bool
+		want       []string
 	}{
-		{"a busy candidate", []store.Demand{slot}, true},
-		{"a full candidate", []store.Demand{full}, false},
-		{"one that is busy and full", []store.Demand{both}, false},
-		{"a full one and a busy one", []store.Demand{full, slot}, true},
+		{"a busy candidate", store.Demand{}, []store.Demand{slot}, []string{"busy"}},
+		{"a full candidate", store.Demand{}, []store.Demand{full}, nil},
+		{"one that is busy and full", store.Demand{}, []store.Demand{both}, nil},
+		{"a full one and a busy one", store.Demand{}, []store.Demand{full, slot}, []string{"busy"}},
+		{"two busy ones", store.Demand{}, []store.Demand{slot, other}, []string{"busy", "other"}},
+		{"what all candidates share is busy", slot, []store.Demand{other, {}}, []string{"busy"}},
+		{"what all candidates share is free", store.Demand{Slots: other.Slots[:1]}, []store.Demand{{Slots: other.Slots[1:]}}, []string{"other"}},
 	} {
-		r := b.acquire(store.Request{Candidates: c.candidates})
-		if r.Chosen != -1 || r.NeedsSlot != c.want || r.Wait <= 0 {
-			b.Errorf("%s: %+v, want NeedsSlot %v", c.name, r, c.want)
+		r := b.acquire(store.Request{Shared: c.shared, Candidates: c.candidates})
+		var lacks []string
+		for _, key := range r.Lacks {
+			lacks = append(lacks, strings.TrimPrefix(key, b.key))
 		}
+		if r.Chosen != -1 || !slices.Equal(lacks, c.want) || r.Wait <= 0 {
+			b.Errorf("%s: lacks %q of %+v, want %q", c.name, lacks, r, c.want)
+		}
+	}
+	if r := b.acquire(store.Request{Candidates: []store.Demand{slot, {}}}); r.Chosen != 1 || r.Lacks != nil {
+		b.Errorf("admitted by the second candidate: %+v", r)
 	}
 }
