@@ -15,14 +15,14 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
-// Times of what an operator asks of the cache.
+// Time limits of the cache commands.
 const (
 	cachePingTime  = 5 * time.Second
 	cacheFlushTime = 10 * time.Minute // all keys of a Redis are looked at
 )
 
-// cacheCommand asks the cache's Redis whether it is there, or empties it of what
-// the cache stored.
+// cacheCommand checks that the cache's Redis answers, or deletes the cache's entries
+// in it.
 func cacheCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 || args[0] != "ping" && args[0] != "flush" {
 		fmt.Fprint(stderr, "isthmus cache: want isthmus cache ping --config FILE, or isthmus cache flush --config FILE\n")
@@ -37,11 +37,11 @@ func cacheCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err := parse(flags, args[1:], stderr); err != nil {
 		return err
 	}
-	g, err := f.load()
+	cfg, err := f.load()
 	if err != nil {
 		return err
 	}
-	c, done, err := operatorsCache(g.config)
+	c, done, err := openOperatorCache(cfg.config)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func cacheCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return nil
 }
 
-// operatorsCache opens the configured cache for one question. done must be called.
-func operatorsCache(c *config.Config) (_ *cache.Cache, done func(), err error) {
+// openOperatorCache opens the configured cache for one command; done must be called.
+func openOperatorCache(c *config.Config) (_ *cache.Cache, done func(), err error) {
 	switch {
 	case !c.Cache.Enabled:
 		return nil, nil, errors.New("the model config has no cache: it does not say cache: true")

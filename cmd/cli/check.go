@@ -26,17 +26,17 @@ func checkCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 		return f.report(report, stdout)
 	}
 	f.strict = true
-	g, err := f.load()
+	cfg, err := f.load()
 	if err != nil {
 		return err
 	}
-	for _, n := range g.notes {
+	for _, n := range cfg.notes {
 		fmt.Fprintf(stdout, "%s: %s\n", n.Severity, n)
 	}
-	if open := everybody(g.config, "the gateway"); open != "" {
+	if open := openAccess(cfg.config, "the gateway"); open != "" {
 		fmt.Fprintf(stdout, "%s: %s\n", config.Notice, open)
 	}
-	fmt.Fprintf(stdout, "%s is fine: %d deployments serve %d models\n", f.path, len(g.router.Deployments()), len(g.router.Models()))
+	fmt.Fprintf(stdout, "%s is fine: %d deployments serve %d models\n", f.path, len(cfg.router.Deployments()), len(cfg.router.Models()))
 	return nil
 }
 

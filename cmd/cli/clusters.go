@@ -11,21 +11,21 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/xds"
 )
 
-// ownClusters are those of an Envoy that we run: it has the upstream clusters of
-// all configurations that requests run under.
-type ownClusters struct {
+// managedClusters are the clusters of an Envoy that isthmus runs: those of every
+// configuration that requests run under. Safe for concurrent use.
+type managedClusters struct {
 	xds     *xds.Server
 	version envoy.Version
 	log     *slog.Logger
 
 	mu   sync.Mutex
-	live []*gateway // the newest last
+	live []*loaded // that requests run under; the newest last
 }
 
-func (o *ownClusters) add(ctx context.Context, g *gateway) error {
+func (o *managedClusters) add(ctx context.Context, cfg *loaded) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	live := append(slices.Clone(o.live), g)
+	live := append(slices.Clone(o.live), cfg)
 	if err := o.set(ctx, live); err != nil {
 		return err
 	}
@@ -33,17 +33,17 @@ func (o *ownClusters) add(ctx context.Context, g *gateway) error {
 	return nil
 }
 
-// remove is no request's concern: what stays for want of an answer is unused.
-func (o *ownClusters) remove(ctx context.Context, g *gateway) {
+// remove only logs a failure: clusters that stay are unused.
+func (o *managedClusters) remove(ctx context.Context, cfg *loaded) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.live = slices.DeleteFunc(o.live, func(each *gateway) bool { return each == g })
+	o.live = slices.DeleteFunc(o.live, func(each *loaded) bool { return each == cfg })
 	if err := o.set(ctx, o.live); err != nil {
-		o.log.Warn("upstream clusters that nobody uses stay in Envoy", "error", err)
+		o.log.Warn("upstream clusters that no request uses stay in Envoy", "error", err)
 	}
 }
 
-func (o *ownClusters) set(ctx context.Context, live []*gateway) error {
+func (o *managedClusters) set(ctx context.Context, live []*loaded) error {
 	r, err := envoy.NewResources(union(live, o.version))
 	if err != nil {
 		return err
@@ -51,9 +51,9 @@ func (o *ownClusters) set(ctx context.Context, live []*gateway) error {
 	return o.xds.Set(ctx, r)
 }
 
-// union is the newest configuration with what older ones need besides. Where both
-// have a cluster, it is the newest one's.
-func union(live []*gateway, version envoy.Version) envoy.Input {
+// union is the newest configuration's input with the clusters, orders and idle
+// timeouts that only older ones have. A name that both have is the newest one's.
+func union(live []*loaded, version envoy.Version) envoy.Input {
 	in := live[len(live)-1].input(version)
 	has := map[string]bool{}
 	for _, u := range in.Upstreams {
@@ -62,8 +62,8 @@ func union(live []*gateway, version envoy.Version) envoy.Input {
 	for _, o := range in.Orders {
 		has[o.Name] = true
 	}
-	for _, g := range slices.Backward(live[:len(live)-1]) {
-		older := g.input(version)
+	for _, cfg := range slices.Backward(live[:len(live)-1]) {
+		older := cfg.input(version)
 		for _, u := range older.Upstreams {
 			if !has[u.Cluster] {
 				has[u.Cluster] = true
@@ -83,16 +83,16 @@ func union(live []*gateway, version envoy.Version) envoy.Input {
 	return in
 }
 
-// theirClusters are those of an Envoy that other people run, which must know the
-// clusters of a configuration before it is taken up.
-type theirClusters struct {
+// externalClusters are the clusters of an Envoy that somebody else runs and must
+// configure before the service takes up a configuration. It only warns.
+type externalClusters struct {
 	log   *slog.Logger
-	known map[string]bool // told of already; changed by the one that takes up
+	known map[string]bool // names already warned of; used by the reloader's goroutine alone
 }
 
-func (t *theirClusters) add(_ context.Context, g *gateway) error {
+func (t *externalClusters) add(_ context.Context, cfg *loaded) error {
 	var fresh []string
-	for _, u := range g.input(envoy.Default).Upstreams {
+	for _, u := range cfg.input(envoy.Default).Upstreams {
 		if !t.known[u.Cluster] {
 			t.known[u.Cluster] = true
 			fresh = append(fresh, u.Cluster)
@@ -104,12 +104,12 @@ func (t *theirClusters) add(_ context.Context, g *gateway) error {
 	return nil
 }
 
-func (t *theirClusters) remove(context.Context, *gateway) {}
+func (t *externalClusters) remove(context.Context, *loaded) {}
 
-// newTheirClusters knows those that the service began with.
-func newTheirClusters(g *gateway, log *slog.Logger) *theirClusters {
-	t := &theirClusters{log: log, known: map[string]bool{}}
-	for _, u := range g.input(envoy.Default).Upstreams {
+// newExternalClusters does not warn of the clusters that the service starts with.
+func newExternalClusters(cfg *loaded, log *slog.Logger) *externalClusters {
+	t := &externalClusters{log: log, known: map[string]bool{}}
+	for _, u := range cfg.input(envoy.Default).Upstreams {
 		t.known[u.Cluster] = true
 	}
 	return t

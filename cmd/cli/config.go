@@ -22,7 +22,7 @@ import (
 type configFlags struct {
 	path, envFile string
 	strict        bool
-	keysElsewhere bool // set by the command that needs no keys
+	keysElsewhere bool // set by commands that need no keys: unset variables are no error
 	unenforced    string
 }
 
@@ -34,22 +34,22 @@ func (f *configFlags) add(flags *flag.FlagSet) {
 		"which restrict and isthmus does not enforce")
 }
 
-// gateway is a model config that was read and linked.
-type gateway struct {
+// loaded is a model config as it was read, and the router made from it.
+type loaded struct {
 	config *config.Config
 	notes  config.Diagnostics
 	router *routing.Router
 	hooks  []*callback.Hooks // built into the program
-	source *source
+	source *source           // the files that it was read from
 }
 
 var errNoConfig = errors.New("which model config? say --config FILE; examples/quickstart/config.yaml is one to start from")
 
 // load reads the config and builds the router.
-func (f configFlags) load() (*gateway, error) { return f.loadFrom(newSource()) }
+func (f configFlags) load() (*loaded, error) { return f.loadFrom(newSource()) }
 
-// loadFrom is load, which notes what it reads.
-func (f configFlags) loadFrom(s *source) (*gateway, error) {
+// loadFrom is load; it records in s what it reads.
+func (f configFlags) loadFrom(s *source) (*loaded, error) {
 	if f.path == "" {
 		return nil, errNoConfig
 	}
@@ -64,7 +64,7 @@ func (f configFlags) loadFrom(s *source) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the model config cannot be used: %w", err)
 	}
-	return &gateway{config: c, notes: notes, router: router, source: s}, nil
+	return &loaded{config: c, notes: notes, router: router, source: s}, nil
 }
 
 func (f configFlags) options(s *source) config.Options {
@@ -74,18 +74,18 @@ func (f configFlags) options(s *source) config.Options {
 	}
 }
 
-// checkCommandLine says what is wrong with a callback's command.
+// checkCommandLine returns an error for a callback command that cannot be parsed.
 func checkCommandLine(line string) error {
 	_, err := exec.Parse(line)
 	return err
 }
 
-// tell logs what is worth saying about the config.
-func (g *gateway) tell(log *slog.Logger) {
-	if len(g.config.Unenforced) > 0 {
-		log.Warn("the configuration restricts by these, and isthmus does not enforce them", "unenforced", g.config.Unenforced)
+// logNotes logs the warnings and notices about the config.
+func (cfg *loaded) logNotes(log *slog.Logger) {
+	if len(cfg.config.Unenforced) > 0 {
+		log.Warn("the configuration restricts by these, and isthmus does not enforce them", "unenforced", cfg.config.Unenforced)
 	}
-	for _, n := range g.notes {
+	for _, n := range cfg.notes {
 		if n.Severity == config.Warning {
 			log.Warn(n.String())
 			continue
@@ -95,15 +95,15 @@ func (g *gateway) tell(log *slog.Logger) {
 }
 
 // input is the part of the Envoy configuration that comes from the config.
-func (g *gateway) input(version envoy.Version) envoy.Input {
+func (cfg *loaded) input(version envoy.Version) envoy.Input {
 	in := envoy.Input{
-		Version: version, MaxBody: uint64(g.config.MaxRequestBody), QueueTimeout: g.config.Limits.QueueTimeout,
-		IdleTimeouts: g.idleTimeouts(), CABundle: caBundle(),
+		Version: version, MaxBody: uint64(cfg.config.MaxRequestBody), QueueTimeout: cfg.config.Limits.QueueTimeout,
+		IdleTimeouts: cfg.idleTimeouts(), CABundle: caBundle(),
 	}
-	for _, d := range g.router.Deployments() {
+	for _, d := range cfg.router.Deployments() {
 		in.Upstreams = append(in.Upstreams, envoy.Upstream{Cluster: d.Cluster, Deployment: d.ID, URL: d.BaseURL})
 	}
-	for _, o := range g.router.Orders() {
+	for _, o := range cfg.router.Orders() {
 		in.Orders = append(in.Orders, envoy.Order{Name: o.Name, Clusters: o.Clusters})
 	}
 	return in
@@ -111,9 +111,9 @@ func (g *gateway) input(version envoy.Version) envoy.Input {
 
 // idleTimeouts are the distinct attempt timeouts, which bound the gaps between
 // bytes too.
-func (g *gateway) idleTimeouts() []time.Duration {
+func (cfg *loaded) idleTimeouts() []time.Duration {
 	var out []time.Duration
-	for _, d := range g.router.Deployments() {
+	for _, d := range cfg.router.Deployments() {
 		out = append(out, d.Timeout)
 		if d.StreamTimeout > 0 {
 			out = append(out, d.StreamTimeout)

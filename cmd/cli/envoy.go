@@ -66,7 +66,7 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.istio.name, "name", "isthmus", "istio: the `NAME` of the resources")
 }
 
-// formatOf says which format a flag belongs to; those of several are absent.
+// formatOf lists the formats that a flag is for; nil: all of them.
 func formatOf(flag string) []string {
 	switch flag {
 	case "listen", "admin", "access-log":
@@ -81,8 +81,8 @@ func formatOf(flag string) []string {
 	return nil
 }
 
-// envoyCommand writes the Envoy configuration that fits a model config. It needs
-// no keys: the service has them, and Envoy never does.
+// envoyCommand writes the Envoy configuration that fits a model config. It needs no
+// provider keys: only the service has them.
 func envoyCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	f := envoyFlags{configFlags: configFlags{keysElsewhere: true}}
 	flags := flag.NewFlagSet("envoy", flag.ContinueOnError)
@@ -93,24 +93,24 @@ func envoyCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 	if !slices.Contains([]string{"bootstrap", "filters", "istio"}, f.format) {
 		return fmt.Errorf("--format %s: want bootstrap, filters or istio", f.format)
 	}
-	var stray error
+	var misplaced error
 	flags.Visit(func(set *flag.Flag) {
 		if of := formatOf(set.Name); of != nil && !slices.Contains(of, f.format) {
-			stray = fmt.Errorf("--%s is for --format %s, not %s", set.Name, strings.Join(of, " or "), f.format)
+			misplaced = fmt.Errorf("--%s is for --format %s, not %s", set.Name, strings.Join(of, " or "), f.format)
 		}
 	})
-	if stray != nil {
-		return stray
+	if misplaced != nil {
+		return misplaced
 	}
-	g, err := f.load()
+	cfg, err := f.load()
 	if err != nil {
 		return err
 	}
 	if f.listen == "" {
-		f.listen = listenAddress(g.config)
+		f.listen = listenAddress(cfg.config)
 	}
-	f.tell(stderr, g)
-	text, err := f.write(g)
+	f.printWarnings(stderr, cfg)
+	text, err := f.write(cfg)
 	if err != nil {
 		return err
 	}
@@ -118,30 +118,30 @@ func envoyCommand(_ context.Context, args []string, stdout, stderr io.Writer) er
 	return err
 }
 
-// tell says what is worth saying about the config.
-func (f *envoyFlags) tell(stderr io.Writer, g *gateway) {
-	for _, n := range g.notes {
+// printWarnings prints the warnings about the config, and who is let in without a key.
+func (f *envoyFlags) printWarnings(stderr io.Writer, cfg *loaded) {
+	for _, n := range cfg.notes {
 		if n.Severity == config.Warning {
 			fmt.Fprintf(stderr, "%s: %s\n", n.Severity, n)
 		}
 	}
-	at := "this Envoy"
+	client := "this Envoy"
 	if f.format == "bootstrap" {
-		at = f.listen
+		client = f.listen
 	}
-	if open := everybody(g.config, at); open != "" {
+	if open := openAccess(cfg.config, client); open != "" {
 		fmt.Fprintf(stderr, "%s: %s\n", config.Warning, open)
 	}
 }
 
-// write makes the configuration.
-func (f *envoyFlags) write(g *gateway) ([]byte, error) {
+// write returns the configuration as YAML.
+func (f *envoyFlags) write(cfg *loaded) ([]byte, error) {
 	version, err := envoy.ParseVersion(f.version)
 	if err != nil {
 		return nil, fmt.Errorf("--envoy-version: %w", err)
 	}
-	in := g.input(version)
-	in.Domains = list(f.domains)
+	in := cfg.input(version)
+	in.Domains = splitList(f.domains)
 	if f.caBundle != "" {
 		in.CABundle = f.caBundle
 	}
@@ -151,7 +151,7 @@ func (f *envoyFlags) write(g *gateway) ([]byte, error) {
 	if in.Processor, err = envoy.ParseTarget(f.processorAddress()); err != nil {
 		return nil, fmt.Errorf("--processor: %w", err)
 	}
-	if in.Security, err = f.secured(); err != nil {
+	if in.Security, err = f.readSecurity(); err != nil {
 		return nil, err
 	}
 	switch f.format {
@@ -167,8 +167,8 @@ func (f *envoyFlags) write(g *gateway) ([]byte, error) {
 	return f.bootstrap(in)
 }
 
-// secured is how Envoy and isthmus know each other.
-func (f *envoyFlags) secured() (envoy.Security, error) {
+// readSecurity is how Envoy and isthmus authenticate each other; it reads the secret.
+func (f *envoyFlags) readSecurity() (envoy.Security, error) {
 	s := f.security
 	switch {
 	case (s.Cert == "") != (s.Key == ""):
@@ -231,7 +231,7 @@ func (f *istioFlags) write(in envoy.Input) ([]byte, error) {
 	if f.port > 65535 {
 		return nil, fmt.Errorf("--gateway-port %d: want 0 to 65535", f.port)
 	}
-	for _, label := range list(f.selector) {
+	for _, label := range splitList(f.selector) {
 		name, value, ok := strings.Cut(label, "=")
 		if !ok || name == "" {
 			return nil, fmt.Errorf("--gateway-selector %q: want name=value", label)
@@ -251,8 +251,8 @@ func (f *envoyFlags) processorAddress() string {
 	return "127.0.0.1:9100"
 }
 
-// list splits at commas; nothing is an empty list.
-func list(s string) []string {
+// splitList splits at commas and drops empty items.
+func splitList(s string) []string {
 	var out []string
 	for _, item := range strings.Split(s, ",") {
 		if item = strings.TrimSpace(item); item != "" {
@@ -262,7 +262,7 @@ func list(s string) []string {
 	return out
 }
 
-// shellWords writes arguments as a shell takes them.
+// shellWords quotes arguments for a POSIX shell.
 func shellWords(args []string) string {
 	words := make([]string, len(args))
 	for i, a := range args {

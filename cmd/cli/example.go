@@ -6,8 +6,8 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing"
 )
 
-// exampleModel is a name that can be asked for as it is written: the first without
-// a star, else one that a wildcard serves; "" when none is known.
+// exampleModel is a model name for the example request: the first without a star,
+// else one that a wildcard serves; "" when none is known.
 func exampleModel(router *routing.Router) string {
 	for _, name := range router.Models() {
 		if !strings.Contains(name, "*") {

@@ -10,9 +10,9 @@ import (
 // Each worker thread of an Envoy has one.
 const maxConnections = 8192
 
-// limited refuses the connections to a listener that are too many: they are closed
-// at once, and those that are open go on.
-func limited(l net.Listener) net.Listener { return &limitedListener{Listener: l} }
+// limitConnections closes accepted connections beyond maxConnections at once; those
+// that are open go on.
+func limitConnections(l net.Listener) net.Listener { return &limitedListener{Listener: l} }
 
 type limitedListener struct {
 	net.Listener
@@ -26,7 +26,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= maxConnections {
-			return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
 		}
 		l.open.Add(-1)
 		_ = c.Close()
@@ -35,10 +35,10 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 
 type limitedConn struct {
 	net.Conn
-	leave func()
+	release func() // idempotent
 }
 
 func (c *limitedConn) Close() error {
-	c.leave()
+	c.release()
 	return c.Conn.Close()
 }

@@ -37,10 +37,10 @@ const usage = `isthmus: an LLM gateway that lives inside Envoy
   isthmus COMMAND --help lists the flags of a command.
 `
 
-// errUsage is a wrong command line; what is wrong has been said.
+// errUsage is a wrong command line, about which the user was already told.
 var errUsage = errors.New("usage")
 
-// program is the command line with what was built into it.
+// program is the command line with the hooks that were built into it.
 type program struct{ hooks []*callback.Hooks }
 
 // dispatch runs one command and returns the exit code.
@@ -73,7 +73,8 @@ func (p program) dispatch(ctx context.Context, args []string, stdout, stderr io.
 	}
 }
 
-// parse reads flags; on a wrong one it has said what is wrong.
+// parse reads flags. It writes what is wrong to stderr and returns errUsage, or
+// flag.ErrHelp after --help.
 func parse(flags *flag.FlagSet, args []string, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	if err := flags.Parse(args); err != nil {

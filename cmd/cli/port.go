@@ -48,8 +48,8 @@ func (f *portFlags) add(flags *flag.FlagSet) {
 	flags.BoolVar(&f.insecure, "insecure-listen", false, "serve everybody who reaches --listen: something else keeps strangers out")
 }
 
-// open reads what the flags name, for a port at this address. Beyond this machine
-// it wants to know its callers.
+// open reads the files that the flags name. A port beyond loopback must know its
+// callers, by secret or certificate, or be opened with --insecure-listen.
 func (f portFlags) open(listen envoy.Address, log *slog.Logger) (*portSecurity, error) {
 	p := &portSecurity{flags: f}
 	switch {
@@ -61,7 +61,7 @@ func (f portFlags) open(listen envoy.Address, log *slog.Logger) (*portSecurity, 
 	if err := p.load(); err != nil {
 		return nil, err
 	}
-	known := f.clientCA != "" || p.asks
+	known := f.clientCA != "" || p.secret
 	switch {
 	case known && f.insecure:
 		return nil, errors.New("--insecure-listen: the port knows its callers, so leave it out")
@@ -82,25 +82,25 @@ func loopback(a envoy.Address) bool {
 	return a.Path != "" || ip != nil && ip.IsLoopback()
 }
 
-// portSecurity is who may use the service's port, and as whom it speaks to the ports
-// of other replicas. The zero value serves everybody, in plain text.
+// portSecurity authenticates the callers of the service's port, and this replica at
+// the ports of others. The zero value serves everybody, in plain text.
 type portSecurity struct {
 	flags   portFlags
 	secrets extproc.Secrets
-	asks    bool                         // for a secret
+	secret  bool                         // callers must send one
 	tls     atomic.Pointer[certificates] // nil: plain text
-	read    [4][]byte                    // the files as they were read last; of one goroutine
-	trouble string                       // with the files, which has been logged; "": none
+	read    [4][]byte                    // the files as last used; of watch's goroutine
+	logged  string                       // the last error that was logged; "": none since
 }
 
-// certificates are those of this port.
+// certificates are the TLS material of the port.
 type certificates struct {
 	own   tls.Certificate
 	roots *x509.CertPool // of callers; nil: they need none
-	name  string         // that replicas' certificates are for; "": their address
+	name  string         // DNS name that replicas' certificates must have; "": their address
 }
 
-// load reads the files, and uses them when they can be used.
+// load reads the files and puts them in force.
 func (p *portSecurity) load() error {
 	files, err := p.files()
 	if err != nil {
@@ -109,7 +109,8 @@ func (p *portSecurity) load() error {
 	return p.use(files)
 }
 
-// files reads the certificate, its key, the roots and the secret.
+// files reads, in this order, the certificate, its key, the roots and the secret; nil
+// for what is not configured.
 func (p *portSecurity) files() (out [4][]byte, err error) {
 	for i, path := range []string{p.flags.cert, p.flags.key, p.flags.clientCA, p.flags.secretFile} {
 		if path == "" {
@@ -125,6 +126,7 @@ func (p *portSecurity) files() (out [4][]byte, err error) {
 	return out, nil
 }
 
+// use puts these files, in the order of files, in force; on an error none of them.
 func (p *portSecurity) use(files [4][]byte) error {
 	var next *certificates
 	if p.flags.cert != "" {
@@ -150,12 +152,12 @@ func (p *portSecurity) use(files [4][]byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", secretPlace(p.flags.secretFile), err)
 	}
-	p.asks, p.read = len(all) > 0, files
+	p.secret, p.read = len(all) > 0, files
 	p.tls.Store(next)
 	return nil
 }
 
-// secretPlace says where the shared secret comes from.
+// secretPlace names the source of the shared secret, for errors.
 func secretPlace(file string) string {
 	if file == "" {
 		return "$" + secretVariable
@@ -163,7 +165,8 @@ func secretPlace(file string) string {
 	return "--shared-secret-file " + file
 }
 
-// readSecrets are the lines of a secret's file, or of the variable.
+// readSecrets returns the secrets of a file, or of the variable when file is "": one
+// a line. A file must have one.
 func readSecrets(file string, text []byte) ([]secret.Text, error) {
 	var all []secret.Text
 	for _, line := range strings.Split(string(text), "\n") {
@@ -177,11 +180,11 @@ func readSecrets(file string, text []byte) ([]secret.Text, error) {
 	return all, nil
 }
 
-// securityPoll is how often the files are looked at.
+// securityPoll is how often the files are read again.
 const securityPoll = 5 * time.Second
 
-// watch takes up changes of the files until stop is called. What cannot be used is
-// logged, and the old ones stay in force.
+// watch puts changed files in force until stop is called. Files that cannot be used
+// are logged, and the old ones stay in force.
 func (p *portSecurity) watch(log *slog.Logger, g *guard.Guard) (stop func()) {
 	if p.flags == (portFlags{}) || p.flags == (portFlags{insecure: true}) {
 		return func() {}
@@ -196,15 +199,15 @@ func (p *portSecurity) watch(log *slog.Logger, g *guard.Guard) (stop func()) {
 			case <-ended:
 				return
 			case <-tick.C:
-				g.Run("the port's certificates", func() { p.look(log) })
+				g.Run("the port's certificates", func() { p.reloadIfChanged(log) })
 			}
 		}
 	})
 	return func() { close(ended); <-done }
 }
 
-// look takes up the files if they have changed.
-func (p *portSecurity) look(log *slog.Logger) {
+// reloadIfChanged reads the files and puts them in force if they have changed.
+func (p *portSecurity) reloadIfChanged(log *slog.Logger) {
 	files, err := p.files()
 	changed := false
 	for i := range files {
@@ -213,11 +216,11 @@ func (p *portSecurity) look(log *slog.Logger) {
 	if err == nil && changed {
 		err = p.use(files)
 	}
-	before := p.trouble
-	p.trouble = ""
+	before := p.logged
+	p.logged = ""
 	switch {
 	case err != nil:
-		if p.trouble = err.Error(); p.trouble != before {
+		if p.logged = err.Error(); p.logged != before {
 			log.Error("the changed certificate or secret of the service's port cannot be used: the one before stays in force", "error", err)
 		}
 	case changed:
@@ -227,7 +230,8 @@ func (p *portSecurity) look(log *slog.Logger) {
 	}
 }
 
-// server is the port's transport.
+// server returns the credentials of the port: TLS, or plain text without a
+// certificate.
 func (p *portSecurity) server() credentials.TransportCredentials {
 	if p.tls.Load() == nil {
 		return insecure.NewCredentials()
@@ -245,7 +249,7 @@ func (p *portSecurity) server() credentials.TransportCredentials {
 	})
 }
 
-// dial makes a connection to another replica, which is secured as this one.
+// dial connects to another replica, whose port must be secured like this one's.
 func (p *portSecurity) dial(address string) (peer.Conn, error) {
 	transport := insecure.NewCredentials()
 	if p.tls.Load() != nil {
@@ -255,9 +259,9 @@ func (p *portSecurity) dial(address string) (peer.Conn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
 }
 
-// client is the TLS of a connection to another replica: its certificate must come
-// from the roots that ours asks callers for, or the system's, and be for the name
-// that ours is for.
+// client is the TLS config of a connection to another replica. Its certificate must
+// be issued by the roots of --tls-client-ca, or the system's without them, for the
+// first DNS name of our own certificate, or its address if ours has none.
 func (p *portSecurity) client(address string) *tls.Config {
 	host, _, _ := net.SplitHostPort(address)
 	return &tls.Config{

@@ -163,7 +163,7 @@ func TestCertificatesAndSecretsAreReadAgain(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	look := func() { p.look(slog.New(slog.NewTextHandler(&log, nil))) }
+	look := func() { p.reloadIfChanged(slog.New(slog.NewTextHandler(&log, nil))) }
 	if look(); log.Len() > 0 {
 		t.Errorf("nothing has changed: %s", &log)
 	}
@@ -203,7 +203,7 @@ func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limited(inner).(*limitedListener)
+	l := limitConnections(inner).(*limitedListener)
 	t.Cleanup(func() { _ = l.Close() })
 	l.open.Store(maxConnections - 1)
 	accepted := make(chan net.Conn, 3)

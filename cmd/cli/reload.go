@@ -15,38 +15,38 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/config"
 )
 
-// clusters are told of the upstream clusters that requests are about to be sent to.
+// clusters makes Envoy's upstream clusters follow the configurations.
 type clusters interface {
-	// add returns when requests may be sent to those of the configuration.
-	add(context.Context, *gateway) error
-	// remove says that no request is sent under the configuration any more.
-	remove(context.Context, *gateway)
+	// add returns when requests may be sent to the clusters of the configuration.
+	add(context.Context, *loaded) error
+	// remove is called when no request runs under the configuration any more.
+	remove(context.Context, *loaded)
 }
 
-// reloader takes up changes of the model config while the service runs. What
-// cannot be used is logged, and the old configuration stays in force. It works in
-// one goroutine of its own.
+// reloader reloads the model config while the service runs. A config that cannot be
+// used is logged, and the old one stays in force. One goroutine does all of it.
 type reloader struct {
 	flags    configFlags
 	hooks    []*callback.Hooks
 	service  *service
 	clusters clusters
-	front    string        // where the clients come in
-	watch    bool          // look for changes of the files, not only for signals
+	client   string        // where clients come in, for a warning
+	watch    bool          // poll the files, besides waiting for SIGHUP
 	poll     time.Duration // how often
 	log      *slog.Logger
 }
 
-// pollTime is how often the files are looked at. A change is taken up when it was
-// there twice, so that a file is not read while it is written.
+// pollTime is how often the files are read. A change is taken up when two reads in
+// a row have seen it, so that a half-written file is not used.
 const pollTime = time.Second
 
-// addTime is how long Envoy may take to make its clusters.
+// addTime bounds how long a change of Envoy's clusters may take.
 const addTime = 10 * time.Second
 
-// hangups returns the channel of the signals that ask for a reload. On a terminal
-// there are none: there the signal says that the terminal is gone.
-func hangups(stderr io.Writer) (<-chan os.Signal, func()) {
+// notifySIGHUP returns a channel of the SIGHUPs that ask for a reload, and the
+// function that stops them. On a terminal the channel is nil, and SIGHUP ends the
+// process as usual: there it means that the terminal is gone.
+func notifySIGHUP(stderr io.Writer) (reload <-chan os.Signal, stop func()) {
 	if terminal(stderr) {
 		return nil, func() {}
 	}
@@ -55,87 +55,87 @@ func hangups(stderr io.Writer) (<-chan os.Signal, func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// start begins to take up changes, until the function it returns is called, which
-// waits for one that is being taken up.
-func (r *reloader) start(ctx context.Context, asked <-chan os.Signal) (stop func()) {
+// start reloads on changes of the files and on signals, until stop is called, which
+// waits for a reload that is under way. A nil channel never signals.
+func (r *reloader) start(ctx context.Context, signals <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	r.service.runtime.Guard().Go("the reloads", func() {
 		defer close(done)
-		r.run(ctx, asked)
+		r.run(ctx, signals)
 	})
 	return func() { cancel(); <-done }
 }
 
-func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
+func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
 	var tick <-chan time.Time
 	if r.watch {
 		ticker := time.NewTicker(r.poll)
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	known := r.service.current.gateway.source // as it was read last
-	seen := known.sums                        // as it stood when it was looked at last
+	used := r.service.current.loaded.source // the files as the last reload read them
+	seen := used.sums                       // as the last poll saw them
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick:
-			now := known.now()
-			still := maps.Equal(now, seen)
-			if seen = now; !still || maps.Equal(now, known.sums) {
+			now := used.now()
+			stable := maps.Equal(now, seen)
+			if seen = now; !stable || maps.Equal(now, used.sums) {
 				continue
 			}
-		case <-asked:
+		case <-signals:
 		}
-		known = newSource()
-		err := r.service.runtime.Guard().Call("a reload", func() error { return r.reload(ctx, known) })
+		used = newSource()
+		err := r.service.runtime.Guard().Call("a reload", func() error { return r.reload(ctx, used) })
 		if ctx.Err() != nil {
-			return // it did not come to that
+			return // the service ends: no failure of the config
 		}
 		r.service.runtime.Reloaded(err)
 		if err != nil {
 			r.log.Error("the changed configuration cannot be used: the one before stays in force", "error", err)
 		}
-		seen = known.sums
+		seen = used.sums
 	}
 }
 
-// reload reads the config and puts it in force.
-func (r *reloader) reload(ctx context.Context, from *source) error {
+// reload reads the config, noting in into what it reads, and puts it in force.
+func (r *reloader) reload(ctx context.Context, into *source) error {
 	old := r.service.current
-	g, err := r.flags.loadFrom(from)
+	cfg, err := r.flags.loadFrom(into)
 	if err != nil {
 		return err
 	}
-	g.hooks = r.hooks
-	g.tell(r.log)
-	if open := everybody(g.config, r.front); open != "" {
+	cfg.hooks = r.hooks
+	cfg.logNotes(r.log)
+	if open := openAccess(cfg.config, r.client); open != "" {
 		r.log.Warn(open)
 	}
-	for _, name := range keepFixed(g.config, old.gateway.config) {
+	for _, name := range keepFixed(cfg.config, old.loaded.config) {
 		r.log.Warn(name + " has changed: that takes effect at the next start")
 	}
-	with, err := newResources(g.config, r.hooks, r.service.runtime.Guard(), r.log, old.with)
+	built, err := newResources(cfg.config, r.hooks, r.service.runtime.Guard(), r.log, old.resources)
 	if err != nil {
 		return err
 	}
 	limit, cancel := context.WithTimeoutCause(ctx, addTime, fmt.Errorf("not within %s", addTime))
 	defer cancel()
-	if err := r.clusters.add(limit, g); err != nil {
-		with.close(limit)
+	if err := r.clusters.add(limit, cfg); err != nil {
+		built.close(limit)
 		return err
 	}
-	r.service.use(g, with)
-	r.service.retire(old, func(ctx context.Context) { r.clusters.remove(ctx, old.gateway) })
-	fresh, gone := difference(g, old.gateway)
-	r.log.Info("a changed configuration is in force", "deployments", len(g.config.Deployments), "models", len(g.router.Models()),
+	r.service.activate(cfg, built)
+	r.service.retire(old, func(ctx context.Context) { r.clusters.remove(ctx, old.loaded) })
+	fresh, gone := difference(cfg, old.loaded)
+	r.log.Info("a changed configuration is in force", "deployments", len(cfg.config.Deployments), "models", len(cfg.router.Models()),
 		"new", fresh, "gone", gone)
 	return nil
 }
 
-// keepFixed leaves in a config what cannot change while the service runs as it
-// was, and returns the names of what would have changed.
+// keepFixed sets what cannot change while the service runs back to its old value,
+// and returns the names of the settings that would have changed.
 func keepFixed(c, old *config.Config) []string {
 	var names []string
 	fix := func(name string, changes bool) {
@@ -153,15 +153,15 @@ func keepFixed(c, old *config.Config) []string {
 }
 
 // difference lists the deployments that only one of two configurations has.
-func difference(g, old *gateway) (fresh, gone []string) {
+func difference(cfg, old *loaded) (fresh, gone []string) {
 	fresh, gone = []string{}, []string{}
-	for _, d := range g.router.Deployments() {
+	for _, d := range cfg.router.Deployments() {
 		if old.router.Deployment(d.ID) == nil {
 			fresh = append(fresh, d.ID)
 		}
 	}
 	for _, d := range old.router.Deployments() {
-		if g.router.Deployment(d.ID) == nil {
+		if cfg.router.Deployment(d.ID) == nil {
 			gone = append(gone, d.ID)
 		}
 	}

@@ -23,8 +23,9 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/tokens"
 )
 
-// resources are what the request path leans on: the shared store and what is kept
-// in it, the cache, the sinks, the counters.
+// resources are the parts that one configuration needs built: the store of limits,
+// the limiter, the router, the cache, the callbacks, the tracer. What the next
+// configuration has the same is handed on to it.
 type resources struct {
 	config    *config.Config
 	guard     *guard.Guard
@@ -34,19 +35,19 @@ type resources struct {
 	cache     *cache.Cache // nil: off
 	callbacks *all.Set
 	tokens    *tokens.Counter
-	tracer    *trace.Tracer // nil: nobody wants spans
+	tracer    *trace.Tracer // nil: no spans
 
-	// What the next configuration may take over.
-	storePart, cachePart, callbacksPart, tracerPart *part
+	// The users of what the next configuration may take over.
+	storeRef, cacheRef, callbacksRef, tracerRef *refCounted
 
-	later  bool     // another configuration was in force before
-	voices []func() // end what tells the other replicas of this one; again is no harm
-	parts  []*part  // all that is held, in the order of their making
+	afterReload bool          // another configuration was in force before
+	publishers  []func()      // stop what tells other replicas of this one; idempotent
+	retained    []*refCounted // all that close releases, in the order of opening
 }
 
-// newResources makes what the config asks for. close must be called. previous is
-// what the configuration has that this one replaces, or nil: what is the same for
-// both is shared, with all that it knows.
+// newResources builds what the config asks for; close must be called. previous are
+// the resources of the configuration that this one replaces, nil at the start: what
+// both configurations have the same is shared, with its state.
 func newResources(
 	c *config.Config, hooks []*callback.Hooks, g *guard.Guard, log *slog.Logger, previous *resources,
 ) (_ *resources, err error) {
@@ -62,7 +63,7 @@ func newResources(
 		previous = &resources{}
 		g.Go("the counting of tokens", r.tokens.Warm) // off the path of the first request; it ends by itself
 	} else {
-		r.tokens, r.later = previous.tokens, true
+		r.tokens, r.afterReload = previous.tokens, true
 	}
 	if err := r.openTraces(c.Callbacks, log, previous); err != nil {
 		return nil, err
@@ -80,11 +81,11 @@ func newResources(
 	return r, r.openCallbacks(c.Callbacks, hooks, log, previous)
 }
 
-// openStore opens the store of limits: Redis where one is configured, this
-// process's memory else and whenever Redis does not answer.
+// openStore opens the store of limits: Redis where one is configured; without one,
+// and while Redis does not answer, the memory of this process.
 func (r *resources) openStore(c *config.Config, log *slog.Logger, previous *resources) error {
 	if old := previous.config; old != nil && reflect.DeepEqual(old.Redis, c.Redis) && old.RedisTimeout == c.RedisTimeout {
-		r.store, r.storePart = previous.store, r.keep(previous.storePart)
+		r.store, r.storeRef = previous.store, r.retain(previous.storeRef)
 		return nil
 	}
 	options := store.SharedOptions{Silence: c.RedisTimeout, Now: time.Now, Log: log, Guard: r.guard}
@@ -96,7 +97,7 @@ func (r *resources) openStore(c *config.Config, log *slog.Logger, previous *reso
 		options.Redis = redis
 	}
 	r.store = store.NewShared(options)
-	r.storePart = r.keep(newPart(func(context.Context) { _ = r.store.Close() }))
+	r.storeRef = r.retain(newRefCounted(func(context.Context) { _ = r.store.Close() }))
 	return nil
 }
 
@@ -129,7 +130,7 @@ func (r *resources) openLimits(c *config.Config, previous *resources) {
 		o.Queue = &limit.QueueOptions{Size: c.Limits.QueueMaxSize, Timeout: c.Limits.QueueTimeout}
 	}
 	r.limiter = limit.New(o)
-	r.speak(r.limiter.Close)
+	r.addPublisher(r.limiter.Close)
 }
 
 func budgetOf(l config.SharedLimit) limit.Budget {
@@ -147,7 +148,7 @@ func (r *resources) openRouter(c *config.Config, log *slog.Logger, previous *res
 	}
 	if c.Redis.Configured() {
 		sharer := routing.NewSharer(r.router, r.store, r.guard, log)
-		r.speak(sharer.Close)
+		r.addPublisher(sharer.Close)
 	}
 	return nil
 }
@@ -157,7 +158,7 @@ func (r *resources) openCache(c config.Cache, log *slog.Logger, previous *resour
 		return nil
 	}
 	if previous.cache != nil && reflect.DeepEqual(previous.config.Cache, c) && previous.store == r.store {
-		r.cache, r.cachePart = previous.cache, r.keep(previous.cachePart)
+		r.cache, r.cacheRef = previous.cache, r.retain(previous.cacheRef)
 		return nil
 	}
 	types, unknown := cache.ReadCallTypes(c.CallTypes)
@@ -168,26 +169,26 @@ func (r *resources) openCache(c config.Cache, log *slog.Logger, previous *resour
 		Blobs: r.store, Miss: store.ErrMiss, Namespace: c.Namespace, TTL: c.TTL, MaxEntry: c.MaxEntrySize,
 		OptIn: c.OptIn, CallTypes: types, Guard: r.guard,
 	}
-	ends := func() {}
+	closeLocal := func() {}
 	if c.Type == "local" {
 		local, err := cache.NewLocal(c.MaxSize)
 		if err != nil {
 			return fmt.Errorf("open the cache: %w", err)
 		}
-		ends = local.Close
+		closeLocal = local.Close
 		o.Blobs, o.Miss = local, cache.ErrMiss
 	}
 	r.cache = cache.New(o)
-	r.cachePart = r.keep(newPart(func(ctx context.Context) {
+	r.cacheRef = r.retain(newRefCounted(func(ctx context.Context) {
 		_ = r.cache.Close(ctx)
-		ends()
+		closeLocal()
 	}))
 	return nil
 }
 
 func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, log *slog.Logger, previous *resources) (err error) {
 	if previous.config != nil && reflect.DeepEqual(previous.config.Callbacks, c) {
-		r.callbacks, r.callbacksPart = previous.callbacks, r.keep(previous.callbacksPart)
+		r.callbacks, r.callbacksRef = previous.callbacks, r.retain(previous.callbacksRef)
 		return nil
 	}
 	r.callbacks, err = all.Open(c, all.Deps{
@@ -196,7 +197,7 @@ func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, l
 	if err != nil {
 		return err
 	}
-	r.callbacksPart = r.keep(newPart(func(ctx context.Context) {
+	r.callbacksRef = r.retain(newRefCounted(func(ctx context.Context) {
 		if err := r.callbacks.Close(ctx); err != nil {
 			log.Error("callbacks: not everything could be delivered", "error", err)
 		}
@@ -204,18 +205,18 @@ func (r *resources) openCallbacks(c config.Callbacks, hooks []*callback.Hooks, l
 	return nil
 }
 
-// openTraces opens them at the start: which environment they come from does not
-// change afterwards.
+// openTraces opens the tracer at the start. It is kept over reloads: the environment
+// that configures it does not change.
 func (r *resources) openTraces(c config.Callbacks, log *slog.Logger, previous *resources) (err error) {
 	if previous.config != nil {
-		r.tracer, r.tracerPart = previous.tracer, r.keep(previous.tracerPart)
+		r.tracer, r.tracerRef = previous.tracer, r.retain(previous.tracerRef)
 		return nil
 	}
 	r.tracer, err = trace.Open(context.Background(), trace.Config{Asked: wantsTraces(c), Getenv: os.Getenv, Version: buildVersion(), Log: log})
 	if err != nil {
 		return err
 	}
-	r.tracerPart = r.keep(newPart(func(ctx context.Context) {
+	r.tracerRef = r.retain(newRefCounted(func(ctx context.Context) {
 		if err := r.tracer.Close(ctx); err != nil {
 			log.Warn("traces: the last spans could not be delivered", "error", err)
 		}
@@ -228,31 +229,32 @@ func wantsTraces(c config.Callbacks) bool {
 	return slices.Contains(c.Success, "otel") || slices.Contains(c.Failure, "otel")
 }
 
-// keep holds a part until close.
-func (r *resources) keep(p *part) *part {
-	p.users.Add(1)
-	r.parts = append(r.parts, p)
-	return p
+// retain makes these resources a user of c until close.
+func (r *resources) retain(c *refCounted) *refCounted {
+	c.users.Add(1)
+	r.retained = append(r.retained, c)
+	return c
 }
 
-// speak keeps what tells the other replicas of this one.
-func (r *resources) speak(end func()) {
-	r.voices = append(r.voices, end)
-	r.keep(newPart(func(context.Context) { end() }))
+// addPublisher registers the end of something that tells other replicas of this
+// one. stop must be idempotent: stopPublishing and close both call it.
+func (r *resources) addPublisher(stop func()) {
+	r.publishers = append(r.publishers, stop)
+	r.retain(newRefCounted(func(context.Context) { stop() }))
 }
 
-// silence is for a configuration that was replaced: the next one speaks for this
-// replica. Requests may still run under it.
-func (r *resources) silence() {
-	for _, end := range r.voices {
-		end()
+// stopPublishing is called when another configuration has come into force, which
+// publishes for this replica from then on. Requests may still run under this one.
+func (r *resources) stopPublishing() {
+	for _, stop := range r.publishers {
+		stop()
 	}
 }
 
-// close lets go of everything, what was made last first. What must still be
-// written is, as long as ctx allows.
+// close releases everything, in the reverse order of opening, and closes what has
+// no other user. Callbacks, cache and spans are flushed first, until ctx ends.
 func (r *resources) close(ctx context.Context) {
-	for _, p := range slices.Backward(r.parts) {
-		p.release(ctx)
+	for _, c := range slices.Backward(r.retained) {
+		c.release(ctx)
 	}
 }

@@ -44,17 +44,17 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
-	g, err := f.load()
+	cfg, err := f.load()
 	if err != nil {
 		return err
 	}
-	g.hooks = p.hooks
-	log := newLogger(stderr, g.config)
-	g.tell(log)
+	cfg.hooks = p.hooks
+	log := newLogger(stderr, cfg.config)
+	cfg.logNotes(log)
 	if err := f.checkPort(); err != nil {
 		return err
 	}
-	if open := everybody(g.config, f.url()); open != "" {
+	if open := openAccess(cfg.config, f.url()); open != "" {
 		log.Warn(open)
 	}
 	finder := process.Finder{Path: f.envoyPath, Notify: func(s string) { log.Info(s) }}
@@ -62,16 +62,17 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
-	asked, deaf := hangups(stderr)
-	defer deaf()
-	r := &runner{flags: f, gateway: g, binary: binary, log: log, asked: asked}
+	reload, stop := notifySIGHUP(stderr)
+	defer stop()
+	r := &runner{flags: f, loaded: cfg, binary: binary, log: log, reload: reload}
 	return r.run(ctx, stdout)
 }
 
-// url is where the clients come in.
+// url is the base URL of the clients.
 func (f runFlags) url() string { return "http://" + net.JoinHostPort(f.host, strconv.Itoa(f.port)) }
 
-// checkPort fails early, and with the reason, when the port is taken.
+// checkPort fails when host or port are wrong or the port is taken, before Envoy is
+// started.
 func (f runFlags) checkPort() error {
 	if f.port < 1 || f.port > 65535 {
 		return fmt.Errorf("--port %d: want 1 to 65535", f.port)
@@ -88,15 +89,15 @@ func (f runFlags) checkPort() error {
 
 // runner is one `isthmus run`.
 type runner struct {
-	flags   runFlags
-	gateway *gateway
-	binary  process.Binary
-	log     *slog.Logger
-	asked   <-chan os.Signal // to read the config again
-	dir     string           // sockets
-	config  []byte           // Envoy's
+	flags  runFlags
+	loaded *loaded
+	binary process.Binary
+	log    *slog.Logger
+	reload <-chan os.Signal // asks to read the config again; nil: never
+	dir    string           // of the sockets
+	config []byte           // Envoy's bootstrap, as YAML
 
-	clusters *ownClusters
+	clusters *managedClusters
 }
 
 func (r *runner) run(ctx context.Context, stdout io.Writer) error {
@@ -110,8 +111,8 @@ func (r *runner) run(ctx context.Context, stdout io.Writer) error {
 	if err := r.configure(ctx, processor); err != nil {
 		return err
 	}
-	at := places{Envoy: processor, Admin: r.flags.admin, Front: r.binary.Version, Clusters: r.clusters.xds}
-	s, err := startService(r.gateway, at, r.log)
+	o := serviceOptions{Listen: processor, Admin: r.flags.admin, EnvoyVersion: r.binary.Version, Clusters: r.clusters.xds}
+	s, err := startService(r.loaded, o, r.log)
 	if err != nil {
 		return err
 	}
@@ -121,26 +122,26 @@ func (r *runner) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	reloads := &reloader{
-		flags: r.flags.configFlags, hooks: r.gateway.hooks, service: s, clusters: r.clusters, front: r.flags.url(),
+		flags: r.flags.configFlags, hooks: r.loaded.hooks, service: s, clusters: r.clusters, client: r.flags.url(),
 		watch: r.flags.watch, poll: pollTime, log: r.log,
 	}
-	defer reloads.start(ctx, r.asked)()
-	r.greet(stdout, s)
-	return r.watch(ctx, s, p)
+	defer reloads.start(ctx, r.reload)()
+	r.printReady(stdout, s)
+	return r.supervise(ctx, s, p)
 }
 
-// configure writes Envoy's configuration: what can change while it runs is asked
-// for by Envoy itself.
+// configure writes Envoy's bootstrap. Clusters and routes are not in it: Envoy asks
+// the service for them, so that they can change while it runs.
 func (r *runner) configure(ctx context.Context, processor envoy.Address) error {
 	version, err := envoy.ParseVersion(r.binary.Version)
 	if err != nil {
 		return err
 	}
-	r.clusters = &ownClusters{xds: xds.New(), version: version, log: r.log}
-	if err := r.clusters.add(ctx, r.gateway); err != nil {
+	r.clusters = &managedClusters{xds: xds.New(), version: version, log: r.log}
+	if err := r.clusters.add(ctx, r.loaded); err != nil {
 		return err
 	}
-	in := r.gateway.input(version)
+	in := r.loaded.input(version)
 	in.Dynamic = true
 	in.Listen = envoy.Address{Host: r.flags.host, Port: uint32(r.flags.port)}
 	in.Admin = envoy.Address{Path: r.adminSocket()}
@@ -156,7 +157,7 @@ func (r *runner) configure(ctx context.Context, processor envoy.Address) error {
 
 func (r *runner) adminSocket() string { return filepath.Join(r.dir, "envoy.sock") }
 
-// start starts Envoy and waits until it takes requests.
+// start starts Envoy and waits, at most readyTime, until it takes requests.
 func (r *runner) start(ctx context.Context) (*process.Process, error) {
 	p, err := process.Start(r.binary, r.config, process.Options{Log: r.log, AdminSocket: r.adminSocket(), Concurrency: r.flags.concurrency})
 	if err != nil {
@@ -169,21 +170,21 @@ func (r *runner) start(ctx context.Context) (*process.Process, error) {
 		err = r.clusters.xds.Taken(limit)
 	}
 	if err != nil {
-		end(ctx, p, time.Second)
+		stopEnvoy(ctx, p, time.Second)
 		return nil, err
 	}
 	r.log.Debug("Envoy is ready", "pid", p.Pid(), "version", r.binary.Version)
 	return p, nil
 }
 
-// greet prints the one line that says where everything is, and a request to try.
-func (r *runner) greet(w io.Writer, s *service) {
+// printReady prints one line with the addresses, and a request to try.
+func (r *runner) printReady(w io.Writer, s *service) {
 	url := r.flags.url()
-	models := strings.Join(r.gateway.router.Models(), ", ")
-	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s%s), models: %s\n", url, r.binary.Version, s.tellAdmin(", admin "), models)
-	if model := exampleModel(r.gateway.router); model != "" {
+	models := strings.Join(r.loaded.router.Models(), ", ")
+	fmt.Fprintf(w, "isthmus is ready at %s (Envoy %s%s), models: %s\n", url, r.binary.Version, s.adminNotice(", admin "), models)
+	if model := exampleModel(r.loaded.router); model != "" {
 		key := ""
-		if !r.gateway.config.MasterKey.IsZero() {
+		if !r.loaded.config.MasterKey.IsZero() {
 			key = ` -H "Authorization: Bearer $KEY"`
 		}
 		fmt.Fprintf(w, "try: curl %s/v1/chat/completions%s -H 'Content-Type: application/json' "+
@@ -192,11 +193,11 @@ func (r *runner) greet(w io.Writer, s *service) {
 	}
 }
 
-// envoyTime is how long an Envoy may take to end by itself.
+// envoyTime is how long an Envoy may take to end by itself before it is killed.
 const envoyTime = 5 * time.Second
 
-// end ends an Envoy, by force after this time; ctx may have ended.
-func end(ctx context.Context, p *process.Process, within time.Duration) {
+// stopEnvoy ends an Envoy, by force after this time. It works when ctx has ended.
+func stopEnvoy(ctx context.Context, p *process.Process, within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	p.Stop(ctx)

@@ -37,41 +37,41 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	g, err := f.load()
+	cfg, err := f.load()
 	if err != nil {
 		return err
 	}
-	g.hooks = p.hooks
-	log := newLogger(stderr, g.config)
-	g.tell(log)
-	if open := everybody(g.config, behind(address)); open != "" {
+	cfg.hooks = p.hooks
+	log := newLogger(stderr, cfg.config)
+	cfg.logNotes(log)
+	if open := openAccess(cfg.config, behindEnvoy(address)); open != "" {
 		log.Warn(open)
 	}
-	at := places{Envoy: address, Admin: *admin, Replica: *advertise}
-	if named := list(*peers); len(named) > 0 {
-		if at.Peers, err = peer.Named(named, net.DefaultResolver.LookupHost); err != nil {
+	o := serviceOptions{Listen: address, Admin: *admin, Replica: *advertise}
+	if named := splitList(*peers); len(named) > 0 {
+		if o.Peers, err = peer.Named(named, net.DefaultResolver.LookupHost); err != nil {
 			return fmt.Errorf("--peers: %w", err)
 		}
 	}
-	if at.Port, err = security.open(address, log); err != nil {
+	if o.Port, err = security.open(address, log); err != nil {
 		return err
 	}
-	if at.Replica == "" {
-		at.Replica = reachable(address)
+	if o.Replica == "" {
+		o.Replica = reachable(address)
 	}
-	s, err := startService(g, at, log)
+	s, err := startService(cfg, o, log)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	asked, deaf := hangups(stderr)
-	defer deaf()
+	reload, stop := notifySIGHUP(stderr)
+	defer stop()
 	r := &reloader{
-		flags: f, hooks: p.hooks, service: s, clusters: newTheirClusters(g, log), front: behind(address),
+		flags: f, hooks: p.hooks, service: s, clusters: newExternalClusters(cfg, log), client: behindEnvoy(address),
 		watch: *watch, poll: pollTime, log: log,
 	}
-	defer r.start(ctx, asked)()
-	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(g.router.Models()), s.tellAdmin("; admin at "))
+	defer r.start(ctx, reload)()
+	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(cfg.router.Models()), s.adminNotice("; admin at "))
 	select {
 	case <-ctx.Done():
 	case err := <-s.failed:
@@ -85,7 +85,8 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 }
 
 // reachable is the address at which other machines reach a listener: its own, or
-// this machine's first one when it listens on all. "": only this machine does.
+// this machine's first global one when it listens on all; "" when only this machine
+// reaches it.
 func reachable(a envoy.Address) string {
 	ip := net.ParseIP(a.Host)
 	if a.Path != "" || ip == nil || ip.IsLoopback() {

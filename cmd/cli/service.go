@@ -31,21 +31,22 @@ type service struct {
 	grpc    *grpc.Server
 	admin   *http.Server
 	adminAt net.Addr   // nil: there is no admin port
-	failed  chan error // a listener that broke
-	closers []func()
-	ballast []byte // see newBallast
+	failed  chan error // receives the error of a listener that ended by itself
+	closers []func()   // called by stop, in this order
+	ballast []byte     // keeps newBallast's memory reachable
 	peers   *peer.Set
-	replica string // where other replicas reach this one; ""
+	replica string // where other replicas reach this one; "": they do not
 
-	counts *metrics.Metrics
-	front  string // version of the Envoy in front
+	metrics      *metrics.Metrics
+	envoyVersion string // of the Envoy in front; "": unknown
 
-	current  *generation    // changed by one goroutine at a time
-	retiring sync.WaitGroup // those before it that requests still run under
-	ending   chan struct{}  // closed when they need not be waited for
+	current  *activeConfig  // in force; changed by one goroutine at a time
+	retiring sync.WaitGroup // replaced configurations that are not yet closed
+	ending   chan struct{}  // closed when those must close at once
 }
 
-// grpcOptions are what the service asks of its port, beside who may use it.
+// grpcOptions are the options of the service's gRPC server, but for its callers'
+// credentials. maxBody is the limit of a request body in bytes.
 func grpcOptions(maxBody int64) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(extproc.Codec()),
@@ -55,17 +56,17 @@ func grpcOptions(maxBody int64) []grpc.ServerOption {
 		grpc.InitialWindowSize(16 << 20), grpc.InitialConnWindowSize(64 << 20),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(connectTime),
-		// What an Envoy held that is gone without a word is given back.
-		// Who opens a connection and asks nothing does not keep it.
+		// Finds an Envoy that vanished, whose requests are then finished, and
+		// closes connections that open no stream.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionIdle: 10 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		// Goroutines that are kept: a new one would grow its stack anew for each
-		// request. More streams than these get goroutines of their own.
+		// Reused goroutines: a new one would grow its stack again for each request.
+		// Streams beyond their number get goroutines of their own.
 		grpc.NumStreamWorkers(streamWorkers),
 	}
 }
 
-// Bounds of the service's port, which Envoy does not come near.
+// Bounds of the service's port, far above what an Envoy needs.
 const (
 	maxMetadata = 32 << 10         // bytes of a stream's metadata
 	maxStreams  = 100_000          // open on one connection, as many as Envoy lets clients in
@@ -75,76 +76,78 @@ const (
 // flushTime is how long writing what is left may take at the end.
 const flushTime = 20 * time.Second
 
-// settleTime is how long requests that were cut off at the end may take to be
-// settled: Envoy's word on them may be waited for.
+// settleTime is how long requests that the end of the service cut off may take until
+// their records are written: they may wait for Envoy's access log entry.
 const settleTime = 3 * time.Second
 
-// streamWorkers is how many goroutines serve streams again and again.
+// streamWorkers is the number of reused goroutines that serve streams.
 const streamWorkers = 64
 
-// messageRoom is what a gRPC message may be larger than a request body: headers
-// and framing.
+// messageRoom is by how many bytes a gRPC message may be larger than a request body:
+// headers and framing.
 const messageRoom = 4 << 20
 
-// places are the addresses of a service.
-type places struct {
-	Envoy   envoy.Address // where Envoy's filters come in
-	Admin   string        // HTTP; "" for none
-	Replica string        // where other replicas reach this one; "" when there are none
-	Front   string        // version of the Envoy in front; "": unknown
-	Port    *portSecurity // of the first; nil: none, for a socket of our own
-	// Peers says the addresses of replicas that are known without a Redis; nil: none.
-	Peers func(context.Context) ([]string, error)
+// serviceOptions say where a service listens and whom it works with.
+type serviceOptions struct {
+	Listen  envoy.Address // of the gRPC port for Envoy's filters and other replicas
+	Admin   string        // address of the admin port; "": none
+	Replica string        // where other replicas reach this one; "": they do not
+	Port    *portSecurity // who may use Listen; nil: everybody, for a socket of our own
 
-	Clusters *xds.Server // from which that Envoy has its clusters; nil: it has them from elsewhere
+	EnvoyVersion string // of the Envoy in front; "": unknown
+	// Peers returns the addresses of replicas that are known without a Redis; nil:
+	// there are none.
+	Peers func(context.Context) ([]string, error)
+	// Clusters serves Envoy's clusters and routes; nil: Envoy has them from elsewhere.
+	Clusters *xds.Server
 }
 
-// startService serves a gateway at these places, which are bound when it
-// returns.
-func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
+// startService serves a configuration. Its ports are bound when it returns; stop
+// must be called.
+func startService(cfg *loaded, o serviceOptions, log *slog.Logger) (*service, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	counts := metrics.New(registry, buildVersion())
-	runtime := extproc.NewRuntime(counts, log)
-	if at.Port == nil {
-		at.Port = &portSecurity{}
+	m := metrics.New(registry, buildVersion())
+	runtime := extproc.NewRuntime(m, log)
+	if o.Port == nil {
+		o.Port = &portSecurity{}
 	}
-	l, err := bind(at.Envoy)
+	l, err := bind(o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for Envoy at %s: %w", at.Envoy, err)
+		return nil, fmt.Errorf("listen for Envoy at %s: %w", o.Listen, err)
 	}
-	with, err := newResources(g.config, g.hooks, runtime.Guard(), log, nil)
+	built, err := newResources(cfg.config, cfg.hooks, runtime.Guard(), log, nil)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
-	runtime.Trace(with.tracer)
+	runtime.Trace(built.tracer)
 	s := &service{
-		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), counts: counts, front: at.Front, ending: make(chan struct{}),
-		peers: peer.NewSet(peer.Options{Dial: at.Port.dial, Log: log, Guard: runtime.Guard()}), replica: at.Replica,
+		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), metrics: m, envoyVersion: o.EnvoyVersion, ending: make(chan struct{}),
+		peers: peer.NewSet(peer.Options{Dial: o.Port.dial, Log: log, Guard: runtime.Guard()}), replica: o.Replica,
 	}
-	s.use(g, with)
-	processor := extproc.NewServer(runtime, at.Replica, s.peers, log)
-	s.closers = append(s.closers, processor.Close, s.peers.Close, at.Port.watch(log, runtime.Guard()))
-	if at.Peers != nil {
-		s.closers = append(s.closers, s.peers.Follow("--peers", at.Peers))
+	s.activate(cfg, built)
+	processor := extproc.NewServer(runtime, o.Replica, s.peers, log)
+	s.closers = append(s.closers, processor.Close, s.peers.Close, o.Port.watch(log, runtime.Guard()))
+	if o.Peers != nil {
+		s.closers = append(s.closers, s.peers.Follow("--peers", o.Peers))
 	}
-	s.grpc = grpc.NewServer(append(grpcOptions(g.config.MaxRequestBody), grpc.Creds(at.Port.server()),
-		grpc.StreamInterceptor(processor.Admit(&at.Port.secrets)))...)
+	s.grpc = grpc.NewServer(append(grpcOptions(cfg.config.MaxRequestBody), grpc.Creds(o.Port.server()),
+		grpc.StreamInterceptor(processor.Admit(&o.Port.secrets)))...)
 	processor.Register(s.grpc)
-	if at.Clusters != nil {
+	if o.Clusters != nil {
 		ctx, end := context.WithCancel(context.Background())
-		at.Clusters.Register(ctx, s.grpc)
+		o.Clusters.Register(ctx, s.grpc)
 		s.closers = append(s.closers, end)
 	}
-	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(limited(l)) })
-	if at.Admin == "" {
+	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(limitConnections(l)) })
+	if o.Admin == "" {
 		return s, nil
 	}
-	al, err := net.Listen("tcp", at.Admin)
+	al, err := net.Listen("tcp", o.Admin)
 	if err != nil {
 		s.stop()
-		return nil, fmt.Errorf("listen for the admin port at %s: %w", at.Admin, err)
+		return nil, fmt.Errorf("listen for the admin port at %s: %w", o.Admin, err)
 	}
 	s.adminAt = al.Addr()
 	s.admin = &http.Server{
@@ -156,13 +159,12 @@ func startService(g *gateway, at places, log *slog.Logger) (*service, error) {
 	return s, nil
 }
 
-// tellAdmin says, after these words, where the admin port is; nothing where there
-// is none.
-func (s *service) tellAdmin(words string) string {
+// adminNotice is the URL of the admin port after this prefix; "" without one.
+func (s *service) adminNotice(prefix string) string {
 	if s.adminAt == nil {
 		return ""
 	}
-	return words + "http://" + s.adminAt.String()
+	return prefix + "http://" + s.adminAt.String()
 }
 
 func (s *service) serve(name string, serve func() error) {
@@ -171,8 +173,8 @@ func (s *service) serve(name string, serve func() error) {
 	}
 }
 
-// bind listens; a socket file that a killed process left is taken over, one
-// that somebody answers at is not.
+// bind listens. A socket file that a killed process left is replaced; one that
+// another process serves is an error.
 func bind(a envoy.Address) (net.Listener, error) {
 	if a.Path == "" {
 		return net.Listen("tcp", a.String())
@@ -187,7 +189,7 @@ func bind(a envoy.Address) (net.Listener, error) {
 	case missing != nil:
 	case is.Mode().Type() != os.ModeSocket:
 		return nil, errors.New("there is something that is no socket: name another path")
-	case errors.Is(err, syscall.ECONNREFUSED): // nobody's any more
+	case errors.Is(err, syscall.ECONNREFUSED): // its process has ended
 		_ = os.Remove(a.Path)
 	}
 	return net.Listen("unix", a.Path)
@@ -196,7 +198,7 @@ func bind(a envoy.Address) (net.Listener, error) {
 // drainPoll is how often open requests are counted while draining.
 const drainPoll = 20 * time.Millisecond
 
-// drain waits until no request is open, or ctx ends.
+// drain refuses new requests and waits until none is open, or ctx ends.
 func (s *service) drain(ctx context.Context) {
 	s.runtime.Drain()
 	tick := time.NewTicker(drainPoll)
@@ -210,7 +212,8 @@ func (s *service) drain(ctx context.Context) {
 	}
 }
 
-// stop ends the service.
+// stop ends the service: its ports first, then the open requests, and last what
+// is flushed. It must be called once.
 func (s *service) stop() {
 	s.grpc.Stop()
 	if s.admin != nil {
@@ -226,5 +229,5 @@ func (s *service) stop() {
 	s.retiring.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
-	s.current.with.close(ctx)
+	s.current.resources.close(ctx)
 }

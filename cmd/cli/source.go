@@ -6,23 +6,24 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/file"
 )
 
-// source is what a configuration was read from: the files, those it includes and
-// the .env among them, and a digest of what stood in each.
+// source is the set of files that a configuration was read from, with a digest of
+// each: the config, what it includes, the .env.
 type source struct{ sums map[string]sum }
 
 type sum [sha256.Size]byte
 
 func newSource() *source { return &source{sums: map[string]sum{}} }
 
-// read reads a file and remembers it, also one that is not there.
+// read reads a file and records its digest; a missing file is recorded too.
 func (s *source) read(path string) ([]byte, error) {
 	text, err := file.Read(path)
 	s.sums[path] = sumOf(text, err)
 	return text, err
 }
 
-// now reads all the files again. What stands in them is compared, not their times:
-// a file may be put back as it was with an older time, or be a link that turned.
+// now reads all the files again and returns their digests. Contents are compared,
+// not times: a file may be restored with an older time, or be a symbolic link whose
+// target changed.
 func (s *source) now() map[string]sum {
 	sums := make(map[string]sum, len(s.sums))
 	for path := range s.sums {

@@ -23,8 +23,8 @@ type restartPause struct {
 }
 
 // after returns the pause before the next start, of an Envoy that served this
-// long. It is between a half and the whole of what has grown, so that runtime
-// that died together do not start together.
+// long: between half and all of the grown pause, at random, so that gateways that
+// died together do not start together.
 func (p *restartPause) after(served time.Duration) time.Duration {
 	if p.next == 0 || served >= servedForAWhile {
 		p.next = firstRestartPause
@@ -34,10 +34,10 @@ func (p *restartPause) after(served time.Duration) time.Duration {
 	return pause/2 + time.Duration(p.jitter()*float64(pause/2))
 }
 
-// watch keeps Envoy running until ctx ends, then drains. An Envoy that has served
-// once is started again however often it ends: only the service's own end, or a
+// supervise keeps Envoy running until ctx ends, then drains. An Envoy that has served
+// once is started again however often it ends: only a failure of the service, or a
 // signal, ends the command.
-func (r *runner) watch(ctx context.Context, s *service, p *process.Process) error {
+func (r *runner) supervise(ctx context.Context, s *service, p *process.Process) error {
 	pauses := &restartPause{jitter: rand.Float64}
 	for {
 		began := time.Now()
@@ -45,12 +45,12 @@ func (r *runner) watch(ctx context.Context, s *service, p *process.Process) erro
 		case <-ctx.Done():
 			return r.drain(ctx, s, p)
 		case err := <-s.failed:
-			end(ctx, p, envoyTime)
+			stopEnvoy(ctx, p, envoyTime)
 			return err
 		case <-p.Done():
 		}
 		s.runtime.EnvoyDown()
-		next, err := r.restart(ctx, s, pauses, ended{served: time.Since(began), why: p.Err()})
+		next, err := r.restart(ctx, s, pauses, envoyExit{served: time.Since(began), cause: p.Err()})
 		if next == nil {
 			return err
 		}
@@ -59,18 +59,18 @@ func (r *runner) watch(ctx context.Context, s *service, p *process.Process) erro
 	}
 }
 
-// ended is an Envoy that has ended, or could not be started.
-type ended struct {
-	served time.Duration
-	why    error
+// envoyExit is the end of an Envoy, or a start that failed.
+type envoyExit struct {
+	served time.Duration // 0: it did not start
+	cause  error
 }
 
-// restart starts Envoy again, as often as it takes. It returns no Envoy when the
-// command is to end, and then why.
-func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, last ended) (*process.Process, error) {
+// restart tries to start Envoy until it succeeds. It returns nil when the command is
+// to end, and then the command's error.
+func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, last envoyExit) (*process.Process, error) {
 	for {
 		pause := pauses.after(last.served)
-		r.log.Error("starting Envoy again", "in_ms", pause.Milliseconds(), "after", last.why)
+		r.log.Error("starting Envoy again", "in_ms", pause.Milliseconds(), "after", last.cause)
 		select {
 		case <-ctx.Done():
 			return nil, r.drain(ctx, s, nil)
@@ -86,12 +86,12 @@ func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, 
 			return nil, r.drain(ctx, s, nil)
 		}
 		s.runtime.EnvoyDown()
-		last = ended{why: err}
+		last = envoyExit{cause: err}
 	}
 }
 
-// drain refuses new requests, waits for the open ones and ends Envoy; p is nil
-// when there is none.
+// drain refuses new requests, waits for the open ones and ends Envoy; a nil p means
+// that no Envoy runs.
 func (r *runner) drain(ctx context.Context, s *service, p *process.Process) error {
 	r.log.Info("draining", "open", s.runtime.Open())
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -105,6 +105,6 @@ func (r *runner) drain(ctx context.Context, s *service, p *process.Process) erro
 		r.log.Warn("Envoy goes on listening while draining", "error", err)
 	}
 	s.drain(limit)
-	end(ctx, p, envoyTime)
+	stopEnvoy(ctx, p, envoyTime)
 	return nil
 }

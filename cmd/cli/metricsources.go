@@ -1,24 +1,22 @@
 package cli
 
-import (
-	"github.com/isthmus-proxy/isthmus/extproc/metrics"
-	"github.com/isthmus-proxy/isthmus/routing/config"
-)
+import "github.com/isthmus-proxy/isthmus/extproc/metrics"
 
-// watch tells the metrics where the state of the queue and the callbacks can be
-// asked.
-func (r *resources) watch(m *metrics.Metrics, c *config.Config) {
+// metricSources are the functions by which the metrics page reads the queue and
+// the callbacks of these resources. Without a queue its series are absent;
+// after a reload they are shown even so: a series that was there must not vanish.
+func (r *resources) metricSources(queueEnabled bool) metrics.Sources {
 	from := metrics.Sources{Sinks: r.sinks}
-	if c.Limits.QueueEnabled || r.later {
+	if queueEnabled || r.afterReload {
 		from.Queue = func() metrics.Queue {
 			return metrics.Queue{Length: r.limiter.Queued(), Capacity: r.limiter.QueueSize()}
 		}
 	}
-	m.Watch(from)
+	return from
 }
 
-// sinks are the queues of the callbacks, one for each name: a callback of the
-// user's own may have one for records and one for events.
+// sinks returns the state of the callbacks' queues, summed by name: a callback of
+// the user's own may have one queue for records and one for events.
 func (r *resources) sinks() []metrics.Sink {
 	var out []metrics.Sink
 	at := map[string]int{}
