@@ -33,6 +33,7 @@ const usage = `isthmus: an LLM gateway that lives inside Envoy
                                                               Envoy configuration to standard output
   isthmus check  --config FILE                                validate the model config
   isthmus cache  ping|flush --config FILE                     ask after the cache in Redis, or empty it
+  isthmus version                                             what this binary was built from
 
   isthmus COMMAND --help lists the flags of a command.
 `
@@ -51,7 +52,7 @@ func (p program) dispatch(ctx context.Context, args []string, stdout, stderr io.
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"run": p.run, "serve": p.serve, "envoy": envoyCommand, "check": checkCommand,
-		"cache": cacheCommand,
+		"cache": cacheCommand, "version": versionCommand, "--version": versionCommand,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
