@@ -40,6 +40,10 @@ lint: ## gofmt, go vet, staticcheck and known vulnerabilities, as one gate.
 vulncheck: ## Look for known vulnerabilities; fails too when the database cannot be asked.
 	@VULNCHECK_REQUIRED=1 .ci/vulncheck
 
+.PHONY: changelog
+changelog: ## Print what docs/changes has; with VERSION=vX.Y.Z move it into CHANGELOG.md.
+	@.ci/changelog $(VERSION)
+
 .PHONY: sbom
 sbom: build ## Write the bill of materials of bin/isthmus, and of its Envoys, to bin/sbom.json.
 	@.ci/sbom $(BIN)/isthmus > $(BIN)/sbom.json
