@@ -77,7 +77,7 @@ func (b *builder) requestFilter() *extprocv3.ExternalProcessor {
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, RequestBodyMode: extprocv3.ProcessingMode_BUFFERED,
 		ResponseHeaderMode: extprocv3.ProcessingMode_SEND, ResponseBodyMode: extprocv3.ProcessingMode_NONE,
 	})
-	p.ResponseAttributes = []string{"upstream.request_attempt_count", "response.code_details"}
+	p.ResponseAttributes = []string{names.AttributeAttempt, names.AttributeDetails}
 	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(names.NamespaceExchange, names.NamespacePlan, names.NamespaceAttempt)}
 	return p
 }
@@ -87,7 +87,7 @@ func (b *builder) retryFilter() *extprocv3.ExternalProcessor {
 	p := b.externalProcessor(names.FilterRetry, &extprocv3.ProcessingMode{
 		RequestHeaderMode: extprocv3.ProcessingMode_SEND, ResponseHeaderMode: extprocv3.ProcessingMode_SKIP,
 	})
-	p.RequestAttributes = []string{"upstream.request_attempt_count"}
+	p.RequestAttributes = []string{names.AttributeAttempt}
 	if !b.in.Version.choosesPerAttempt() {
 		// The route's cluster is a list; which of it serves, only the host says.
 		p.RequestAttributes = append(p.RequestAttributes, names.AttributeDeployment)
@@ -105,7 +105,7 @@ func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
 		ResponseBodyMode: extprocv3.ProcessingMode_BUFFERED,
 	}
 	p := b.externalProcessor(names.FilterFailure, mode)
-	p.ResponseAttributes = []string{"upstream.request_attempt_count"}
+	p.ResponseAttributes = []string{names.AttributeAttempt}
 	p.MetadataOptions = &extprocv3.MetadataOptions{
 		ForwardingNamespaces: untyped(names.NamespaceExchange), ReceivingNamespaces: untyped(names.NamespacePlan),
 	}

@@ -36,7 +36,7 @@ type logEntry struct {
 
 // StreamAccessLogs receives Envoy's entries.
 func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
-	relayed := said(stream.Context(), relayedKey) != ""
+	relayed := metadataValue(stream.Context(), relayedKey) != ""
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {

@@ -70,7 +70,7 @@ func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chose
 	if err := s.exchange.snapshot.router.Take(plan, 0, choices[chosen]); err != nil {
 		return err
 	}
-	if s.carrier == carryPriorities {
+	if s.encoding == planAggregate {
 		once(plan)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
@@ -17,28 +18,26 @@ import (
 const modelsCreated = 1677610602
 
 // answer ends the exchange with a JSON answer of ours.
-func (s *requestStream) answer(status int, body []byte) *reply {
+func (s *requestStream) answer(status int, body []byte) *wire.Answer {
 	s.exchange.answeredHere(status)
 	if s.header.Get(":method") == "HEAD" {
 		body = nil
 	}
-	return immediate(status, upstream.Header{{Name: "content-type", Value: "application/json"}}, body, "isthmus_answer")
+	return wire.Immediate(status, upstream.Header{{Name: "content-type", Value: "application/json"}}, body, "isthmus_answer")
 }
 
 // refuse ends the exchange with an error, before any attempt.
-func (s *requestStream) refuse(e *upstream.Error) *reply {
+func (s *requestStream) refuse(e *upstream.Error) *wire.Answer {
 	x := s.exchange
 	x.refused(e)
 	header := errorHeaders(e)
 	for _, f := range x.publicHeaders(0, nil) {
 		header.Set(f.Name, f.Value)
 	}
-	answer := immediate(e.Status, header, e.JSON(), "isthmus_refused")
-	answer.DynamicMetadata = x.metadata().proto()
-	return answer
+	return wire.Immediate(e.Status, header, e.JSON(), "isthmus_refused").WithMetadata(x.metadata())
 }
 
-func (s *requestStream) health(g *Snapshot, r route) *reply {
+func (s *requestStream) health(g *Snapshot, r route) *wire.Answer {
 	s.exchange.quiet = true
 	if r.action == readiness && g.draining() {
 		return s.answer(http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
@@ -49,7 +48,7 @@ func (s *requestStream) health(g *Snapshot, r route) *reply {
 	return s.answer(http.StatusOK, []byte(`"I'm alive!"`))
 }
 
-func (s *requestStream) showModel(g *Snapshot, id string) *reply {
+func (s *requestStream) showModel(g *Snapshot, id string) *wire.Answer {
 	if !g.router.Has(id) {
 		return s.refuse(chat.ModelNotFound(id))
 	}
@@ -77,7 +76,7 @@ func appendModel(dst []byte, id string) []byte {
 }
 
 // mock answers with a deployment's mock_response and calls nobody.
-func (s *requestStream) mock(text string) *reply {
+func (s *requestStream) mock(text string) *wire.Answer {
 	x := s.exchange
 	if e := x.request.Endpoint; e != chat.Completions && e != chat.TextCompletions {
 		return s.refuse(upstream.BadRequest("", "mock_response answers chat completions only"))
@@ -103,9 +102,7 @@ func (s *requestStream) mock(text string) *reply {
 	body := w.Take()
 	s.listen(x.request.Stream)
 	s.hear(body)
-	answer := immediate(http.StatusOK, header, body, "isthmus_mock")
-	answer.DynamicMetadata = x.metadata().proto()
-	return answer
+	return wire.Immediate(http.StatusOK, header, body, "isthmus_mock").WithMetadata(x.metadata())
 }
 
 // publicHeaders are the headers that tell a client how it was served; never a

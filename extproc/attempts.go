@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
@@ -306,7 +307,7 @@ func (a *attempts) take(n int, c routing.Choice) bool {
 }
 
 // planMetadata is the plan as Envoy is told of it now.
-func (a *attempts) planMetadata() metadata {
+func (a *attempts) planMetadata() wire.Metadata {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return replan(a.plan)

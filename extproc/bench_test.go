@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 )
 
 // script is a stream that plays its messages and encodes the answers, as gRPC
@@ -41,7 +42,7 @@ func (s *script) Send(m *extprocv3.ProcessingResponse) (err error) {
 }
 
 func (s *script) SendMsg(m any) error {
-	_, err := Codec().Marshal(m)
+	_, err := wire.Codec().Marshal(m)
 	return err
 }
 

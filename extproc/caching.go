@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -24,7 +25,7 @@ type caching struct {
 // askCache answers a request from the cache, or returns nil: then the request
 // goes on, with a Ticket if its answer is worth storing. It may wait for an
 // identical request that is running.
-func (s *requestStream) askCache(call *routing.Call) *reply {
+func (s *requestStream) askCache(call *routing.Call) *wire.Answer {
 	x := s.exchange
 	c := x.snapshot.cache
 	if c == nil {
@@ -89,7 +90,7 @@ func (g *Snapshot) split(req *chat.Request, scope cache.Scope) (*cache.Batch, bo
 }
 
 // cached answers with an entry.
-func (s *requestStream) cached(e *cache.Entry) *reply {
+func (s *requestStream) cached(e *cache.Entry) *wire.Answer {
 	x := s.exchange
 	x.answeredFromCache(e)
 	header := upstream.Header{{Name: "content-type", Value: e.ContentType(x.request)}}
@@ -106,9 +107,7 @@ func (s *requestStream) cached(e *cache.Entry) *reply {
 	if x.request.Stream && x.snapshot.wants.StreamEvent {
 		s.streamed(body)
 	}
-	answer := immediate(http.StatusOK, header, body, "isthmus_cache")
-	answer.DynamicMetadata = x.metadata().proto()
-	return answer
+	return wire.Immediate(http.StatusOK, header, body, "isthmus_cache").WithMetadata(x.metadata())
 }
 
 // asks is what a hop is asked for: the items of a batch that are not stored, or

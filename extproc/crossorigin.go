@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -44,7 +45,7 @@ func (c crossOrigin) allows(origin string) upstream.Header {
 // share has the client's page told that it may read the answer, if it may.
 func (s *requestStream) share(g *Snapshot) {
 	if s.shared = g.pages.allows(s.header.Get("origin")); s.shared != nil && s.out != nil {
-		s.out.share(s.shared)
+		s.out.AddToResponses(s.shared)
 	}
 }
 
@@ -54,7 +55,7 @@ const preflightAge = "7200"
 
 // preflight answers a browser that asks what a page may send, or returns nil: it is
 // another request. Nobody is asked for a key: a browser sends none with it.
-func (s *requestStream) preflight(r route) *reply {
+func (s *requestStream) preflight(r route) *wire.Answer {
 	if s.shared == nil || s.header.Get(":method") != http.MethodOptions || s.header.Get("access-control-request-method") == "" {
 		return nil
 	}
@@ -67,7 +68,7 @@ func (s *requestStream) preflight(r route) *reply {
 	}
 	s.exchange.quiet = true
 	s.exchange.answeredHere(http.StatusNoContent)
-	return immediate(http.StatusNoContent, header, nil, "isthmus_preflight")
+	return wire.Immediate(http.StatusNoContent, header, nil, "isthmus_preflight")
 }
 
 // maxFieldNames bounds the list of names that is said back, in bytes.

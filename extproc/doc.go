@@ -6,7 +6,8 @@
 //
 // Envoy runs three filters against this service. Each names itself in its gRPC
 // metadata (x-isthmus-filter), and each of its streams is served by one
-// goroutine here (server.go).
+// goroutine here (server.go). How messages are read, and answers built and sent,
+// is package extproc/wire.
 //
 //  1. The request filter opens stream 1 and sends the request headers
 //     (request.go). What needs no body is answered at once: model lists, health
@@ -18,7 +19,7 @@
 //     one deployment); room is taken in the limits of the first that has some
 //     (admission.go), after a wait in the queue if need be (hold.go); its
 //     deployment translates. The answer carries that body, the plan as metadata
-//     for Envoy's cluster specifier, and clear_route_cache. From here on Envoy
+//     for Envoy's cluster specifier (planencoding.go), and clear_route_cache. From here on Envoy
 //     walks the plan by itself.
 //  3. Only if an attempt is not the first, the retry filter asks for the request
 //     again (retry.go): it is translated afresh from the client's text for the
@@ -63,7 +64,7 @@
 // is and a retry is stopped: the request that Envoy would send was written for
 // another provider, with that one's key.
 //
-// Messages come in one order; a stream that breaks it ends (protocol.go), and so
+// Messages come in one order; a stream that breaks it ends (package wire), and so
 // does one that does not say the port's secret (secret.go). A panic costs its own
 // request: Envoy answers 503 for it. Nothing here waits without a deadline, and
 // nothing prints a message, which would hold keys and prompts.

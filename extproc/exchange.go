@@ -9,6 +9,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -135,12 +136,12 @@ func (x *exchange) lastOutcome() routing.Outcome {
 }
 
 // names is the metadata by which the other filters find the exchange.
-func (s *Server) names(x *exchange) metadata {
-	fields := make(metadata, 0, 96).text(names.FieldID, x.id)
+func (s *Server) names(x *exchange) wire.Metadata {
+	fields := make(wire.Metadata, 0, 96).Text(names.FieldID, x.id)
 	if s.replica != "" {
-		fields = fields.text(names.FieldReplica, s.replica)
+		fields = fields.Text(names.FieldReplica, s.replica)
 	}
-	return make(metadata, 0, len(fields)+32).object(names.NamespaceExchange, fields)
+	return make(wire.Metadata, 0, len(fields)+32).Object(names.NamespaceExchange, fields)
 }
 
 // registry finds running exchanges by id. It is safe for concurrent use.

@@ -29,6 +29,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/translate/secret"
@@ -163,7 +164,7 @@ func (h *house) listenAs(secrets *Secrets) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	g := grpc.NewServer(grpc.ForceServerCodecV2(Codec()), grpc.StreamInterceptor(h.Admit(secrets)))
+	g := grpc.NewServer(grpc.ForceServerCodecV2(wire.Codec()), grpc.StreamInterceptor(h.Admit(secrets)))
 	h.Register(g)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = g.Serve(l) })

@@ -3,6 +3,8 @@ package extproc
 import (
 	"context"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 )
 
 // holdAfter is how long a message is worked on before Envoy is asked for more
@@ -18,7 +20,7 @@ func (s *requestStream) hold() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithDeadline(s.ctx, s.exchange.started.Add(limit))
 	timer := s.server.guard.AfterFunc(holdAfter, "a request that waits", func() {
 		s.extend.Do(func() {
-			_ = s.out.send(moreTime(limit)) // when the stream is gone, so is the request
+			_ = s.out.Send(wire.MoreTime(limit)) // when the stream is gone, so is the request
 		})
 	})
 	return ctx, func() {

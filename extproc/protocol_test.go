@@ -244,19 +244,3 @@ func TestWhatWasUnderwayWhenTheTimeWasUpIsNoError(t *testing.T) {
 		t.Errorf("%v protocol errors are counted", n)
 	}
 }
-
-// BenchmarkProtocol is what the order of messages costs a clean request.
-func BenchmarkProtocol(b *testing.B) {
-	messages := []*extprocv3.ProcessingRequest{
-		requestHeaders(false), requestBody("{}"), responseHead(1, false), responsePiece("{}", false), responsePiece("{}", true),
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		order := protocol{filter: names.FilterRequest}
-		for _, m := range messages {
-			if err := order.next(m); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-}

@@ -10,6 +10,7 @@ import (
 	grpcmetadata "google.golang.org/grpc/metadata"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 )
 
 // Envoy balances its streams over the replicas of this service, so the retry and
@@ -29,14 +30,14 @@ const (
 
 // owner returns the address of the replica that a message's exchange belongs to,
 // or "": it is ours, or that of nobody who is known.
-func (s *Server) owner(ctx context.Context, name string, m *extprocv3.ProcessingRequest) string {
-	if name == names.FilterRequest || s.exchanges.find(exchangeID(m)) != nil {
+func (s *Server) owner(ctx context.Context, name string, m wire.Message) string {
+	if name == names.FilterRequest || s.exchanges.find(m.ExchangeField(names.FieldID)) != nil {
 		return ""
 	}
-	if said(ctx, relayedKey) != "" {
+	if metadataValue(ctx, relayedKey) != "" {
 		return ""
 	}
-	replica := metadataOf(m, names.FieldReplica)
+	replica := m.ExchangeField(names.FieldReplica)
 	if replica == s.replica {
 		return ""
 	}
@@ -55,14 +56,15 @@ var errNoRelay = errors.New("the replica that owns the exchange cannot be reache
 // relay serves a stream by the replica that owns its exchange. message is the
 // stream's first, which order has taken.
 func (s *Server) relay(
-	stream extprocv3.ExternalProcessor_ProcessServer, order *protocol, address string, message *extprocv3.ProcessingRequest,
+	stream extprocv3.ExternalProcessor_ProcessServer, order *wire.Order, address string, message *extprocv3.ProcessingRequest,
 ) error {
 	conn, done, err := s.peers.Conn(address)
 	if err != nil {
 		return errNoRelay
 	}
 	defer done()
-	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), grpcmetadata.Pairs(names.KeyFilter, order.filter, relayedKey, "1")))
+	said := grpcmetadata.Pairs(names.KeyFilter, order.Filter, relayedKey, "1")
+	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), said))
 	defer cancel()
 	late := s.guard.AfterFunc(relayTime, "a relayed stream", cancel)
 	defer late.Stop()
@@ -78,7 +80,7 @@ func (s *Server) relay(
 		if err := stream.Send(answer); err != nil {
 			return err
 		}
-		order.answered = answer.GetImmediateResponse() != nil
+		order.Answered = answer.GetImmediateResponse() != nil
 		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -86,8 +88,8 @@ func (s *Server) relay(
 		if err != nil {
 			return err
 		}
-		if err := order.next(message); err != nil {
-			s.filters[order.filter].Broke()
+		if err := order.Next(wire.MessageOf(message)); err != nil {
+			s.filters[order.Filter].Broke()
 			return err
 		}
 		if err := remote.Send(message); err != nil {

@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-
 	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -21,8 +20,8 @@ import (
 type requestStream struct {
 	server   *Server
 	ctx      context.Context // ends with the stream
-	out      *outlet
-	carrier  carrier
+	out      *wire.Sender
+	encoding planEncoding
 	log      string          // what the Envoy's access log reports: see names.KeyLog
 	marked   bool            // the Envoy was told to read the usage of a stream
 	exchange *exchange       // nil until the headers came, and for what is answered without one
@@ -34,17 +33,17 @@ type requestStream struct {
 	extend   sync.Once       // the one extension of time that a message gets
 }
 
-func (s *requestStream) handle(m *extprocv3.ProcessingRequest) *reply {
-	switch {
-	case m.GetRequestHeaders() != nil:
-		return s.requestHeaders(m.GetRequestHeaders())
-	case m.GetRequestBody() != nil:
-		return s.requestBody(m.GetRequestBody().GetBody())
-	case m.GetResponseHeaders() != nil:
-		return s.responseHeaders(m.GetResponseHeaders(), m.GetAttributes())
-	case m.GetResponseBody() != nil:
-		return s.responseBody(m.GetResponseBody())
-	case m.GetResponseTrailers() != nil:
+func (s *requestStream) handle(m wire.Message) *wire.Answer {
+	switch m.Phase() {
+	case wire.RequestHeaders:
+		return s.requestHeaders(m)
+	case wire.RequestBody:
+		return s.requestBody(m.Body())
+	case wire.ResponseHeaders:
+		return s.responseHeaders(m)
+	case wire.ResponseBody:
+		return s.responseBody(m)
+	case wire.ResponseTrailers:
 		return s.responseTrailers()
 	}
 	return nil
@@ -77,23 +76,23 @@ func (s *requestStream) close() {
 // requestHeaders answers what needs no body and makes the exchange for the
 // rest. A request whose headers are all there is (end_of_stream) gets no body
 // message and would run on without a plan: it is always answered here.
-func (s *requestStream) requestHeaders(h *extprocv3.HttpHeaders) *reply {
+func (s *requestStream) requestHeaders(m wire.Message) *wire.Answer {
 	g := s.server.runtime.Current()
-	s.header = readHeader(h.GetHeaders())
+	s.header = m.Headers()
 	r := parsePath(s.header.Get(":path"))
 	x := newExchange(g, r, time.Now())
 	s.exchange = x
 	x.header, x.caller = s.header, g.tenancy.caller(s.header)
 	s.traced()
 	s.share(g)
-	if answer := s.withoutBody(g, r, h.GetEndOfStream()); answer != nil {
+	if answer := s.withoutBody(g, r, m.EndOfStream()); answer != nil {
 		return answer
 	}
-	return continueHeaders(s.server.names(x))
+	return wire.PassRequestHeaders(s.server.names(x))
 }
 
 // withoutBody returns the answer to a request that needs no body, or nil.
-func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *reply {
+func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *wire.Answer {
 	if answer := s.preflight(r); answer != nil {
 		return answer
 	}
@@ -159,7 +158,7 @@ func compressed(header upstream.Header) bool {
 }
 
 // requestBody parses, plans and translates.
-func (s *requestStream) requestBody(body []byte) *reply {
+func (s *requestStream) requestBody(body []byte) *wire.Answer {
 	x := s.exchange
 	if x == nil {
 		return nil
@@ -184,7 +183,7 @@ func (s *requestStream) requestBody(body []byte) *reply {
 	if answer := s.askCache(call); answer != nil {
 		return answer
 	}
-	plan, err := s.carrier.plan(x.snapshot.router, call)
+	plan, err := s.encoding.plan(x.snapshot.router, call)
 	if err != nil {
 		return s.refuse(asError(err))
 	}
@@ -202,7 +201,7 @@ func (s *requestStream) requestBody(body []byte) *reply {
 // firstAttempt translates for the first hop. When that provider cannot do what
 // the request asks, the hops after it are tried in its place before any byte
 // leaves.
-func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
+func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 	x := s.exchange
 	var refused *upstream.Error
 	for len(plan.Hops) > 0 {
@@ -211,13 +210,13 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 		if err == nil {
 			x.attempts.begin(1, time.Now())
 			x.calling(1, &hop)
-			edit, md := s.attemptHeaders(plan, &hop, call), s.carrier.metadata(plan)
-			s.limit(plan)
+			edit, md := s.attemptHeaders(plan, &hop, call), s.encoding.metadata(plan)
+			s.startDeadline(plan)
 			s.server.exchanges.put(x) // from here on the other filters' streams may change it
 			if chat.Untouched(x.request.Body.Source(), call.Body) {
-				return firstAttempt(edit, nil, md)
+				return wire.FirstAttempt(edit, nil, md)
 			}
-			return firstAttempt(edit, call, md)
+			return wire.FirstAttempt(edit, call, md)
 		}
 		refused = asError(err)
 		if plan.Fixed {
@@ -233,33 +232,33 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *reply {
 
 // attemptHeaders replaces the client's headers with those of the first attempt
 // and tells Envoy how often and how long it may try.
-func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *headerEdit {
-	edit := &headerEdit{present: s.header}
+func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, call *upstream.Call) *wire.HeaderMutation {
+	edit := &wire.HeaderMutation{Present: s.header}
 	s.exchange.providerHeaders(edit, hop.Deployment, call)
 	s.exchange.nameSpan(edit, 1)
 	// The route makes it :authority. Were that changed by the filter itself, Envoy
 	// would look for the route among those of the provider's host name.
-	edit.put(names.HeaderHost, hop.Deployment.Authority())
-	edit.put("content-length", strconv.Itoa(call.Size()))
-	edit.put("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
+	edit.Set(names.HeaderHost, hop.Deployment.Authority())
+	edit.Set("content-length", strconv.Itoa(call.Size()))
+	edit.Set("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
 	switch {
 	case plan.Timeout <= 0:
 	case plan.Hurried:
-		edit.put("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
+		edit.Set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
 	default:
 		// The route of this idle time bounds the first byte too. Envoy's
 		// per-try timer must not be set beside it: once that has fired, though
 		// it is ignored in a running answer, no stall is noticed any more.
-		edit.put(names.HeaderIdle, milliseconds(plan.Timeout))
+		edit.Set(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
 	if s.marked = s.carries(hop); s.marked {
-		edit.put(names.HeaderUsage, names.UsageByEnvoy)
+		edit.Set(names.HeaderUsage, names.UsageByEnvoy)
 	}
 	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
-		edit.put("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
+		edit.Set("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
 	}
-	s.carrier.headers(edit, plan)
-	edit.dropOthers(s.header, keepRequestHeader)
+	s.encoding.headers(edit, plan)
+	edit.RemoveOthers(s.header, keepRequestHeader)
 	return edit
 }
 
@@ -267,13 +266,13 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 // the provider takes of the client's. Of what else is there nothing may stay but
 // the allow-list: the caller drops it when it has put its own. What an earlier
 // attempt set is still there on a later one.
-func (x *exchange) providerHeaders(edit *headerEdit, d *routing.Deployment, call *upstream.Call) {
-	edit.put(":method", call.Method)
-	edit.put(":path", call.Path)
-	edit.put(":scheme", d.Scheme())
-	edit.put("accept-encoding", "identity") // neither we nor Envoy's usage filters read gzip
-	edit.put("user-agent", "isthmus")
-	edit.putAll(call.HeaderWith(x.header))
+func (x *exchange) providerHeaders(edit *wire.HeaderMutation, d *routing.Deployment, call *upstream.Call) {
+	edit.Set(":method", call.Method)
+	edit.Set(":path", call.Path)
+	edit.Set(":scheme", d.Scheme())
+	edit.Set("accept-encoding", "identity") // neither we nor Envoy's usage filters read gzip
+	edit.Set("user-agent", "isthmus")
+	edit.SetAll(call.HeaderWith(x.header))
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }

@@ -8,11 +8,9 @@ import (
 	"strings"
 	"time"
 
-	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -30,30 +28,30 @@ type responseReader struct {
 }
 
 // responseHeaders decides what becomes of the final answer.
-func (s *requestStream) responseHeaders(h *extprocv3.HttpHeaders, attrs attributes) *reply {
+func (s *requestStream) responseHeaders(m wire.Message) *wire.Answer {
 	x := s.exchange
-	header := readHeader(h.GetHeaders())
+	header := m.Headers()
 	status, _ := strconv.Atoi(header.Get(":status"))
 	if x == nil || x.request == nil || s.response != nil {
-		return passResponseHeaders(nil) // our own immediate answer passes here too
+		return wire.PassResponseHeaders(nil) // our own immediate answer passes here too
 	}
 	now := time.Now()
-	n := attemptNumber(header, attrs)
+	n := attemptNumber(header, m)
 	x.attempts.lost(n, now)
 	hop, ok := x.attempts.hop(n)
 	if ok && status >= 200 && status < 300 {
-		return s.goodAnswer(h, header, hop, n)
+		return s.goodAnswer(m, header, hop, n)
 	}
-	details := attrs.text("response.code_details")
-	if ok && s.carrier == carryPriorities && details == "via_upstream" {
-		return s.lastAnswer(h, header, unjudged{attempt: n, hop: hop})
+	details := m.Attribute(names.AttributeDetails)
+	if ok && s.encoding == planAggregate && details == "via_upstream" {
+		return s.lastAnswer(m, header, unjudged{attempt: n, hop: hop})
 	}
 	return s.errorAnswer(header, n, details)
 }
 
 // attemptNumber is which attempt an answer belongs to.
-func attemptNumber(header upstream.Header, attrs attributes) int {
-	if n := attrs.number("upstream.request_attempt_count"); n > 0 {
+func attemptNumber(header upstream.Header, m wire.Message) int {
+	if n := m.AttributeNumber(names.AttributeAttempt); n > 0 {
 		return n
 	}
 	n, _ := strconv.Atoi(header.Get("x-envoy-attempt-count"))
@@ -61,10 +59,10 @@ func attemptNumber(header upstream.Header, attrs attributes) int {
 }
 
 // goodAnswer lets a 2xx answer through the decoder of the deployment it is from.
-func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Header, hop routing.Hop, n int) *reply {
+func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop routing.Hop, n int) *wire.Answer {
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
-	if why := impossible(x.request, header, h.GetEndOfStream()); why != "" {
+	if why := impossible(x.request, header, m.EndOfStream()); why != "" {
 		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
 			Message: "the provider's answer is not of this API (" + why + ")"}
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
@@ -77,9 +75,9 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 		s.server.ended.expect(x.id)
 	}
 	edit := s.clientHeaders(header, n, hop)
-	mode := modev3.ProcessingMode_NONE
+	mode := wire.Unread
 	switch {
-	case h.GetEndOfStream():
+	case m.EndOfStream():
 		s.response = &responseReader{ended: true}
 	case x.request.Endpoint == chat.Speech:
 		s.response = &responseReader{} // sound: nobody reads it
@@ -91,12 +89,12 @@ func (s *requestStream) goodAnswer(h *extprocv3.HttpHeaders, header upstream.Hea
 	default:
 		mode = s.read(head, hop, edit)
 	}
-	return responseHeaders(edit, mode, s.marks())
+	return wire.ReadResponse(edit, mode, s.marks())
 }
 
 // read begins to read an answer and says how Envoy is to send it: piece by piece
 // where it can be relayed, whole where it must be rewritten.
-func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEdit) modev3.ProcessingMode_BodySendMode {
+func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.HeaderMutation) wire.BodyMode {
 	x := s.exchange
 	asked := x.asks(&hop)
 	r := &responseReader{hop: hop, decoder: hop.Translator.Decoder(asked, head)}
@@ -111,20 +109,20 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *headerEd
 		s.translatedHeaders(edit, stream)
 	case r.merge != nil:
 		r.whole = true
-		edit.drop("content-length")
+		edit.Remove("content-length")
 	case formOf(x.request, head.Header) == unstreamed:
 		r.whole, r.form, stream = true, unstreamed, false
 	case brief(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
 		r.whole = true
 	case stream:
-		edit.drop("content-length")
+		edit.Remove("content-length")
 	}
 	x.caching.keep(x.request, &hop, stream)
 	s.listen(stream)
 	if r.whole {
-		return modev3.ProcessingMode_BUFFERED
+		return wire.Whole
 	}
-	return modev3.ProcessingMode_STREAMED
+	return wire.Streamed
 }
 
 func statusOf(header upstream.Header) int {
@@ -133,14 +131,14 @@ func statusOf(header upstream.Header) int {
 }
 
 // translatedHeaders sets what a rewritten body is.
-func (s *requestStream) translatedHeaders(edit *headerEdit, stream bool) {
-	edit.drop("content-length")
+func (s *requestStream) translatedHeaders(edit *wire.HeaderMutation, stream bool) {
+	edit.Remove("content-length")
 	if stream {
-		edit.put("content-type", "text/event-stream; charset=utf-8")
-		edit.put("cache-control", "no-cache")
+		edit.Set("content-type", "text/event-stream; charset=utf-8")
+		edit.Set("cache-control", "no-cache")
 		return
 	}
-	edit.put("content-type", "application/json")
+	edit.Set("content-type", "application/json")
 }
 
 // maxBrief bounds the blocking answers that are read whole before their headers
@@ -172,52 +170,52 @@ func impossible(req *chat.Request, header upstream.Header, ended bool) string {
 }
 
 // clientHeaders keeps the provider headers that the client may see and adds ours.
-func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing.Hop) *headerEdit {
-	edit := &headerEdit{}
+func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing.Hop) *wire.HeaderMutation {
+	edit := &wire.HeaderMutation{}
 	ours := s.exchange.rateLimits()
 	for _, f := range header {
 		if !keepResponseHeader(f.Name) || len(ours) > 0 && isRateLimit(f.Name) || hop.Translator.Reveals(f.Value) {
-			edit.drop(f.Name)
+			edit.Remove(f.Name)
 		}
 	}
 	if len(ours) == 0 {
 		ours = upstream.RateLimits(header)
 	}
-	edit.putAll(ours)
-	edit.putAll(s.exchange.publicHeaders(n, &hop))
+	edit.SetAll(ours)
+	edit.SetAll(s.exchange.publicHeaders(n, &hop))
 	return edit
 }
 
 // responseBody passes one piece of the body through the decoder.
-func (s *requestStream) responseBody(b *extprocv3.HttpBody) *reply {
+func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	r := s.response
 	if r != nil && r.unjudged != nil && !r.ended {
-		return s.lastBody(b.GetBody())
+		return s.lastBody(m.Body())
 	}
 	if r == nil || r.decoder == nil {
-		return responseChunk(nil, true, nil, nil)
+		return wire.ResponseChunk(nil, true, nil, nil)
 	}
-	s.sniff(b.GetBody())
+	s.sniff(m.Body())
 	if s.exchange.request.Stream && r.form != unstreamed {
 		s.exchange.streaming()
 	}
-	last := b.GetEndOfStream() || r.whole
-	out := r.decoder.Feed(b.GetBody(), last)
+	last := m.EndOfStream() || r.whole
+	out := r.decoder.Feed(m.Body(), last)
 	if !r.whole {
 		s.pass(out)
 	}
 	if !last {
-		untouched := chat.Untouched(b.GetBody(), out)
-		if len(out) >= largeBody && !untouched {
+		untouched := chat.Untouched(m.Body(), out)
+		if len(out) >= wire.LargeBody && !untouched {
 			out = slices.Clone(out) // the codec sends it later; it is the decoder's until the next Feed
 		}
-		return responseChunk(out, untouched, nil, nil)
+		return wire.ResponseChunk(out, untouched, nil, nil)
 	}
 	if r.whole {
-		return s.wholeBody(b.GetBody(), out)
+		return s.wholeBody(m.Body(), out)
 	}
 	s.end(r.decoder.Result())
-	return responseChunk(out, chat.Untouched(b.GetBody(), out), nil, s.exchange.metadata())
+	return wire.ResponseChunk(out, chat.Untouched(m.Body(), out), nil, s.exchange.metadata())
 }
 
 // pass shows what goes to the client to those who keep it.
@@ -238,7 +236,7 @@ func (s *requestStream) end(result chat.Result) {
 // wholeBody answers the one message of an answer that was read whole, body, and
 // may have been rewritten to out. It may be an error, or have become one: then its
 // status changes too.
-func (s *requestStream) wholeBody(body, out []byte) *reply {
+func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 	r, x := s.response, s.exchange
 	result := r.decoder.Result()
 	if result.Failure == nil && r.form != mislabeled && !plausible(x.request, out) {
@@ -251,11 +249,11 @@ func (s *requestStream) wholeBody(body, out []byte) *reply {
 		}
 		out = merged
 	}
-	edit := &headerEdit{}
+	edit := &wire.HeaderMutation{}
 	if e := result.Failure; e != nil {
 		out = e.JSON()
-		edit.put(":status", strconv.Itoa(e.Status))
-		edit.put("content-type", "application/json")
+		edit.Set(":status", strconv.Itoa(e.Status))
+		edit.Set("content-type", "application/json")
 		r.ended = true
 		x.complete(result)
 		x.refused(e)
@@ -264,11 +262,11 @@ func (s *requestStream) wholeBody(body, out []byte) *reply {
 		s.pass(out)
 		s.end(result)
 		if out = s.retold(out, edit); chat.Untouched(body, out) {
-			return responseChunk(nil, true, edit, x.metadata())
+			return wire.ResponseChunk(nil, true, edit, x.metadata())
 		}
 	}
-	edit.put("content-length", strconv.Itoa(len(out)))
-	return responseChunk(out, false, edit, x.metadata())
+	edit.Set("content-length", strconv.Itoa(len(out)))
+	return wire.ResponseChunk(out, false, edit, x.metadata())
 }
 
 // plausible reports whether a whole answer has the outline of what the endpoint
@@ -298,18 +296,18 @@ func (s *requestStream) count() {
 }
 
 // responseTrailers ends a body that trailers follow.
-func (s *requestStream) responseTrailers() *reply {
-	answer := passResponseTrailers()
+func (s *requestStream) responseTrailers() *wire.Answer {
+	answer := wire.PassResponseTrailers()
 	if r := s.response; r != nil && r.decoder != nil && !r.ended {
 		s.pass(r.decoder.Feed(nil, true))
 		s.end(r.decoder.Result())
-		answer.DynamicMetadata = s.exchange.metadata().proto()
+		answer.WithMetadata(s.exchange.metadata())
 	}
 	return answer
 }
 
 // errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
-func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *reply {
+func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
 	x := s.exchange
 	now := time.Now()
 	last := x.attempts.remembered()
@@ -346,22 +344,22 @@ func localFailure(status int, details string) *upstream.Error {
 }
 
 // failure replaces the answer by an error of ours.
-func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *reply {
+func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *wire.Answer {
 	x := s.exchange
 	x.refused(e)
 	body := e.JSON()
-	edit := &headerEdit{}
-	edit.put(":status", strconv.Itoa(e.Status))
-	edit.putAll(errorHeaders(e))
-	edit.putAll(x.publicHeaders(0, nil))
-	edit.put("content-length", strconv.Itoa(len(body)))
+	edit := &wire.HeaderMutation{}
+	edit.Set(":status", strconv.Itoa(e.Status))
+	edit.SetAll(errorHeaders(e))
+	edit.SetAll(x.publicHeaders(0, nil))
+	edit.Set("content-length", strconv.Itoa(len(body)))
 	for _, f := range present {
-		if !edit.sets(f.Name) {
-			edit.drop(f.Name)
+		if !edit.IsSet(f.Name) {
+			edit.Remove(f.Name)
 		}
 	}
 	s.response = &responseReader{ended: true}
-	return replaceResponse(edit, body, x.metadata())
+	return wire.ReplaceResponse(edit, body, x.metadata())
 }
 
 func errorHeaders(e *upstream.Error) upstream.Header {
@@ -373,24 +371,24 @@ func errorHeaders(e *upstream.Error) upstream.Header {
 }
 
 // metadata is what Envoy's access log and rate limits may know of the exchange.
-func (x *exchange) metadata() metadata {
+func (x *exchange) metadata() wire.Metadata {
 	attempts := x.attempts.count()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	fields := make(metadata, 0, 384).text(names.FieldID, x.id).number(names.FieldAttempts, float64(attempts))
+	fields := make(wire.Metadata, 0, 384).Text(names.FieldID, x.id).Number(names.FieldAttempts, float64(attempts))
 	if x.request != nil {
-		fields = fields.text(names.FieldModel, x.request.Model)
+		fields = fields.Text(names.FieldModel, x.request.Model)
 	}
 	if hop := x.outcome.served; hop != nil {
-		fields = fields.text(names.FieldDeployment, hop.Deployment.ID).text(names.FieldProvider, hop.Deployment.Provider).
-			text(names.FieldModelGroup, hop.Group).text(names.FieldUpstreamModel, hop.Model)
+		fields = fields.Text(names.FieldDeployment, hop.Deployment.ID).Text(names.FieldProvider, hop.Deployment.Provider).
+			Text(names.FieldModelGroup, hop.Group).Text(names.FieldUpstreamModel, hop.Model)
 	}
 	if x.outcome.unread {
-		fields = fields.text(names.FieldUnread, names.Unread)
+		fields = fields.Text(names.FieldUnread, names.Unread)
 	}
 	if r := x.outcome.result; r.HasUsage {
-		fields = fields.number(names.FieldPromptTokens, float64(r.Usage.Prompt)).number(names.FieldCompletionTokens, float64(r.Usage.Completion)).
-			number(names.FieldTotalTokens, float64(r.Usage.Total))
+		fields = fields.Number(names.FieldPromptTokens, float64(r.Usage.Prompt)).Number(names.FieldCompletionTokens, float64(r.Usage.Completion)).
+			Number(names.FieldTotalTokens, float64(r.Usage.Total))
 	}
-	return make(metadata, 0, len(fields)+24).object(names.NamespaceExchange, fields)
+	return make(wire.Metadata, 0, len(fields)+24).Object(names.NamespaceExchange, fields)
 }

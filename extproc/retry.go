@@ -5,9 +5,8 @@ import (
 	"strconv"
 	"time"
 
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-
 	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -24,31 +23,30 @@ func (s *retryStream) of() *exchange { return s.exchange }
 // handle translates the client's request afresh for the deployment of this
 // attempt. When the exchange is unknown the attempt is stopped: the request that
 // Envoy holds was written for another provider, with that one's key.
-func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
-	if m.GetRequestHeaders() == nil {
+func (s *retryStream) handle(m wire.Message) *wire.Answer {
+	if m.Phase() != wire.RequestHeaders {
 		return nil
 	}
-	x := s.server.exchanges.find(exchangeID(m))
+	x := s.server.exchanges.find(m.ExchangeField(names.FieldID))
 	if s.exchange = x; x == nil {
 		e := localFailure(0, "")
-		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unknown_exchange")
+		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unknown_exchange")
 	}
-	header := readHeader(m.GetRequestHeaders().GetHeaders())
-	a := attributes(m.GetAttributes())
-	n := max(a.number("upstream.request_attempt_count"), attemptOf(header))
+	header := m.Headers()
+	n := max(m.AttributeNumber(names.AttributeAttempt), attemptOf(header))
 	now := time.Now()
 	may := x.attempts.lost(n, now)
-	hop, moved, ok := x.attempts.hopOn(n, a.text(names.AttributeDeployment))
+	hop, moved, ok := x.attempts.hopOn(n, m.Attribute(names.AttributeDeployment))
 	if !ok || !may {
 		e := localFailure(0, x.attempts.lastReason(n-1))
-		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
+		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
 	}
 	if n == 1 && !moved {
-		return passAttempt() // Envoy 1.36: stream 1 has translated it
+		return wire.PassRequestHeaders(nil) // Envoy 1.36: stream 1 has translated it
 	}
 	if !x.secure(n, []routing.Choice{hop.Choice()}) { // Envoy has chosen
 		e := noRoom()
-		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
+		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 	}
 	call, err := x.callFor(n, &hop)
 	if err != nil {
@@ -56,30 +54,21 @@ func (s *retryStream) handle(m *extprocv3.ProcessingRequest) *reply {
 		// final; it is the client's to know.
 		e := asError(err)
 		x.attempts.remember(e)
-		return immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
+		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
 	}
 	x.attempts.begin(n, now)
 	x.calling(n, &hop)
-	edit := &headerEdit{}
+	edit := &wire.HeaderMutation{}
 	x.providerHeaders(edit, hop.Deployment, call)
 	x.nameSpan(edit, n)
-	edit.put(":authority", hop.Deployment.Authority()) // the route has been chosen
-	edit.dropOthers(header, keepRequestHeader)
-	return laterAttempt(edit, call)
+	edit.Set(":authority", hop.Deployment.Authority()) // the route has been chosen
+	edit.RemoveOthers(header, keepRequestHeader)
+	return wire.LaterAttempt(edit, call)
 }
 
 func attemptOf(header upstream.Header) int {
 	n, _ := strconv.Atoi(header.Get("x-envoy-attempt-count"))
 	return n
-}
-
-// exchangeID is the id that the request filter gave the exchange, forwarded as
-// metadata with every message of the upstream filters.
-func exchangeID(m *extprocv3.ProcessingRequest) string { return metadataOf(m, names.FieldID) }
-
-// metadataOf returns a text of the exchange's metadata.
-func metadataOf(m *extprocv3.ProcessingRequest, name string) string {
-	return m.GetMetadataContext().GetFilterMetadata()[names.NamespaceExchange].GetFields()[name].GetStringValue()
 }
 
 // failureStream serves the failure filter: one answer whose status is not 2xx.
@@ -93,39 +82,34 @@ type failureStream struct {
 func (s *failureStream) close()        {}
 func (s *failureStream) of() *exchange { return s.exchange }
 
-func (s *failureStream) handle(m *extprocv3.ProcessingRequest) *reply {
-	switch {
-	case m.GetResponseHeaders() != nil:
+func (s *failureStream) handle(m wire.Message) *wire.Answer {
+	switch m.Phase() {
+	case wire.ResponseHeaders:
 		return s.headers(m)
-	case m.GetResponseBody() != nil:
-		edit, plan := s.judge(m.GetResponseBody().GetBody())
-		answer := responseChunk(nil, true, edit, nil)
-		answer.DynamicMetadata = plan.proto()
-		return answer
-	case m.GetResponseTrailers() != nil:
-		return passResponseTrailers()
+	case wire.ResponseBody:
+		edit, plan := s.judge(m.Body())
+		return wire.ResponseChunk(nil, true, edit, plan)
+	case wire.ResponseTrailers:
+		return wire.PassResponseTrailers()
 	}
 	return nil
 }
 
 // headers notes status and header; the body says the rest. An answer whose body is
 // not there, or is not read, is judged here.
-func (s *failureStream) headers(m *extprocv3.ProcessingRequest) *reply {
-	h := m.GetResponseHeaders()
-	s.exchange = s.server.exchanges.find(exchangeID(m))
-	header := readHeader(h.GetHeaders())
+func (s *failureStream) headers(m wire.Message) *wire.Answer {
+	s.exchange = s.server.exchanges.find(m.ExchangeField(names.FieldID))
+	header := m.Headers()
 	s.head = upstream.Head{Status: statusOf(header), Header: header}
-	s.number = attributes(m.GetAttributes()).number("upstream.request_attempt_count")
+	s.number = m.AttributeNumber(names.AttributeAttempt)
 	switch {
 	case s.exchange == nil:
-		return passUnread(nil)
-	case !h.GetEndOfStream() && !tooLongToJudge(header):
-		return passResponseHeaders(nil)
+		return wire.PassUnread(nil)
+	case !m.EndOfStream() && !tooLongToJudge(header):
+		return wire.PassResponseHeaders(nil)
 	}
 	edit, plan := s.judge(nil)
-	answer := passUnread(edit)
-	answer.DynamicMetadata = plan.proto()
-	return answer
+	return wire.PassUnread(edit).WithMetadata(plan)
 }
 
 // tooLongToJudge reports whether an error says that it is longer than what is read
@@ -142,7 +126,7 @@ const maxJudged = 64 << 10
 // judge records the failed attempt and decides whether another follows. It
 // returns the header edit that makes Envoy retry and, where Envoy can take one,
 // the new plan; or nothing.
-func (s *failureStream) judge(body []byte) (*headerEdit, metadata) {
+func (s *failureStream) judge(body []byte) (*wire.HeaderMutation, wire.Metadata) {
 	x := s.exchange
 	if x == nil {
 		return nil, nil
@@ -163,7 +147,7 @@ func (s *failureStream) judge(body []byte) (*headerEdit, metadata) {
 
 // judge tells health and routing of the failure of attempt n, and makes the next
 // one ready: the room in its deployment's limits and the request in its words.
-func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*headerEdit, metadata) {
+func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*wire.HeaderMutation, wire.Metadata) {
 	o := routing.Outcome{
 		Failed: true, Status: head.Status, RetryAfter: e.RetryAfter, Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
@@ -177,10 +161,10 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	if !ok || !fixed && hop.Deployment != planned && !x.prepare(n+1, &hop) {
 		return nil, nil
 	}
-	edit := &headerEdit{}
-	edit.put(names.HeaderRetry, "1")
+	edit := &wire.HeaderMutation{}
+	edit.Set(names.HeaderRetry, "1")
 	if next.Pause > 0 && hop.Deployment == planned { // it is for that deployment
-		edit.put(names.HeaderBackoff, strconv.Itoa(int(next.Pause/time.Second)))
+		edit.Set(names.HeaderBackoff, strconv.Itoa(int(next.Pause/time.Second)))
 	}
 	if fixed {
 		return edit, nil

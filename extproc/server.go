@@ -18,6 +18,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing/guard"
 )
 
@@ -66,7 +67,7 @@ func (s *Server) Register(g grpc.ServiceRegistrar) {
 // processor answers the messages of one stream, one at a time.
 type processor interface {
 	// handle returns the answer to a message, or nil when it gets none.
-	handle(*extprocv3.ProcessingRequest) *reply
+	handle(wire.Message) *wire.Answer
 	// close is called once, when the stream has ended for whatever reason.
 	close()
 	// of is the exchange that the last message belonged to, or nil.
@@ -77,7 +78,7 @@ type processor interface {
 // error, which Envoy turns into a 503 for its request, and nothing else: what the
 // request held is given back all the same.
 func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
-	out := &outlet{stream: stream}
+	out := wire.NewSender(stream)
 	p, name, err := s.processor(stream.Context(), out)
 	if err != nil {
 		s.runtime.metrics.RefusedStream(metrics.RefusedFilter)
@@ -85,13 +86,13 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	}
 	s.filters[name].Opened()
 	defer s.guard.Run("the end of a stream", p.close)
-	defer out.close()
+	defer out.Close()
 	return s.serve(stream, p, name, out)
 }
 
 // serve answers the messages of a stream until it ends.
-func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p processor, name string, out *outlet) (err error) {
-	counted, order := s.filters[name], protocol{filter: name}
+func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p processor, name string, out *wire.Sender) (err error) {
+	counted, order := s.filters[name], wire.Order{Filter: name}
 	defer func() {
 		if cause := recover(); cause != nil {
 			counted.Panicked()
@@ -100,17 +101,18 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 		}
 	}()
 	for first := true; ; first = false {
-		message, err := stream.Recv()
+		raw, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err // Envoy reset the stream: its request is over
 		}
-		if out.answered.Load() && !order.answered {
+		message := wire.MessageOf(raw)
+		if out.Answered() && !order.Answered {
 			return nil // sent before Envoy had the answer that it did not ask for
 		}
-		if err := order.next(message); err != nil {
+		if err := order.Next(message); err != nil {
 			counted.Broke()
 			s.log.Debug("a stream breaks the protocol", "filter", name, "error", err)
 			return err
@@ -120,7 +122,7 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 			owner = s.owner(stream.Context(), name, message)
 		}
 		if owner != "" {
-			if err := s.relay(stream, &order, owner, message); !errors.Is(err, errNoRelay) {
+			if err := s.relay(stream, &order, owner, raw); !errors.Is(err, errNoRelay) {
 				counted.Relayed()
 				return err
 			}
@@ -129,8 +131,8 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 		if answer == nil {
 			continue
 		}
-		order.answered = answer.GetImmediateResponse() != nil
-		if err := out.send(answer); err != nil {
+		order.Answered = answer.IsImmediate()
+		if err := out.Send(answer); err != nil {
 			return err
 		}
 	}
@@ -138,12 +140,11 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 
 // timed answers a message and notes how long that took: for the filter, and for
 // the request as time of our own.
-func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter) *reply {
+func timed(p processor, m wire.Message, counted *metrics.Filter) *wire.Answer {
 	began := time.Now()
 	answer := p.handle(m)
 	took := time.Since(began)
-	phase, _ := phaseOf(m)
-	counted.Message(phase, took)
+	counted.Message(m.Phase(), took)
 	if x := p.of(); x != nil {
 		x.own.Add(int64(took))
 		x.steps.flush()
@@ -151,7 +152,7 @@ func timed(p processor, m *extprocv3.ProcessingRequest, counted *metrics.Filter)
 	return answer
 }
 
-func (s *Server) processor(ctx context.Context, out *outlet) (processor, string, error) {
+func (s *Server) processor(ctx context.Context, out *wire.Sender) (processor, string, error) {
 	name := ""
 	for i, v := range grpcmetadata.ValueFromIncomingContext(ctx, names.KeyFilter) {
 		if i > 0 && v != name {
@@ -161,19 +162,22 @@ func (s *Server) processor(ctx context.Context, out *outlet) (processor, string,
 	}
 	switch name {
 	case names.FilterRequest:
-		return &requestStream{server: s, ctx: ctx, out: out, carrier: carrierOf(said(ctx, names.KeyPlan)), log: said(ctx, names.KeyLog)}, name, nil
+		return &requestStream{
+			server: s, ctx: ctx, out: out, encoding: planEncodingOf(metadataValue(ctx, names.KeyPlan)), log: metadataValue(ctx, names.KeyLog),
+		}, name, nil
 	case names.FilterRetry:
 		return &retryStream{server: s}, name, nil
 	case names.FilterFailure:
 		return &failureStream{server: s}, name, nil
 	}
 	return nil, "", status.Errorf(codes.InvalidArgument,
-		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; generate the configuration with `isthmus envoy`", names.KeyFilter)
+		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; "+
+			"generate the configuration with `isthmus envoy`", names.KeyFilter)
 }
 
-// said is what the filter says of itself under a key of its stream's metadata, or
-// "".
-func said(ctx context.Context, key string) string {
+// metadataValue is the first value of a key of a stream's gRPC metadata; "": it is
+// not there.
+func metadataValue(ctx context.Context, key string) string {
 	if v := grpcmetadata.ValueFromIncomingContext(ctx, key); len(v) > 0 {
 		return v[0]
 	}

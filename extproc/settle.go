@@ -7,6 +7,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -33,7 +34,7 @@ func isEventStream(header upstream.Header) bool {
 
 // marks is the metadata by which Envoy's access log knows an unread answer, and
 // what its entries say of the request, since no metadata follows the body then.
-func (s *requestStream) marks() metadata {
+func (s *requestStream) marks() wire.Metadata {
 	x := s.exchange
 	x.mu.Lock()
 	unread := x.outcome.unread

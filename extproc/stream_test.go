@@ -21,6 +21,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 )
@@ -75,7 +76,7 @@ func (f *filterStream) Context() context.Context { return f.ctx }
 func (f *filterStream) Send(m *extprocv3.ProcessingResponse) error { return f.SendMsg(m) }
 
 func (f *filterStream) SendMsg(m any) error {
-	text, err := Codec().Marshal(m)
+	text, err := wire.Codec().Marshal(m)
 	if err != nil {
 		return err
 	}

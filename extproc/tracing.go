@@ -7,6 +7,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 )
 
@@ -22,7 +23,7 @@ func (s *requestStream) traced() {
 	if t == nil || x.route.action == liveness || x.route.action == readiness {
 		return
 	}
-	p := trace.Parent{Traceparent: said(s.ctx, "traceparent"), Tracestate: said(s.ctx, "tracestate")}
+	p := trace.Parent{Traceparent: metadataValue(s.ctx, "traceparent"), Tracestate: metadataValue(s.ctx, "tracestate")}
 	if p.Traceparent == "" {
 		p = trace.Parent{Traceparent: s.header.Get("traceparent"), Tracestate: s.header.Get("tracestate")}
 	}
@@ -30,9 +31,9 @@ func (s *requestStream) traced() {
 }
 
 // nameSpan tells the provider of the span of attempt n.
-func (x *exchange) nameSpan(edit *headerEdit, n int) {
+func (x *exchange) nameSpan(edit *wire.HeaderMutation, n int) {
 	if parent := x.span.Attempt(n, time.Now()); parent != "" {
-		edit.put("traceparent", parent)
+		edit.Set("traceparent", parent)
 	}
 }
 

@@ -5,9 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -23,34 +21,34 @@ type unjudged struct {
 }
 
 // lastAnswer judges the headers of such an error, or asks for its body.
-func (s *requestStream) lastAnswer(h *extprocv3.HttpHeaders, header upstream.Header, u unjudged) *reply {
+func (s *requestStream) lastAnswer(m wire.Message, header upstream.Header, u unjudged) *wire.Answer {
 	u.head = upstream.Head{Status: statusOf(header), Header: header}
-	if h.GetEndOfStream() {
+	if m.EndOfStream() {
 		return s.failure(header, s.judgeLast(u, nil))
 	}
-	edit := &headerEdit{}
+	edit := &wire.HeaderMutation{}
 	for _, f := range header {
 		if f.Name != ":status" {
-			edit.drop(f.Name)
+			edit.Remove(f.Name)
 		}
 	}
 	s.response = &responseReader{whole: true, unjudged: &u}
-	return responseHeaders(edit, modev3.ProcessingMode_BUFFERED, nil)
+	return wire.ReadResponse(edit, wire.Whole, nil)
 }
 
 // lastBody replaces the body of such an error by ours.
-func (s *requestStream) lastBody(body []byte) *reply {
+func (s *requestStream) lastBody(body []byte) *wire.Answer {
 	r := s.response
 	r.ended = true
 	e := s.judgeLast(*r.unjudged, body)
 	s.exchange.refused(e)
 	out := e.JSON()
-	edit := &headerEdit{}
-	edit.put(":status", strconv.Itoa(e.Status))
-	edit.putAll(errorHeaders(e))
-	edit.putAll(s.exchange.publicHeaders(0, nil))
-	edit.put("content-length", strconv.Itoa(len(out)))
-	return responseChunk(out, false, edit, s.exchange.metadata())
+	edit := &wire.HeaderMutation{}
+	edit.Set(":status", strconv.Itoa(e.Status))
+	edit.SetAll(errorHeaders(e))
+	edit.SetAll(s.exchange.publicHeaders(0, nil))
+	edit.Set("content-length", strconv.Itoa(len(out)))
+	return wire.ResponseChunk(out, false, edit, s.exchange.metadata())
 }
 
 // judgeLast tells health of the failure; no attempt follows, whatever routing

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -63,7 +64,7 @@ func eventful(body []byte) bool {
 // retold is a good answer that was read whole, in the form that its client expects.
 // It is out where nothing need or can be done: what is no whole answer cannot be
 // told as one.
-func (s *requestStream) retold(out []byte, edit *headerEdit) []byte {
+func (s *requestStream) retold(out []byte, edit *wire.HeaderMutation) []byte {
 	x := s.exchange
 	switch s.response.form {
 	case expected:
@@ -77,8 +78,8 @@ func (s *requestStream) retold(out []byte, edit *headerEdit) []byte {
 			s.streamed(out)
 		}
 	}
-	edit.put("content-type", eventStream+"; charset=utf-8")
-	edit.put("cache-control", "no-cache")
-	edit.put("content-length", strconv.Itoa(len(out)))
+	edit.Set("content-type", eventStream+"; charset=utf-8")
+	edit.Set("cache-control", "no-cache")
+	edit.Set("content-length", strconv.Itoa(len(out)))
 	return out
 }

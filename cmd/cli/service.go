@@ -23,6 +23,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 )
 
 // service is the running ext_proc server and its admin port.
@@ -49,7 +50,7 @@ type service struct {
 // credentials. maxBody is the limit of a request body in bytes.
 func grpcOptions(maxBody int64) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ForceServerCodecV2(extproc.Codec()),
+		grpc.ForceServerCodecV2(wire.Codec()),
 		grpc.MaxRecvMsgSize(int(2*maxBody) + messageRoom), // Envoys before 1.38 need twice the limit
 		grpc.MaxSendMsgSize(int(maxBody) + messageRoom),
 		grpc.MaxHeaderListSize(maxMetadata),

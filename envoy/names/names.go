@@ -96,6 +96,12 @@ const FieldLength = "length"
 // order of clusters.
 const AttributeDeployment = "xds.upstream_host_metadata.filter_metadata['" + NamespaceExchange + "']['" + FieldDeployment + "']"
 
+// Attributes of Envoy's own that the filters are told to send with their messages.
+const (
+	AttributeAttempt = "upstream.request_attempt_count" // number: which attempt this is, from 1
+	AttributeDetails = "response.code_details"          // text: who made the answer and why; "via_upstream": the provider
+)
+
 // EndCluster is the cluster after the last one of every plan: the service writes
 // it into NamespacePlan, and Envoy's routes default to it. No such cluster exists:
 // it stops the cascade, where Envoy would otherwise repeat the last cluster until

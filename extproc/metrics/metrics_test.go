@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 )
 
 // everything is a Metrics that has counted something of each kind.
@@ -30,7 +32,7 @@ func everything(t testing.TB) (*Metrics, *prometheus.Registry) {
 	f := m.Filter("request")
 	f.Opened()
 	m.Panicked("a test")
-	f.Message(RequestBody, time.Millisecond)
+	f.Message(wire.RequestBody, time.Millisecond)
 	m.Watch(Sources{
 		Gateway: func() Gateway { return Gateway{Open: 3, Draining: true, LeftOut: 1} },
 		Deployments: func() []Deployment {
@@ -228,6 +230,6 @@ func BenchmarkMessage(b *testing.B) {
 	f := New(prometheus.NewRegistry(), "").Filter("request")
 	b.ReportAllocs()
 	for b.Loop() {
-		f.Message(RequestBody, 120*time.Microsecond)
+		f.Message(wire.RequestBody, 120*time.Microsecond)
 	}
 }

@@ -4,27 +4,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
 )
-
-// Phase is what a message of Envoy's is about.
-type Phase int
-
-// The phases, in the order of a request's life.
-const (
-	RequestHeaders Phase = iota
-	RequestBody
-	ResponseHeaders
-	ResponseBody
-	ResponseTrailers
-	phases
-)
-
-// UnknownPhase is that of a message of no known kind; it is not counted.
-const UnknownPhase Phase = -1
-
-func (p Phase) String() string {
-	return [phases]string{"request_headers", "request_body", "response_headers", "response_body", "response_trailers"}[p]
-}
 
 // streams are the instruments of the ext_proc service.
 type streams struct {
@@ -61,7 +43,7 @@ func newStreams(k *maker) streams {
 // keeps it. It is safe for concurrent use.
 type Filter struct {
 	opened, panics, relayed, broken prometheus.Counter
-	duration                        [phases]prometheus.Observer
+	duration                        [wire.Phases]prometheus.Observer
 }
 
 // Filter returns the counters of the filter with this name.
@@ -70,7 +52,7 @@ func (m *Metrics) Filter(name string) *Filter {
 		opened: m.streams.opened.WithLabelValues(name), panics: m.streams.panics.WithLabelValues(name), relayed: m.streams.relayed.WithLabelValues(name),
 		broken: m.streams.broken.WithLabelValues(name),
 	}
-	for p := range phases {
+	for p := range wire.Phases {
 		f.duration[p] = m.streams.duration.WithLabelValues(name, p.String())
 	}
 	return f
@@ -89,7 +71,7 @@ func (f *Filter) Broke() { f.broken.Inc() }
 func (f *Filter) Relayed() { f.relayed.Inc() }
 
 // Message counts a message and the time that its answer took.
-func (f *Filter) Message(p Phase, took time.Duration) { f.duration[p].Observe(took.Seconds()) }
+func (f *Filter) Message(p wire.Phase, took time.Duration) { f.duration[p].Observe(took.Seconds()) }
 
 // Reasons for which a stream is refused.
 const (

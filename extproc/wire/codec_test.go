@@ -1,11 +1,10 @@
-package extproc
+package wire
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
-	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
@@ -14,23 +13,23 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// sizes are bodies on both sides of what the codec treats apart.
-// marshalAs writes an answer in the way that outlet sends it.
-func marshalAs(answer *reply) (mem.BufferSlice, error) {
+// marshalAs writes an answer in the way that Sender sends it.
+func marshalAs(answer *Answer) (mem.BufferSlice, error) {
 	if len(answer.tail) == 0 {
-		return Codec().Marshal(answer.ProcessingResponse)
+		return Codec().Marshal(answer.message)
 	}
 	return Codec().Marshal(answer)
 }
 
-func sizes() []int { return []int{0, 1, largeBody - 200, largeBody, largeBody + 1, 2 * largeBody} }
+// sizes are bodies on both sides of what the codec treats apart.
+func sizes() []int { return []int{0, 1, LargeBody - 200, LargeBody, LargeBody + 1, 2 * LargeBody} }
 
 func TestTheCodecReadsWhatProtobufReads(t *testing.T) {
 	for _, size := range sizes() {
 		body := []byte(strings.Repeat("é", size/2))
 		for name, m := range map[string]*extprocv3.ProcessingRequest{
-			"a request body":  {Request: &extprocv3.ProcessingRequest_RequestBody{RequestBody: &extprocv3.HttpBody{Body: body, EndOfStream: true}}, MetadataContext: named("id")},
-			"a response body": {Request: &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: &extprocv3.HttpBody{Body: body}}, Attributes: attrs(2)},
+			"a request body":  {Request: &extprocv3.ProcessingRequest_RequestBody{RequestBody: &extprocv3.HttpBody{Body: body, EndOfStream: true}}, MetadataContext: exchange("id")},
+			"a response body": {Request: &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: &extprocv3.HttpBody{Body: body}}, Attributes: attributes(2, "")},
 			"headers":         {Request: &extprocv3.ProcessingRequest_RequestHeaders{RequestHeaders: &extprocv3.HttpHeaders{Headers: headerMap("a", string(body))}}},
 		} {
 			text, err := proto.Marshal(m)
@@ -50,25 +49,25 @@ func TestTheCodecReadsWhatProtobufReads(t *testing.T) {
 }
 
 func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
-	edit := &headerEdit{}
-	edit.put("x", "y")
+	edit := &HeaderMutation{}
+	edit.Set("x", "y")
 	for _, size := range sizes() {
 		body := []byte(strings.Repeat("é", size/2))
 		call := &upstream.Call{Body: body}
 		inPieces := &upstream.Call{Body: body[:size/4*2], Tail: [][]byte{body[size/4*2:], []byte("end")}}
-		for name, answer := range map[string]*reply{
-			"the first attempt":   firstAttempt(edit, call, metadata(nil).text("id", "1")),
-			"a later attempt":     laterAttempt(edit, call),
-			"the first in pieces": firstAttempt(edit, inPieces, metadata(nil).text("id", "1")),
-			"a later in pieces":   laterAttempt(edit, inPieces),
-			"a chunk":             responseChunk(body, false, edit, metadata(nil).number("n", 1)),
-			"headers":             responseHeaders(edit, modev3.ProcessingMode_STREAMED, nil),
+		for name, answer := range map[string]*Answer{
+			"the first attempt":   FirstAttempt(edit, call, Metadata(nil).Text("id", "1")),
+			"a later attempt":     LaterAttempt(edit, call),
+			"the first in pieces": FirstAttempt(edit, inPieces, Metadata(nil).Text("id", "1")),
+			"a later in pieces":   LaterAttempt(edit, inPieces),
+			"a chunk":             ResponseChunk(body, false, edit, Metadata(nil).Number("n", 1)),
+			"headers":             ReadResponse(edit, Streamed, nil),
 		} {
 			parts, err := marshalAs(answer)
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := answer.ProcessingResponse
+			m := answer.message
 			if _, common := bodyOf(m); len(answer.tail) > 0 {
 				common.BodyMutation = replaceBody(slices.Concat(append([][]byte{common.GetBodyMutation().GetBody()}, answer.tail...)...))
 			}
@@ -94,7 +93,7 @@ func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
 func FuzzUnmarshalSmall(f *testing.F) {
 	for _, m := range []*extprocv3.ProcessingRequest{
 		requestHeaders(true, ":path", "/", "a", "", "b", "c"),
-		responseHead(2, false, ":status", "200", "content-type", "text/plain"),
+		responseHeaders(false, ":status", "200", "content-type", "text/plain"),
 		requestBody("hello"),
 	} {
 		text, err := proto.Marshal(m)

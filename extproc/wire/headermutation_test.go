@@ -1,4 +1,4 @@
-package extproc
+package wire
 
 import (
 	"testing"
@@ -13,11 +13,11 @@ import (
 )
 
 func TestAHeaderEditIsAHeaderMutationOnTheWire(t *testing.T) {
-	edit := &headerEdit{}
-	edit.put(":path", "/v1/é")
-	edit.drop("cookie")
-	edit.put("x-empty", "")
-	text, err := proto.Marshal(edit.mutation())
+	edit := &HeaderMutation{}
+	edit.Set(":path", "/v1/é")
+	edit.Remove("cookie")
+	edit.Set("x-empty", "")
+	text, err := proto.Marshal(edit.proto())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,10 +38,10 @@ func TestAHeaderEditIsAHeaderMutationOnTheWire(t *testing.T) {
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("mutation (-want +got):\n%s", diff)
 	}
-	if !edit.sets(":path") || edit.sets("cookie") {
-		t.Error("sets does not know what is set")
+	if !edit.IsSet(":path") || edit.IsSet("cookie") {
+		t.Error("IsSet does not know what is set")
 	}
-	if (*headerEdit)(nil).mutation() != nil || (&headerEdit{}).mutation() != nil {
+	if (*HeaderMutation)(nil).proto() != nil || (&HeaderMutation{}).proto() != nil {
 		t.Error("no changes are a message, want none")
 	}
 }
@@ -61,12 +61,12 @@ func TestAHeaderThatIsRightAsItIsIsNotWritten(t *testing.T) {
 		"put to it before":            {upstream.Header{{Name: "x", Value: "a"}}, []string{"a", "b"}, []string{"b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			edit := &headerEdit{present: tc.present}
+			edit := &HeaderMutation{Present: tc.present}
 			for _, value := range tc.put {
-				edit.put("x", value)
+				edit.Set("x", value)
 			}
-			edit.dropOthers(tc.present, func(name string) bool { return name == "y" })
-			text, err := proto.Marshal(edit.mutation())
+			edit.RemoveOthers(tc.present, func(name string) bool { return name == "y" })
+			text, err := proto.Marshal(edit.proto())
 			if err != nil {
 				t.Fatal(err)
 			}

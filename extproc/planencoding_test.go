@@ -5,8 +5,13 @@ import (
 	"testing"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/routing"
 )
 
 // threeSisters are walked in order a, b, a, b … when their group has retries.
@@ -131,5 +136,36 @@ func TestWhatNoFailureFilterSawIsJudgedInTheResponsePhase(t *testing.T) {
 		if n := h.router.Deployments()[0].InFlight(); n != 0 {
 			t.Errorf("%s: %d attempts in flight", name, n)
 		}
+	}
+}
+
+func TestAPlanHasAGroupForEachAttemptAndAnEnd(t *testing.T) {
+	plan := &routing.Plan{Hops: []routing.Hop{{Deployment: &routing.Deployment{Cluster: "a"}}, {Deployment: &routing.Deployment{Cluster: "b"}}}}
+	group := func(name, cluster string) any {
+		return map[string]any{"name": name, "clusters": []any{map[string]any{"cluster_name": cluster, "weight": 1}}}
+	}
+	want, err := structpb.NewStruct(map[string]any{
+		"priority_groups": []any{group("attempt-1", "a"), group("attempt-2", "b"), group("attempt-3", names.EndCluster)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &structpb.Struct{}
+	if err := proto.Unmarshal(planMetadata(plan), got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
+func BenchmarkPlanMetadata(b *testing.B) {
+	plan := &routing.Plan{}
+	for range 4 {
+		plan.Hops = append(plan.Hops, routing.Hop{Deployment: &routing.Deployment{Cluster: "deployment/gpt-4o-12345678"}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		planMetadata(plan)
 	}
 }

@@ -1,4 +1,4 @@
-package extproc
+package wire
 
 import (
 	"fmt"
@@ -22,8 +22,9 @@ func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 
 type codec struct{ encoding.CodecV2 }
 
-// largeBody is from which size on a copy is worth avoiding, in bytes.
-const largeBody = 16 << 10
+// LargeBody is from which size on, in bytes, a body is not copied: one of an answer
+// is sent from where it is, and must not be changed after its answer was made.
+const LargeBody = 16 << 10
 
 // Field numbers of envoy/service/ext_proc/v3/external_processor.proto.
 const (
@@ -49,7 +50,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	if data.Len() >= largeBody {
+	if data.Len() >= LargeBody {
 		return unmarshalLarge(data.Materialize(), request)
 	}
 	text := data.MaterializeToBuffer(mem.DefaultBufferPool())
@@ -124,11 +125,11 @@ func split(text []byte, numbers ...protowire.Number) (m message, err error) {
 // changed any more.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
-	case *reply:
+	case *Answer:
 		return marshalLarge(m)
 	case *extprocv3.ProcessingResponse:
-		if _, common := bodyOf(m); len(common.GetBodyMutation().GetBody()) >= largeBody {
-			return marshalLarge(whole(m))
+		if _, common := bodyOf(m); len(common.GetBodyMutation().GetBody()) >= LargeBody {
+			return marshalLarge(answerOf(m))
 		}
 	}
 	return c.CodecV2.Marshal(v)
@@ -150,16 +151,18 @@ func bodyOf(answer *extprocv3.ProcessingResponse) (protowire.Number, *extprocv3.
 
 // marshalLarge writes everything but the body, ending with the lengths that
 // announce it, and lets the body follow as it stands, piece by piece.
-func marshalLarge(answer *reply) (mem.BufferSlice, error) {
-	number, common := bodyOf(answer.ProcessingResponse)
+func marshalLarge(answer *Answer) (mem.BufferSlice, error) {
+	number, common := bodyOf(answer.message)
 	head, err := proto.Marshal(&extprocv3.CommonResponse{
-		Status: common.GetStatus(), HeaderMutation: common.GetHeaderMutation(), Trailers: common.GetTrailers(), ClearRouteCache: common.GetClearRouteCache(),
+		Status: common.GetStatus(), HeaderMutation: common.GetHeaderMutation(), Trailers: common.GetTrailers(),
+		ClearRouteCache: common.GetClearRouteCache(),
 	})
 	if err != nil {
 		return nil, err
 	}
+	m := answer.message
 	rest, err := proto.Marshal(&extprocv3.ProcessingResponse{
-		DynamicMetadata: answer.GetDynamicMetadata(), ModeOverride: answer.GetModeOverride(), OverrideMessageTimeout: answer.GetOverrideMessageTimeout(),
+		DynamicMetadata: m.GetDynamicMetadata(), ModeOverride: m.GetModeOverride(), OverrideMessageTimeout: m.GetOverrideMessageTimeout(),
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,62 @@
+package wire
+
+import (
+	"sync"
+	"sync/atomic"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// Sender sends the answers of one stream. A deadline or a message timeout sends
+// beside the stream's own goroutine, so it is safe for concurrent use.
+type Sender struct {
+	mu       sync.Mutex
+	stream   extprocv3.ExternalProcessor_ProcessServer
+	closed   bool
+	answered atomic.Bool
+	shared   upstream.Header
+}
+
+// NewSender returns the sender of a stream.
+func NewSender(stream extprocv3.ExternalProcessor_ProcessServer) *Sender {
+	return &Sender{stream: stream}
+}
+
+// Send sends an answer. After an immediate response, or Close, it does nothing. The
+// error is gRPC's: the stream is gone.
+func (s *Sender) Send(a *Answer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.answered.Load() {
+		return nil
+	}
+	s.answered.Store(a.IsImmediate())
+	if s.shared != nil {
+		a.addHeaders(s.shared)
+	}
+	if len(a.tail) == 0 {
+		return s.stream.Send(a.message)
+	}
+	return s.stream.SendMsg(a)
+}
+
+// Answered reports whether an immediate response was sent: nothing follows it.
+func (s *Sender) Answered() bool { return s.answered.Load() }
+
+// AddToResponses has headers added to everything that goes to the client from now
+// on: immediate responses and the headers of answers. It tells a browser which page
+// may read them.
+func (s *Sender) AddToResponses(header upstream.Header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shared = header
+}
+
+// Close ends the sending. It is idempotent.
+func (s *Sender) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
