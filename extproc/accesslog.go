@@ -17,16 +17,6 @@ import (
 // tokens. Envoy's access log knows. Its entries of such requests, and only
 // those, come to this service, up to a flush interval after the close.
 
-// ending is who ended an answer before its end.
-type ending string
-
-const (
-	endedWhole    ending = "" // nobody: it came to its end
-	endedClient   ending = "client"
-	endedUpstream ending = "upstream"
-	endedTimeout  ending = "timeout"
-)
-
 // logEntry is what Envoy's access log says of one request.
 type logEntry struct {
 	ended ending

@@ -17,19 +17,26 @@ import (
 // modelsCreated is the constant "created" of every model, as LiteLLM has it.
 const modelsCreated = 1677610602
 
-// answer ends the exchange with a JSON answer of ours.
+// answer ends the exchange with a JSON answer of ours; nil: it is answered already.
 func (s *requestStream) answer(status int, body []byte) *wire.Answer {
-	s.exchange.answeredHere(status)
+	if !s.exchange.outcome.local(status) {
+		return nil
+	}
 	if s.header.Get(":method") == "HEAD" {
 		body = nil
 	}
 	return wire.Immediate(status, upstream.Header{{Name: "content-type", Value: "application/json"}}, body, "isthmus_answer")
 }
 
-// refuse ends the exchange with an error, before any attempt.
-func (s *requestStream) refuse(e *upstream.Error) *wire.Answer {
+// refuse ends the exchange with an error, before any attempt; nil: it is answered
+// already.
+func (s *requestStream) refuse(e *upstream.Error) *wire.Answer { return s.refuseBy(byGateway, e) }
+
+func (s *requestStream) refuseBy(who answerer, e *upstream.Error) *wire.Answer {
 	x := s.exchange
-	x.refused(e)
+	if !x.outcome.refused(who, e) {
+		return nil
+	}
 	header := errorHeaders(e)
 	for _, f := range x.publicHeaders(0, nil) {
 		header.Set(f.Name, f.Value)
@@ -89,8 +96,10 @@ func (s *requestStream) mock(text string) *wire.Answer {
 	words := int64(len(strings.Fields(text)))
 	w.Usage(chat.Usage{Prompt: words, Completion: words, Total: 2 * words})
 	w.Close()
-	x.answered(0, http.StatusOK, hop)
-	x.complete(w.Result())
+	if !x.answered(0, http.StatusOK, hop) {
+		return nil
+	}
+	x.outcome.complete(w.Result())
 	header := upstream.Header{{Name: "content-type", Value: "application/json"}}
 	if x.request.Stream {
 		header.Set("content-type", "text/event-stream; charset=utf-8")
@@ -108,11 +117,8 @@ func (s *requestStream) mock(text string) *wire.Answer {
 // publicHeaders are the headers that tell a client how it was served; never a
 // URL or a key. hop is nil for errors.
 func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
-	made := x.attempts.count()
+	made, entry := x.attempts.count(), x.outcome.load().entry
 	attempts := max(n, made)
-	x.mu.Lock()
-	entry := x.outcome.entry
-	x.mu.Unlock()
 	header := append(make(upstream.Header, 0, 16),
 		upstream.Field{Name: "x-isthmus-request-id", Value: x.id},
 		upstream.Field{Name: "x-litellm-call-id", Value: x.id},

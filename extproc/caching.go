@@ -92,7 +92,9 @@ func (g *Snapshot) split(req *chat.Request, scope cache.Scope) (*cache.Batch, bo
 // cached answers with an entry.
 func (s *requestStream) cached(e *cache.Entry) *wire.Answer {
 	x := s.exchange
-	x.answeredFromCache(e)
+	if !x.outcome.cached(e, time.Since(x.started)) {
+		return nil
+	}
 	header := upstream.Header{{Name: "content-type", Value: e.ContentType(x.request)}}
 	if x.request.Stream {
 		header.Set("cache-control", "no-cache")

@@ -67,7 +67,9 @@ func (s *requestStream) preflight(r route) *wire.Answer {
 		header = append(header, upstream.Field{Name: "access-control-allow-headers", Value: names})
 	}
 	s.exchange.quiet = true
-	s.exchange.answeredHere(http.StatusNoContent)
+	if !s.exchange.outcome.local(http.StatusNoContent) {
+		return nil
+	}
 	return wire.Immediate(http.StatusNoContent, header, nil, "isthmus_preflight")
 }
 

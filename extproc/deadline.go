@@ -1,11 +1,11 @@
 package extproc
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // startDeadline bounds the time of a streaming request to its response headers. Envoy's
@@ -22,8 +22,9 @@ func (s *requestStream) startDeadline(plan *routing.Plan) {
 // begun. Envoy takes such an answer at any moment.
 func (s *requestStream) expire() {
 	x := s.exchange
-	e, attempts := x.timeUp()
-	if e == nil {
+	e := cmp.Or(x.attempts.remembered(), localFailure(0, totalTimeout))
+	attempts := x.attempts.count()
+	if !x.outcome.refused(byDeadline, e) {
 		return
 	}
 	x.attempts.failed(attempts, 0, totalTimeout, time.Now())
@@ -34,23 +35,4 @@ func (s *requestStream) expire() {
 	answer := wire.Immediate(e.Status, header, e.JSON(), "isthmus_deadline")
 	answer.WithMetadata(x.metadata())
 	_ = s.out.Send(answer) // when the stream is gone, so is the request
-}
-
-// timeUp notes that the request's time is up. It returns the error that the client
-// gets and how many attempts were made; nil when the answer has begun.
-func (x *exchange) timeUp() (e *upstream.Error, attempts int) {
-	if e = x.attempts.remembered(); e == nil {
-		e = localFailure(0, totalTimeout)
-	}
-	attempts = x.attempts.count()
-	if _, runs := x.attempts.hop(1); !runs {
-		return nil, 0
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.outcome.status != 0 {
-		return nil, 0
-	}
-	x.refusedLocked(e)
-	return e, attempts
 }

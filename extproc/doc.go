@@ -56,7 +56,8 @@
 //
 // Envoy's timers bound the attempts (request.go), and the whole time of what does
 // not stream. That of a stream, until its answer begins, is bounded here
-// (deadline.go), with an answer that nothing asked for.
+// (deadline.go), with an answer that nothing asked for. Whoever claims the answer
+// first gives it (outcome.go).
 //
 // Envoy may send the streams of one request to several replicas: what belongs to
 // another one's exchange is handed on to it (relay.go, relayentry.go), if it is

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
-	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
@@ -39,44 +38,14 @@ type exchange struct {
 	own      atomic.Int64   // nanoseconds of our own work for it, waits excluded
 
 	attempts attempts
+	outcome  lockedOutcome
 
 	mu        sync.Mutex
-	outcome   outcome
 	ready     prepared
 	admission *limit.Admission // nil: nothing is limited
 	secured   int              // the attempt that has room in the limits
 	queued    time.Duration    // waited for a slot
 	took      time.Duration    // to the end; set by finish
-}
-
-// outcome is how the exchange ended, as far as stream 1 has seen it.
-type outcome struct {
-	status     int           // sent to the client; 0: no answer was seen
-	firstByte  time.Duration // to the response headers
-	firstToken time.Duration // to the first piece of a stream; 0: none came, or nobody looked
-	served     *routing.Hop  // who answered
-	entry      *cache.Entry  // or what the cache answered with
-	result     chat.Result
-	complete   bool // the answer was read to its end, or its body was not ours to read
-	unread     bool // Envoy carries the answer's body past us
-	ended      ending
-	failure    *upstream.Error
-}
-
-// attempt is the outcome of the attempt that was running when the exchange
-// ended. An answer that was not read to its end says nothing about the
-// deployment's health: it may be the client that left. Its tokens were used.
-func (o *outcome) attempt() routing.Outcome {
-	switch {
-	case o.served == nil:
-		return routing.Outcome{}
-	case !o.complete:
-		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
-	case o.result.Failure != nil:
-		failure := o.result.Failure
-		return routing.Outcome{Failed: true, Status: o.status, RetryAfter: failure.RetryAfter, Reason: "the answer failed: " + failure.Type}
-	}
-	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 }
 
 func newExchange(g *Snapshot, r route, now time.Time) *exchange {
@@ -115,7 +84,9 @@ func (x *exchange) attemptEnded(n int, hop *routing.Hop, a *attempt) {
 // told by settle, which follows it.
 func (x *exchange) finish(now time.Time) {
 	guard := x.snapshot.runtime.guard
-	if !x.attempts.close(x.lastOutcome(), now, guard) {
+	x.outcome.disconnect()
+	last := x.outcome.load()
+	if !x.attempts.close(last.attempt(), now, guard) {
 		return
 	}
 	x.took = now.Sub(x.started)
@@ -126,13 +97,6 @@ func (x *exchange) finish(now time.Time) {
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.snapshot.runtime.giveBack()
 	}
-}
-
-// lastOutcome is the outcome of the attempt that runs when the exchange ends.
-func (x *exchange) lastOutcome() routing.Outcome {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.outcome.attempt()
 }
 
 // names is the metadata by which the other filters find the exchange.

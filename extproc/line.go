@@ -125,7 +125,7 @@ func (rec *record) attrs() []slog.Attr {
 	if o.result.Estimated {
 		attrs = append(attrs, slog.Bool("estimated", true))
 	}
-	if !o.complete {
+	if o.ended != endedWhole {
 		attrs = append(attrs, slog.String("aborted", string(o.ended)))
 	}
 	if o.failure != nil {

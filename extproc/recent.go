@@ -10,7 +10,7 @@ import (
 func (rec *record) shown() status.Request {
 	o := &rec.outcome
 	r := status.Request{
-		ID: rec.id, Endpoint: string(rec.endpoint), Model: rec.model, Status: o.status, Stream: rec.stream, Aborted: !o.complete,
+		ID: rec.id, Endpoint: string(rec.endpoint), Model: rec.model, Status: o.status, Stream: rec.stream, Aborted: o.ended != endedWhole,
 		Cache: string(rec.cache), Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion, Counted: o.result.HasUsage,
 		FirstByte: status.Milliseconds(o.firstByte), Took: status.Milliseconds(rec.took),
 	}

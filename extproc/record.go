@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // record is what is told of an exchange when it has ended.
@@ -51,71 +49,15 @@ type attemptRecord struct {
 	firstByte  time.Duration // to the headers of a good answer
 }
 
-// answered notes that the answer of attempt n is good and goes to the client.
-func (x *exchange) answered(n, status int, hop routing.Hop) {
+// answered notes that the headers of attempt n's answer are good and go to the client.
+// It reports whether they may: whether nothing else has answered.
+func (x *exchange) answered(n, status int, hop routing.Hop) bool {
 	now := time.Now()
-	x.attempts.answered(n, status, &hop, now)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.outcome.status = status
-	x.outcome.firstByte = now.Sub(x.started)
-	x.outcome.served = &hop
-}
-
-// answeredFromCache notes that the client gets a stored answer.
-func (x *exchange) answeredFromCache(e *cache.Entry) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.outcome.status, x.outcome.firstByte = http.StatusOK, time.Since(x.started)
-	x.outcome.entry, x.outcome.result, x.outcome.complete = e, e.Result, true
-}
-
-// complete notes that the answer was read to its end.
-func (x *exchange) complete(result chat.Result) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.outcome.complete = true
-	x.outcome.result = result
-	if e := result.Failure; e != nil {
-		x.outcome.failure = e
+	if !x.outcome.deployed(&hop, status, now.Sub(x.started)) {
+		return false
 	}
-}
-
-// hasUsage reports whether the answer said what it used.
-func (x *exchange) hasUsage() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.outcome.result.HasUsage
-}
-
-// counted notes what an answer turned out to have used after it ended.
-func (x *exchange) counted(result chat.Result) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	failure := x.outcome.result.Failure
-	x.outcome.result = result
-	x.outcome.result.Failure = failure
-}
-
-// refused notes that the client gets this error.
-func (x *exchange) refused(e *upstream.Error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.refusedLocked(e)
-}
-
-func (x *exchange) refusedLocked(e *upstream.Error) {
-	x.outcome.status = e.Status
-	x.outcome.failure = e
-	x.outcome.complete = true
-}
-
-// answeredHere notes an answer that no deployment was asked for.
-func (x *exchange) answeredHere(status int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.outcome.status = status
-	x.outcome.complete = true
+	x.attempts.answered(n, status, &hop, now)
+	return true
 }
 
 // records is what is known of the attempts so far, for a request that began at
@@ -154,23 +96,20 @@ func details(attempts []attemptRecord) string {
 	return b.String()
 }
 
-func (x *exchange) record() record {
-	attempts := x.attempts.records(x.started, x.started.Add(x.took))
-	x.mu.Lock()
-	defer x.mu.Unlock()
+func (x *exchange) record(o outcome) record {
 	rec := record{
-		id: x.id, endpoint: x.route.endpoint, asked: x.asked(), caller: x.caller, cache: x.caching.status, outcome: x.outcome,
+		id: x.id, endpoint: x.route.endpoint, asked: x.asked(), caller: x.caller, cache: x.caching.status, outcome: o,
 		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, quiet: x.quiet, keyless: x.keyless,
+		attempts: x.attempts.records(x.started, x.started.Add(x.took)),
 	}
 	if x.request != nil {
 		rec.model, rec.stream = x.request.Model, x.request.Stream
 	}
-	if e := x.outcome.entry; e != nil {
+	if e := o.entry; e != nil {
 		rec.cacheKey = x.caching.key.String()
 		if d := x.snapshot.router.Deployment(e.Served.Deployment); d != nil {
 			rec.saved = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
 		}
 	}
-	rec.attempts = attempts
 	return rec
 }

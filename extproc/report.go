@@ -155,16 +155,16 @@ func (rec *record) fillServed(r *callback.Record) {
 func (rec *record) fillOutcome(r *callback.Record) {
 	o := &rec.outcome
 	r.Status, r.HTTPStatus = callback.Success, o.status
-	if !o.complete {
+	if o.ended != endedWhole {
 		r.Aborted = callback.Optional(o.ended)
 	}
 	failure := o.failure
 	switch {
 	case failure != nil:
-	case !o.complete && o.served == nil:
+	case o.ended != endedWhole && o.served == nil:
 		failure = clientGone()
 		r.HTTPStatus = failure.Status
-	case !o.complete && o.ended != endedClient:
+	case o.broken():
 		failure = brokenOff(o.ended)
 	}
 	if failure != nil {
@@ -261,9 +261,7 @@ func (x *exchange) event(hook callback.Hook, n int, by cache.Served) *callback.E
 // answerer says whose answer the client gets, and which attempt's: n, or 0 for a
 // stored one.
 func (x *exchange) answerer(n int) (cache.Served, int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch o := &x.outcome; {
+	switch o := x.outcome.load(); {
 	case o.entry != nil:
 		return o.entry.Served, 0
 	case o.served != nil:

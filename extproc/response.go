@@ -24,6 +24,7 @@ type responseReader struct {
 	unjudged *unjudged    // an error whose body is to be read; else nil
 	whole    bool         // the body comes as one message and may still change the status
 	form     form
+	begun    bool // a piece of a stream came
 	ended    bool
 }
 
@@ -67,10 +68,12 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 			Message: "the provider's answer is not of this API (" + why + ")"}
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
 		s.response = &responseReader{ended: true}
-		return s.refuse(e) // Envoy resets the provider's stream, which may go on for long
+		return s.refuseBy(byFailure, e) // Envoy resets the provider's stream, which may go on for long
+	}
+	if !x.answered(n, head.Status, hop) {
+		return nil // the request's time is up: the deadline answers
 	}
 	s.attempt = n
-	x.answered(n, head.Status, hop)
 	if s.log != "" {
 		s.server.ended.expect(x.id)
 	}
@@ -81,11 +84,11 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 		s.response = &responseReader{ended: true}
 	case x.request.Endpoint == chat.Speech:
 		s.response = &responseReader{} // sound: nobody reads it
-		x.complete(chat.Result{})
+		x.outcome.complete(chat.Result{})
 	case s.marked && s.carries(&hop) && isEventStream(header):
 		s.response = &responseReader{hop: hop}
 		x.caching.ticket.Unstorable()
-		x.unread()
+		x.outcome.relay()
 	default:
 		mode = s.read(head, hop, edit)
 	}
@@ -196,8 +199,9 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 		return wire.ResponseChunk(nil, true, nil, nil)
 	}
 	s.sniff(m.Body())
-	if s.exchange.request.Stream && r.form != unstreamed {
-		s.exchange.streaming()
+	if s.exchange.request.Stream && r.form != unstreamed && !r.begun {
+		r.begun = true
+		s.exchange.outcome.piece(s.exchange.started)
 	}
 	last := m.EndOfStream() || r.whole
 	out := r.decoder.Feed(m.Body(), last)
@@ -228,7 +232,7 @@ func (s *requestStream) pass(out []byte) {
 func (s *requestStream) end(result chat.Result) {
 	r := s.response
 	r.ended = true
-	s.exchange.complete(result)
+	s.exchange.outcome.complete(result)
 	s.exchange.heard()
 	s.exchange.caching.store(&r.hop, result)
 }
@@ -255,8 +259,7 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 		edit.Set(":status", strconv.Itoa(e.Status))
 		edit.Set("content-type", "application/json")
 		r.ended = true
-		x.complete(result)
-		x.refused(e)
+		x.outcome.replaced(result)
 		x.caching.ticket.Failed()
 	} else {
 		s.pass(out)
@@ -287,12 +290,12 @@ func (s *requestStream) count() {
 	if r == nil || r.decoder == nil || x.snapshot.tokens == nil {
 		return
 	}
-	if r.ended && x.hasUsage() {
+	if r.ended && x.outcome.load().result.HasUsage {
 		return
 	}
 	result := r.decoder.Result()
 	x.snapshot.tokens.Estimate(r.hop.Model, x.asks(&r.hop), &result)
-	x.counted(result)
+	x.outcome.counted(result)
 }
 
 // responseTrailers ends a body that trailers follow.
@@ -343,10 +346,14 @@ func localFailure(status int, details string) *upstream.Error {
 		Message: "no provider could be reached for this model"}
 }
 
-// failure replaces the answer by an error of ours.
+// failure replaces the answer by an error of ours; nil: the client is answered
+// already.
 func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *wire.Answer {
 	x := s.exchange
-	x.refused(e)
+	s.response = &responseReader{ended: true}
+	if !x.outcome.refused(byFailure, e) {
+		return nil
+	}
 	body := e.JSON()
 	edit := &wire.HeaderMutation{}
 	edit.Set(":status", strconv.Itoa(e.Status))
@@ -358,7 +365,6 @@ func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *wir
 			edit.Remove(f.Name)
 		}
 	}
-	s.response = &responseReader{ended: true}
 	return wire.ReplaceResponse(edit, body, x.metadata())
 }
 
@@ -372,21 +378,19 @@ func errorHeaders(e *upstream.Error) upstream.Header {
 
 // metadata is what Envoy's access log and rate limits may know of the exchange.
 func (x *exchange) metadata() wire.Metadata {
-	attempts := x.attempts.count()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	fields := make(wire.Metadata, 0, 384).Text(names.FieldID, x.id).Number(names.FieldAttempts, float64(attempts))
+	o := x.outcome.load()
+	fields := make(wire.Metadata, 0, 384).Text(names.FieldID, x.id).Number(names.FieldAttempts, float64(x.attempts.count()))
 	if x.request != nil {
 		fields = fields.Text(names.FieldModel, x.request.Model)
 	}
-	if hop := x.outcome.served; hop != nil {
+	if hop := o.served; hop != nil {
 		fields = fields.Text(names.FieldDeployment, hop.Deployment.ID).Text(names.FieldProvider, hop.Deployment.Provider).
 			Text(names.FieldModelGroup, hop.Group).Text(names.FieldUpstreamModel, hop.Model)
 	}
-	if x.outcome.unread {
+	if o.relayed {
 		fields = fields.Text(names.FieldUnread, names.Unread)
 	}
-	if r := x.outcome.result; r.HasUsage {
+	if r := o.result; r.HasUsage {
 		fields = fields.Number(names.FieldPromptTokens, float64(r.Usage.Prompt)).Number(names.FieldCompletionTokens, float64(r.Usage.Completion)).
 			Number(names.FieldTotalTokens, float64(r.Usage.Total))
 	}

@@ -14,7 +14,7 @@ func (rec *record) sample() *metrics.Request {
 	o := &rec.outcome
 	s := &metrics.Request{
 		Endpoint: string(rec.endpoint), Operation: operation(rec.endpoint), Asked: rec.asked, Cache: string(rec.cache),
-		Status: o.status, Aborted: !o.complete, Failed: o.failure != nil || o.broken(), Stream: rec.stream,
+		Status: o.status, Aborted: o.ended != endedWhole, Failed: o.failure != nil || o.broken(), Stream: rec.stream,
 		Duration: rec.took, FirstToken: rec.firstToken(), Own: rec.own,
 		Fallbacks: rec.fallbacks(),
 	}
@@ -57,15 +57,10 @@ func cost(d *routing.Deployment, u chat.Usage) float64 {
 // firstToken is when the first piece of a stream came: with its headers, as far
 // as one can tell, where Envoy carries it past us.
 func (rec *record) firstToken() time.Duration {
-	if rec.outcome.unread && rec.stream {
+	if rec.outcome.relayed && rec.stream {
 		return rec.outcome.firstByte
 	}
 	return rec.outcome.firstToken
-}
-
-// broken reports whether the provider cut the answer off.
-func (o *outcome) broken() bool {
-	return !o.complete && (o.ended == endedUpstream || o.ended == endedTimeout)
 }
 
 // ended is how attempt i (from 0) ended, and the provider's status. What Envoy
@@ -79,11 +74,11 @@ func (rec *record) ended(i int) (metrics.Outcome, int) {
 		return metrics.NoAnswer, 0
 	case a.failed:
 		return metrics.Failed, a.status
-	case a.status > 0 && (o.complete || o.served == nil || i < len(rec.attempts)-1):
+	case a.status > 0 && (o.ended == endedWhole || o.served == nil || i < len(rec.attempts)-1):
 		return metrics.Good, a.status
 	case i < len(rec.attempts)-1 || o.served == nil:
 		return metrics.Abandoned, 0
-	case o.complete:
+	case o.ended == endedWhole:
 		return metrics.Good, o.status
 	case o.broken():
 		return metrics.Failed, o.status
@@ -121,16 +116,6 @@ func (x *exchange) asked() string {
 		return x.snapshot.router.Spelt(x.request.Model)
 	}
 	return ""
-}
-
-// streaming notes that a piece of a streamed answer came.
-func (x *exchange) streaming() {
-	if x.outcome.firstToken == 0 { // only stream 1 writes it
-		now := time.Now()
-		x.mu.Lock()
-		x.outcome.firstToken = now.Sub(x.started)
-		x.mu.Unlock()
-	}
 }
 
 // watch tells the metrics where the state of this gateway can be asked.

@@ -19,7 +19,7 @@ func hopTo(group, id string, fallback int) routing.Hop {
 
 func TestAttemptsAreCountedByHowTheyEnded(t *testing.T) {
 	hop := hopTo("m", "d", 0)
-	answered := outcome{status: 200, served: &hop, complete: true}
+	answered := outcome{status: 200, served: &hop, ended: endedWhole}
 	left := outcome{status: 200, served: &hop, ended: endedClient}
 	cut := outcome{status: 200, served: &hop, ended: endedUpstream}
 	for _, tc := range []struct {
@@ -33,11 +33,11 @@ func TestAttemptsAreCountedByHowTheyEnded(t *testing.T) {
 		{"a good answer that Envoy carried past us", attemptRecord{}, answered, metrics.Good, 200},
 		{"an answer that the client left", attemptRecord{}, left, metrics.Abandoned, 200},
 		{"an answer that the provider cut", attemptRecord{}, cut, metrics.Failed, 200},
-		{"an error", attemptRecord{failed: true, status: 500, reason: "500 server_error"}, outcome{status: 500, complete: true}, metrics.Failed, 500},
-		{"a connection that was refused", attemptRecord{failed: true, reason: noAnswer}, outcome{status: 503, complete: true}, metrics.NoAnswer, 0},
-		{"an attempt whose time was up", attemptRecord{failed: true, reason: timedAnswer}, outcome{status: 504, complete: true}, metrics.TimedOut, 0},
-		{"a request whose time was up", attemptRecord{reason: "the request's time was up"}, outcome{status: 504, complete: true}, metrics.TimedOut, 0},
-		{"a client that left before any answer", attemptRecord{}, outcome{}, metrics.Abandoned, 0},
+		{"an error", attemptRecord{failed: true, status: 500, reason: "500 server_error"}, outcome{status: 500, ended: endedWhole}, metrics.Failed, 500},
+		{"a connection that was refused", attemptRecord{failed: true, reason: noAnswer}, outcome{status: 503, ended: endedWhole}, metrics.NoAnswer, 0},
+		{"an attempt whose time was up", attemptRecord{failed: true, reason: timedAnswer}, outcome{status: 504, ended: endedWhole}, metrics.TimedOut, 0},
+		{"a request whose time was up", attemptRecord{reason: "the request's time was up"}, outcome{status: 504, ended: endedWhole}, metrics.TimedOut, 0},
+		{"a client that left before any answer", attemptRecord{}, outcome{ended: endedClient}, metrics.Abandoned, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rec := &record{outcome: tc.outcome, attempts: []attemptRecord{tc.attempt}}
@@ -52,7 +52,7 @@ func TestACascadeIsCountedStepByStep(t *testing.T) {
 	last := hopTo("c", "d3", 2)
 	rec := &record{
 		endpoint: chat.Completions, asked: "a", stream: true, started: time.Unix(0, 0), took: 9 * time.Second,
-		outcome: outcome{status: 200, served: &last, complete: true, firstToken: 7 * time.Second, result: chat.Result{Usage: chat.Usage{Prompt: 10, Completion: 3}, HasUsage: true}},
+		outcome: outcome{status: 200, served: &last, ended: endedWhole, firstToken: 7 * time.Second, result: chat.Result{Usage: chat.Usage{Prompt: 10, Completion: 3}, HasUsage: true}},
 		attempts: []attemptRecord{
 			{hop: hopTo("a", "d1", 0), failed: true, status: 500, reason: "500", took: time.Second},
 			{hop: hopTo("b", "d2", 1), failed: true, reason: noAnswer, took: time.Second},
@@ -71,7 +71,7 @@ func TestACascadeIsCountedStepByStep(t *testing.T) {
 
 func TestOnlyErrorsOfOurOwnHaveACode(t *testing.T) {
 	e := &upstream.Error{Status: 429, Type: "rate_limit_error", Code: "rate_limit_exceeded"}
-	rec := &record{outcome: outcome{status: 429, failure: e, complete: true}}
+	rec := &record{outcome: outcome{status: 429, failure: e, ended: endedWhole}}
 	if got := rec.sample().Code; got != "rate_limit_exceeded" {
 		t.Errorf("a refusal has the code %q", got)
 	}

@@ -36,28 +36,17 @@ func isEventStream(header upstream.Header) bool {
 // what its entries say of the request, since no metadata follows the body then.
 func (s *requestStream) marks() wire.Metadata {
 	x := s.exchange
-	x.mu.Lock()
-	unread := x.outcome.unread
-	x.mu.Unlock()
-	if !unread {
+	if !x.outcome.load().relayed {
 		return nil
 	}
 	return x.metadata()
 }
 
-// unread notes that nobody here reads the answer's body.
-func (x *exchange) unread() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.outcome.unread = true
-}
-
 // undecided reports whether what the finished exchange came to is Envoy's to say:
 // its answer passed unread, or broke off.
 func (x *exchange) undecided() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.outcome.served != nil && !x.outcome.complete
+	o := x.outcome.load()
+	return o.by == byDeployment && o.ended == notEnded
 }
 
 // settle tells what the finished exchange came to, once. entry is Envoy's word,
@@ -65,7 +54,7 @@ func (x *exchange) undecided() bool {
 func (x *exchange) settle(entry *logEntry) {
 	guard := x.snapshot.runtime.guard
 	var rec record
-	whole := guard.Run("the record of a request", func() { rec = x.decided(entry) })
+	whole := guard.Run("the record of a request", func() { rec = x.record(x.decided(entry)) })
 	guard.Run("the limits", func() { x.leave(&rec.outcome) })
 	if whole {
 		guard.Run("the callbacks", func() { x.report(&rec) })
@@ -75,46 +64,48 @@ func (x *exchange) settle(entry *logEntry) {
 	x.snapshot.open.Add(-1)
 }
 
-// decided is what is told of the finished exchange.
-func (x *exchange) decided(entry *logEntry) record {
-	x.decide(entry)
-	return x.record()
-}
-
-// decide fills in the outcome of an exchange that was undecided.
-func (x *exchange) decide(entry *logEntry) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	o := &x.outcome
-	if o.complete {
-		return
+// decided is the outcome of the finished exchange, in which Envoy's word fills what
+// was undecided. The limits of the deployment and its health are told of it.
+func (x *exchange) decided(entry *logEntry) outcome {
+	o := x.outcome.load()
+	if o.ended != notEnded {
+		return o
 	}
-	if entry == nil {
-		entry = &logEntry{}
-	}
-	o.ended = entry.ended
-	switch {
-	case o.unread && entry.ended == endedWhole:
-		o.complete = true
-	case entry.ended == endedWhole:
-		o.ended = endedClient // what was not read to its end, and nobody says why
-	}
-	if entry.known {
-		o.result.Usage, o.result.HasUsage = entry.usage, true
-	}
-	if o.unread && !entry.known && x.snapshot.tokens != nil {
+	known := entry != nil && entry.known
+	o.end(entry)
+	if o.relayed && !known && x.snapshot.tokens != nil {
 		x.snapshot.tokens.Estimate(o.served.Model, x.request, &o.result)
 	}
 	if o.served == nil {
-		return
+		return o
 	}
-	if o.unread {
+	if o.relayed {
 		x.snapshot.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
 	}
-	if o.ended == endedUpstream || o.ended == endedTimeout {
+	if o.broken() {
 		why := "the answer was cut (" + string(o.ended) + ")"
 		x.snapshot.router.Cut(o.served, why)
 		x.attempts.cut(why)
+	}
+	return o
+}
+
+// end decides how an answer ended, by Envoy's word; entry is nil when it has none.
+// What was not read to its end, and of which Envoy says nothing, is taken as left by
+// the client, and what Envoy relayed as whole.
+func (o *outcome) end(entry *logEntry) {
+	said := endedWhole
+	if entry != nil && entry.ended != notEnded {
+		said = entry.ended
+	}
+	switch {
+	case said != endedWhole, o.relayed:
+		o.ended = said
+	default:
+		o.ended = endedClient
+	}
+	if entry != nil && entry.known {
+		o.result.Usage, o.result.HasUsage = entry.usage, true
 	}
 }
 

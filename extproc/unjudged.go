@@ -41,7 +41,9 @@ func (s *requestStream) lastBody(body []byte) *wire.Answer {
 	r := s.response
 	r.ended = true
 	e := s.judgeLast(*r.unjudged, body)
-	s.exchange.refused(e)
+	if !s.exchange.outcome.refused(byFailure, e) {
+		return nil
+	}
 	out := e.JSON()
 	edit := &wire.HeaderMutation{}
 	edit.Set(":status", strconv.Itoa(e.Status))

@@ -1,0 +1,196 @@
+package extproc
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/cache"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// answerer is who answers the client.
+type answerer uint8
+
+const (
+	byNone       answerer = iota // not decided yet
+	byGateway                    // this service, without an attempt: lists, health, refusals
+	byCache                      // a stored answer
+	byDeployment                 // a deployment, with a good answer or one that turned out to be an error
+	byFailure                    // this service, with an error after the last attempt
+	byDeadline                   // this service, when the request's time was up
+	byDisconnect                 // none: the client left first
+)
+
+// ending is who ended an answer. The values but notEnded and endedWhole are told to
+// people.
+type ending string
+
+const (
+	notEnded      ending = ""
+	endedWhole    ending = "whole" // it came to its end, or its body is not read here
+	endedClient   ending = "client"
+	endedUpstream ending = "upstream"
+	endedTimeout  ending = "timeout"
+)
+
+// outcome is what the client gets: whose answer, and what is known of it.
+type outcome struct {
+	by         answerer      // set by claim alone
+	status     int           // sent to the client; 0: nothing was
+	firstByte  time.Duration // to the response headers
+	firstToken time.Duration // to the first piece of a stream; 0: none came, or none is read here
+	served     *routing.Hop  // byDeployment: the hop of that one; else nil
+	entry      *cache.Entry  // byCache: what is stored; else nil
+	relayed    bool          // Envoy carries the answer's body past this service
+	result     chat.Result
+	ended      ending
+	failure    *upstream.Error // that the client gets; nil: none
+}
+
+// claim makes who the answerer of the client and reports whether it is: the first
+// claim decides, and later ones change nothing.
+func (o *outcome) claim(who answerer) bool {
+	if o.by != byNone {
+		return false
+	}
+	o.by = who
+	return true
+}
+
+// broken reports whether the provider cut the answer off.
+func (o *outcome) broken() bool { return o.ended == endedUpstream || o.ended == endedTimeout }
+
+// attempt is the outcome of the attempt that was running when the exchange ended.
+// An answer that was not read to its end says nothing about the deployment's health:
+// it may be the client that left. Its tokens were used.
+func (o *outcome) attempt() routing.Outcome {
+	switch {
+	case o.served == nil:
+		return routing.Outcome{}
+	case o.ended == notEnded:
+		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
+	case o.result.Failure != nil:
+		failure := o.result.Failure
+		return routing.Outcome{Failed: true, Status: o.status, RetryAfter: failure.RetryAfter, Reason: "the answer failed: " + failure.Type}
+	}
+	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
+}
+
+// lockedOutcome is the outcome of a running exchange, safe for concurrent use: the
+// request's deadline comes beside stream 1. The zero value is that of one that has
+// just begun.
+type lockedOutcome struct {
+	mu      sync.Mutex
+	outcome outcome
+}
+
+// load returns the outcome so far.
+func (l *lockedOutcome) load() outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.outcome
+}
+
+// disconnect claims the answer for no one: from now on nothing can be answered.
+func (l *lockedOutcome) disconnect() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcome.claim(byDisconnect)
+}
+
+// deployed claims the answer for a deployment, whose good headers came this long
+// after the request.
+func (l *lockedOutcome) deployed(hop *routing.Hop, status int, firstByte time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	if !o.claim(byDeployment) {
+		return false
+	}
+	o.served, o.status, o.firstByte = hop, status, firstByte
+	return true
+}
+
+// cached claims the answer for the cache.
+func (l *lockedOutcome) cached(e *cache.Entry, firstByte time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	if !o.claim(byCache) {
+		return false
+	}
+	o.entry, o.status, o.firstByte, o.result, o.ended = e, http.StatusOK, firstByte, e.Result, endedWhole
+	return true
+}
+
+// local claims the answer for this service, which asks no deployment.
+func (l *lockedOutcome) local(status int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	if !o.claim(byGateway) {
+		return false
+	}
+	o.status, o.ended = status, endedWhole
+	return true
+}
+
+// refused claims the answer for an error: byGateway, byFailure or byDeadline.
+func (l *lockedOutcome) refused(who answerer, e *upstream.Error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	if !o.claim(who) {
+		return false
+	}
+	o.status, o.failure, o.ended = e.Status, e, endedWhole
+	return true
+}
+
+// relay notes that Envoy carries the body of the answer past this service.
+func (l *lockedOutcome) relay() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcome.relayed = true
+}
+
+// piece notes that a piece of a streamed answer came; the first call counts.
+func (l *lockedOutcome) piece(started time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outcome.firstToken == 0 {
+		l.outcome.firstToken = time.Since(started)
+	}
+}
+
+// complete notes that the answer was read to its end. Its failure, if it has one, is
+// the client's.
+func (l *lockedOutcome) complete(result chat.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	o.ended, o.result = endedWhole, result
+	if result.Failure != nil {
+		o.failure = result.Failure
+	}
+}
+
+// replaced notes that an answer was read to its end and that the client gets its
+// failure in its place, with that one's status.
+func (l *lockedOutcome) replaced(result chat.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	o.ended, o.result, o.failure, o.status = endedWhole, result, result.Failure, result.Failure.Status
+}
+
+// counted notes what an answer turned out to have used after it was read.
+func (l *lockedOutcome) counted(result chat.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	result.Failure = l.outcome.result.Failure
+	l.outcome.result = result
+}
