@@ -75,7 +75,7 @@ simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/rout
 
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now; read the diff.
-	go test ./envoy ./cmd/cli ./routing/config ./translate/litellm -run 'Golden|Script' -update
+	go test ./envoy ./cmd/cli ./cmd/gatewaytest/callbacks ./routing/config ./translate/litellm -run 'Golden|Script' -update
 
 .PHONY: names
 names: ## Take the names that LiteLLM reads from its newest release; then the tests say what lacks an answer.

@@ -8,6 +8,6 @@
 // cmd/isthmus is [Main] and nothing else. A program of one's own calls Main with
 // hooks in Go: see examples/custom-callback.
 //
-// The tests of this package are those of the whole: they run the command with
-// real Envoys, scripted providers and real clients (stack_test.go).
+// The tests of the whole, with real Envoys and real clients, stand in
+// cmd/gatewaytest.
 package cli

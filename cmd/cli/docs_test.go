@@ -138,7 +138,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	known := []string{"help"}
 	for _, args := range [][]string{{"run"}, {"serve"}, {"envoy"}, {"check"}, {"cache", "ping"}, {"cache", "flush"}} {
 		var stdout, stderr bytes.Buffer
-		if code := dispatch(t.Context(), append(args, "--help"), &stdout, &stderr); code != 0 {
+		if code := Run(t.Context(), append(args, "--help"), &stdout, &stderr); code != 0 {
 			t.Fatalf("isthmus %s --help: exit %d", args, code)
 		}
 		for _, m := range flagName.FindAllStringSubmatch(stderr.String(), -1) {

@@ -18,7 +18,7 @@ func written(t *testing.T, config string, args ...string) (code int, stdout, std
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code = dispatch(t.Context(), append([]string{"envoy", "--config", path}, args...), &out, &errs)
+	code = Run(t.Context(), append([]string{"envoy", "--config", path}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 

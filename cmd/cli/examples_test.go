@@ -68,7 +68,7 @@ func TestEveryExamplesConfigIsFine(t *testing.T) {
 				args = append(args, "--env-file", example)
 			}
 			var stdout, stderr bytes.Buffer
-			if code := dispatch(t.Context(), args, &stdout, &stderr); code != 0 || strings.Contains(stdout.String(), "warning") {
+			if code := Run(t.Context(), args, &stdout, &stderr); code != 0 || strings.Contains(stdout.String(), "warning") {
 				t.Errorf("exit %d:\n%s%s", code, &stdout, &stderr)
 			}
 		})
@@ -106,7 +106,7 @@ func TestGoldenExamplesAreWhatIsthmusWrites(t *testing.T) {
 			t.Chdir(filepath.Dir(path))
 			args := words(command)
 			var stdout, stderr bytes.Buffer
-			if code := dispatch(t.Context(), args, &stdout, &stderr); code != 0 {
+			if code := Run(t.Context(), args, &stdout, &stderr); code != 0 {
 				t.Fatalf("isthmus %s: exit %d: %s", command, code, &stderr)
 			}
 			if *update {
@@ -176,7 +176,7 @@ func knownCommand(t *testing.T, where, command string) {
 		args = append(args, w)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := dispatch(t.Context(), append(args, "--help"), &stdout, &stderr); code != 0 {
+	if code := Run(t.Context(), append(args, "--help"), &stdout, &stderr); code != 0 {
 		t.Errorf("%s: isthmus %s: %s", where, command, &stderr)
 	}
 }

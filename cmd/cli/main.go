@@ -22,7 +22,14 @@ func Main(hooks ...*callback.Hooks) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once, and Envoy with it
-	return program{hooks}.dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr, hooks...)
+}
+
+// Run runs one command line, as [Main] does, until it ends or ctx does, and returns
+// its exit code. args are those after the program's name. Commands may run side by
+// side in one process, with writers of their own: tests of the whole do.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, hooks ...*callback.Hooks) int {
+	return program{hooks}.dispatch(ctx, args, stdout, stderr)
 }
 
 const usage = `isthmus: an LLM gateway that lives inside Envoy

@@ -20,7 +20,7 @@ func isthmus(t *testing.T, settings string, args ...string) (stdout, stderr stri
 		t.Fatal(err)
 	}
 	var out, errs strings.Builder
-	if code := dispatch(t.Context(), append(args, "--config", path), &out, &errs); code != 0 {
+	if code := Run(t.Context(), append(args, "--config", path), &out, &errs); code != 0 {
 		t.Fatalf("%v ended with %d:\n%s", args, code, &errs)
 	}
 	return out.String(), errs.String()

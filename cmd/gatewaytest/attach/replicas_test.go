@@ -1,0 +1,214 @@
+package attach
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/envoy"
+	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
+	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
+)
+
+// replicas are two services behind one Envoy, which gives each of its gRPC
+// streams to either.
+func replicas(t *testing.T, config string) [2]*gatewaytest.Attached {
+	t.Helper()
+	ports := [2]string{"127.0.0.1:" + asynctest.FreePort(t), "127.0.0.1:" + asynctest.FreePort(t)}
+	both := [2]*gatewaytest.Attached{
+		gatewaytest.ServeAt(t, ports[0], config, "--peers", ports[1]),
+		gatewaytest.ServeAt(t, ports[1], config, "--peers", ports[0]),
+	}
+	return behindOne(t, both)
+}
+
+// behindOne puts two services behind one Envoy, which has these flags of `isthmus
+// envoy` to be let in.
+func behindOne(t *testing.T, both [2]*gatewaytest.Attached, security ...string) [2]*gatewaytest.Attached {
+	t.Helper()
+	a := both[0]
+	boot := envoytest.Bootstrap(t, a.EnvoyConfig(append(security,
+		"--listen", "127.0.0.1:"+a.Port, "--admin", "unix://"+a.AdminSocket(), "--processor", a.Processor, "--access-log", "")...))
+	for _, c := range boot.GetStaticResources().GetClusters() {
+		if c.GetName() != envoy.ProcessorCluster {
+			continue
+		}
+		endpoints := c.GetLoadAssignment().GetEndpoints()[0]
+		second := proto.Clone(endpoints.GetLbEndpoints()[0]).(*endpointv3.LbEndpoint)
+		second.GetEndpoint().Address = gatewaytest.SocketAddress(t, both[1].Processor)
+		endpoints.LbEndpoints = append(endpoints.LbEndpoints, second)
+	}
+	a.StartEnvoy("1.40.0", envoytest.YAML(t, boot))
+	both[1].URL = a.URL
+	return both
+}
+
+func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
+	good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	both := replicas(t, "model_list:\n"+
+		gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base(), ", order: 1")+
+		gatewaytest.Entry("m", gatewaytest.RefusedAddress(t), ", order: 2")+gatewaytest.Entry("m", good.Base(), ", order: 3")+
+		gatewaytest.Entry("carried", good.Base(), ", stream_passthrough: true")+
+		"router_settings: {num_retries: 2, cooldown_time: 0, retry_budget_percent: 1000}\n")
+	const rounds = 12
+	for range rounds {
+		if got := both[0].Post("/v1/chat/completions", strings.Replace(gatewaytest.UsageStream, `"m"`, `"carried"`, 1)); got.Status != 200 {
+			t.Fatalf("%d: %s", got.Status, got.Body)
+		}
+		for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream, gatewaytest.UsageStream} {
+			if got := both[0].Post("/v1/chat/completions", body); got.Status != 200 || got.Header.Get("X-Isthmus-Attempts") != "3" {
+				t.Fatalf("%d after %s attempts: %s", got.Status, got.Header.Get("X-Isthmus-Attempts"), got.Body)
+			}
+		}
+	}
+	var requests, failures int
+	for _, a := range both {
+		requests += a.Streams("request")
+		failures += a.Streams("failure")
+		if a.Streams("request") == 0 || a.Streams("failure") == 0 {
+			t.Errorf("a replica got no streams: the test shows nothing")
+		}
+	}
+	if requests != 4*rounds || failures < 3*rounds {
+		t.Errorf("%d request and %d failure streams", requests, failures)
+	}
+	for _, a := range both {
+		a.Idle()
+		asynctest.AwaitWithin(t, time.Minute, "every stream's end is told to the replica that has it", func() bool {
+			return !strings.Contains(a.Stderr.String(), `"estimated":true`) &&
+				strings.Count(a.Stderr.String(), `"msg":"request"`) == a.Streams("request")
+		})
+		if log := a.Stderr.String(); strings.Contains(log, "aborted") {
+			t.Errorf("log:\n%s", log)
+		}
+	}
+}
+
+// met waits until each replica has told Redis its address after all had: with the
+// answer it has those of the others.
+func met(t *testing.T, c *redis.Client, addresses ...string) {
+	t.Helper()
+	said := func() map[string]string {
+		all, err := c.HGetAll(t.Context(), "isthmus:{limits}:addresses").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	// What a replica hears is noted a moment later than Redis has its word: the
+	// second time is after the first is noted.
+	for range 2 {
+		var before map[string]string
+		asynctest.AwaitWithin(t, time.Minute, "all replicas are in Redis", func() bool {
+			before = said()
+			return !slices.ContainsFunc(addresses, func(a string) bool { return before[a] == "" })
+		})
+		asynctest.AwaitWithin(t, time.Minute, "all replicas have asked again", func() bool {
+			now := said()
+			return !slices.ContainsFunc(addresses, func(a string) bool { return now[a] == "" || now[a] == before[a] })
+		})
+	}
+}
+
+// TestReplicasMeetInRedis lets them hand on each other's streams with certificates
+// and a secret, when they have met.
+func TestReplicasMeetInRedis(t *testing.T) {
+	server := storetest.Start(t)
+	_, redisPort, _ := strings.Cut(server.Addr, ":")
+	good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	config := "model_list:\n" + gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base(), ", order: 1") +
+		gatewaytest.Entry("m", good.Base(), ", order: 2") +
+		"router_settings: {num_retries: 1, cooldown_time: 0, retry_budget_percent: 1000, redis_host: 127.0.0.1, redis_port: " + redisPort +
+		"}\n" +
+		"general_settings: {redis_timeout: 4}\n"
+	ca := storetest.NewAuthority(t)
+	cert, key := ca.Issue(t, "isthmus", "isthmus.test")
+	flags := []string{
+		"--tls-cert",
+		cert,
+		"--tls-key",
+		key,
+		"--tls-client-ca",
+		ca.CAFile,
+		"--shared-secret-file",
+		gatewaytest.SecretFile(t, portSecret),
+	}
+	both := [2]*gatewaytest.Attached{
+		gatewaytest.ServeAt(t, "127.0.0.1:"+asynctest.FreePort(t), config, flags...),
+		gatewaytest.ServeAt(t, "127.0.0.1:"+asynctest.FreePort(t), config, flags...),
+	}
+	both = behindOne(t, both, "--shared-secret-file", gatewaytest.SecretFile(t, portSecret),
+		"--processor-ca", ca.CAFile, "--processor-cert", cert, "--processor-key", key, "--processor-name", "isthmus.test")
+	met(t, gatewaytest.NewRedisClient(t, server.Addr), both[0].Processor, both[1].Processor)
+	const rounds = 16
+	for range rounds {
+		if got := both[0].Post("/v1/chat/completions", gatewaytest.Ask); got.Status != 200 || got.Header.Get("X-Isthmus-Attempts") != "2" {
+			t.Fatalf("%d after %s attempts: %s", got.Status, got.Header.Get("X-Isthmus-Attempts"), got.Body)
+		}
+	}
+	relayed := 0.0
+	for _, a := range both {
+		a.Idle()
+		for _, filter := range []string{"retry", "failure"} {
+			relayed += a.Metric(`isthmus_extproc_relayed_streams_total{filter="` + filter + `"}`)
+		}
+	}
+	if relayed == 0 {
+		t.Error("no stream was handed on: the test shows nothing")
+	}
+}
+
+func TestAReplicaThatEndsFailsItsRequestsOnly(t *testing.T) {
+	release := make(chan struct{})
+	p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		if strings.Contains(body, `"slow"`) {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+		gatewaytest.OpenAI(w, r, body)
+	})
+	both := replicas(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ""))
+	answers := make(chan int, 8)
+	for range cap(answers) {
+		go func() {
+			resp, err := http.Post(both[0].URL+"/v1/chat/completions", "application/json",
+				strings.NewReader(strings.Replace(gatewaytest.Ask, `"hi"`, `"slow"`, 1)))
+			if err != nil {
+				answers <- 0
+				return
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			answers <- resp.StatusCode
+		}()
+	}
+	asynctest.AwaitWithin(t, 20*time.Second, "all requests are at the provider", func() bool { return len(p.Calls()) == cap(answers) })
+	stopped := make(chan struct{})
+	go func() {
+		both[1].Stop() // drains: its requests finish
+		close(stopped)
+	}()
+	asynctest.AwaitWithin(t, 20*time.Second, "one replica drains",
+		func() bool { return strings.Contains(both[1].Stderr.String(), "draining") })
+	close(release)
+	for range cap(answers) {
+		if status := <-answers; status != 200 {
+			t.Errorf("a request that ran while a replica drained: %d", status)
+		}
+	}
+	<-stopped
+	// Envoy has no health checks here: it finds out by being refused.
+	asynctest.AwaitWithin(t, 20*time.Second, "the replica that is left serves",
+		func() bool { return both[0].Post("/v1/chat/completions", gatewaytest.Ask).Status == 200 })
+}

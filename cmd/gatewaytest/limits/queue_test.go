@@ -1,0 +1,129 @@
+package limits
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+)
+
+const queueOfFive = "general_settings: {max_parallel_requests: 2, enable_request_queue: true, queue_max_size: 5}\n"
+
+func TestTwoRunFiveWaitAndThreeAreRefused(t *testing.T) {
+	p := gatewaytest.NewGate(t)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+queueOfFive)
+	answers := make(chan *gatewaytest.Answer, 10)
+	for range 10 {
+		go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
+	}
+	for range 3 {
+		gatewaytest.ExpectRefusal(t, <-answers, "too_many_parallel_requests")
+	}
+	asynctest.AwaitWithin(t, 20*time.Second, "two run and five wait",
+		func() bool { return len(p.Calls()) == 2 && s.Metric("isthmus_queue_length") == 5 })
+	if len(answers) != 0 {
+		t.Errorf("%d more have ended", len(answers))
+	}
+	p.Pass(t, 7)
+	for range 7 {
+		if got := <-answers; got.Status != 200 {
+			t.Errorf("a request that waited: %d %s", got.Status, got.Body)
+		}
+	}
+	s.Idle()
+}
+
+func TestWhoWaitsIsServedInOrderAndWhoLeavesFreesThePlace(t *testing.T) {
+	p := gatewaytest.NewGate(t)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+queueOfFive)
+	send := func(text string) func() { return s.SendLeaving(strings.Replace(gatewaytest.Ask, "hi", text, 1)) }
+	wait := func(n int) { // in the order that they were sent in
+		asynctest.AwaitWithin(t, 20*time.Second, fmt.Sprint(n, " wait"), func() bool { return s.Metric("isthmus_queue_length") == float64(n) })
+	}
+	for i := range 2 {
+		send(fmt.Sprint("running", i))
+	}
+	asynctest.AwaitWithin(t, 20*time.Second, "two run", func() bool { return len(p.Calls()) == 2 })
+	var leaves []func()
+	for i := range 5 {
+		leaves = append(leaves, send(fmt.Sprint("waiting", i)))
+		wait(i + 1)
+	}
+	gatewaytest.ExpectRefusal(t, s.Post("/v1/chat/completions", gatewaytest.Ask), "too_many_parallel_requests")
+	leaves[1]()
+	wait(4)
+	send("waiting5")
+	wait(5)
+	gatewaytest.ExpectRefusal(t, s.Post("/v1/chat/completions", gatewaytest.Ask), "too_many_parallel_requests")
+	for i, want := range []string{"waiting0", "waiting2", "waiting3", "waiting4", "waiting5"} {
+		p.Pass(t, 1)
+		asynctest.AwaitWithin(t, 20*time.Second, want+" runs", func() bool { return len(p.Calls()) == 3+i })
+		if body := p.Calls()[2+i].Body; !strings.Contains(body, want) {
+			t.Errorf("served after %d: %s, want %s", i, body, want)
+		}
+	}
+	p.Pass(t, 2)
+	s.Idle()
+}
+
+func TestWithoutAQueueTheRequestOverTheLimitIsRefusedAtOnce(t *testing.T) {
+	p := gatewaytest.NewGate(t)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+"general_settings: {max_parallel_requests: 1}\n")
+	answers := make(chan *gatewaytest.Answer, 1)
+	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
+	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(p.Calls()) == 1 })
+	clock := asynctest.WatchStalls(t).Clock()
+	gatewaytest.ExpectRefusal(t, s.Post("/v1/chat/completions", gatewaytest.Ask), "too_many_parallel_requests")
+	if took, late := clock(); took-late > 2*time.Second {
+		t.Errorf("refused after %s; the machine was late by %s", took, late)
+	}
+	p.Pass(t, 1)
+	if got := <-answers; got.Status != 200 {
+		t.Errorf("the first: %d", got.Status)
+	}
+}
+
+func TestWaitingTooLongEndsInA429(t *testing.T) {
+	t.Parallel()
+	p := gatewaytest.NewGate(t)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+
+		"general_settings: {max_parallel_requests: 1, enable_request_queue: true, queue_timeout: 1}\n")
+	s.SendLeaving(gatewaytest.Ask)
+	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(p.Calls()) == 1 })
+	clock := asynctest.WatchStalls(t).Clock()
+	got := s.Post("/v1/chat/completions", gatewaytest.Ask)
+	gatewaytest.ExpectRefusal(t, got, "too_many_parallel_requests")
+	if took, late := clock(); took < 900*time.Millisecond || took-late > 5*time.Second {
+		t.Errorf("refused after %s, want 1 s; the machine was late by %s", took, late)
+	}
+	p.Pass(t, 1)
+}
+
+// Envoy waits 10 s for an answer to a message, unless it is asked for more.
+func TestAWaitMayBeLongerThanEnvoysOwnTime(t *testing.T) {
+	t.Parallel()
+	p := gatewaytest.NewGate(t)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+
+		"general_settings: {max_parallel_requests: 1, enable_request_queue: true}\n")
+	answers := make(chan *gatewaytest.Answer, 2)
+	began := time.Now()
+	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
+	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(p.Calls()) == 1 })
+	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.AskStream) }()
+	timer := time.NewTimer(11500 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case got := <-answers:
+		t.Fatalf("after %s: %d %s", time.Since(began), got.Status, got.Body)
+	case <-timer.C:
+	}
+	p.Pass(t, 2)
+	for range 2 {
+		if got := <-answers; got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	}
+}

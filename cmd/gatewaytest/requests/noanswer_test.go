@@ -1,0 +1,135 @@
+package requests
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
+)
+
+// TestWhatIsNoAnswerEndsAtOnce, although its provider holds the connection or streams
+// on: the client gets the whole error, the provider is left alone, and the attempt's
+// slot is free.
+func TestWhatIsNoAnswerEndsAtOnce(t *testing.T) {
+	for _, release := range envoytest.Releases() {
+		t.Run(release, func(t *testing.T) {
+			left := make(chan string, 16)
+			say := func(kind, text string, flood bool) *gatewaytest.Provider {
+				return gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+					w.Header().Set("Content-Type", kind)
+					fmt.Fprint(w, text)
+					gatewaytest.Flush(w)
+					tick := time.NewTicker(5 * time.Millisecond)
+					defer tick.Stop()
+					for r.Context().Err() == nil {
+						select {
+						case <-tick.C:
+							if flood {
+								fmt.Fprint(w, text)
+								gatewaytest.Flush(w)
+							}
+						case <-r.Context().Done():
+						}
+					}
+					left <- kind
+				})
+			}
+			const slot = ", max_parallel_requests: 1"
+			s := gatewaytest.Start(t, "model_list:\n"+
+				gatewaytest.Entry("portal", say("text/html", "<html>", false).Base(), slot)+
+				gatewaytest.Entry("stream", say("text/event-stream", "data: {}\n\n", false).Base(), slot)+
+				gatewaytest.Entry("flood", say("text/event-stream", "data: {}\n\n", true).Base(), slot)+
+				"router_settings: {num_retries: 0, cooldown_time: 0}\n", "--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
+			for i, tc := range []struct{ model, body string }{
+				{"portal", gatewaytest.Ask}, {"portal", gatewaytest.AskStream}, {"stream", gatewaytest.Ask}, {"flood", gatewaytest.Ask},
+				{"flood", gatewaytest.Ask},
+			} {
+				got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
+				if got.Err != nil || got.Status != http.StatusBadGateway {
+					t.Fatalf("%s: %d %s, %v", tc.model, got.Status, got.Body, got.Err)
+				}
+				if _, code, _, _ := gatewaytest.ErrorOf(t, got); code != "invalid_answer" {
+					t.Errorf("%s: %s", tc.model, got.Body)
+				}
+				select {
+				case <-left:
+				case <-time.After(30 * time.Second):
+					t.Fatalf("%s: its provider goes on", tc.model)
+				}
+				s.RequestLog(i + 1)
+			}
+		})
+	}
+}
+
+// TestWhatIsNoHTTPIsABadGateway: a provider was reached, and spoke nonsense.
+func TestWhatIsNoHTTPIsABadGateway(t *testing.T) {
+	answers := map[string]string{
+		"garbage":             "nonsense\r\n\r\n",
+		"two lengths":         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+		"a negative length":   "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: -5\r\n\r\n{}",
+		"too many headers":    "HTTP/1.1 200 OK\r\n" + strings.Repeat("x-a: b\r\n", 200) + "content-length: 2\r\n\r\n{}",
+		"a chunk of no size":  "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}",
+		"length and encoding": "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}",
+	}
+	var models strings.Builder
+	for name, answer := range answers {
+		fmt.Fprint(&models, gatewaytest.Entry(strings.ReplaceAll(name, " ", "-"), rawProvider(t, answer), ""))
+	}
+	for _, release := range envoytest.Releases() {
+		t.Run(release, func(t *testing.T) {
+			s := gatewaytest.Start(t, "model_list:\n"+models.String()+"router_settings: {num_retries: 0, cooldown_time: 0}\n", "--envoy",
+				envoytest.Envoy(t, release).Path, "--concurrency", "1")
+			for name := range answers {
+				for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
+					got := s.Post("/v1/chat/completions", gatewaytest.ForModel(strings.ReplaceAll(name, " ", "-"), body))
+					if name == "a chunk of no size" && got.Status == 200 {
+						continue // its headers had gone on
+					}
+					if _, code, _, _ := gatewaytest.ErrorOf(t, got); got.Status != http.StatusBadGateway || code != "invalid_answer" {
+						t.Errorf("%s: %d %s", name, got.Status, got.Body)
+					}
+				}
+			}
+			s.Idle()
+		})
+	}
+}
+
+// rawProvider is the api_base of a server that answers each connection's first
+// request with these bytes.
+func rawProvider(t *testing.T, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				r, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					return
+				}
+				// A connection that is closed before all was read is reset, and the answer
+				// may be lost with it.
+				if _, err := io.Copy(io.Discard, r.Body); err == nil {
+					_, _ = io.WriteString(c, answer)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String() + "/v1"
+}

@@ -1,0 +1,109 @@
+package requests
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+)
+
+func TestTimeouts(t *testing.T) {
+	stall := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n")
+		gatewaytest.Flush(w)
+		<-r.Context().Done()
+	})
+	never, good := gatewaytest.NewProvider(t, gatewaytest.Hang), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	s := gatewaytest.Start(t, "model_list:\n"+
+		gatewaytest.Entry("hangs", never.Base(), ", order: 1, timeout: 0.7")+gatewaytest.Entry("hangs", good.Base(), ", order: 2, timeout: 0.7")+
+		gatewaytest.Entry("stalls", stall.Base(), ", timeout: 1")+gatewaytest.Entry("never", never.Base(), ", timeout: 30")+
+		gatewaytest.Entry("never", never.Base(), ", timeout: 30")+
+		"router_settings: {num_retries: 2, request_timeout: 2}\n")
+	stalls := asynctest.WatchStalls(t)
+	for name, tc := range map[string]struct {
+		body     string
+		status   int
+		min, max time.Duration
+	}{
+		"an attempt that hangs gives way after its timeout": {`{"model":"hangs"`, 200, 700 * time.Millisecond, 1500 * time.Millisecond},
+		"a streaming one too": {`{"model":"hangs","stream":true`, 200, 700 * time.Millisecond,
+			1500 * time.Millisecond},
+		"the request's own timeout comes first": {`{"model":"hangs","timeout":0.3`, 200, 300 * time.Millisecond,
+			650 * time.Millisecond},
+		// Envoy waits five seconds more before it closes the connection.
+		"a stream that stalls is cut":                    {`{"model":"stalls","stream":true`, 200, time.Second, 6700 * time.Millisecond},
+		"all attempts end with the request's whole time": {`{"model":"never"`, 504, 2 * time.Second, 2100 * time.Millisecond},
+		"those of a stream that has not begun too": {`{"model":"never","stream":true`, 504, 2 * time.Second,
+			2100 * time.Millisecond},
+		"and a retry of a shorter timeout does not outlive it": {`{"model":"never","stream":true,"timeout":0.8`, 504, 1900 * time.Millisecond,
+			2100 * time.Millisecond},
+		"whichever of the attempts is running when it is spent": {`{"model":"never","timeout":0.8`, 504, 1900 * time.Millisecond,
+			2100 * time.Millisecond},
+	} {
+		var got *gatewaytest.Answer
+		var took, late time.Duration
+		fits := false
+		for try := 0; try < 5 && !fits; try++ { // what a late machine spoils is tried again
+			clock := stalls.Clock()
+			got = s.Post("/v1/chat/completions", tc.body+`,"messages":[{"role":"user","content":"hi"}]}`)
+			took, late = clock()
+			// Envoy's timers count from when its loop last looked at the clock.
+			if fits = got.Status == tc.status && took >= tc.min-20*time.Millisecond-late && took <= tc.max+late; late < 20*time.Millisecond {
+				break
+			}
+		}
+		if !fits {
+			t.Errorf("%s: %d after %s (the machine was late by %s), want %d after %s to %s: %s", name, got.Status, took, late, tc.status, tc.min,
+				tc.max, got.Body)
+		}
+		if tc.status == 504 && !strings.Contains(got.Body, `"type":"timeout_error"`) {
+			t.Errorf("%s: body %s", name, got.Body)
+		}
+	}
+	s.Idle()
+}
+
+// TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes: a request that says
+// how long it waits is waited for as long.
+func TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes(t *testing.T) {
+	slow := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		select {
+		case <-time.After(1200 * time.Millisecond):
+			gatewaytest.OpenAI(w, r, body)
+		case <-r.Context().Done():
+		}
+	})
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", slow.Base(), ", timeout: 0.5")+"router_settings: {num_retries: 0}\n")
+	for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
+		if got := s.Post("/v1/chat/completions", body); got.Status != 504 {
+			t.Errorf("without one: %d %s", got.Status, got.Body)
+		}
+		if got := s.Post("/v1/chat/completions", strings.Replace(body, "{", `{"timeout":5,`, 1)); got.Status != 200 {
+			t.Errorf("with one: %d %s", got.Status, got.Body)
+		}
+	}
+	s.Idle()
+}
+
+// TestWhenNobodyAnswersInTimeTheClientIsToldSo also where Envoy may try more often
+// than there are deployments to try, and says of the end of the plan that there
+// is no host.
+func TestWhenNobodyAnswersInTimeTheClientIsToldSo(t *testing.T) {
+	never := gatewaytest.NewProvider(t, gatewaytest.Hang)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", never.Base(), ", timeout: 0.3")+
+		gatewaytest.Entry("other", gatewaytest.RefusedAddress(t), "")+
+		"router_settings: {num_retries: 0, context_window_fallbacks: [{m: [other]}]}\n")
+	got := s.Post("/v1/chat/completions", gatewaytest.Ask)
+	if got.Status != 504 || !strings.Contains(got.Body, `"code":"upstream_timeout"`) || got.Header.Get("X-Isthmus-Attempts") != "1" {
+		t.Errorf("%d after %s attempts: %s", got.Status, got.Header.Get("X-Isthmus-Attempts"), got.Body)
+	}
+	if got := s.Post("/v1/chat/completions", strings.Replace(gatewaytest.Ask, `"m"`, `"other"`, 1)); got.Status != 503 {
+		t.Errorf("nobody could be reached: %d %s", got.Status, got.Body)
+	}
+	s.Idle()
+}

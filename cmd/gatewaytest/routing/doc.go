@@ -1,0 +1,3 @@
+// Package routing tests strategies, retries, cascades and cooldowns through whole
+// gateways.
+package routing
