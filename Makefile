@@ -4,8 +4,6 @@ BIN    := bin
 PORT   ?= 4000
 CONFIG ?= examples/quickstart/config.yaml
 TOOLS  := go tool -modfile=.ci/tools.mod
-# One package at a time: several have a Redis or an Envoy under load.
-GOTEST := go test -race -p 1 -timeout 40m
 
 .DEFAULT_GOAL := help
 
@@ -22,11 +20,11 @@ run: build ## Start the gateway with a local provider: no key needed. PORT and C
 	@$(BIN)/fakeprovider --listen 127.0.0.1:0 -- $(BIN)/isthmus run --config $(CONFIG) --port $(PORT)
 
 .PHONY: test
-test: deps ## Run all tests, on real Envoys and a real Redis. Fetches what they need.
-	$(GOTEST) ./...
+test: deps ## Run all tests that are exact, on real Envoys and a real Redis; say which were skipped, and why.
+	@.ci/ring test
 
 .PHONY: deps
-deps: ## Fetch what the tests need: Envoy, Redis, the SDKs of the clients.
+deps: ## Fetch what the tests need and the machine lacks, with a line for each thing.
 	@.ci/deps
 
 .PHONY: lint
@@ -61,9 +59,15 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s).
 	@.ci/fuzz $(or $(FUZZTIME),10s)
 
 .PHONY: soak
-soak: build ## Load a real gateway for DURATION (10m), on ENVOY_VERSION; say what became of each request and of memory.
+soak: deps build ## Judge times, memory and long runs; then load a real gateway for DURATION (10m), on ENVOY_VERSION.
+	@.ci/ring soak
 	@go build -o $(BIN)/ ./cmd/soak
 	@$(BIN)/soak --duration $(or $(DURATION),10m) --isthmus $(BIN)/isthmus --envoy-version '$(ENVOY_VERSION)' $(SOAK)
+
+.PHONY: compat
+compat: ## Test with the newest of what changes by itself: the SDKs of clients, LiteLLM's names. Fetches them every time.
+	@.ci/deps compat
+	@.ci/ring compat
 
 .PHONY: stranger
 stranger: ## Let a stranger send random messages to the service's port for DURATION (60s): no key, no dialling, no growth, no panic.

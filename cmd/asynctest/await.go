@@ -6,12 +6,12 @@ import (
 )
 
 // patience is how long Await waits: enough for a machine that is busy with other
-// tests.
-const patience = time.Minute
+// tests. Only what hangs takes as long.
+const patience = 2 * time.Minute
 
 // Await waits until a condition holds that another goroutine or process brings
 // about; what says in words what it is. The test fails when it is not there within
-// a minute.
+// two minutes.
 func Await(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
 	AwaitWithin(tb, patience, what, condition)

@@ -48,7 +48,7 @@ func TestAVersionIsReadFromWhatTheBinaryWasBuiltFrom(t *testing.T) {
 func TestTheVersionIsPrintedWithTheEnvoysThatAreKnown(t *testing.T) {
 	for _, command := range []string{"version", "--version"} {
 		var stdout, stderr strings.Builder
-		code := program{}.dispatch(t.Context(), []string{command}, &stdout, &stderr)
+		code := Run(t.Context(), []string{command}, &stdout, &stderr)
 		if code != 0 || stderr.Len() > 0 {
 			t.Errorf("isthmus %s: exit %d: %s", command, code, &stderr)
 		}
@@ -59,7 +59,7 @@ func TestTheVersionIsPrintedWithTheEnvoysThatAreKnown(t *testing.T) {
 		}
 	}
 	var stdout, stderr strings.Builder
-	if code := (program{}).dispatch(t.Context(), []string{"version", "please"}, &stdout, &stderr); code != 2 || stdout.Len() > 0 {
+	if code := Run(t.Context(), []string{"version", "please"}, &stdout, &stderr); code != 2 || stdout.Len() > 0 {
 		t.Errorf("isthmus version please: exit %d: %s%s", code, &stdout, &stderr)
 	}
 }

@@ -24,7 +24,7 @@ func layers() map[string][]string {
 		"envoy/names":                   {},
 		"extproc/cache":                 {"translate", "routing/guard", "routing/store"},
 		"extproc/callback":              {"translate", "routing/guard", "extproc/callback"},
-		"extproc/callback/callbacktest": {"translate", "extproc/callback", "cmd/asynctest"},
+		"extproc/callback/callbacktest": {"translate", "extproc/callback", "cmd/asynctest", "cmd/testring"},
 		"extproc/peer":                  {"routing/guard"},
 		"extproc/metrics":               {"translate", "extproc/wire"},
 		"extproc/trace":                 {"translate/upstream"},
@@ -48,11 +48,12 @@ func layers() map[string][]string {
 		"translate/tokens":              pivot(),
 
 		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config", "routing/guard"},
-		"envoy/envoytest":         {"envoy"},
+		"envoy/envoytest":         {"envoy", "cmd/testring"},
 		"envoy/xds":               {"envoy"},
 		"cmd/asynctest":           {},
+		"cmd/testring":            {},
 		"translate/translatetest": {"translate"},
-		"routing/store/storetest": {"translate", "routing/store", "cmd/asynctest"},
+		"routing/store/storetest": {"translate", "routing/store", "cmd/asynctest", "cmd/testring"},
 	}
 }
 

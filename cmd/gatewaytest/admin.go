@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 )
@@ -58,7 +57,7 @@ var inFlight = regexp.MustCompile(`"in_flight":[1-9]`)
 // Idle waits until no attempt is in flight at any deployment.
 func (g *Gateway) Idle() {
 	g.T.Helper()
-	asynctest.AwaitWithin(g.T, time.Minute, "no attempt is in flight", func() bool { return !inFlight.MatchString(g.AdminGet("/health")) })
+	asynctest.Await(g.T, "no attempt is in flight", func() bool { return !inFlight.MatchString(g.AdminGet("/health")) })
 }
 
 // Logged are the JSON lines of the log with this message, so far.
@@ -80,7 +79,7 @@ func (g *Gateway) Logged(t *testing.T, message string) []map[string]any {
 // count it.
 func (g *Gateway) RequestLog(n int) []map[string]any {
 	g.T.Helper()
-	asynctest.AwaitWithin(g.T, time.Minute, fmt.Sprintf("%d requests have their lines", n), func() bool {
+	asynctest.Await(g.T, fmt.Sprintf("%d requests have their lines", n), func() bool {
 		return len(g.Logged(g.T, "request")) == n
 	})
 	return g.Logged(g.T, "request")
@@ -101,7 +100,7 @@ func (g *Gateway) Write(file, text, outcome string) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(g.File), file), []byte(text), 0o600); err != nil {
 		g.T.Fatal(err)
 	}
-	asynctest.AwaitWithin(g.T, time.Minute, "the change is "+outcome, func() bool { return g.Metric(metric) > before })
+	asynctest.Await(g.T, "the change is "+outcome, func() bool { return g.Metric(metric) > before })
 }
 
 // Reconfigure changes the config and waits until it is in force.

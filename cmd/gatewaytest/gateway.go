@@ -82,7 +82,7 @@ func (g *Gateway) run(config string, args []string) {
 // awaitOutput waits until standard output has a text.
 func (g *Gateway) awaitOutput(what, text string) {
 	g.T.Helper()
-	asynctest.AwaitWithin(g.T, 2*time.Minute, what, func() bool {
+	asynctest.Await(g.T, what, func() bool {
 		select {
 		case code := <-g.exit:
 			g.exit <- code

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/cli"
@@ -78,7 +77,7 @@ func StartProgram(t *testing.T, config string, args ...string) (url string, pid 
 	}
 	cmd := exec.Command(build(t), append([]string{"run", "--config", path, "--port", port}, args...)...)
 	StartCommand(t, cmd, out)
-	asynctest.AwaitWithin(t, 60*time.Second, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	asynctest.Await(t, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	return "http://127.0.0.1:" + port, cmd.Process.Pid
 }
 

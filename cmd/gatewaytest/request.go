@@ -96,7 +96,7 @@ func (g *Gateway) Leave(t *testing.T, p *Provider, body string) {
 	t.Helper()
 	before := len(p.Calls())
 	leave := g.SendLeaving(body)
-	asynctest.AwaitWithin(t, time.Minute, "the provider has the request", func() bool { return len(p.Calls()) > before })
+	asynctest.Await(t, "the provider has the request", func() bool { return len(p.Calls()) > before })
 	leave()
 }
 

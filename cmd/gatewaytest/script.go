@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,53 +15,51 @@ import (
 	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
-// Python is the path of the Python that has the SDKs.
-func Python(t *testing.T) string {
+// Libraries is where .ci/deps has installed the official SDKs: a folder of the
+// repository.
+type Libraries string
+
+// The SDKs that scripts may run with.
+const (
+	Pinned Libraries = ".cache"        // the releases of .ci/requirements.txt and .ci/node
+	Newest Libraries = ".cache/newest" // the newest: a test of the ring compat
+)
+
+// in is the absolute path of something of the libraries.
+func (l Libraries) in(t *testing.T, path string) string {
 	t.Helper()
-	return installed(t, ".cache/venv/bin/python")
+	return testring.File(t, filepath.Join(Repository(t), string(l), path))
 }
 
-// Node is the path of Node; its SDK is there, too.
-func Node(t *testing.T) string {
+// RunPython runs a Python script in the folder testdata of the package against the
+// gateway. The script has the URLs and the key in its environment, and writes a line of
+// JSON for each of its checks, which is a subtest.
+func (g *Gateway) RunPython(t *testing.T, l Libraries, script string) {
 	t.Helper()
-	installed(t, ".cache/node/node_modules/openai/package.json")
-	path, err := exec.LookPath("node")
-	if err != nil {
-		testring.Lacks(t, "Node")
-	}
-	return path
+	g.runScript(t, l.in(t, "venv/bin/python"), script)
 }
 
-// installed returns the absolute path of what .ci/deps puts into the repository's
-// cache.
-func installed(t *testing.T, path string) string {
+// RunNode is [Gateway.RunPython] for a script of Node, which finds the modules of the
+// SDK and of the browser's driver by its environment.
+func (g *Gateway) RunNode(t *testing.T, l Libraries, script string) {
 	t.Helper()
-	full := filepath.Join(Repository(t), path)
-	if _, err := os.Stat(full); err != nil {
-		testring.Lacks(t, path)
-	}
-	return full
+	l.in(t, "node/node_modules/openai")
+	g.runScript(t, testring.Program(t, "node"), script, "NODE_SDK="+l.in(t, "node"), "BROWSER_MODULES="+Pinned.in(t, "browser/node_modules"))
 }
 
 // check is a line of a script's output: what was tried, and what was wrong.
 type check struct{ Check, Error string }
 
-// RunScript runs a script in the folder testdata of the package against the gateway:
-// an interpreter and its arguments. The script has the URLs and the key in its
-// environment, and writes a line of JSON for each of its checks, which is a subtest.
-func (g *Gateway) RunScript(t *testing.T, command ...string) {
+func (g *Gateway) runScript(t *testing.T, interpreter, script string, environment ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd := exec.CommandContext(ctx, interpreter, script)
 	cmd.Dir = "testdata"
-	// Only what is named: no key or proxy of the machine'g takes part.
-	sdk := filepath.Join(installed(t, ".cache/node/node_modules/openai/package.json"), "../../..")
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1", "NO_PROXY=127.0.0.1", "LANGSMITH_TRACING=false",
-		"GATEWAY_URL=" + g.URL, "GATEWAY_KEY=" + MasterKey, "ADMIN_URL=" + g.Admin,
-		"NODE_SDK=" + sdk, "BROWSER_MODULES=" + installed(t, ".cache/browser/node_modules"),
-	}
+	// Only what is named: no key or proxy of the machine's takes part.
+	cmd.Env = append(environment,
+		"PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "PYTHONDONTWRITEBYTECODE=1", "NO_PROXY=127.0.0.1", "LANGSMITH_TRACING=false",
+		"GATEWAY_URL="+g.URL, "GATEWAY_KEY="+MasterKey, "ADMIN_URL="+g.Admin)
 	var stderr asynctest.Text
 	cmd.Stderr = &stderr
 	stdout, err := cmd.Output()
@@ -83,6 +80,6 @@ func (g *Gateway) RunScript(t *testing.T, command ...string) {
 		})
 	}
 	if err != nil || checks == 0 {
-		t.Errorf("%s ended after %d checks: %v\n%s", strings.Join(slices.Clip(command[1:]), " "), checks, err, stderr.String())
+		t.Errorf("%s ended after %d checks: %v\n%s", script, checks, err, stderr.String())
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -77,7 +76,7 @@ func (c *TraceCollector) Spans(t *testing.T, trace string, n int) []*tracepb.Spa
 		defer c.mu.Unlock()
 		return c.err
 	}
-	asynctest.AwaitWithin(t, time.Minute, "the spans of the request have come", func() bool {
+	asynctest.Await(t, "the spans of the request have come", func() bool {
 		out = slices.DeleteFunc(c.All(), func(s *tracepb.Span) bool { return hex.EncodeToString(s.TraceId) != trace })
 		return len(out) >= n || failed() != nil
 	})

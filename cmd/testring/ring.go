@@ -2,6 +2,7 @@ package testring
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,12 @@ func only(tb testing.TB, ring, prefix, why string) {
 	}
 }
 
+// JudgesTimes reports whether times are judged: in the ring soak, where the machine
+// does nothing else. A test of the first ring that waits for something whose time
+// matters too checks that time only if so, and is run by the TestSoakTimes of its
+// package.
+func JudgesTimes() bool { return os.Getenv(Variable) == "soak" }
+
 // Lacks ends a test that needs what this machine lacks, which makes no difference to
 // the program. By hand the test is skipped; under make it fails, since `make deps` has
 // fetched what there is to fetch.
@@ -46,4 +53,25 @@ func Lacks(tb testing.TB, what string) {
 		tb.Skipf("lacks %s: make deps fetches it", what)
 	}
 	tb.Fatalf("lacks %s: make deps fetches it", what)
+}
+
+// Program is the path of a program of the system; a test without it ends as by
+// [Lacks].
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Lacks(tb, name)
+	}
+	return path
+}
+
+// File is the path it is given; a test without a file or folder there ends as by
+// [Lacks].
+func File(tb testing.TB, path string) string {
+	tb.Helper()
+	if _, err := os.Stat(path); err != nil {
+		Lacks(tb, path)
+	}
+	return path
 }

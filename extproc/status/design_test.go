@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 var (
@@ -36,11 +38,12 @@ func TestTheDesignHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	testring.Program(t, "chromium")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "testdata/design.mjs")
+	cmd := exec.CommandContext(ctx, testring.Program(t, "node"), "testdata/design.mjs")
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "BROWSER_MODULES=" + modules, "PICTURES=" + *pictures,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "BROWSER_MODULES=" + testring.File(t, modules), "PICTURES=" + *pictures,
 		"FEW_URL=" + serve(0), "MANY_URL=" + serve(200),
 	}
 	if *update {

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 // collector is an OTLP/HTTP receiver.
@@ -298,7 +299,7 @@ func TestACollectorThatIsAwayCostsSpansAndALineAMinute(t *testing.T) {
 		r.Attempt(1, began)
 		r.End(&Summary{Operation: "chat", Began: began, Attempts: []Attempt{{Began: began}}})
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); testring.JudgesTimes() && took > 5*time.Second {
 		t.Errorf("10000 requests waited %s for the collector", took)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

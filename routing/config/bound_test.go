@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 )
 
@@ -84,7 +85,8 @@ func TestAFileThatIsNoConfigIsNotQuoted(t *testing.T) {
 }
 
 // Whatever aliases stand for, reading ends.
-func TestAliasesThatMultiplyAreRefused(t *testing.T) {
+func TestSoakAliasesThatMultiplyAreRefused(t *testing.T) {
+	testring.Soak(t, "takes many seconds of processor time, under the race detector")
 	bomb := func(first, each, last string) string {
 		var b strings.Builder
 		fmt.Fprintf(&b, "a0: &a0 %s\n", first)

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
@@ -49,7 +50,7 @@ func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) 
 	_, late := clock()
 	t.Logf("%d calls, p50 %v, p99 %v, max %v; frozen for 3 s, back after %v", n, p.took[n/2], p.took[n*99/100], p.took[n-1], back)
 	// Generous: other tests run on the same processors. What hangs takes seconds.
-	if p99, most := p.took[n*99/100], p.took[n-1]; p99 > 200*time.Millisecond+late || most > time.Second+late {
+	if p99, most := p.took[n*99/100], p.took[n-1]; testring.JudgesTimes() && (p99 > 200*time.Millisecond+late || most > time.Second+late) {
 		t.Errorf("99 of 100 calls took at most %v, one took %v; the machine was late by %v", p99, most, late)
 	}
 	if len(p.failed) > 0 || p.admitted != n {
@@ -70,7 +71,7 @@ func (r *replica) wantDownAndUp(t *testing.T, late time.Duration) {
 			t.Errorf("line %d of %q", i, lines)
 		}
 	}
-	if most := 1 + int(late/(50*time.Millisecond)); len(lines) == 0 || len(lines)/2 > most {
+	if most := 1 + int(late/(50*time.Millisecond)); len(lines) == 0 || testring.JudgesTimes() && len(lines)/2 > most {
 		t.Errorf("want one line when it goes and one when it returns, got %q; the machine was late by %s", lines, late)
 	}
 }
@@ -139,7 +140,8 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 	}
 }
 
-func TestAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
+func TestSoakAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
+	testring.Soak(t, "judges how soon slots are free after kill -9")
 	server := storetest.Start(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), victimVariable+"="+server.Addr)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
@@ -186,14 +187,14 @@ func TestAKilledReplicaGivesItsSlotsBack(t *testing.T) {
 			if r, err := alive.store.Acquire(t.Context(), q); err == nil && r.Chosen == 0 {
 				break
 			}
-			if time.Since(died) > 20*time.Second {
+			if time.Since(died) > 2*time.Minute {
 				t.Fatalf("%s is never free", slot.Key)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
 		alive.store.Settle(store.Settlement{ID: "probe", Slots: []string{slot.Key}})
 	}
-	if took, late := clock(); took-late > lease+time.Second {
+	if took, late := clock(); testring.JudgesTimes() && took-late > lease+time.Second {
 		t.Errorf("the slots were free after %v, the lease is %v; the machine was late by %v", took, lease, late)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
@@ -85,7 +86,8 @@ func TestTwoReplicasAdmitExactlyTheLimit(t *testing.T) {
 	}
 }
 
-func TestTokensOvershootByTheEstimationErrorOnly(t *testing.T) {
+func TestSoakTokensOvershootByTheEstimationErrorOnly(t *testing.T) {
+	testring.Soak(t, "the overshoot depends on how soon the store hears")
 	server := storetest.Start(t)
 	const limited, real = 20000, 700 // a request is estimated at 8+100+400 = 508 tokens
 	o := limit.Options{Deployments: deployments(limit.Budget{TPM: limited})}

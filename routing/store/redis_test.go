@@ -196,7 +196,7 @@ func TestReplicasLiveAsLongAsTheyBeat(t *testing.T) {
 		t.Errorf("peers (-want +got):\n%s", diff)
 	}
 	for beat("three", nil).Replicas != 1 {
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > 2*time.Minute {
 			t.Fatal("the dead replicas are never forgotten")
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -248,7 +248,7 @@ func TestBlobs(t *testing.T) {
 				if _, err := r.Get(ctx, "short"); errors.Is(err, store.ErrMiss) {
 					break
 				}
-				if time.Since(began) > 20*time.Second {
+				if time.Since(began) > 2*time.Minute {
 					t.Fatal("a blob outlives its time")
 				}
 			}

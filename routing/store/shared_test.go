@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
 )
@@ -28,7 +29,8 @@ func newShared(t *testing.T, server store.Server, silence time.Duration) (*store
 	return s, log
 }
 
-func TestTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
+func TestSoakTheCacheIsQuickAboutAFrozenRedis(t *testing.T) {
+	testring.Soak(t, "judges how late look-ups are")
 	server := storetest.Start(t)
 	s, log := newShared(t, store.Server{URL: "redis://" + server.Addr}, 0)
 	stalls := asynctest.WatchStalls(t)

@@ -10,7 +10,13 @@ import (
 // sections is testdata/names.txt: what LiteLLM reads, by its sections.
 func sections(t testing.TB) (version string, names map[string][]string) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/names.txt")
+	return sectionsOf(t, "testdata/names.txt")
+}
+
+// sectionsOf reads what .ci/litellm-names has written.
+func sectionsOf(t testing.TB, path string) (version string, names map[string][]string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/redis/go-redis/v9"
@@ -83,7 +82,7 @@ func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
 	}
 	for _, a := range both {
 		a.Idle()
-		asynctest.AwaitWithin(t, time.Minute, "every stream's end is told to the replica that has it", func() bool {
+		asynctest.Await(t, "every stream's end is told to the replica that has it", func() bool {
 			return !strings.Contains(a.Stderr.String(), `"estimated":true`) &&
 				strings.Count(a.Stderr.String(), `"msg":"request"`) == a.Streams("request")
 		})
@@ -108,11 +107,11 @@ func met(t *testing.T, c *redis.Client, addresses ...string) {
 	// second time is after the first is noted.
 	for range 2 {
 		var before map[string]string
-		asynctest.AwaitWithin(t, time.Minute, "all replicas are in Redis", func() bool {
+		asynctest.Await(t, "all replicas are in Redis", func() bool {
 			before = said()
 			return !slices.ContainsFunc(addresses, func(a string) bool { return before[a] == "" })
 		})
-		asynctest.AwaitWithin(t, time.Minute, "all replicas have asked again", func() bool {
+		asynctest.Await(t, "all replicas have asked again", func() bool {
 			now := said()
 			return !slices.ContainsFunc(addresses, func(a string) bool { return now[a] == "" || now[a] == before[a] })
 		})
@@ -193,13 +192,13 @@ func TestAReplicaThatEndsFailsItsRequestsOnly(t *testing.T) {
 			answers <- resp.StatusCode
 		}()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "all requests are at the provider", func() bool { return len(p.Calls()) == cap(answers) })
+	asynctest.Await(t, "all requests are at the provider", func() bool { return len(p.Calls()) == cap(answers) })
 	stopped := make(chan struct{})
 	go func() {
 		both[1].Stop() // drains: its requests finish
 		close(stopped)
 	}()
-	asynctest.AwaitWithin(t, 20*time.Second, "one replica drains",
+	asynctest.Await(t, "one replica drains",
 		func() bool { return strings.Contains(both[1].Stderr.String(), "draining") })
 	close(release)
 	for range cap(answers) {
@@ -209,6 +208,6 @@ func TestAReplicaThatEndsFailsItsRequestsOnly(t *testing.T) {
 	}
 	<-stopped
 	// Envoy has no health checks here: it finds out by being refused.
-	asynctest.AwaitWithin(t, 20*time.Second, "the replica that is left serves",
+	asynctest.Await(t, "the replica that is left serves",
 		func() bool { return both[0].Post("/v1/chat/completions", gatewaytest.Ask).Status == 200 })
 }

@@ -27,7 +27,7 @@ func TestReplicasShareTheirCache(t *testing.T) {
 		t.Fatalf("first: %d %v", got.Status, got.Header)
 	}
 	var key string
-	asynctest.AwaitWithin(t, 20*time.Second, "the answer is stored", func() bool {
+	asynctest.Await(t, "the answer is stored", func() bool {
 		keys := f.Redis.Keys(t.Context(), "team-cache:*").Val()
 		if len(keys) == 1 {
 			key = keys[0]
@@ -88,7 +88,7 @@ func controlsHold(f *gatewaytest.Fleet, p *gatewaytest.Provider) {
 	// stored waits: an answer is stored after the client has it.
 	stored := func(body string) {
 		f.T.Helper()
-		asynctest.AwaitWithin(f.T, 20*time.Second, "it is stored: "+body, func() bool {
+		asynctest.Await(f.T, "it is stored: "+body, func() bool {
 			return f.Replicas[0].Post("/v1/chat/completions", body).Header.Get("X-Isthmus-Cache") == "hit"
 		})
 	}
@@ -111,7 +111,7 @@ func controlsHold(f *gatewaytest.Fleet, p *gatewaytest.Provider) {
 		f.T.Errorf("keys of the namespace: %v", keys)
 	}
 	before := len(p.Calls())
-	asynctest.AwaitWithin(f.T, 20*time.Second, "the ttl of 2 s is over", func() bool {
+	asynctest.Await(f.T, "the ttl of 2 s is over", func() bool {
 		return f.Replicas[1].Post("/v1/chat/completions", gatewaytest.With(`"seed":2`, gatewaytest.Ask)).Header.Get("X-Isthmus-Cache") == "miss"
 	})
 	if n := len(p.Calls()); n != before+1 {
@@ -119,7 +119,7 @@ func controlsHold(f *gatewaytest.Fleet, p *gatewaytest.Provider) {
 	}
 	stored(gatewaytest.With(`"seed":2`, gatewaytest.Ask)) // nothing is under way to the store
 	stored(gatewaytest.With(`"seed":3`, gatewaytest.Ask))
-	asynctest.AwaitWithin(f.T, 20*time.Second, "what is older than s-maxage is not taken", func() bool {
+	asynctest.Await(f.T, "what is older than s-maxage is not taken", func() bool {
 		return f.Replicas[0].Post("/v1/chat/completions", gatewaytest.With(`"cache":{"s-maxage":1,"no-store":true},"seed":3`,
 			gatewaytest.Ask)).Header.Get("X-Isthmus-Cache") == "miss"
 	})
@@ -152,7 +152,7 @@ func operatorsCommands(f *gatewaytest.Fleet, s *gatewaytest.Gateway) {
 		f.T.Errorf("GET /cache/ping: %s", got)
 	}
 	s.Post("/v1/chat/completions", gatewaytest.Ask)
-	asynctest.AwaitWithin(f.T, 20*time.Second, "it is stored anew",
+	asynctest.Await(f.T, "it is stored anew",
 		func() bool { return len(f.Redis.Keys(f.T.Context(), "team-cache:*").Val()) == 1 })
 	resp, err := http.Post(s.Admin+"/cache/flushall", "", nil)
 	if err != nil {
@@ -205,7 +205,7 @@ func TestReplicasShareCooldownsAndLoad(t *testing.T) {
 		t.Fatalf("%d %v", got.Status, got.Header)
 	}
 	began := time.Now()
-	asynctest.AwaitWithin(t, 20*time.Second, "the other replica has heard of the cooldown",
+	asynctest.Await(t, "the other replica has heard of the cooldown",
 		func() bool { return strings.Contains(b.AdminGet("/health"), "401") })
 	t.Logf("the other replica knew of the cooldown after %s", time.Since(began).Round(time.Millisecond))
 	if got := b.Post("/v1/chat/completions", gatewaytest.ForModel("rest", gatewaytest.Ask)); got.Status != 200 ||
@@ -214,7 +214,7 @@ func TestReplicasShareCooldownsAndLoad(t *testing.T) {
 	}
 
 	leave := a.SendLeaving(gatewaytest.ForModel("busy", gatewaytest.Ask))
-	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(one.Calls())+len(two.Calls()) == 1 })
+	asynctest.Await(t, "one runs", func() bool { return len(one.Calls())+len(two.Calls()) == 1 })
 	free, taken := one, two
 	if len(one.Calls()) == 1 {
 		free, taken = two, one
@@ -230,11 +230,11 @@ func TestReplicasShareCooldownsAndLoad(t *testing.T) {
 			}
 		}
 	}()
-	asynctest.AwaitWithin(t, 60*time.Second, "the other replica avoids the busy deployment", func() bool {
+	asynctest.Await(t, "the other replica avoids the busy deployment", func() bool {
 		for range 30 {
 			before, n := len(taken.Calls()), len(free.Calls())
 			gone := b.SendLeaving(gatewaytest.ForModel("busy", gatewaytest.Ask))
-			asynctest.AwaitWithin(t, 20*time.Second, "it has gone somewhere",
+			asynctest.Await(t, "it has gone somewhere",
 				func() bool { return len(free.Calls()) > n || len(taken.Calls()) > before })
 			if len(taken.Calls()) > before {
 				gone()
@@ -265,7 +265,7 @@ func TestTheCacheFindsAClusterAndASentinel(t *testing.T) {
 			s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ", rpm: 2")+
 				"general_settings: {redis_timeout: 2, cache: true, cache_params: {type: redis, "+params+"}}\n")
 			s.Post("/v1/chat/completions", gatewaytest.Ask)
-			asynctest.AwaitWithin(t, 20*time.Second, "a second request is a hit", func() bool {
+			asynctest.Await(t, "a second request is a hit", func() bool {
 				return s.Post("/v1/chat/completions", gatewaytest.Ask).Header.Get("X-Isthmus-Cache") == "hit"
 			})
 			var last *gatewaytest.Answer

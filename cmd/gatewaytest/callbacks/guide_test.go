@@ -16,6 +16,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
 )
@@ -34,7 +35,7 @@ func guide(t *testing.T, name string, host moved, lines ...string) string {
 	return strings.TrimRight(strings.ReplaceAll(block, host.from, host.to), "\n") + "\n  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// sinkLines are what the scenes need beside a block of the guide.
+// sinkLines are what the scenarios need beside a block of the guide.
 var sinkLines = []string{"cache: true", "cache_params: {type: local, ttl: 600}", "tenant_header: X-Tenant"}
 
 // environment writes a file of variables and returns the flag that names it.
@@ -47,7 +48,7 @@ func environment(t *testing.T, lines ...string) string {
 	return "--env-file=" + path
 }
 
-// startScenarios plays all scenes and ends the gateway, which delivers what is left.
+// startScenarios makes the requests of all scenarios and ends the gateway, which delivers what is left.
 func startScenarios(t *testing.T, config string, args ...string) *gatewaytest.Gateway {
 	t.Helper()
 	g := newScenarioProvider(t)
@@ -59,7 +60,7 @@ func startScenarios(t *testing.T, config string, args ...string) *gatewaytest.Ga
 	return s
 }
 
-// scenarioNames are the scenes as the sinks tell them apart: the second request of a
+// scenarioNames are the scenarios as the sinks tell them apart: the second request of a
 // name is answered from the cache.
 func scenarioNames() []string {
 	var names []string
@@ -75,8 +76,8 @@ func scenarioNames() []string {
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// expectScenarios compares what a sink got, by the name of its scene, with golden
-// files; each scene must be there once.
+// expectScenarios compares what a sink got, by the name of its scenario, with golden
+// files; each scenario must be there once.
 func expectScenarios(t *testing.T, sink string, got map[string][]string) {
 	t.Helper()
 	var names []string
@@ -204,10 +205,10 @@ func TestABlockThatAsksForSuccessGetsNoFailures(t *testing.T) {
 	for _, c := range scenarios()[:2] {
 		g.run(t, s, c)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "the record leaves within two seconds", func() bool { _, r := b.Records(t); return len(r) > 0 })
+	asynctest.Await(t, "the record leaves within two seconds", func() bool { _, r := b.Records(t); return len(r) > 0 })
 	_, records := b.Records(t)
 	_, late := clock()
-	if age := time.Since(records[0].EndTime.Time); age-late > 4*time.Second {
+	if age := time.Since(records[0].EndTime.Time); testring.JudgesTimes() && age-late > 4*time.Second {
 		t.Errorf("the record came after %v (the machine was late by %v)", age, late)
 	}
 	s.Stop()

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,7 +23,7 @@ import (
 func expectLines(t *testing.T, what func() string, patterns ...string) {
 	t.Helper()
 	all := regexp.MustCompile("(?s)" + strings.Join(patterns, ".*"))
-	asynctest.AwaitWithin(t, 20*time.Second, fmt.Sprintf("the lines %q in this order", patterns),
+	asynctest.Await(t, fmt.Sprintf("the lines %q in this order", patterns),
 		func() bool { return all.MatchString(what()) })
 }
 
@@ -44,18 +43,18 @@ func TestTheGoExampleHearsOfAllFiveHooks(t *testing.T) {
 	}
 	out, port := &asynctest.Text{}, asynctest.FreePort(t)
 	gatewaytest.StartCommand(t, exec.Command(program, "run", "--config", config, "--port", port, "--concurrency", "1"), out)
-	asynctest.AwaitWithin(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	asynctest.Await(t, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	const began, took = `calling openai/up\n`, `openai/up took \d+(\.\d+)?[mµ]?s\n`
 	var all []string
 	for _, tc := range []struct {
-		scene string
-		lines []string
+		scenario string
+		lines    []string
 	}{
 		{"stream", []string{began, `chunk \{.*"content":"Hel"`, `chunk \{.*"content":"lo"`, took, `success, 5 tokens\n`}},
 		{"failure", []string{began, took, `failure: Rate limit reached\n`}},
 		{"cascade", []string{began, took, began, took, `success, 5 tokens\n`}},
 	} {
-		c := scenarios()[slices.IndexFunc(scenarios(), func(c scenario) bool { return c.name == tc.scene })]
+		c := scenarios()[slices.IndexFunc(scenarios(), func(c scenario) bool { return c.name == tc.scenario })]
 		resp, err := http.Post("http://127.0.0.1:"+port+c.path, "application/json", strings.NewReader(c.body()))
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +115,7 @@ func TestHooksHearOfTheChunksOfAStoredAnswer(t *testing.T) {
 		if got.Header.Get("X-Isthmus-Cache") != tc.cache {
 			t.Fatalf("%s: %v", tc.name, got.Header)
 		}
-		asynctest.AwaitWithin(t, 20*time.Second, tc.name+": "+tc.hooks, func() bool {
+		asynctest.Await(t, tc.name+": "+tc.hooks, func() bool {
 			_, hooks := hooked(s, got.Header.Get("X-Isthmus-Request-Id"))
 			return hooks == tc.hooks
 		})

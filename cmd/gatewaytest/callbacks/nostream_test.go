@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -45,7 +44,7 @@ func TestAServerThatDoesNotStreamIsAStreamToItsClients(t *testing.T) {
 		if name == "a long one" { // its chunk is longer than a line of a program's
 			continue
 		}
-		asynctest.AwaitWithin(t, 20*time.Second, name+" is told to the hooks", func() bool {
+		asynctest.Await(t, name+" is told to the hooks", func() bool {
 			_, hooks := hooked(s, first.Header.Get("X-Isthmus-Request-Id"))
 			return hooks == strings.Repeat("stream_event ", 4)+"post_api_call success_event"
 		})

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -62,7 +61,7 @@ func TestTextIsLoggedOnlyWhereItMayBe(t *testing.T) {
 				s.Post("/v1/chat/completions", fmt.Sprintf(`{"model":"m","messages":[{"role":"user","content":%q}]%s%s}`, prompt, more, tc.more),
 					tc.header, "true")
 			}
-			asynctest.AwaitWithin(t, 20*time.Second, "the three ends and a chunk are in the log",
+			asynctest.Await(t, "the three ends and a chunk are in the log",
 				func() bool { return strings.Count(s.Stderr.String(), `_event\"`) == 4 })
 			s.Stop()
 			texts, records := b.Records(t)

@@ -61,7 +61,7 @@ func (c scenario) body() string {
 	return fmt.Sprintf(`{"model":%q,"user":%q%s%s}`, c.model, c.name, messages, c.more)
 }
 
-// scenarioProvider is the providers of the scenes.
+// scenarioProvider is the providers of the scenarios.
 type scenarioProvider struct {
 	*gatewaytest.Provider
 	asked   chan struct{} // somebody hangs at the provider
@@ -136,7 +136,7 @@ func respond(w http.ResponseWriter, body string) {
 	_, _ = io.WriteString(w, "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":"+answer+"}\n\n")
 }
 
-// run makes the request of a scene and waits until it is in the log: it has its
+// run makes the request of a scenario and waits until it is in the log: it has its
 // record then.
 func (g *scenarioProvider) run(t *testing.T, s *gatewaytest.Gateway, c scenario) {
 	t.Helper()
@@ -178,5 +178,5 @@ func (g *scenarioProvider) run(t *testing.T, s *gatewaytest.Gateway, c scenario)
 	if c.says == "hang" && !c.leave {
 		<-g.asked
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, c.name+" is in the log", func() bool { return written() == before+1 })
+	asynctest.Await(t, c.name+" is in the log", func() bool { return written() == before+1 })
 }

@@ -2,7 +2,6 @@ package limits
 
 import (
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -33,7 +32,7 @@ func TestTheGuidesGlobalLimitDoesWhatItSays(t *testing.T) {
 	for range 130 {
 		go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "all have come and 100 run",
+	asynctest.Await(t, "all have come and 100 run",
 		func() bool { return s.Streams("request") == 130 && len(p.Calls()) == 100 })
 	p.Pass(t, 130)
 	for range 130 {

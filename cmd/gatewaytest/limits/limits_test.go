@@ -9,6 +9,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 )
 
@@ -70,7 +71,7 @@ func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
 	for _, s := range f.Replicas {
 		s.Idle()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "no lease is left", func() bool { return len(f.Leases()) == 0 })
+	asynctest.Await(t, "no lease is left", func() bool { return len(f.Leases()) == 0 })
 }
 
 func (f *limitedFleet) testRequests(t *testing.T) {
@@ -94,7 +95,7 @@ func (f *limitedFleet) testTokens(t *testing.T) {
 	for range 5 {
 		f.Burst(20, body)
 		// Charges are estimates until Redis has been told what was used.
-		asynctest.AwaitWithin(t, 20*time.Second, "what was used is charged",
+		asynctest.Await(t, "what was used is charged",
 			func() bool { return f.Charged("tokens") == int64(50*len(f.tokens.Calls())) })
 	}
 	used := 50 * len(f.tokens.Calls())
@@ -113,9 +114,9 @@ func (f *limitedFleet) testInputAndOutput(t *testing.T) {
 			t.Fatalf("%s: %d %s", model, got.Status, got.Body)
 		}
 		// An answer's tokens are charged a moment after the client has it.
-		asynctest.AwaitWithin(t, 20*time.Second, "60 tokens of "+model+" are charged", func() bool { return f.Charged(model) == 60 })
+		asynctest.Await(t, "60 tokens of "+model+" are charged", func() bool { return f.Charged(model) == 60 })
 		for f.b.Post("/v1/chat/completions", gatewaytest.ForModel(model, gatewaytest.Ask)).Status == 200 {
-			asynctest.AwaitWithin(t, 20*time.Second, "120 tokens of "+model+" are charged", func() bool { return f.Charged(model) == 120 })
+			asynctest.Await(t, "120 tokens of "+model+" are charged", func() bool { return f.Charged(model) == 120 })
 		}
 	}
 	if len(f.in.Calls()) > 2 || len(f.out.Calls()) > 2 {
@@ -146,12 +147,12 @@ func (f *limitedFleet) testParallel(t *testing.T) {
 			}
 		}()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "two run", func() bool { return len(f.slots.Calls()) == 2 })
+	asynctest.Await(t, "two run", func() bool { return len(f.slots.Calls()) == 2 })
 	clock := asynctest.WatchStalls(t).Clock()
 	for _, s := range f.Replicas {
 		gatewaytest.ExpectRefusal(t, s.Post("/v1/chat/completions", gatewaytest.ForModel("slots", gatewaytest.Ask)), "too_many_parallel_requests")
 	}
-	if took, late := clock(); took-late > 5*time.Second {
+	if took, late := clock(); testring.JudgesTimes() && took-late > 5*time.Second {
 		t.Errorf("refusing took %s; the machine was late by %s", took, late)
 	}
 }
@@ -199,7 +200,7 @@ func TestAFullDeploymentIsPassedOverForAnyOfItsSisters(t *testing.T) {
 				for range 5 {
 					go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
 				}
-				asynctest.AwaitWithin(t, 20*time.Second, "five run", func() bool { return len(p.Calls()) == 5 })
+				asynctest.Await(t, "five run", func() bool { return len(p.Calls()) == 5 })
 				for range 2 {
 					if got := s.Post("/v1/chat/completions", gatewaytest.Ask); got.Status != 200 || got.Header.Get("X-Isthmus-Model-Group") != "last" {
 						t.Errorf("when all are full: %d %v", got.Status, got.Header)
@@ -232,7 +233,7 @@ func TestAfterAFailureAFullDeploymentIsPassedOverToo(t *testing.T) {
 		"router_settings: {num_retries: 1, cooldown_time: 0}\n")
 	answers := make(chan *gatewaytest.Answer, 1)
 	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
-	asynctest.AwaitWithin(t, 20*time.Second, "the second is busy", func() bool { return len(busy.Calls()) == 1 })
+	asynctest.Await(t, "the second is busy", func() bool { return len(busy.Calls()) == 1 })
 	if got := s.Post("/v1/chat/completions", gatewaytest.Ask); got.Status != 200 || len(free.Calls()) != 1 ||
 		got.Header.Get("X-Isthmus-Attempts") != "2" {
 		t.Errorf("%d %s, the third was asked %d times", got.Status, got.Body, len(free.Calls()))
@@ -253,11 +254,11 @@ func TestARequestFromTheQueueGoesWhereThereIsRoom(t *testing.T) {
 		"router_settings: {num_retries: 0, fallbacks: [{m: [last]}], max_parallel_requests: 1, enable_request_queue: true}\n")
 	answers := make(chan *gatewaytest.Answer, 5)
 	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.ForModel("slow", gatewaytest.Ask)) }()
-	asynctest.AwaitWithin(t, 20*time.Second, "the only slot is taken", func() bool { return len(slow.Calls()) == 1 })
+	asynctest.Await(t, "the only slot is taken", func() bool { return len(slow.Calls()) == 1 })
 	for range 4 {
 		go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "four wait", func() bool { return s.Metric("isthmus_queue_length") == 4 })
+	asynctest.Await(t, "four wait", func() bool { return s.Metric("isthmus_queue_length") == 4 })
 	slow.Pass(t, 1)
 	for range 5 {
 		if got := <-answers; got.Status != 200 {

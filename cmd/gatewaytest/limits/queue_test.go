@@ -8,6 +8,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 const queueOfFive = "general_settings: {max_parallel_requests: 2, enable_request_queue: true, queue_max_size: 5}\n"
@@ -22,7 +23,7 @@ func TestTwoRunFiveWaitAndThreeAreRefused(t *testing.T) {
 	for range 3 {
 		gatewaytest.ExpectRefusal(t, <-answers, "too_many_parallel_requests")
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "two run and five wait",
+	asynctest.Await(t, "two run and five wait",
 		func() bool { return len(p.Calls()) == 2 && s.Metric("isthmus_queue_length") == 5 })
 	if len(answers) != 0 {
 		t.Errorf("%d more have ended", len(answers))
@@ -41,12 +42,12 @@ func TestWhoWaitsIsServedInOrderAndWhoLeavesFreesThePlace(t *testing.T) {
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+queueOfFive)
 	send := func(text string) func() { return s.SendLeaving(strings.Replace(gatewaytest.Ask, "hi", text, 1)) }
 	wait := func(n int) { // in the order that they were sent in
-		asynctest.AwaitWithin(t, 20*time.Second, fmt.Sprint(n, " wait"), func() bool { return s.Metric("isthmus_queue_length") == float64(n) })
+		asynctest.Await(t, fmt.Sprint(n, " wait"), func() bool { return s.Metric("isthmus_queue_length") == float64(n) })
 	}
 	for i := range 2 {
 		send(fmt.Sprint("running", i))
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "two run", func() bool { return len(p.Calls()) == 2 })
+	asynctest.Await(t, "two run", func() bool { return len(p.Calls()) == 2 })
 	var leaves []func()
 	for i := range 5 {
 		leaves = append(leaves, send(fmt.Sprint("waiting", i)))
@@ -60,7 +61,7 @@ func TestWhoWaitsIsServedInOrderAndWhoLeavesFreesThePlace(t *testing.T) {
 	gatewaytest.ExpectRefusal(t, s.Post("/v1/chat/completions", gatewaytest.Ask), "too_many_parallel_requests")
 	for i, want := range []string{"waiting0", "waiting2", "waiting3", "waiting4", "waiting5"} {
 		p.Pass(t, 1)
-		asynctest.AwaitWithin(t, 20*time.Second, want+" runs", func() bool { return len(p.Calls()) == 3+i })
+		asynctest.Await(t, want+" runs", func() bool { return len(p.Calls()) == 3+i })
 		if body := p.Calls()[2+i].Body; !strings.Contains(body, want) {
 			t.Errorf("served after %d: %s, want %s", i, body, want)
 		}
@@ -74,10 +75,10 @@ func TestWithoutAQueueTheRequestOverTheLimitIsRefusedAtOnce(t *testing.T) {
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+"general_settings: {max_parallel_requests: 1}\n")
 	answers := make(chan *gatewaytest.Answer, 1)
 	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
-	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(p.Calls()) == 1 })
+	asynctest.Await(t, "one runs", func() bool { return len(p.Calls()) == 1 })
 	clock := asynctest.WatchStalls(t).Clock()
 	gatewaytest.ExpectRefusal(t, s.Post("/v1/chat/completions", gatewaytest.Ask), "too_many_parallel_requests")
-	if took, late := clock(); took-late > 2*time.Second {
+	if took, late := clock(); testring.JudgesTimes() && took-late > 2*time.Second {
 		t.Errorf("refused after %s; the machine was late by %s", took, late)
 	}
 	p.Pass(t, 1)
@@ -92,11 +93,11 @@ func TestWaitingTooLongEndsInA429(t *testing.T) {
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+
 		"general_settings: {max_parallel_requests: 1, enable_request_queue: true, queue_timeout: 1}\n")
 	s.SendLeaving(gatewaytest.Ask)
-	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(p.Calls()) == 1 })
+	asynctest.Await(t, "one runs", func() bool { return len(p.Calls()) == 1 })
 	clock := asynctest.WatchStalls(t).Clock()
 	got := s.Post("/v1/chat/completions", gatewaytest.Ask)
 	gatewaytest.ExpectRefusal(t, got, "too_many_parallel_requests")
-	if took, late := clock(); took < 900*time.Millisecond || took-late > 5*time.Second {
+	if took, late := clock(); took < 900*time.Millisecond || testring.JudgesTimes() && took-late > 5*time.Second {
 		t.Errorf("refused after %s, want 1 s; the machine was late by %s", took, late)
 	}
 	p.Pass(t, 1)
@@ -111,7 +112,7 @@ func TestAWaitMayBeLongerThanEnvoysOwnTime(t *testing.T) {
 	answers := make(chan *gatewaytest.Answer, 2)
 	began := time.Now()
 	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
-	asynctest.AwaitWithin(t, 20*time.Second, "one runs", func() bool { return len(p.Calls()) == 1 })
+	asynctest.Await(t, "one runs", func() bool { return len(p.Calls()) == 1 })
 	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.AskStream) }()
 	timer := time.NewTimer(11500 * time.Millisecond)
 	defer timer.Stop()

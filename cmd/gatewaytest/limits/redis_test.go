@@ -12,6 +12,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) {
@@ -36,14 +37,14 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 	}
 	port, out := asynctest.FreePort(t), &asynctest.Text{}
 	doomed := gatewaytest.StartProcess(t, out, "run", "--config", path, "--port", port)
-	asynctest.AwaitWithin(t, 90*time.Second, "the other replica is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	asynctest.Await(t, "the other replica is ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	here, there := f.Replicas[0], &gatewaytest.Gateway{T: t, URL: "http://127.0.0.1:" + port}
 	for range 3 {
 		there.SendLeaving(gatewaytest.ForModel("slots", strings.Replace(gatewaytest.Ask, "hi", "hold", 1)))
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "three requests run there", func() bool { return len(p.Calls()) == 3 })
+	asynctest.Await(t, "three requests run there", func() bool { return len(p.Calls()) == 3 })
 	here.SendLeaving(gatewaytest.ForModel("slots", strings.Replace(gatewaytest.Ask, "hi", "hold", 1)))
-	asynctest.AwaitWithin(t, 20*time.Second, "one runs here", func() bool { return len(p.Calls()) == 4 })
+	asynctest.Await(t, "one runs here", func() bool { return len(p.Calls()) == 4 })
 	if got := here.Post("/v1/chat/completions", gatewaytest.ForModel("slots", gatewaytest.Ask)); got.Status != 429 {
 		t.Errorf("a fifth request: %d", got.Status)
 	}
@@ -55,15 +56,15 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 		t.Fatal(err)
 	}
 	clock := asynctest.WatchStalls(t).Clock()
-	asynctest.AwaitWithin(t, 20*time.Second, "a slot of the killed replica is free", func() bool {
+	asynctest.Await(t, "a slot of the killed replica is free", func() bool {
 		return here.Post("/v1/chat/completions", gatewaytest.ForModel("slots", gatewaytest.Ask)).Status == 200
 	})
 	took, late := clock()
 	t.Logf("slots were free %s after kill -9", took.Round(time.Millisecond))
-	if took-late > 12*time.Second {
+	if testring.JudgesTimes() && took-late > 12*time.Second {
 		t.Errorf("the slots were free after %s (the machine was late by %s), the lease is 10 s", took, late)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "only the request that runs here has a lease", func() bool {
+	asynctest.Await(t, "only the request that runs here has a lease", func() bool {
 		held := slices.Collect(maps.Values(f.Leases()))
 		return len(held) == 1 && held[0] == 1
 	})
@@ -73,5 +74,5 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 		t.Errorf("after the kill the minute has room for %v, want 2", got)
 	}
 	close(release)
-	asynctest.AwaitWithin(t, 20*time.Second, "all leases are gone", func() bool { return len(f.Leases()) == 0 })
+	asynctest.Await(t, "all leases are gone", func() bool { return len(f.Leases()) == 0 })
 }

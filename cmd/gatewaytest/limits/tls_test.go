@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/cli"
@@ -38,7 +37,7 @@ func TestLimitsAndTheCacheOverTLSToRedis(t *testing.T) {
 			a, b := gatewaytest.Start(t, config), gatewaytest.Start(t, config)
 			question := func(text string) string { return strings.Replace(gatewaytest.Ask, "hi", name+text, 1) }
 			a.Post("/v1/chat/completions", question(""))
-			asynctest.AwaitWithin(t, 20*time.Second, "the other replica has the answer", func() bool {
+			asynctest.Await(t, "the other replica has the answer", func() bool {
 				return b.Post("/v1/chat/completions", gatewaytest.With(`"cache":{"no-store":true}`,
 					question(""))).Header.Get("X-Isthmus-Cache") == "hit"
 			})

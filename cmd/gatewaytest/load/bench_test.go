@@ -92,7 +92,7 @@ func startBenchOn(b *testing.B, config string) bench {
 	out := &asynctest.Text{}
 	port := asynctest.FreePort(b)
 	cmd := gatewaytest.StartProcess(b, out, "run", "--config", path, "--port", port, "--concurrency", "1")
-	asynctest.AwaitWithin(b, 60*time.Second, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	asynctest.Await(b, "isthmus is ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	return bench{"http://127.0.0.1:" + port, cmd.Process.Pid, onlyChild(b, cmd.Process.Pid)}
 }
 

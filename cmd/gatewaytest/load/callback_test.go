@@ -12,12 +12,14 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
-// TestASinkInTroubleIsNotFelt makes requests while the sink is in trouble, next to
+// TestSoakASinkInTroubleIsNotFelt makes requests while the sink is in trouble, next to
 // a gateway without sinks, and lets it recover. The bound is what two busy
 // processors need; docs/callbacks.md has the figures of the benchmark.
-func TestASinkInTroubleIsNotFelt(t *testing.T) {
+func TestSoakASinkInTroubleIsNotFelt(t *testing.T) {
+	testring.Soak(t, "judges how late answers come")
 	for _, fault := range []gatewaytest.Fault{gatewaytest.Answers500, gatewaytest.Floods, gatewaytest.Hangs} {
 		t.Run(string(fault), func(t *testing.T) {
 			m, p := gatewaytest.NewFaultyWebhook(t, fault), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
@@ -38,9 +40,9 @@ func TestASinkInTroubleIsNotFelt(t *testing.T) {
 			if a, b := troubled[100], free[100]; a > 2*b+5*time.Millisecond {
 				t.Errorf("a request takes %v, without a sink %v", a, b)
 			}
-			asynctest.AwaitWithin(t, 20*time.Second, "the sink has been asked", m.Asked)
+			asynctest.Await(t, "the sink has been asked", m.Asked)
 			m.Recover()
-			asynctest.AwaitWithin(t, 30*time.Second, "all records have come", func() bool { return len(m.CallIDs(t)) == len(sent) })
+			asynctest.Await(t, "all records have come", func() bool { return len(m.CallIDs(t)) == len(sent) })
 			for id, n := range m.CallIDs(t) {
 				if n != 1 || !sent[id] {
 					t.Errorf("%s came %d times", id, n)
@@ -50,9 +52,10 @@ func TestASinkInTroubleIsNotFelt(t *testing.T) {
 	}
 }
 
-// TestASinkThatHangsHoldsBoundedMemory sends several times as much text as a queue
+// TestSoakASinkThatHangsHoldsBoundedMemory sends several times as much text as a queue
 // may hold.
-func TestASinkThatHangsHoldsBoundedMemory(t *testing.T) {
+func TestSoakASinkThatHangsHoldsBoundedMemory(t *testing.T) {
+	testring.Soak(t, "judges memory over a long load")
 	m, p := gatewaytest.NewFaultyWebhook(t, gatewaytest.Hangs), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	config := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(config, []byte(m.Config(p.Base())), 0o600); err != nil {
@@ -60,7 +63,7 @@ func TestASinkThatHangsHoldsBoundedMemory(t *testing.T) {
 	}
 	out, port := &asynctest.Text{}, asynctest.FreePort(t)
 	cmd := gatewaytest.StartProcess(t, out, "run", "--config", config, "--port", port, "--concurrency", "1")
-	asynctest.AwaitWithin(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	asynctest.Await(t, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("palavra ", 25<<10) + `"}]}` // 200 KiB
 	// most is what the process holds at most while it gets so many hundred requests:
 	// one moment says more of the collector than of the program.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 // chaosTime is how long the storm lasts; ISTHMUS_CHAOS=1m makes it longer.
@@ -88,7 +89,8 @@ func newTally(t *testing.T) *tally {
 // Half of the deployments fail in every way there is, by turns; one refuses all
 // connections. Clients leave. Whatever happens: every request ends in time,
 // nothing stays in flight, and while somebody is healthy nearly all succeed.
-func TestChaos(t *testing.T) {
+func TestSoakChaos(t *testing.T) {
+	testring.Soak(t, "judges how late answers come")
 	const deadline = 3 * time.Second
 	storms := make([]*storm, 4)
 	config := "model_list:\n" + gatewaytest.Entry("m", gatewaytest.RefusedAddress(t), ", timeout: 0.5")

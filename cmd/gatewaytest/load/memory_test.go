@@ -16,6 +16,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 // soakLength is how many requests the load has; ISTHMUS_SOAK=1000000 makes it longer.
@@ -34,11 +35,12 @@ func soakLength(t *testing.T) int64 {
 // soakWarm is how many requests it takes until the collector has found its pace.
 const soakWarm = 15_000
 
-// TestMemoryIsFlatUnderASoak loads the program itself with everything that keeps
+// TestSoakMemoryIsFlat loads the program itself with everything that keeps
 // something for a while: answers that are cached, records for a webhook, streams,
 // clients that leave, attempts that fail, callers with limits of their own. After the
 // first third nothing may grow any more, in the service and in its Envoy.
-func TestMemoryIsFlatUnderASoak(t *testing.T) {
+func TestSoakMemoryIsFlat(t *testing.T) {
+	testring.Soak(t, "judges memory over a long load")
 	good, bad, sink := soakServer(t, gatewaytest.OpenAI), soakServer(t, gatewaytest.FailWith(500)), soakServer(t, gatewaytest.FailWith(200))
 	config := "model_list:\n" + gatewaytest.Entry("m", bad+"/v1", ", weight: 1") +
 		gatewaytest.Entry("m", good+"/v1", ", weight: 9, rpm: 100000000") +
@@ -66,9 +68,9 @@ func TestMemoryIsFlatUnderASoak(t *testing.T) {
 		gatewaytest.ResidentMemory(t, pid)>>20, gatewaytest.ResidentMemory(t, envoy)>>20)
 	const slack = 24 << 20 // bytes: what a collector may leave for the next
 	// What is garbage by now goes; what is kept stays.
-	asynctest.AwaitWithin(t, 20*time.Second, "the service has not grown",
+	asynctest.Await(t, "the service has not grown",
 		func() bool { return gatewaytest.ResidentMemory(t, pid)-service <= slack })
-	asynctest.AwaitWithin(t, 20*time.Second, "Envoy has not grown", func() bool { return gatewaytest.ResidentMemory(t, envoy)-proxy <= slack })
+	asynctest.Await(t, "Envoy has not grown", func() bool { return gatewaytest.ResidentMemory(t, envoy)-proxy <= slack })
 }
 
 // soakServer is a provider or a sink that remembers nothing.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 // freezeTime is how long Redis stands still; ISTHMUS_FREEZE=10s makes it longer.
@@ -32,7 +33,8 @@ func freezeTime(t *testing.T) time.Duration {
 	return d
 }
 
-func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
+func TestSoakAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
+	testring.Soak(t, "judges how late answers come")
 	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	f := gatewaytest.StartFleet(t, 2, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ", rpm: 1000000, max_parallel_requests: 1000")+
@@ -53,7 +55,7 @@ func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
 	}
 	for i, s := range f.Replicas {
 		var down, up int
-		asynctest.AwaitWithin(t, 20*time.Second, "Redis counts as back", func() bool {
+		asynctest.Await(t, "Redis counts as back", func() bool {
 			log := s.Stderr.String()
 			down, up = strings.Count(log, "redis does not answer"), strings.Count(log, "redis answers again")
 			return up > 0 && up == down
@@ -63,7 +65,7 @@ func TestAFrozenRedisCostsNoRequestAndLittleTime(t *testing.T) {
 		}
 		s.Idle()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "no lease is left", func() bool { return len(f.Leases()) == 0 })
+	asynctest.Await(t, "no lease is left", func() bool { return len(f.Leases()) == 0 })
 }
 
 // loadFor sends requests to all replicas for a time, each another, and returns how
@@ -147,7 +149,7 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	for _, s := range f.Replicas {
 		s.Idle()
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "no lease is left", func() bool { return len(f.Leases()) == 0 })
+	asynctest.Await(t, "no lease is left", func() bool { return len(f.Leases()) == 0 })
 	calm.Store(true)
 	var got *gatewaytest.Answer
 	for range 20 { // half of the first attempts go to who refuses

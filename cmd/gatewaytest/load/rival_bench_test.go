@@ -83,10 +83,10 @@ func BenchmarkAgainstRivals(b *testing.B) {
 
 // rivalConfig is the model config that isthmus and LiteLLM both read. OpenAI's own
 // streams are carried by Envoy; those of a server here when it is said to be alike.
-func rivalConfig(b *testing.B, provider, scene string) string {
+func rivalConfig(b *testing.B, provider, kind string) string {
 	b.Helper()
 	more := ""
-	if strings.Contains(scene, "carries") {
+	if strings.Contains(kind, "carries") {
 		more = ", stream_passthrough: true"
 	}
 	claude := gatewaytest.NewProvider(b, func(w http.ResponseWriter, _ *http.Request, _ string) {
@@ -126,7 +126,7 @@ func startAIGateway(b *testing.B, binary, provider string) rival {
 	}
 	cmd := exec.Command(binary, "-configPath", path, "-extProcAddr", "unix://"+socket, "-adminPort", asynctest.FreePort(b))
 	gatewaytest.StartCommand(b, cmd, &asynctest.Text{})
-	asynctest.AwaitWithin(b, 20*time.Second, "the processor listens", func() bool { _, err := os.Stat(socket); return err == nil })
+	asynctest.Await(b, "the processor listens", func() bool { _, err := os.Stat(socket); return err == nil })
 
 	found, err := process.Finder{}.Find(b.Context())
 	if err != nil {

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 // TestTheStatusPageInABrowser has a real Envoy make requests, of which some fail,
 // and a real browser look at them: testdata/browser/status.mjs.
 func TestTheStatusPageInABrowser(t *testing.T) {
+	testring.Program(t, "chromium")
 	slow := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		time.Sleep(20 * time.Millisecond) // a provider that thinks
 		gatewaytest.OpenAI(w, r, body)
@@ -36,5 +38,5 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 		}
 	}
 	s.Post("/v1/chat/completions", gatewaytest.Ask, key...)
-	s.RunScript(t, gatewaytest.Node(t), "browser/status.mjs")
+	s.RunNode(t, gatewaytest.Pinned, "browser/status.mjs")
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -28,7 +27,7 @@ func TestAStreamThatNobodyReadsPassesUntouchedAndItsTokensAreCounted(t *testing.
 	if got.Status != 200 || got.Body != string(want) {
 		t.Errorf("%d:\n%s\nwant\n%s", got.Status, got.Body, want)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "Envoy has counted the tokens", func() bool {
+	asynctest.Await(t, "Envoy has counted the tokens", func() bool {
 		return strings.Contains(s.AdminGet("/metrics"), `kind="completion",model_group="m"} 2`) &&
 			strings.Contains(s.Stderr.String(), `"msg":"request"`)
 	})
@@ -88,7 +87,7 @@ func TestTheLogSaysWhoEndedAStream(t *testing.T) {
 				_, _ = io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
 			}
-			asynctest.AwaitWithin(t, 20*time.Second, "the request is in the log",
+			asynctest.Await(t, "the request is in the log",
 				func() bool { return strings.Contains(s.Stderr.String(), `"msg":"request"`) })
 			if log := s.Stderr.String(); !strings.Contains(log, fmt.Sprintf(`"aborted":%q`, tc.want)) {
 				t.Errorf("want aborted %s:\n%s", tc.want, log)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -92,7 +91,7 @@ func TestTheRequestsSpanJoinsThatOfAnEnvoyThatTraces(t *testing.T) {
 	}
 	var ours *tracepb.Span
 	byID := map[string]*tracepb.Span{}
-	asynctest.AwaitWithin(t, 40*time.Second, "our spans and Envoy's have come", func() bool {
+	asynctest.Await(t, "our spans and Envoy's have come", func() bool {
 		for _, each := range c.All() {
 			byID[hex.EncodeToString(each.SpanId)] = each
 			if each.Name == "chat m" {

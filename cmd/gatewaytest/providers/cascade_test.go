@@ -141,7 +141,7 @@ func checkServed(t *testing.T, a *gatewaytest.Answer, fallbacks string) {
 	}
 }
 
-// checkCalls checks the second act of the agent's scene in OpenAI's format.
+// checkCalls checks the second act of the agent's conversation in OpenAI's format.
 func checkCalls(t *testing.T, body string) {
 	t.Helper()
 	var got struct {

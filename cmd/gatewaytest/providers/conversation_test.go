@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// The model that every scripted provider plays. It answers by the last thing the
+// This file is the model that every strict provider plays. It answers by the last thing the
 // user said:
 //
 //	hello          a greeting in three pieces
 //	fail N words…  status N with these words
 //	break          half an answer, then an error inside the stream
 //	look           what it sees in the image
-//	compare …      an agent's scene with tools, see agent
-//	thanks …       the end of that scene
+//	compare …      an agent's conversation with tools, see agent
+//	thanks …       the end of that conversation
 //
 // A schema for the answer is filled in; a completion and an embedding are made of
 // their input.
@@ -54,7 +54,7 @@ func play(c *conversation) (reply, error) {
 	case word == "hello":
 		return greet(c)
 	}
-	return reply{}, fmt.Errorf("the scene has no line after %q", ask)
+	return reply{}, fmt.Errorf("the conversation has no line after %q", ask)
 }
 
 // lastAsked is the last text of the user.
@@ -103,7 +103,7 @@ func look(c *conversation) (reply, error) {
 	return reply{text: []string{"I see ", "one pixel."}}, nil
 }
 
-// The agent's scene: a question, two rounds of two calls, an answer made of what
+// The agent's conversation: a question, two rounds of two calls, an answer made of what
 // the tools said, and a word of thanks after it, with everything before still in
 // the conversation.
 func acts() []reply {

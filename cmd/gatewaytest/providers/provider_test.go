@@ -13,7 +13,7 @@ import (
 )
 
 // strictProvider is a provider that speaks its own format and nothing else. It checks
-// all that it is asked, as the real one does, and plays the model of scene_test.go
+// all that it is asked, as the real one does, and plays the model of conversation_test.go
 // in that format. What it refuses is a fault of the gateway: it is kept and fails
 // the test.
 type strictProvider struct {
@@ -82,7 +82,7 @@ type reply struct {
 
 func (r reply) all() string { return strings.Join(r.text, "") }
 
-// Token counts of every scripted answer: the same, whatever the format.
+// Token counts of every answer: the same, whatever the format.
 const (
 	promptTokens    = 21
 	cachedTokens    = 8 // of the prompt

@@ -8,7 +8,7 @@ import (
 )
 
 // The tests here run real clients, unchanged but for the base URL, through a real
-// Envoy to scripted providers. A script in testdata/sdk makes its checks one by
+// Envoy to strict providers. A script in testdata/sdk makes its checks one by
 // one and says on each line of its output how one went.
 
 // sdkConfig is a model list with a model at each provider.
@@ -36,15 +36,19 @@ func sdkConfig(t *testing.T) string {
 	return list + "router_settings: {num_retries: 0}\ngeneral_settings: {master_key: " + gatewaytest.MasterKey + "}\n"
 }
 
-func TestSDK(t *testing.T) {
+func TestSDK(t *testing.T) { runSDKs(t, gatewaytest.Pinned) }
+
+// runSDKs runs the scripts of all libraries, of these versions.
+func runSDKs(t *testing.T, l gatewaytest.Libraries) {
+	t.Helper()
 	s := gatewaytest.Start(t, sdkConfig(t))
-	for name, command := range map[string][]string{
-		"python, the essentials": {gatewaytest.Python(t), "sdk/essentials.py"},
-		"python, the errors":     {gatewaytest.Python(t), "sdk/errors.py"},
-		"python, an agent":       {gatewaytest.Python(t), "sdk/agent.py"},
-		"python, langchain":      {gatewaytest.Python(t), "sdk/with_langchain.py"},
-		"node":                   {gatewaytest.Node(t), "sdk/essentials.mjs"},
+	for name, script := range map[string]string{
+		"python, the essentials": "sdk/essentials.py",
+		"python, the errors":     "sdk/errors.py",
+		"python, an agent":       "sdk/agent.py",
+		"python, langchain":      "sdk/with_langchain.py",
 	} {
-		t.Run(name, func(t *testing.T) { s.RunScript(t, command...) })
+		t.Run(name, func(t *testing.T) { s.RunPython(t, l, script) })
 	}
+	t.Run("node", func(t *testing.T) { s.RunNode(t, l, "sdk/essentials.mjs") })
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
@@ -39,7 +40,7 @@ func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Cancel() // what a signal does
-	asynctest.AwaitWithin(t, 20*time.Second, "new connections find nobody", func() bool {
+	asynctest.Await(t, "new connections find nobody", func() bool {
 		c, err := net.DialTimeout("tcp", strings.TrimPrefix(s.URL, "http://"), time.Second)
 		if err == nil {
 			_ = c.Close()
@@ -55,7 +56,7 @@ func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
 	if code := s.Stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); testring.JudgesTimes() && took > 10*time.Second {
 		t.Errorf("after the last request the end took %s", took)
 	}
 }
@@ -72,7 +73,7 @@ func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
 	port := asynctest.FreePort(t)
 	out := &asynctest.Text{}
 	cmd := gatewaytest.StartProcess(t, out, "run", "--config", path, "--port", port)
-	asynctest.AwaitWithin(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
+	asynctest.Await(t, "ready", func() bool { return strings.Contains(out.String(), "is ready") })
 	answers := func() bool {
 		resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json", strings.NewReader(gatewaytest.Ask))
 		if err != nil {
@@ -90,9 +91,9 @@ func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
 		if err := syscall.Kill(lastEnvoy(t, out, i+1), signal); err != nil {
 			t.Fatal(err)
 		}
-		asynctest.AwaitWithin(t, 60*time.Second, "the log names another Envoy",
+		asynctest.Await(t, "the log names another Envoy",
 			func() bool { return len(envoyPid.FindAllString(out.String(), -1)) == i+2 })
-		asynctest.AwaitWithin(t, 60*time.Second, "another Envoy answers", answers)
+		asynctest.Await(t, "another Envoy answers", answers)
 	}
 	if again := strings.Count(out.String(), "starting Envoy again"); again != 3 {
 		t.Errorf("%d lines say that Envoy is started again, want 3:\n%s", again, out)
@@ -103,7 +104,7 @@ func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	asynctest.AwaitWithin(t, time.Minute, "the orphan has gone", func() bool { return syscall.Kill(last, 0) != nil || zombie(last) })
+	asynctest.Await(t, "the orphan has gone", func() bool { return syscall.Kill(last, 0) != nil || zombie(last) })
 }
 
 // lastEnvoy is the process id of the nth Envoy, the last that the log names.
@@ -136,7 +137,7 @@ func TestASecondSignalEndsWhatIsStillOpen(t *testing.T) {
 	}
 	port, out := asynctest.FreePort(t), &asynctest.Text{}
 	cmd := gatewaytest.StartProcess(t, out, "run", "--config", path, "--port", port)
-	asynctest.AwaitWithin(t, 60*time.Second, "ready", func() bool { return strings.Contains(out.String(), "try: ") })
+	asynctest.Await(t, "ready", func() bool { return strings.Contains(out.String(), "try: ") })
 	if !strings.Contains(out.String(), `'{"model": "m",`) {
 		t.Errorf("the request to try is for a name that nobody has:\n%s", out)
 	}
@@ -146,11 +147,11 @@ func TestASecondSignalEndsWhatIsStillOpen(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 	}()
-	asynctest.AwaitWithin(t, 20*time.Second, "a request is open", func() bool { return strings.Contains(out.String(), "attempt begins") })
+	asynctest.Await(t, "a request is open", func() bool { return strings.Contains(out.String(), "attempt begins") })
 	_ = cmd.Process.Signal(os.Interrupt)
-	asynctest.AwaitWithin(t, 20*time.Second, "it drains", func() bool { return strings.Contains(out.String(), "draining") })
+	asynctest.Await(t, "it drains", func() bool { return strings.Contains(out.String(), "draining") })
 	pid, _ := strconv.Atoi(envoyPid.FindStringSubmatch(out.String())[1])
-	asynctest.AwaitWithin(t, 20*time.Second, "both have ended", func() bool {
+	asynctest.Await(t, "both have ended", func() bool {
 		_ = cmd.Process.Signal(os.Interrupt) // the first may still be on its way to all who hear of it
 		return zombie(cmd.Process.Pid) && zombie(pid)
 	})

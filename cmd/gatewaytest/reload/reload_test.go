@@ -45,7 +45,7 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 			s := gatewaytest.Start(t, "model_list:\n"+withKey("m", first, "key-one")+withKey("long", long.Provider, "key-long"), "--envoy",
 				envoytest.Envoy(t, release).Path)
 			stream := openStream(s, gatewaytest.ForModel("long", gatewaytest.AskStream))
-			asynctest.AwaitWithin(t, 20*time.Second, "the stream runs", func() bool { return len(long.Calls()) == 1 })
+			asynctest.Await(t, "the stream runs", func() bool { return len(long.Calls()) == 1 })
 			asked, stop := askOn(s, t, 4)
 			for _, models := range []string{
 				withKey("m", second, "key-two"),
@@ -54,7 +54,7 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 			} {
 				n := asked.Load()
 				s.Reconfigure("model_list:\n" + models)
-				asynctest.AwaitWithin(t, 20*time.Second, "some ask under the new configuration", func() bool { return asked.Load() > n+50 })
+				asynctest.Await(t, "some ask under the new configuration", func() bool { return asked.Load() > n+50 })
 			}
 			stop()
 			long.Pass(t, 1)
@@ -65,7 +65,7 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 				len(two) != 1 {
 				t.Errorf("the first provider was asked with %v, the second with %v", one, two)
 			}
-			asynctest.AwaitWithin(t, 20*time.Second, "Envoy has no cluster that nobody uses", func() bool {
+			asynctest.Await(t, "Envoy has no cluster that nobody uses", func() bool {
 				clusters := envoyAdmin(s, "/clusters")
 				return !strings.Contains(clusters, "deployment/long") && strings.Contains(clusters, "deployment/extra")
 			})
@@ -120,7 +120,7 @@ func askOn(s *gatewaytest.Gateway, t *testing.T, clients int) (asked *atomic.Int
 	return asked, func() { over.Store(true); wg.Wait() }
 }
 
-// envoyAdmin asks the Envoy of this stack; there may be several in this process,
+// envoyAdmin asks the Envoy of this gateway; there may be several in this process,
 // so that it is found by its port.
 func envoyAdmin(s *gatewaytest.Gateway, path string) string {
 	s.T.Helper()
@@ -177,11 +177,11 @@ func TestWhatStaysKeepsWhatIsKnownOfIt(t *testing.T) {
 	if got := s.Post("/v1/chat/completions", fresh("cools", 0)).Header.Get("X-Isthmus-Attempts"); got != "2" {
 		t.Errorf("%s attempts before the cooldown", got)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "the answer is in the cache", func() bool {
+	asynctest.Await(t, "the answer is in the cache", func() bool {
 		return s.Post("/v1/chat/completions", fresh("kept", 0)).Header.Get("X-Isthmus-Cache") == "hit"
 	})
 	running, waiting := openStream(s, fresh("slot", 0)), openStream(s, fresh("slot", 1))
-	asynctest.AwaitWithin(t, 20*time.Second, "one runs and one waits",
+	asynctest.Await(t, "one runs and one waits",
 		func() bool { return len(gate.Calls()) == 1 && s.Metric("isthmus_queue_length") == 1 })
 
 	s.Reconfigure(strings.Replace(config, "model_list:\n", "model_list:\n"+gatewaytest.Entry("new", good.Base(), ""), 1))
@@ -214,7 +214,7 @@ func TestAConfigThatCannotBeUsedChangesNothingAndSaysWhy(t *testing.T) {
 	config := "model_list:\n" + gatewaytest.Entry("m", p.Base(), "")
 	s := gatewaytest.Start(t, config)
 	s.Write("config.yaml", config+"router_settings: {num_retries: many}\n", gatewaytest.RefusedReload)
-	asynctest.AwaitWithin(t, 20*time.Second, "the log names the place", func() bool {
+	asynctest.Await(t, "the log names the place", func() bool {
 		return strings.Contains(s.Stderr.String(), "config.yaml:4: router_settings.num_retries") &&
 			strings.Contains(s.Stderr.String(), "the one before stays in force")
 	})
@@ -227,7 +227,7 @@ func TestAConfigThatCannotBeUsedChangesNothingAndSaysWhy(t *testing.T) {
 	if err := os.Remove(s.File); err != nil {
 		t.Fatal(err)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "a file that is gone is refused",
+	asynctest.Await(t, "a file that is gone is refused",
 		func() bool { return s.Metric(`isthmus_config_reloads_total{outcome="refused"}`) == 2 })
 	s.Reconfigure(config + gatewaytest.Entry("n", p.Base(), ""))
 	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("n", gatewaytest.Ask)); got.Status != 200 ||
@@ -273,7 +273,7 @@ func TestTheMasterKeyAndTheCallbacksChange(t *testing.T) {
 			}
 		})
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "three run", func() bool { return len(p.Calls()) == 3 })
+	asynctest.Await(t, "three run", func() bool { return len(p.Calls()) == 3 })
 	s.Reconfigure(models + settings("sk-two", after))
 	p.Pass(t, 3)
 	wg.Wait()
@@ -287,7 +287,7 @@ func TestTheMasterKeyAndTheCallbacksChange(t *testing.T) {
 	})
 	p.Pass(t, 1)
 	wg.Wait()
-	asynctest.AwaitWithin(t, 20*time.Second, "each has its records", func() bool {
+	asynctest.Await(t, "each has its records", func() bool {
 		_, a := before.Records(t)
 		_, b := after.Records(t)
 		return len(a) == 3 && len(b) == 1
@@ -312,7 +312,7 @@ func TestServeReadsItsConfigAgainOnSIGHUP(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "the change is taken up",
+	asynctest.Await(t, "the change is taken up",
 		func() bool { return strings.Contains(a.Stderr.String(), "a changed configuration is in force") })
 	if got := a.Post("/v1/chat/completions", gatewaytest.ForModel("alias", gatewaytest.Ask)); got.Status != 200 {
 		t.Errorf("after the signal: %d %s", got.Status, got.Body)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/cli"
@@ -37,7 +36,7 @@ func TestWhileEnvoyIsAwayTheGatewaySaysSoAndGoesOnTrying(t *testing.T) {
 	if err := syscall.Kill(lastEnvoy(t, s.Stderr, 1), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	asynctest.AwaitWithin(t, 60*time.Second, "several starts have failed",
+	asynctest.Await(t, "several starts have failed",
 		func() bool { return s.Metric("isthmus_envoy_restarts_total") >= 3 })
 	if !strings.Contains(s.Stderr.String(), "out of order") {
 		t.Error("the log does not have Envoy's last words")
@@ -54,7 +53,7 @@ func TestWhileEnvoyIsAwayTheGatewaySaysSoAndGoesOnTrying(t *testing.T) {
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}
-	asynctest.AwaitWithin(t, 90*time.Second, "Envoy is back", func() bool { return adminStatus(s, "/health/readiness") == http.StatusOK })
+	asynctest.Await(t, "Envoy is back", func() bool { return adminStatus(s, "/health/readiness") == http.StatusOK })
 	if got := s.Post("/v1/chat/completions", gatewaytest.Ask); got.Status != http.StatusOK {
 		t.Errorf("the next request: %d %s", got.Status, got.Body)
 	}
@@ -68,7 +67,7 @@ func TestASignalWhileEnvoyIsAwayEndsTheCommand(t *testing.T) {
 	if err := syscall.Kill(lastEnvoy(t, s.Stderr, 1), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	asynctest.AwaitWithin(t, 60*time.Second, "a start has failed", func() bool { return strings.Contains(s.Stderr.String(), "out of order") })
+	asynctest.Await(t, "a start has failed", func() bool { return strings.Contains(s.Stderr.String(), "out of order") })
 	if code := s.Stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

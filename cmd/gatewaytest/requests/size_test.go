@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -45,7 +44,7 @@ func TestABigAnswerArrivesWhole(t *testing.T) {
 	if got.Status != 200 || got.Err != nil || got.Body != answer {
 		t.Errorf("status %d, %d bytes of %d, %v", got.Status, len(got.Body), len(answer), got.Err)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "the usage after 20 MB is counted", func() bool {
+	asynctest.Await(t, "the usage after 20 MB is counted", func() bool {
 		return strings.Contains(s.AdminGet("/metrics"), `kind="completion",model_group="m"} 2`)
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 // flood sends n requests, so many at a time, and counts the statuses.
@@ -81,7 +82,8 @@ func TestSimpleShuffleFollowsTheWeights(t *testing.T) {
 	s.Idle()
 }
 
-func TestLeastBusyKeepsASlowDeploymentAtItsFairShareOfWhatRuns(t *testing.T) {
+func TestSoakLeastBusyKeepsASlowDeploymentAtItsFairShareOfWhatRuns(t *testing.T) {
+	testring.Soak(t, "judges shares that a busy machine shifts")
 	var running, most atomic.Int64
 	slow := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		n := running.Add(1)
@@ -106,7 +108,8 @@ func TestLeastBusyKeepsASlowDeploymentAtItsFairShareOfWhatRuns(t *testing.T) {
 	s.Idle()
 }
 
-func TestLatencyConvergesToTheFastestAndComesBackToIt(t *testing.T) {
+func TestSoakLatencyConvergesToTheFastestAndComesBackToIt(t *testing.T) {
+	testring.Soak(t, "the strategy goes by times, which a busy machine makes up")
 	first, second := delay(5), delay(40)
 	one, two := gatewaytest.NewProvider(t, after(first)), gatewaytest.NewProvider(t, after(second))
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", one.Base(), "")+gatewaytest.Entry("m", two.Base(), "")+
@@ -119,11 +122,11 @@ func TestLatencyConvergesToTheFastestAndComesBackToIt(t *testing.T) {
 	for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
 		// A stall of the machine looks like a slow deployment, and is forgotten as one.
 		first.Store(5)
-		asynctest.AwaitWithin(t, 2*time.Minute, "the faster deployment gets nearly all", func() bool { return share(body) > 0.85 })
+		asynctest.Await(t, "the faster deployment gets nearly all", func() bool { return share(body) > 0.85 })
 		first.Store(150)
-		asynctest.AwaitWithin(t, 2*time.Minute, "it has become slow, and gets hardly any", func() bool { return share(body) < 0.15 })
+		asynctest.Await(t, "it has become slow, and gets hardly any", func() bool { return share(body) < 0.15 })
 		first.Store(5)
-		asynctest.AwaitWithin(t, 2*time.Minute, "the recovered deployment is found", func() bool { return share(body) > 0.85 })
+		asynctest.Await(t, "the recovered deployment is found", func() bool { return share(body) > 0.85 })
 	}
 	s.Idle()
 }
@@ -139,7 +142,7 @@ func TestUsageFillsQuotasEvenly(t *testing.T) {
 		t.Errorf("the deployment with twice the quota got %d of 600, want 400", n)
 	}
 	want := fmt.Sprintf(`"tokens_last_minute":%d`, 5*len(large.Calls()))
-	asynctest.AwaitWithin(t, 20*time.Second, "/health knows "+want, func() bool { return strings.Contains(s.AdminGet("/health"), want) })
+	asynctest.Await(t, "/health knows "+want, func() bool { return strings.Contains(s.AdminGet("/health"), want) })
 }
 
 // byModel answers with the status that a model has, 200 for those not named, and
@@ -184,7 +187,7 @@ func TestTheGuidesFallbackBlockThroughEnvoy(t *testing.T) {
 		t.Errorf("with a retry: answer %d %s; models asked for (-want +got):\n%s", got.Status, got.Body, diff)
 	}
 	// Envoy's timers count from when its loop last looked at the clock.
-	if took, late := clock(); took < 4900*time.Millisecond-late || took-late > 9*time.Second {
+	if took, late := clock(); took < 4900*time.Millisecond-late || testring.JudgesTimes() && took-late > 9*time.Second {
 		t.Errorf("it took %s (the machine was late by %s); retry_after is 5 s before the one try that repeats a deployment", took, late)
 	}
 	s.Idle()
@@ -253,33 +256,24 @@ func TestEveryKindOfFailureThroughEnvoy(t *testing.T) {
 		bad  func(http.ResponseWriter, *http.Request, string)
 		want result
 	}{
-		"s400": {gatewaytest.FailWith(400), result{400, "1", "1", "healthy"}}, "ctx": {say(contextText), result{400, "1", "1", "healthy"}},
-		"policy": {say(policyText), result{400, "1", "1", "healthy"}}, "s401": {gatewaytest.FailWith(401), result{401, "1", "2", "cooling"}},
-		"s403": {
-			gatewaytest.FailWith(403),
-			result{403, "1", "2", "cooling"},
-		}, "s404": {gatewaytest.FailWith(404), result{404, "1", "2", "cooling"}},
-		"s408": {
-			gatewaytest.FailWith(408),
-			result{408, "2", "2", "healthy"},
-		}, "s409": {gatewaytest.FailWith(409), result{409, "2", "2", "healthy"}},
-		"s413": {
-			gatewaytest.FailWith(413),
-			result{413, "1", "1", "healthy"},
-		}, "s422": {gatewaytest.FailWith(422), result{422, "1", "1", "healthy"}},
-		"s429": {
-			gatewaytest.FailWith(429),
-			result{429, "2", "2", "cooling"},
-		}, "s500": {gatewaytest.FailWith(500), result{500, "2", "2", "healthy"}},
-		"s502": {
-			gatewaytest.FailWith(502),
-			result{502, "2", "2", "healthy"},
-		}, "s503": {gatewaytest.FailWith(503), result{503, "2", "2", "healthy"}},
-		"s504": {
-			gatewaytest.FailWith(504),
-			result{504, "2", "2", "healthy"},
-		}, "s529": {gatewaytest.FailWith(529), result{529, "2", "2", "healthy"}},
-		"refused": {nil, result{503, "2", "2", "healthy"}}, "reset": {reset, result{503, "2", "2", "healthy"}},
+		"s400":    {gatewaytest.FailWith(400), result{400, "1", "1", "healthy"}},
+		"ctx":     {say(contextText), result{400, "1", "1", "healthy"}},
+		"policy":  {say(policyText), result{400, "1", "1", "healthy"}},
+		"s401":    {gatewaytest.FailWith(401), result{401, "1", "2", "cooling"}},
+		"s403":    {gatewaytest.FailWith(403), result{403, "1", "2", "cooling"}},
+		"s404":    {gatewaytest.FailWith(404), result{404, "1", "2", "cooling"}},
+		"s408":    {gatewaytest.FailWith(408), result{408, "2", "2", "healthy"}},
+		"s409":    {gatewaytest.FailWith(409), result{409, "2", "2", "healthy"}},
+		"s413":    {gatewaytest.FailWith(413), result{413, "1", "1", "healthy"}},
+		"s422":    {gatewaytest.FailWith(422), result{422, "1", "1", "healthy"}},
+		"s429":    {gatewaytest.FailWith(429), result{429, "2", "2", "cooling"}},
+		"s500":    {gatewaytest.FailWith(500), result{500, "2", "2", "healthy"}},
+		"s502":    {gatewaytest.FailWith(502), result{502, "2", "2", "healthy"}},
+		"s503":    {gatewaytest.FailWith(503), result{503, "2", "2", "healthy"}},
+		"s504":    {gatewaytest.FailWith(504), result{504, "2", "2", "healthy"}},
+		"s529":    {gatewaytest.FailWith(529), result{529, "2", "2", "healthy"}},
+		"refused": {nil, result{503, "2", "2", "healthy"}},
+		"reset":   {reset, result{503, "2", "2", "healthy"}},
 		"timeout": {gatewaytest.Hang, result{504, "2", "2", "healthy"}},
 	}
 	config, good := "model_list:\n", gatewaytest.NewProvider(t, gatewaytest.OpenAI).Base()
@@ -358,7 +352,7 @@ func TestWhenAllCoolTheClientIsToldWhenToComeBackAndVerboseTellsTheAttempts(t *t
 		!strings.Contains(details, `why="500 server_error"`) {
 		t.Errorf("%d with details %s", got.Status, details)
 	}
-	asynctest.AwaitWithin(t, 20*time.Second, "the log line tells the attempts",
+	asynctest.Await(t, "the log line tells the attempts",
 		func() bool { return strings.Contains(s.Stderr.String(), `"attempt_details":"`) })
 	got = s.Post("/v1/chat/completions", gatewaytest.Ask)
 	wait, _ := strconv.Atoi(got.Header.Get("Retry-After"))

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/cli"
@@ -186,7 +185,7 @@ func TestNoSecretOfAConfigurationOrAClientIsAnywhereElse(t *testing.T) {
 		}
 	}
 	const asked = 7
-	asynctest.AwaitWithin(t, time.Minute, "all records came", func() bool {
+	asynctest.Await(t, "all records came", func() bool {
 		texts, _ := records.Records(t)
 		written, _ := os.ReadFile(hooks)
 		return len(texts) >= asked && strings.Contains(langfuse.String(), "chat") &&

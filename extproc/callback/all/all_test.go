@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
 	"github.com/isthmus-proxy/isthmus/routing/config"
@@ -103,10 +104,10 @@ func TestTheGuidesWebhookBlock(t *testing.T) {
 	}
 	select {
 	case <-to.came:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("nothing came")
 	}
-	if took, late := clock(); took-late > 2*time.Second {
+	if took, late := clock(); testring.JudgesTimes() && took-late > 2*time.Second {
 		t.Errorf("the batch left after %v", took)
 	}
 	closeAll(t, s)

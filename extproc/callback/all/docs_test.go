@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/webhook"
 	"github.com/isthmus-proxy/isthmus/routing/config"
@@ -74,7 +75,7 @@ func TestTheDocumentsPythonVerifiesSignatures(t *testing.T) {
 	}
 	signature := webhook.Sign(secret.New("whsec"), time.Now(), []byte("[]"))
 	script := verify + "\nimport sys\nprint(verify(b'whsec', sys.argv[1], b'[]'), verify(b'whsec', sys.argv[1], b'[1]'), verify(b'other', sys.argv[1], b'[]'))\n"
-	out, err := exec.CommandContext(ctx, "python3", "-c", script, signature).CombinedOutput()
+	out, err := exec.CommandContext(ctx, testring.Program(t, "python3"), "-c", script, signature).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "True False False" {
 		t.Errorf("%v: %s", err, out)
 	}

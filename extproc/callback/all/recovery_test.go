@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/routing/config"
 )
@@ -90,7 +91,7 @@ func TestASinkInTroubleCostsNobodyAnything(t *testing.T) {
 				took, late := clock()
 				slowest = max(slowest, took-late)
 			}
-			if slowest > 250*time.Millisecond { // what two busy processors may do to any line of code
+			if testring.JudgesTimes() && slowest > 250*time.Millisecond { // what two busy processors may do to any line of code
 				t.Errorf("handing over took up to %v", slowest)
 			}
 			if st := s.Stats()[0]; st.Bytes > 64<<20 || st.Dropped > 0 {
@@ -98,7 +99,7 @@ func TestASinkInTroubleCostsNobodyAnything(t *testing.T) {
 			}
 			select { // until it has met the trouble
 			case <-m.met:
-			case <-time.After(20 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatal("nothing came")
 			}
 			m.mood.Store("well")

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 )
 
@@ -136,7 +137,7 @@ func TestAProgramThatDoesNotEndIsMadeTo(t *testing.T) {
 	if err := shut(t, s, 50*time.Millisecond); err == nil {
 		t.Error("close does not say that it had to")
 	}
-	if took := time.Since(began); took > 15*time.Second {
+	if took := time.Since(began); testring.JudgesTimes() && took > 15*time.Second {
 		t.Errorf("closing took %v", took)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/callback/callbacktest"
 )
@@ -20,6 +21,7 @@ const example = "../../../examples/custom-callback/"
 func runPython(t *testing.T, logger string) string {
 	t.Helper()
 	log := &asynctest.Text{}
+	testring.Program(t, "python3")
 	command, err := Parse("python3 " + example + "isthmus_callback.py " + logger)
 	if err != nil {
 		t.Fatal(err)

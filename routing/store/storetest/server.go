@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -39,6 +40,7 @@ const portMark = "$PORT"
 // start retries: a free port may be taken by somebody else meanwhile.
 func start(tb testing.TB, args []string, first ...string) *Server {
 	tb.Helper()
+	testring.Program(tb, "redis-server")
 	var err error
 	for range 5 {
 		s := &Server{Addr: freeAddr(tb)}
@@ -56,7 +58,7 @@ func start(tb testing.TB, args []string, first ...string) *Server {
 		}
 		s.Kill()
 	}
-	tb.Fatalf("start redis-server (.ci/deps installs it): %v", err)
+	tb.Fatalf("start redis-server: %v", err)
 	return nil
 }
 
