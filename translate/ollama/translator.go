@@ -72,21 +72,3 @@ func (tr *Translator) Request(req *chat.Request) (*upstream.Call, error) {
 	}
 	return call, nil
 }
-
-// Failure reads an error answer, {"error":"text"}.
-func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
-	return failure(head, body)
-}
-
-func failure(head upstream.Head, body []byte) *upstream.Error {
-	e := upstream.ReadError(head, body)
-	switch {
-	case e.Code != "":
-	case e.Status == http.StatusNotFound && strings.Contains(e.Message, "not found"):
-		e.Code = "model_not_found"
-	case strings.Contains(e.Message, "exceeds the context length"):
-		e.Code = upstream.CodeContextLength
-	}
-	e.Normalise()
-	return e
-}

@@ -1,11 +1,8 @@
 package openai
 
 import (
-	"net/http"
-	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -67,41 +64,6 @@ func (d *relay) Result() chat.Result {
 		r.Output.Bytes = d.bytes // with what surrounds the text: servers that do not count are few
 	}
 	return r
-}
-
-// failure is the error that stands in the place of an answer: some servers send
-// theirs with status 200. nil: it is an answer, which may have a member of that
-// name too (the Responses API's has).
-func (d *relay) failure() *upstream.Error {
-	switch kind, _ := d.scan.Get("object"); string(kind) {
-	case `"error"`: // older vLLM servers' stands bare
-		e := upstream.Error{Status: http.StatusBadGateway, Message: text(d.scan, "message")}
-		e.Normalise()
-		return &e
-	case "":
-	default:
-		return nil
-	}
-	value, _ := d.scan.Get("error")
-	if k := value.Kind(); k != '{' && k != '"' {
-		return nil
-	}
-	body := append(append([]byte(`{"error":`), value...), '}')
-	return upstream.ReadError(upstream.Head{Status: statusIn(value)}, body)
-}
-
-// statusIn is the HTTP status that an error object names as its code, as
-// aggregators do; 502 when it names none.
-func statusIn(object jsontext.Value) int {
-	var e struct {
-		Code jsontext.Value `json:"code"`
-	}
-	if json.Unmarshal(object, &e) == nil {
-		if n, err := strconv.Atoi(strings.Trim(string(e.Code), `"`)); err == nil && n >= 400 && n < 600 {
-			return n
-		}
-	}
-	return http.StatusBadGateway
 }
 
 func text(scan *jsonedit.Scanner, name string) string {

@@ -3,7 +3,6 @@ package openai
 import (
 	"bytes"
 	"net/http"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -191,40 +190,6 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	var edits jsonedit.Edits
 	edits.Delete("usage")
 	return true, object.Apply(&edits)
-}
-
-// errorEvent reads an error inside a stream and gives it the members OpenAI's
-// clients expect; nil when the event is no error.
-func (d *streamDecoder) errorEvent(data []byte) []byte {
-	var head chunkHead
-	if json.Unmarshal(data, &head) != nil || (head.Error == nil || head.Error.Kind() == 'n') && head.Object != "error" {
-		return nil
-	}
-	e := upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
-	d.result.Failure = e
-	return e.JSON()
-}
-
-// failedResponse notes the failure that an event of the Responses API tells. The
-// event stays as it is.
-func (d *streamDecoder) failedResponse(data []byte) {
-	var head struct {
-		Type     string `json:"type"`
-		Response struct {
-			Error jsontext.Value `json:"error"`
-		} `json:"response"`
-	}
-	if d.chunks || json.Unmarshal(data, &head) != nil {
-		return
-	}
-	switch head.Type {
-	case "error":
-	case "response.failed":
-		data = slices.Concat([]byte(`{"error":`), head.Response.Error, []byte("}"))
-	default:
-		return
-	}
-	d.result.Failure = upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
 }
 
 // end closes the stream towards the client and reports whether nothing had to

@@ -78,11 +78,6 @@ func (tr *Translator) Decoder(req *chat.Request, head upstream.Head) chat.Decode
 	return newDecoder(req, head, tr.editor.quirks)
 }
 
-// Failure reads an error answer; OpenAI-format servers' members are kept.
-func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
-	return upstream.ReadError(head, body)
-}
-
 // ClientFields are the header fields of a client that OpenAI-format servers get as
 // they are: its library chooses beta features by them.
 var ClientFields = []string{"openai-beta"}
