@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
 // canonical writes JSON values so that two of them have the same bytes exactly
@@ -20,7 +22,8 @@ import (
 //	K sum          the first elements of a very long array
 //
 // The sums keep the work linear in the text, however deep it is nested and
-// however its members must be moved, and the buffer small. Not safe for concurrent use; reset makes it usable again.
+// however its members must be moved, and the buffer small. Not safe for concurrent
+// use; reset makes it usable again.
 type canonical struct {
 	buf     []byte
 	scratch []byte
@@ -39,27 +42,27 @@ const rolling = 32 << 10
 
 func (c *canonical) reset() { c.buf, c.members = c.buf[:0], c.members[:0] }
 
-// value writes the value at the scanner.
-func (c *canonical) value(s *scanner) {
-	switch kind := s.kind(); kind {
+// value writes the value that the cursor stands before.
+func (c *canonical) value(s *jsonedit.Cursor) {
+	switch kind := s.Kind(); kind {
 	case '"':
-		c.text(s.text())
+		c.text(s.Text())
 	case '{':
 		c.object(s)
 	case '[':
 		c.array(s)
 	case 'n', 't', 'f':
-		s.value()
+		s.Value()
 		c.buf = append(c.buf, kind)
 	default:
-		c.number(s.value())
+		c.number(s.Value())
 	}
 }
 
-func (c *canonical) array(s *scanner) {
+func (c *canonical) array(s *jsonedit.Cursor) {
 	start := len(c.buf)
 	c.buf = append(c.buf, '[')
-	for s.open(); s.more(); {
+	for s.Open(); s.More(); {
 		c.value(s)
 		if len(c.buf)-start > rolling {
 			sum := sha256.Sum256(c.buf[start:])
@@ -70,20 +73,19 @@ func (c *canonical) array(s *scanner) {
 	c.shorten(start)
 }
 
-func (c *canonical) object(s *scanner) {
+func (c *canonical) object(s *jsonedit.Cursor) {
 	start, outer := len(c.buf), len(c.members)
 	c.buf = append(c.buf, '{')
-	for s.open(); s.more(); {
-		name := s.name()
+	for s.Open(); s.More(); {
 		at := len(c.buf)
-		c.text(name, bytes.IndexByte(name, '\\') >= 0)
+		c.text(s.Name())
 		c.memberValue(at, s)
 	}
 	c.endObject(start, outer)
 }
 
 // memberValue writes the value of a member whose name was written at start.
-func (c *canonical) memberValue(start int, s *scanner) {
+func (c *canonical) memberValue(start int, s *jsonedit.Cursor) {
 	value := len(c.buf)
 	c.value(s)
 	c.members = append(c.members, span{start, value, len(c.buf)})
@@ -114,9 +116,10 @@ func (c *canonical) shorten(start int) {
 	}
 }
 
-func (c *canonical) text(inside []byte, escaped bool) {
-	if escaped {
-		c.scratch = appendUnescaped(c.scratch[:0], inside)
+// text writes a string, of which it is given what stands between the quotes.
+func (c *canonical) text(inside []byte) {
+	if bytes.IndexByte(inside, '\\') >= 0 {
+		c.scratch = jsonedit.AppendUnescaped(c.scratch[:0], inside)
 		inside = c.scratch
 	}
 	if len(inside) > longest {

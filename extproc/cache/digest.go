@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -50,7 +51,8 @@ func (c *canonical) target(t *upstream.Target) {
 		at := len(c.buf)
 		c.buf = append(c.buf, 's')
 		c.field(p.Name)
-		c.memberValue(at, &scanner{src: p.Value})
+		value := jsonedit.NewCursor(p.Value, 0)
+		c.memberValue(at, &value)
 	}
 	c.endObject(start, outer)
 }

@@ -58,9 +58,9 @@ func (c *Cache) Split(req *chat.Request, scope Scope) (b *Batch, ok bool) {
 	}
 	b = &Batch{cache: c, req: req, whole: c.keys.Key(req, scope), asked: req}
 	if input.Kind() == '[' && (itemCount(input) > 1 || count(input) == 1) {
-		s := scanner{src: input}
-		for s.open(); s.more(); {
-			b.items = append(b.items, s.value())
+		s := jsonedit.NewCursor(input, 0)
+		for s.Open(); s.More(); {
+			b.items = append(b.items, s.Value())
 		}
 	} else {
 		b.items = []jsontext.Value{input}
@@ -284,10 +284,10 @@ func vectorsOf(answer *jsonedit.Object, n int) (vectors []jsontext.Value, ok boo
 		return nil, false
 	}
 	vectors = make([]jsontext.Value, n)
-	s := scanner{src: data}
+	s := jsonedit.NewCursor(data, 0)
 	at := 0
-	for s.open(); s.more(); at++ {
-		item, err := jsonedit.Parse(s.value())
+	for s.Open(); s.More(); at++ {
+		item, err := jsonedit.Parse(s.Value())
 		if err != nil {
 			return nil, false
 		}

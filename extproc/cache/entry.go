@@ -47,8 +47,8 @@ func firstReason(object *jsonedit.Object) string {
 	if i < 0 {
 		return ""
 	}
-	s := scanner{src: choices, at: i}
-	reason, _ := inside(s.value())
+	s := jsonedit.NewCursor(choices, i)
+	reason, _ := inside(s.Value())
 	return string(reason)
 }
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
 // folder makes one blocking answer of the chunks of a stream. Text stays in the
@@ -22,9 +24,9 @@ type folder struct {
 
 	like alike // the last chunk that only added text
 	adds int   // what the chunk at hand added, besides repeating
-	last *text // the text it added to
-	// piece is what was added to last, as it stands in the chunk.
-	piece []byte
+	last *text // the text it added to, and
+	from int   // where in the chunk what it added begins,
+	to   int   // and ends
 }
 
 // alike is a chunk whose only news was the end of one text. The next chunk with
@@ -105,8 +107,8 @@ func (f *folder) again(data []byte) bool {
 	if a.to == nil || !bytes.HasPrefix(data, a.before) {
 		return false
 	}
-	s := scanner{src: data, at: len(a.before) - 1}
-	piece, _ := s.text()
+	s := jsonedit.NewCursor(data, len(a.before)-1) // before the text's first quote
+	piece := s.Text()
 	rest := data[len(a.before)+len(piece):]
 	if !bytes.HasPrefix(rest, a.after) {
 		return false
@@ -129,11 +131,9 @@ func (f *folder) remember(data []byte) {
 	if f.why != "" || f.adds != 1 || f.last == nil {
 		return
 	}
-	// The piece is a part of data: what their capacities differ by is its place.
-	from := cap(data) - cap(f.piece)
-	after := data[from+len(f.piece):]
+	after := data[f.to:]
 	a := &f.like
-	a.to, a.before, a.padded = f.last, append(a.before[:0], data[:from]...), nil
+	a.to, a.before, a.padded = f.last, append(a.before[:0], data[:f.from]...), nil
 	if i := bytes.Index(after, []byte(padding)); i >= 0 {
 		i += len(padding)
 		if end := bytes.IndexAny(after[i:], "\"\\"); end >= 0 && after[i+end] == '"' {
@@ -148,75 +148,76 @@ func (f *folder) remember(data []byte) {
 const padding = `,"obfuscation":"`
 
 func (f *folder) chunk(data []byte) {
-	s := scanner{src: data}
-	if s.kind() != '{' {
+	s := jsonedit.NewCursor(data, 0)
+	if s.Kind() != '{' {
 		f.why = "an event is no object"
 		return
 	}
-	for s.open(); s.more(); {
-		name, value := s.name(), s.value()
-		switch string(name) {
+	for s.Open(); f.why == "" && s.More(); {
+		switch name := s.Name(); string(name) {
 		case "choices":
-			f.choicesOf(value)
+			f.choicesOf(&s)
 		case "usage":
-			if !isNull(value) {
+			if value := s.Value(); !isNull(value) {
 				f.usage = append(f.usage[:0], value...)
 			}
 		case "error":
-			if !isNull(value) {
+			if !isNull(s.Value()) {
 				f.why = "an error in the stream"
 			}
 		case "object", "obfuscation", "x_groq":
+			s.Value()
 		default:
-			f.set(&f.head, name, value)
+			f.set(&f.head, name, s.Value())
 		}
 	}
 }
 
-func (f *folder) choicesOf(value []byte) {
-	s := scanner{src: value}
-	if s.kind() != '[' {
+func (f *folder) choicesOf(s *jsonedit.Cursor) {
+	if s.Kind() != '[' {
+		s.Value()
 		return
 	}
-	for s.open(); s.more() && f.why == ""; {
-		f.choice(s.value())
+	for s.Open(); f.why == "" && s.More(); {
+		f.choice(s)
 	}
 }
 
-func (f *folder) choice(value []byte) {
-	c := f.choiceAt(value)
+func (f *folder) choice(s *jsonedit.Cursor) {
+	c := f.choiceAt(*s)
 	if c == nil {
 		return
 	}
-	s := scanner{src: value}
-	for s.open(); s.more(); {
-		name, value := s.name(), s.value()
-		switch string(name) {
+	for s.Open(); f.why == "" && s.More(); {
+		switch name := s.Name(); string(name) {
 		case "index", "message": // Perplexity repeats the whole message in each chunk
+			s.Value()
 		case "delta":
-			f.delta(c, value)
+			f.delta(c, s)
 		case "text":
-			f.add(&c.texts, "text", value)
+			f.add(&c.texts, "text", s)
 		case "logprobs":
-			f.logprobs(c, value)
+			f.logprobs(c, s)
 		case "finish_reason":
-			if !isNull(value) {
+			if value := s.Value(); !isNull(value) {
 				c.finish = bytes.Clone(value)
 			}
 		case "content_filter_results": // Azure: of this chunk alone
-			f.set(&c.extra, name, value)
+			f.set(&c.extra, name, s.Value())
 		default:
-			f.once(&c.extra, name, value)
+			f.once(&c.extra, name, s.Value())
 		}
 	}
 }
 
-func (f *folder) choiceAt(value []byte) *choice {
-	if len(value) == 0 || value[0] != '{' {
+// choiceAt is the choice of the object that the cursor stands before; nil: why says
+// what is wrong with it.
+func (f *folder) choiceAt(object jsonedit.Cursor) *choice {
+	if object.Kind() != '{' {
 		f.why = "a choice is no object"
 		return nil
 	}
-	index, ok := indexOf(value)
+	index, ok := indexOf(object)
 	if !ok {
 		index = 0
 	}
@@ -230,11 +231,10 @@ func (f *folder) choiceAt(value []byte) *choice {
 	return f.choices[index]
 }
 
-// indexOf returns the index member of an object.
-func indexOf(object []byte) (int, bool) {
-	s := scanner{src: object}
-	for s.open(); s.more(); {
-		if name, value := s.name(), s.value(); string(name) == "index" {
+// indexOf returns the index member of the object that the cursor stands before.
+func indexOf(object jsonedit.Cursor) (int, bool) {
+	for object.Open(); object.More(); {
+		if name, value := object.Name(), object.Value(); string(name) == "index" {
 			n, err := strconv.Atoi(string(value))
 			return n, err == nil
 		}
@@ -242,45 +242,48 @@ func indexOf(object []byte) (int, bool) {
 	return 0, false
 }
 
-func (f *folder) delta(c *choice, value []byte) {
-	s := scanner{src: value}
-	if s.kind() != '{' {
+func (f *folder) delta(c *choice, s *jsonedit.Cursor) {
+	if s.Kind() != '{' {
+		s.Value()
 		return
 	}
-	for s.open(); s.more(); {
-		name, value := s.name(), s.value()
-		if isNull(value) {
+	for s.Open(); f.why == "" && s.More(); {
+		name := s.Name()
+		if s.Kind() == 'n' {
+			s.Value()
 			continue
 		}
 		switch string(name) {
 		case "role":
-			c.role = f.keep(c.role, value)
+			c.role = f.keep(c.role, s.Value())
 		case "content", "refusal", "reasoning_content", "reasoning":
-			f.add(&c.texts, string(name), value)
+			f.add(&c.texts, string(name), s)
 		case "thinking_blocks", "annotations", "images", "reasoning_details":
-			f.extend(&c.lists, name, value)
+			f.extend(&c.lists, name, s.Value())
 		case "tool_calls":
-			f.toolCalls(c, value)
+			f.toolCalls(c, s)
 		case "function_call":
 			if c.function == nil {
 				c.function = &toolCall{}
 			}
-			f.function(c.function, value)
+			f.function(c.function, s)
 		default:
-			f.once(&c.message, name, value)
+			f.once(&c.message, name, s.Value())
 		}
 	}
 }
 
-func (f *folder) toolCalls(c *choice, value []byte) {
-	s := scanner{src: value}
-	if s.kind() != '[' {
+func (f *folder) toolCalls(c *choice, s *jsonedit.Cursor) {
+	if s.Kind() != '[' {
 		f.why = "tool_calls is no list"
 		return
 	}
-	for s.open(); s.more() && f.why == ""; {
-		call := s.value()
-		index, ok := indexOf(call)
+	for s.Open(); f.why == "" && s.More(); {
+		if s.Kind() != '{' {
+			f.why = "a tool call is no object"
+			return
+		}
+		index, ok := indexOf(*s)
 		if !ok {
 			index = max(len(c.calls)-1, 0)
 		}
@@ -291,52 +294,52 @@ func (f *folder) toolCalls(c *choice, value []byte) {
 		if index == len(c.calls) {
 			c.calls = append(c.calls, &toolCall{})
 		}
-		f.toolCall(c.calls[index], call)
+		f.toolCall(c.calls[index], s)
 	}
 }
 
-func (f *folder) toolCall(t *toolCall, value []byte) {
-	s := scanner{src: value}
-	for s.open(); s.more(); {
-		name, value := s.name(), s.value()
-		if isNull(value) {
+func (f *folder) toolCall(t *toolCall, s *jsonedit.Cursor) {
+	for s.Open(); f.why == "" && s.More(); {
+		name := s.Name()
+		if s.Kind() == 'n' {
+			s.Value()
 			continue
 		}
 		switch string(name) {
 		case "index":
+			s.Value()
 		case "id":
-			t.id = f.keep(t.id, value)
+			t.id = f.keep(t.id, s.Value())
 		case "type":
-			t.kind = f.keep(t.kind, value)
+			t.kind = f.keep(t.kind, s.Value())
 		case "function", "custom":
-			f.function(t, value)
+			f.function(t, s)
 		default:
-			f.once(&t.extra, name, value)
+			f.once(&t.extra, name, s.Value())
 		}
 	}
 }
 
 // function reads a function's name and arguments, or a custom tool's input.
-func (f *folder) function(t *toolCall, value []byte) {
-	s := scanner{src: value}
-	if s.kind() != '{' {
+func (f *folder) function(t *toolCall, s *jsonedit.Cursor) {
+	if s.Kind() != '{' {
 		f.why = "a call is no object"
 		return
 	}
-	for s.open(); s.more(); {
-		name, value := s.name(), s.value()
+	for s.Open(); f.why == "" && s.More(); {
+		name := s.Name()
+		if s.Kind() == 'n' {
+			s.Value()
+			continue
+		}
 		switch string(name) {
 		case "name":
-			t.name = f.keep(t.name, value)
+			t.name = f.keep(t.name, s.Value())
 		case "arguments", "input":
-			if !isNull(value) {
-				t.arguments.name = string(name)
-				f.addTo(&t.arguments, value)
-			}
+			t.arguments.name = string(name)
+			f.addTo(&t.arguments, s)
 		default:
-			if !isNull(value) {
-				f.why = "a call with members of its own"
-			}
+			f.why = "a call with members of its own"
 		}
 	}
 }

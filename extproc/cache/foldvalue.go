@@ -1,33 +1,39 @@
 package cache
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+)
 
 // This file joins the single values of chunks.
 
-// add appends a string to the text of that name.
-func (f *folder) add(texts *[]*text, name string, value []byte) {
-	if isNull(value) {
+// add appends the string that the cursor stands before to the text of that name.
+func (f *folder) add(texts *[]*text, name string, s *jsonedit.Cursor) {
+	if s.Kind() == 'n' {
+		s.Value()
 		return
 	}
 	for _, t := range *texts {
 		if t.name == name {
-			f.addTo(t, value)
+			f.addTo(t, s)
 			return
 		}
 	}
 	t := &text{name: name}
 	*texts = append(*texts, t)
-	f.addTo(t, value)
+	f.addTo(t, s)
 }
 
-func (f *folder) addTo(t *text, value []byte) {
-	piece, ok := inside(value)
-	if !ok {
+func (f *folder) addTo(t *text, s *jsonedit.Cursor) {
+	if s.Kind() != '"' {
 		f.why = "a text is no string"
 		return
 	}
+	piece := s.Text()
 	f.adds++
-	f.last, f.piece = t, piece
+	f.last, f.to = t, s.Offset()-1
+	f.from = f.to - len(piece)
 	f.size += int64(len(piece))
 	t.escaped = append(t.escaped, piece...)
 }
@@ -66,17 +72,18 @@ func (f *folder) extend(lists *[]*list, name, value []byte) {
 
 // logprobs appends the arrays of a logprobs object, in chat's form (content,
 // refusal) or the legacy one (tokens, token_logprobs …).
-func (f *folder) logprobs(c *choice, value []byte) {
-	if isNull(value) {
+func (f *folder) logprobs(c *choice, s *jsonedit.Cursor) {
+	switch s.Kind() {
+	case '{':
+	case 'n':
+		s.Value()
 		return
-	}
-	s := scanner{src: value}
-	if s.kind() != '{' {
+	default:
 		f.why = "logprobs is no object"
 		return
 	}
-	for s.open(); s.more(); {
-		name, value := s.name(), s.value()
+	for s.Open(); f.why == "" && s.More(); {
+		name, value := s.Name(), s.Value()
 		f.extend(&c.logprobs, name, value)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -84,7 +85,8 @@ func (k *Keyer) key(req *chat.Request, scope Scope, without string) Key {
 func (k *Keyer) item(base Key, item []byte) Key {
 	c := k.take()
 	c.buf = append(append(c.buf, "item\x00"...), base.sum[:]...)
-	c.value(&scanner{src: item})
+	text := jsonedit.NewCursor(item, 0)
+	c.value(&text)
 	base.sum = sha256.Sum256(c.buf)
 	k.give(c)
 	return base
@@ -146,7 +148,8 @@ func (c *canonical) body(req *chat.Request, without string) {
 		at := len(c.buf)
 		c.buf = append(c.buf, 's')
 		c.field(m.Name)
-		c.memberValue(at, &scanner{src: req.Body.Value(m)})
+		value := jsonedit.NewCursor(req.Body.Value(m), 0)
+		c.memberValue(at, &value)
 	}
 	c.endObject(start, outer)
 }

@@ -20,7 +20,7 @@ func replay(e *Entry, wantsUsage bool) []byte {
 	if p.legacy {
 		p.head = append(p.head[:0], `data: {"object":"text_completion"`...)
 	}
-	for name, value := range members(e.JSON) {
+	for name, value := range jsonedit.Members(e.JSON) {
 		switch string(name) {
 		case "object":
 		case "choices":
@@ -33,8 +33,10 @@ func replay(e *Entry, wantsUsage bool) []byte {
 			p.once = appendLine(p.once, name, value)
 		}
 	}
-	for i, choice := range elements(choices) {
-		p.choice(i, choice)
+	position := 0
+	for choice := range jsonedit.Elements(choices) {
+		p.choice(position, choice)
+		position++
 	}
 	if wantsUsage && len(usage) > 0 && usage[0] == '{' {
 		p.begin()
@@ -58,7 +60,7 @@ func Events(req *chat.Request, body []byte) (events []byte, ok bool) {
 	if count(choices) == 0 {
 		return nil, false
 	}
-	for _, v := range elements(choices) {
+	for v := range jsonedit.Elements(choices) {
 		choice, err := jsonedit.Parse(v)
 		if err != nil || !tellable(req.Endpoint, choice) {
 			return nil, false
@@ -104,7 +106,7 @@ func (p *player) begin() {
 func (p *player) choice(position int, choice []byte) {
 	p.index, p.begun = appendInt(nil, position), false
 	var logprobs, text, message []byte
-	for name, v := range members(choice) {
+	for name, v := range jsonedit.Members(choice) {
 		switch string(name) {
 		case "index":
 			if len(v) > 0 && v[0] >= '0' && v[0] <= '9' {
@@ -140,7 +142,7 @@ func (p *player) message(message, logprobs []byte) {
 	var content, function, calls []byte
 	var others []member
 	p.role = nil
-	for name, v := range members(message) {
+	for name, v := range jsonedit.Members(message) {
 		switch string(name) {
 		case "role":
 			p.role = v
@@ -173,8 +175,10 @@ func (p *player) message(message, logprobs []byte) {
 	if !isNull(function) {
 		p.call("function_call", function, nil, nil)
 	}
-	for n, call := range elements(calls) {
+	n := 0
+	for call := range jsonedit.Elements(calls) {
 		p.toolCall(n, call)
+		n++
 	}
 }
 
@@ -216,7 +220,7 @@ func (p *player) toolCall(n int, call []byte) {
 	kind, function := "function", []byte(nil)
 	item := appendMember([]byte{'{'}, "index", appendInt(nil, n))
 	bare := len(item)
-	for name, v := range members(call) {
+	for name, v := range jsonedit.Members(call) {
 		switch string(name) {
 		case "index":
 		case "function", "custom":
@@ -234,7 +238,7 @@ func (p *player) toolCall(n int, call []byte) {
 func (p *player) call(kind string, function, item, again []byte) {
 	input, arguments := []byte("arguments"), []byte(nil)
 	first := []byte{'{'}
-	for name, v := range members(function) {
+	for name, v := range jsonedit.Members(function) {
 		if string(name) == "arguments" || string(name) == "input" {
 			input, arguments = name, v
 			continue
@@ -272,7 +276,7 @@ func (p *player) finish(choice []byte) {
 		p.dst = append(p.dst, `,"delta":{}`...)
 	}
 	p.dst = append(p.dst, `,"logprobs":null`...)
-	for name, v := range members(choice) {
+	for name, v := range jsonedit.Members(choice) {
 		switch string(name) {
 		case "index", "message", "text", "logprobs":
 		default:

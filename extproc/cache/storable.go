@@ -42,19 +42,6 @@ func storableList(object *jsonedit.Object, name string, n int) Unstorable {
 	return ""
 }
 
-// count is the number of elements of an array, 0 for anything else.
-func count(v []byte) int {
-	s := scanner{src: v}
-	if s.kind() != '[' {
-		return 0
-	}
-	n := 0
-	for s.open(); s.more(); n++ {
-		s.value()
-	}
-	return n
-}
-
 // storableResponse wants a Responses answer that is complete and no refusal.
 func storableResponse(object *jsonedit.Object) Unstorable {
 	if status, _ := object.Get("status"); string(status) != `"completed"` {
@@ -73,13 +60,13 @@ func storableResponse(object *jsonedit.Object) Unstorable {
 // storableChoices wants every choice asked for, each finished.
 func storableChoices(req *chat.Request, object *jsonedit.Object) Unstorable {
 	v, _ := object.Get("choices")
-	s := scanner{src: v}
-	if s.kind() != '[' {
+	s := jsonedit.NewCursor(v, 0)
+	if s.Kind() != '[' {
 		return "no choices"
 	}
 	n := 0
-	for s.open(); s.more(); n++ {
-		choice, err := jsonedit.Parse(s.value())
+	for s.Open(); s.More(); n++ {
+		choice, err := jsonedit.Parse(s.Value())
 		if err != nil {
 			return "a choice is no object"
 		}

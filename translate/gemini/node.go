@@ -51,7 +51,7 @@ func (w *schemaWriter) gather(n *node, schema jsontext.Value, depth int) error {
 		n.take(m.Name, object.Value(m))
 	}
 	if all, ok := object.Get("allOf"); ok {
-		for _, part := range elements(all) {
+		for part := range jsonedit.Elements(all) {
 			if err := w.gather(n, part, depth+1); err != nil {
 				return err
 			}
@@ -142,10 +142,10 @@ func (n *node) take(name string, value jsontext.Value) {
 	case "const":
 		n.takeEnum([]jsontext.Value{value})
 	case "enum":
-		n.takeEnum(elements(value))
+		n.takeEnum(slices.Collect(jsonedit.Elements(value)))
 	case "anyOf", "oneOf":
 		if len(n.anyOf) == 0 {
-			n.anyOf = elements(value)
+			n.anyOf = slices.Collect(jsonedit.Elements(value))
 		}
 	case "properties":
 		n.takeProperties(value)
@@ -172,7 +172,7 @@ func first(into *jsontext.Value, value jsontext.Value) {
 func (n *node) takeType(value jsontext.Value) {
 	list := []jsontext.Value{value}
 	if value.Kind() == '[' {
-		list = elements(value)
+		list = slices.Collect(jsonedit.Elements(value))
 		n.several = n.several || len(list) > 1
 	}
 	given := len(n.types) > 0
@@ -241,15 +241,6 @@ func (n *node) kind() string {
 		return "string"
 	}
 	return ""
-}
-
-// elements returns the elements of a JSON array, nil for anything else.
-func elements(array jsontext.Value) []jsontext.Value {
-	var list []jsontext.Value
-	if array.Kind() == '[' {
-		_ = json.Unmarshal(array, &list) // validated with the request
-	}
-	return list
 }
 
 // text returns a JSON string, "" for anything else.

@@ -2,7 +2,6 @@ package jsonedit
 
 import (
 	"bytes"
-	"iter"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -42,63 +41,6 @@ func MapArray(array jsontext.Value, f func(jsontext.Value) (jsontext.Value, erro
 
 func sameMemory(a, b []byte) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// Elements returns the elements of a valid JSON array in order, as parts of its
-// text. It does not validate: of what is no array it returns anything, or nothing.
-func Elements(array jsontext.Value) iter.Seq[jsontext.Value] {
-	return func(yield func(jsontext.Value) bool) {
-		start := bytes.IndexByte(array, '[') + 1
-		depth := 0 // inside an element
-		for i := start; i < len(array); i++ {
-			switch c := array[i]; {
-			case c == '"':
-				end := stringEnd(array, i+1)
-				if end < 0 {
-					return
-				}
-				i = end
-			case c == '[' || c == '{':
-				depth++
-			case depth > 0 && (c == ']' || c == '}'):
-				depth--
-			case depth == 0 && (c == ',' || c == ']'):
-				element := bytes.TrimSpace(array[start:i])
-				if len(element) > 0 && !yield(element) || c == ']' {
-					return
-				}
-				start = i + 1
-			}
-		}
-	}
-}
-
-// Find returns the offset of the value of the first member with this name, at
-// any depth, or -1. It looks at bytes only: text must be valid JSON and the name
-// must not need escapes. A name inside a string never matches, for its quotes
-// are escaped there.
-func Find(text []byte, name string) int {
-	quoted := make([]byte, 0, 64)
-	quoted = append(append(append(quoted, '"'), name...), '"')
-	for at := 0; ; {
-		i := bytes.Index(text[at:], quoted)
-		if i < 0 {
-			return -1
-		}
-		i += at
-		at = i + len(quoted)
-		value := skipSpace(text, at)
-		if value < len(text) && text[value] == ':' && (i == 0 || text[i-1] != '\\') {
-			return skipSpace(text, value+1)
-		}
-	}
-}
-
-func skipSpace(text []byte, i int) int {
-	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {
-		i++
-	}
-	return i
 }
 
 // FilterArray removes the elements of a JSON array that keep refuses. When all

@@ -9,6 +9,9 @@
 // could be limited as one model and served as another) and remembers where each
 // top-level member stands; [Object.Apply] then copies the text around the edits.
 //
+// Text that has been found valid is walked by a [Cursor], which checks nothing
+// twice; [Names], [Members], [Elements] and [Find] are short for its common uses.
+//
 // [Scanner] does the reading half for response bodies that stream by: it picks
 // a few top-level members out of JSON that arrives in pieces and is never held.
 package jsonedit

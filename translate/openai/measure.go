@@ -3,8 +3,6 @@ package openai
 import (
 	"bytes"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
@@ -65,31 +63,15 @@ func (p *places) measure(m *chat.Meter, chunk []byte) {
 		if !startsWith(chunk, at, `"`) {
 			continue
 		}
-		quoted := stringText(chunk[at:])
-		if len(quoted) <= 2 {
+		s := jsonedit.NewCursor(chunk, at)
+		inside := s.Text()
+		if len(inside) == 0 {
 			continue
 		}
-		if bytes.IndexByte(quoted, '\\') < 0 {
-			m.Add(string(quoted[1 : len(quoted)-1]))
-			return
+		if bytes.IndexByte(inside, '\\') >= 0 {
+			inside = jsonedit.AppendUnescaped(nil, inside)
 		}
-		if text, err := jsontext.AppendUnquote(nil, quoted); err == nil {
-			m.Add(string(text))
-		}
+		m.Add(string(inside))
 		return
 	}
-}
-
-// stringText returns the JSON string at the start of text, with its quotes; nil
-// when it does not end.
-func stringText(text []byte) []byte {
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return text[:i+1]
-		}
-	}
-	return nil
 }

@@ -114,8 +114,9 @@ func (d *streamDecoder) inspect(data []byte) (keep bool, changed []byte) {
 	}
 	at := placesIn(data)
 	if startsWith(data, at.finish, `"`) {
-		if reason := stringAt(data[at.finish:]); reason != "" {
-			d.finished, d.result.FinishReason = true, reason
+		s := jsonedit.NewCursor(data, at.finish)
+		if reason := s.Text(); len(reason) > 0 {
+			d.finished, d.result.FinishReason = true, string(reason)
 		}
 	}
 	// Older vLLM servers' error object stands bare: {"object":"error","message":…}.
@@ -224,13 +225,4 @@ func (d *streamDecoder) fail(e *upstream.Error) {
 	d.ended = true
 	d.result.Failure = e
 	d.out = sse.Append(d.out, e.JSON())
-}
-
-// stringAt returns the JSON string at the start of text.
-func stringAt(text []byte) string {
-	end := bytes.IndexByte(text[1:], '"')
-	if end < 0 {
-		return ""
-	}
-	return string(text[1 : 1+end])
 }

@@ -1,8 +1,9 @@
 package tokens
 
 import (
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
 	"github.com/tiktoken-go/tokenizer/codec"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 const (

@@ -36,21 +36,30 @@ func Names(text []byte) iter.Seq2[[]byte, int] {
 	}
 }
 
-// stringEnd returns the offset of the quote that ends the string whose content
-// begins at from, or -1.
-func stringEnd(text []byte, from int) int {
-	for i := from; ; i++ {
-		next := bytes.IndexByte(text[i:], '"')
-		if next < 0 {
+// Find returns the offset of the value of the first member with this name, at
+// any depth, or -1. It looks at bytes only: text must be valid JSON and the name
+// must not need escapes. A name inside a string never matches, for its quotes
+// are escaped there.
+func Find(text []byte, name string) int {
+	quoted := make([]byte, 0, 64)
+	quoted = append(append(append(quoted, '"'), name...), '"')
+	for at := 0; ; {
+		i := bytes.Index(text[at:], quoted)
+		if i < 0 {
 			return -1
 		}
-		i += next
-		run := i // of backslashes before the quote: an odd one escapes it
-		for run > from && text[run-1] == '\\' {
-			run--
-		}
-		if (i-run)%2 == 0 {
-			return i
+		i += at
+		at = i + len(quoted)
+		value := skipSpace(text, at)
+		if value < len(text) && text[value] == ':' && (i == 0 || text[i-1] != '\\') {
+			return skipSpace(text, value+1)
 		}
 	}
+}
+
+func skipSpace(text []byte, i int) int {
+	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {
+		i++
+	}
+	return i
 }
