@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -99,6 +100,7 @@ func (s *requestStream) room(ask *limit.Ask, latest time.Time) (admission *limit
 	if !refused.NeedsSlot || !l.Queues() {
 		return nil, 0, refused
 	}
+	s.exchange.steps.queued(refused.Lacks)
 	if admission, err = s.queue(ask, latest); err != nil {
 		return nil, 0, err
 	}
@@ -138,8 +140,11 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admissio
 	if !latest.IsZero() && latest.Before(deadline) {
 		deadline = latest
 	}
-	admission, _, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline})
-	x.queued = time.Since(began)
+	ticket := limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline}
+	admission, waitedFor, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, ticket)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.queued, x.queuedFor = time.Since(began), strings.Join(waitedFor, ", ")
 	return admission, err
 }
 

@@ -45,6 +45,7 @@ type exchange struct {
 	admission *limit.Admission // nil: nothing is limited
 	secured   int              // the attempt that has room in the limits
 	queued    time.Duration    // waited for a slot
+	queuedFor string           // the limits it waited for last: limit.Refused.Lacks, joined by ", "
 	took      time.Duration    // to the end; set by finish
 }
 

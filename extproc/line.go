@@ -3,6 +3,7 @@ package extproc
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ func (x *exchange) done(rec *record) {
 	g.runtime.recent.Add(rec.shown())
 	x.endSpan(rec, sample)
 	if rec.queued > 0 {
-		g.runtime.metrics.Queued(rec.asked, rec.afterQueue(), rec.queued)
+		g.runtime.metrics.Queued(rec.asked, rec.afterQueue(), rec.kindQueuedFor(), rec.queued)
 	}
 	rec.write(g.runtime.log.Handler())
 }
@@ -84,6 +85,14 @@ func (rec *record) afterQueue() string {
 	return "refused"
 }
 
+// kindQueuedFor is the kind of the first limit that the request waited for: deployment,
+// model, tenant or gateway; "" when it is not known.
+func (rec *record) kindQueuedFor() string {
+	first, _, _ := strings.Cut(rec.lacked, ", ")
+	kind, _, _ := strings.Cut(first, "/")
+	return kind
+}
+
 // maxName is how much of a client's text a line shows, in bytes.
 const maxName = 128
 
@@ -121,6 +130,9 @@ func (rec *record) attrs() []slog.Attr {
 	}
 	if rec.queued > 0 {
 		attrs = append(attrs, slog.Int64("ms_queued", rec.queued.Milliseconds()))
+	}
+	if rec.lacked != "" {
+		attrs = append(attrs, slog.String("queued_for", rec.lacked))
 	}
 	if o.result.Estimated {
 		attrs = append(attrs, slog.Bool("estimated", true))

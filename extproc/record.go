@@ -26,6 +26,7 @@ type record struct {
 	took     time.Duration
 	own      time.Duration // of took: our own work
 	queued   time.Duration // of took: waited for a slot
+	lacked   string        // the limits that it waited for; "" when they are not known
 	quiet    bool          // a probe: not worth a line
 	keyless  bool
 
@@ -99,7 +100,8 @@ func details(attempts []attemptRecord) string {
 func (x *exchange) record(o outcome) record {
 	rec := record{
 		id: x.id, endpoint: x.route.endpoint, asked: x.asked(), caller: x.caller, cache: x.caching.status, outcome: o,
-		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, quiet: x.quiet, keyless: x.keyless,
+		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, lacked: x.queuedFor,
+		quiet: x.quiet, keyless: x.keyless,
 		attempts: x.attempts.records(x.started, x.started.Add(x.took)),
 	}
 	if x.request != nil {

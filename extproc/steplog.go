@@ -3,6 +3,7 @@ package extproc
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,15 @@ func (l *stepLog) planned(model string, p *routing.Plan) {
 func (l *stepLog) cacheAnswered(result cache.Status, took time.Duration) {
 	if l != nil {
 		l.add("cache", slog.String("result", string(result)), slog.Int64("ms", took.Milliseconds()))
+	}
+}
+
+// queued writes at once that the request begins to wait for a slot of one of these
+// limits; nil: of which is not known yet.
+func (l *stepLog) queued(lacks []string) {
+	if l != nil {
+		l.add("queued", slog.String("queued_for", strings.Join(lacks, ", ")))
+		l.flush()
 	}
 }
 

@@ -47,7 +47,7 @@ func (x *exchange) endSpan(rec *record, sample *metrics.Request) {
 		ID: x.id, Path: shortened(withoutQuery(x.header.Get(":path"))), Operation: sample.Operation, Asked: shortened(rec.model),
 		Group: sample.Served.Group, Deployment: sample.Served.Deployment, System: sample.Served.System,
 		ResponseID: shortened(o.result.ID), ResponseModel: shortened(o.result.Model), FinishReason: shortened(o.result.FinishReason),
-		Began: rec.started, Took: rec.took, FirstByte: o.firstByte, FirstToken: sample.FirstToken, Queued: rec.queued,
+		Began: rec.started, Took: rec.took, FirstByte: o.firstByte, FirstToken: sample.FirstToken, Queued: rec.queued, QueuedFor: rec.lacked,
 		Stream: rec.stream, Status: o.status, ErrorType: sample.ErrorType(), Cache: string(rec.cache), Cost: sample.Cost,
 	}
 	if r := &o.result; r.HasUsage && o.entry == nil { // a stored answer used nothing

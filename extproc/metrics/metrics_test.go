@@ -28,7 +28,7 @@ func everything(t testing.TB) (*Metrics, *prometheus.Registry) {
 	failed.Served, failed.Status, failed.Failed, failed.Cache = Served{}, 503, true, "miss"
 	failed.Fallbacks = []Fallback{{To: "other", Status: 500}}
 	m.Request(failed)
-	m.Queued("m", "admitted", time.Second)
+	m.Queued("m", "admitted", "gateway", time.Second)
 	f := m.Filter("request")
 	f.Opened()
 	m.Panicked("a test")

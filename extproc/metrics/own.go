@@ -24,7 +24,8 @@ func newOwn(k *maker) own {
 			"Groups given up for another (model_group) within a request. outcome: good or failed.", "requested_model", "model_group", "outcome"),
 		overhead: k.histogram("isthmus_overhead_seconds", "isthmus's own work for a request, over all its filters, waits excluded.", ownBuckets(), "endpoint"),
 		queueWait: k.histogram("isthmus_queue_wait_seconds",
-			"Waits for a slot. outcome: admitted, refused or left.", durationBuckets(), "requested_model", "outcome"),
+			"Waits for a slot. outcome: admitted, refused or left. limit: whose slot; deployment, model, tenant or gateway.",
+			durationBuckets(), "requested_model", "outcome", "limit"),
 	}
 }
 

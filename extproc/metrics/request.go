@@ -95,7 +95,8 @@ func (m *Metrics) Request(r *Request) {
 
 // Queued counts a request that waited for a slot. asked is the name asked for,
 // as the configuration spells it; outcome says how the wait ended: admitted,
-// refused or left.
-func (m *Metrics) Queued(asked, outcome string, waited time.Duration) {
-	m.own.queueWait.WithLabelValues(asked, outcome).Observe(waited.Seconds())
+// refused or left; limit whose slot it waited for: deployment, model, tenant, gateway,
+// or "" when that is not known.
+func (m *Metrics) Queued(asked, outcome, limit string, waited time.Duration) {
+	m.own.queueWait.WithLabelValues(asked, outcome, limit).Observe(waited.Seconds())
 }

@@ -27,6 +27,7 @@ type Summary struct {
 	FirstByte  time.Duration
 	FirstToken time.Duration // of a stream; 0: none
 	Queued     time.Duration // waited for a slot
+	QueuedFor  string        // of these limits; "": not known
 
 	Stream    bool
 	Status    int    // what the client got
@@ -117,6 +118,7 @@ func (s *Summary) fill(span trace.Span) {
 	a = append(a, attribute.Bool("isthmus.stream", s.Stream), attribute.Int("isthmus.attempts", len(s.Attempts)))
 	a.seconds("isthmus.time_to_first_token", s.FirstToken)
 	a.seconds("isthmus.queue_wait", s.Queued)
+	a.text("isthmus.queued_for", s.QueuedFor)
 	if s.Cost > 0 {
 		a = append(a, attribute.Float64("isthmus.cost", s.Cost))
 	}

@@ -21,7 +21,11 @@ func TestTwoRunFiveWaitAndThreeAreRefused(t *testing.T) {
 		go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
 	}
 	for range 3 {
-		gatewaytest.ExpectRefusal(t, <-answers, "too_many_parallel_requests")
+		refused := <-answers
+		gatewaytest.ExpectRefusal(t, refused, "too_many_parallel_requests")
+		if limit := refused.Header.Get("X-Isthmus-Queued-For"); limit != "gateway" {
+			t.Errorf("one that the full queue refuses lacks %q", limit)
+		}
 	}
 	asynctest.Await(t, "two run and five wait",
 		func() bool { return len(p.Calls()) == 2 && s.Metric("isthmus_queue_length") == 5 })
@@ -29,10 +33,18 @@ func TestTwoRunFiveWaitAndThreeAreRefused(t *testing.T) {
 		t.Errorf("%d more have ended", len(answers))
 	}
 	p.Pass(t, 7)
+	queued := 0
 	for range 7 {
-		if got := <-answers; got.Status != 200 {
+		got := <-answers
+		if got.Status != 200 {
 			t.Errorf("a request that waited: %d %s", got.Status, got.Body)
 		}
+		if got.Header.Get("X-Isthmus-Queued-For") == "gateway" {
+			queued++
+		}
+	}
+	if queued != 5 {
+		t.Errorf("%d answers say that they waited for the gateway's limit, want 5", queued)
 	}
 	s.Idle()
 }
