@@ -62,8 +62,8 @@ func (s *requestStream) showModel(g *Snapshot, id string) *wire.Answer {
 	return s.answer(http.StatusOK, appendModel(nil, id))
 }
 
-// modelList is the body of /v1/models.
-func (g *Snapshot) modelList() []byte {
+// ModelList is the body of GET /v1/models, in OpenAI's shape.
+func (g *Snapshot) ModelList() []byte {
 	out := []byte(`{"object":"list","data":[`)
 	for i, name := range g.router.Models() {
 		if i > 0 {

@@ -73,6 +73,17 @@ const (
 	unnamedCaller = "-" // who has no name
 )
 
+// DescribeCaller is how people are told of a caller's name, as limits have it.
+func DescribeCaller(caller string) string {
+	switch caller {
+	case sharedCaller:
+		return "everybody"
+	case unnamedCaller:
+		return "without a name"
+	}
+	return caller
+}
+
 // digestSize is how much of a digest is kept, in bytes.
 const digestSize = 16
 

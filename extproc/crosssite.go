@@ -77,15 +77,14 @@ func ownName(host string) bool {
 	return host != "" && (!strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost"))
 }
 
-// admits answers nil for a request to the admin port that may see and change what is
-// the operator's: one with the master key. Where there is none, the Host must be one
+// AdmitOperator returns nil for a request to the admin port that may see and change what is
+// the operator's: one whose header has the master key. Where there is none, its Host must be one
 // that a page of a stranger cannot have: an address, localhost, a name without a dot,
 // or that of an allowed origin.
-func (g *Snapshot) admits(r *http.Request) *upstream.Error {
+func (g *Snapshot) AdmitOperator(host string, header upstream.Header) *upstream.Error {
 	if g.auth.enabled {
-		return g.auth.check(plainHeader(r))
+		return g.auth.check(header)
 	}
-	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -100,17 +99,4 @@ func (g *Snapshot) admits(r *http.Request) *upstream.Error {
 		Message: "the admin port is not known under the name " + upstream.Clip(host, 128) +
 			": open it by its IP address or as localhost, name the origin in general_settings.cors_allow_origins, or set a master_key",
 	}
-}
-
-// sameSiteOnly refuses what a page of another origin would change on the admin port.
-func sameSiteOnly(next http.Handler) http.Handler {
-	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		e := &upstream.Error{
-			Status: http.StatusForbidden, Type: "permission_error", Code: "cross_origin_request",
-			Message: "a web page of another origin may change nothing here",
-		}
-		writeJSON(w, e.Status, e.JSON())
-	}))
-	return protection.Handler(next)
 }

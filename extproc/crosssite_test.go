@@ -1,8 +1,6 @@
 package extproc
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -78,54 +76,4 @@ func set(header []string, name, value string) []string {
 		}
 	}
 	return append(header, name, value)
-}
-
-// TestAPageOfAnotherSiteChangesNothingOnTheAdminPort, nor reads by a name of its own.
-func TestAPageOfAnotherSiteChangesNothingOnTheAdminPort(t *testing.T) {
-	open := newHouse(t, openModel)
-	keyed := newHouse(t, openModel+"general_settings: {master_key: sk-master-key}\n")
-	listed := newHouse(t, openModel)
-	listed.runtime.Use(listed.router, Settings{Origins: []string{"https://admin.example"}})
-	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })
-	for name, tc := range map[string]struct {
-		house        *house
-		method, path string
-		host         string
-		header       []string
-		status       int
-	}{
-		"a foreign page flushes the cache":      {open, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Origin", "http://evil.example"}, 403},
-		"the same of a newer browser":           {open, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Sec-Fetch-Site", "cross-site"}, 403},
-		"a person does":                         {open, "POST", "/cache/flushall", "127.0.0.1:9102", nil, 404}, // there is no cache
-		"a rebound name reads the page's data":  {open, "GET", "/status/snapshot", "evil.example:1234", nil, 403},
-		"a rebound name reads the models":       {open, "GET", "/model/info", "evil.example", nil, 403},
-		"a rebound name reads the health":       {open, "GET", "/health", "evil.example", nil, 403},
-		"a rebound name asks for the cache":     {open, "GET", "/cache/ping", "evil.example", nil, 403},
-		"by address":                            {open, "GET", "/status/snapshot", "10.1.2.3:9102", nil, 200},
-		"by IPv6 address":                       {open, "GET", "/model/info", "[::1]:9102", nil, 200},
-		"as localhost":                          {open, "GET", "/model/info", "localhost:9102", nil, 200},
-		"by a service's name":                   {open, "GET", "/model/info", "isthmus:9102", nil, 200},
-		"by the name of an allowed origin":      {listed, "GET", "/model/info", "admin.example:9102", nil, 200},
-		"by another name":                       {listed, "GET", "/model/info", "other.example:9102", nil, 403},
-		"with the master key":                   {keyed, "GET", "/model/info", "admin.example:9102", []string{"Authorization", "Bearer sk-master-key"}, 200},
-		"without the master key":                {keyed, "GET", "/model/info", "127.0.0.1:9102", nil, 401},
-		"Prometheus":                            {open, "GET", "/metrics", "isthmus.llm.svc.cluster.local:9102", nil, 200},
-		"a probe":                               {open, "GET", "/health/readiness", "10.0.0.1:9102", nil, 200},
-		"a probe by name":                       {open, "GET", "/health/liveness", "isthmus.llm.svc", nil, 200},
-		"the page itself, which holds no data":  {open, "GET", "/", "evil.example", nil, 200},
-		"a foreign page with a key it has read": {keyed, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Origin", "http://evil.example", "Authorization", "Bearer sk-master-key"}, 403},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := httptest.NewRequest(tc.method, tc.path, nil)
-			r.Host = tc.host
-			for i := 0; i+1 < len(tc.header); i += 2 {
-				r.Header.Set(tc.header[i], tc.header[i+1])
-			}
-			w := httptest.NewRecorder()
-			Admin(tc.house.runtime, metrics).ServeHTTP(w, r)
-			if w.Code != tc.status {
-				t.Errorf("status %d, want %d: %.200s", w.Code, tc.status, w.Body)
-			}
-		})
-	}
 }

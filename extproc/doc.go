@@ -52,6 +52,11 @@
 // A Snapshot (runtime.go) is one configuration in force. An exchange keeps the one
 // it began under; what comes after a change has the next (reload.go).
 //
+// # Who looks at it
+//
+// The admin port (package extproc/admin) and the metrics (gauges.go) see the state
+// through view.go alone: a deployment's is taken there in one place.
+//
 // # Failure
 //
 // Envoy's timers bound the attempts (request.go), and the whole time of what does

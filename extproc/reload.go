@@ -31,7 +31,11 @@ func (rt *Runtime) Use(router *routing.Router, s Settings) (replaced *Snapshot) 
 			g.traits[name] = traits{digest: cache.ConfigDigest(targets), mixable: cache.Mixable(targets)}
 		}
 	}
-	rt.recent.Track(ids(router))
+	var ids []string
+	for _, d := range router.Deployments() {
+		ids = append(ids, d.ID)
+	}
+	rt.recent.Track(ids)
 	rt.reloads.loaded.Store(time.Now().UnixNano())
 	return rt.current.Swap(g)
 }
@@ -58,19 +62,3 @@ func (rt *Runtime) Reloaded(err error) {
 	rt.reloads.good.Add(1)
 	rt.reloads.refused.Store(0)
 }
-
-// configReport is what GET /health says of the configuration in force.
-type configReport struct {
-	Loaded  string `json:"loaded_at"`           // RFC 3339
-	Refused string `json:"refused_at,omitzero"` // a later one, which cannot be used: the log says why
-}
-
-func (r *reloads) report() configReport {
-	c := configReport{Loaded: moment(r.loaded.Load())}
-	if at := r.refused.Load(); at != 0 {
-		c.Refused = moment(at)
-	}
-	return c
-}
-
-func moment(unixNano int64) string { return time.Unix(0, unixNano).UTC().Format(time.RFC3339) }

@@ -121,7 +121,7 @@ func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *wire.Answ
 	}
 	switch {
 	case r.action == listModels:
-		return s.answer(http.StatusOK, g.modelList())
+		return s.answer(http.StatusOK, g.ModelList())
 	case r.action == showModel:
 		return s.showModel(g, r.model)
 	case g.draining():

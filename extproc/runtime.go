@@ -94,9 +94,8 @@ type Runtime struct {
 	started   time.Time
 	recent    *status.History
 	strangers strangers
-	figures   atomic.Pointer[Figures]
 	reloads   reloads
-	front     front
+	envoy     envoyState
 }
 
 // NewRuntime returns an empty holder; Use must be called before requests come.
@@ -138,3 +137,20 @@ func (rt *Runtime) giveBack() {
 		})
 	}
 }
+
+// envoyState is what is known of the Envoy that this process runs itself. One that
+// somebody else runs is never told of, and counts as one that serves.
+type envoyState struct {
+	ends atomic.Int64 // how often it ended by itself
+	down atomic.Int64 // since when it does not serve, in Unix nanoseconds; 0: it serves
+}
+
+// EnvoyDown notes that the Envoy that this process runs has ended by itself, or
+// could not be started again. Until EnvoyUp the gateway is not ready.
+func (rt *Runtime) EnvoyDown() {
+	rt.envoy.ends.Add(1)
+	rt.envoy.down.CompareAndSwap(0, time.Now().UnixNano())
+}
+
+// EnvoyUp notes that an Envoy serves again.
+func (rt *Runtime) EnvoyUp() { rt.envoy.down.Store(0) }

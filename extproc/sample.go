@@ -3,7 +3,6 @@ package extproc
 import (
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -116,62 +115,4 @@ func (x *exchange) asked() string {
 		return x.snapshot.router.Spelt(x.request.Model)
 	}
 	return ""
-}
-
-// watch tells the metrics where the state of this gateway can be asked.
-func (rt *Runtime) watch() {
-	rt.metrics.Watch(metrics.Sources{Gateway: rt.gatewayState, Deployments: rt.deploymentMetrics, Cache: rt.cacheMetrics})
-}
-
-func (rt *Runtime) gatewayState() metrics.Gateway {
-	s := metrics.Gateway{
-		Open: rt.open.Load(), Draining: rt.drain.Load(), Reloads: rt.reloads.good.Load(), Refused: rt.reloads.useless.Load(),
-		Loaded: time.Unix(0, rt.reloads.loaded.Load()), Outdated: rt.reloads.refused.Load() != 0,
-		EnvoyRestarts: rt.front.deaths.Load(),
-	}
-	if g := rt.Current(); g != nil {
-		s.LeftOut = len(g.router.LeftOut())
-	}
-	return s
-}
-
-func (rt *Runtime) deploymentMetrics() []metrics.Deployment {
-	g := rt.Current()
-	if g == nil {
-		return nil
-	}
-	now := time.Now()
-	all := g.router.Deployments()
-	out := make([]metrics.Deployment, len(all))
-	for i, d := range all {
-		s := g.router.State(d)
-		m := &out[i]
-		*m = metrics.Deployment{
-			Group: d.Group, ID: d.ID, Provider: d.Provider, Model: d.Model, InFlight: s.InFlight, Cooldowns: s.Cooldowns,
-			Requests: s.Used.Requests, Tokens: s.Used.Tokens, RPM: d.RPM, TPM: d.TPM,
-		}
-		switch s.Health {
-		case "cooling":
-			m.State, m.Cooling = metrics.Cooling, max(s.Until.Sub(now), 0)
-		case "probing":
-			m.State = metrics.Probing
-		}
-	}
-	return out
-}
-
-func (rt *Runtime) cacheMetrics() metrics.Cache {
-	g := rt.Current()
-	if g == nil || g.cache == nil {
-		return metrics.Cache{}
-	}
-	return cacheSample(g.cache.Stats())
-}
-
-func cacheSample(s cache.Stats) metrics.Cache {
-	return metrics.Cache{
-		Hits: s.Hits, Misses: s.Misses, Shared: s.Shared, Bypasses: s.Bypasses, LookupErrors: s.LookupErrors, Corrupt: s.Corrupt,
-		StoreErrors: s.StoreErrors, Stores: s.Stores, Drops: s.Drops, Unstorable: s.Unstorable, StoredBytes: s.StoredBytes,
-		Waiting: s.Waiting, LocalBytesHeld: s.LocalBytes,
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc"
+	"github.com/isthmus-proxy/isthmus/extproc/admin"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
@@ -29,7 +30,7 @@ func (s *service) activate(cfg *loaded, r *resources) *activeConfig {
 		MaxHold: cfg.config.Limits.QueueTimeout, TenantHeader: cfg.config.Limits.TenantHeader, Origins: cfg.config.Origins,
 		Unenforced: cfg.config.Unenforced,
 	})
-	s.runtime.Show(extproc.Figures{Version: buildVersion(), Envoy: s.envoyVersion, Strategy: cfg.config.Router.Strategy})
+	s.adminHandler.Show(admin.Figures{Version: buildVersion(), Envoy: s.envoyVersion, Strategy: cfg.config.Router.Strategy})
 	if cfg.config.Redis.Configured() && s.replica != "" {
 		r.addPublisher(s.peers.Follow("Redis", func(ctx context.Context) ([]string, error) {
 			all, err := r.store.Meet(ctx, s.replica)

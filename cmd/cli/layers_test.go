@@ -22,6 +22,7 @@ func layers() map[string][]string {
 		"routing/simulate":              {"translate", "routing", "routing/config"}, // a command
 		"envoy":                         {},                                         // its own envoy/names aside
 		"envoy/names":                   {},
+		"extproc/admin":                 {"translate/upstream", "routing", "extproc"}, // extproc does not know it
 		"extproc/cache":                 {"translate", "routing/guard", "routing/store"},
 		"extproc/callback":              {"translate", "routing/guard", "extproc/callback"},
 		"extproc/callback/callbacktest": {"translate", "extproc/callback", "cmd/asynctest", "cmd/testring"},

@@ -21,6 +21,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/envoy/xds"
 	"github.com/isthmus-proxy/isthmus/extproc"
+	"github.com/isthmus-proxy/isthmus/extproc/admin"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
@@ -28,15 +29,16 @@ import (
 
 // service is the running ext_proc server and its admin port.
 type service struct {
-	runtime *extproc.Runtime
-	grpc    *grpc.Server
-	admin   *http.Server
-	adminAt net.Addr   // nil: there is no admin port
-	failed  chan error // receives the error of a listener that ended by itself
-	closers []func()   // called by stop, in this order
-	ballast []byte     // keeps newBallast's memory reachable
-	peers   *peer.Set
-	replica string // where other replicas reach this one; "": they do not
+	runtime      *extproc.Runtime
+	grpc         *grpc.Server
+	admin        *http.Server
+	adminHandler *admin.Handler
+	adminAt      net.Addr   // nil: there is no admin port
+	failed       chan error // receives the error of a listener that ended by itself
+	closers      []func()   // called by stop, in this order
+	ballast      []byte     // keeps newBallast's memory reachable
+	peers        *peer.Set
+	replica      string // where other replicas reach this one; "": they do not
 
 	metrics      *metrics.Metrics
 	envoyVersion string // of the Envoy in front; "": unknown
@@ -126,6 +128,7 @@ func startService(cfg *loaded, o serviceOptions, log *slog.Logger) (*service, er
 	s := &service{
 		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), metrics: m, envoyVersion: o.EnvoyVersion, ending: make(chan struct{}),
 		peers: peer.NewSet(peer.Options{Dial: o.Port.dial, Log: log, Guard: runtime.Guard()}), replica: o.Replica,
+		adminHandler: admin.NewHandler(runtime, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 	}
 	s.activate(cfg, built)
 	processor := extproc.NewServer(runtime, o.Replica, s.peers, log)
@@ -152,7 +155,7 @@ func startService(cfg *loaded, o serviceOptions, log *slog.Logger) (*service, er
 	}
 	s.adminAt = al.Addr()
 	s.admin = &http.Server{
-		Handler:           extproc.Admin(runtime, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
+		Handler:           s.adminHandler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}

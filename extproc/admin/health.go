@@ -1,12 +1,11 @@
-package extproc
+package admin
 
 import (
 	"time"
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/isthmus-proxy/isthmus/routing"
-	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/extproc"
 )
 
 // healthReport is the body of GET /health on the admin port.
@@ -15,7 +14,7 @@ type healthReport struct {
 	Envoy       *envoyReport      `json:"envoy,omitzero"`
 	Deployments []deploymentState `json:"deployments"`
 	LeftOut     []leftOut         `json:"left_out"`
-	Unenforced  []string          `json:"unenforced"` // what the configuration restricts and nobody enforces
+	Unenforced  []string          `json:"unenforced"` // what the configuration restricts and isthmus does not enforce
 }
 
 // deploymentState is what a deployment is doing. Usage is that of the last 60 s.
@@ -55,48 +54,62 @@ type leftOut struct {
 	Reason string `json:"reason"`
 }
 
-func (g *Snapshot) deploymentStates() []byte {
+// configReport is what it says of the configuration in force.
+type configReport struct {
+	Loaded  string `json:"loaded_at"`           // RFC 3339
+	Refused string `json:"refused_at,omitzero"` // a later one, which cannot be used: the log says why
+}
+
+// envoyReport is what it says of the Envoy that this process runs.
+type envoyReport struct {
+	Restarts int64  `json:"restarts"`
+	Down     string `json:"down_since,omitzero"` // RFC 3339; the log says why
+}
+
+func (h *Handler) health(g *extproc.Snapshot) []byte {
+	state := h.runtime.State()
 	report := healthReport{
-		Config: g.runtime.reloads.report(), Envoy: g.runtime.front.report(), Deployments: []deploymentState{}, LeftOut: []leftOut{},
-		Unenforced: append([]string{}, g.unenforced...),
+		Config:      configReport{Loaded: moment(state.Loaded), Refused: moment(state.Refused)},
+		Deployments: []deploymentState{}, LeftOut: []leftOut{}, Unenforced: append([]string{}, g.Unenforced()...),
 	}
-	for _, d := range g.router.Deployments() {
-		report.Deployments = append(report.Deployments, g.stateOf(d))
+	if state.EnvoyRestarts > 0 {
+		report.Envoy = &envoyReport{Restarts: state.EnvoyRestarts, Down: moment(state.EnvoyDown)}
 	}
-	for _, l := range g.router.LeftOut() {
+	for _, v := range g.Deployments() {
+		report.Deployments = append(report.Deployments, stateOf(&v))
+	}
+	for _, l := range g.Router().LeftOut() {
 		report.LeftOut = append(report.LeftOut, leftOut(l))
 	}
 	return document(report)
 }
 
-// own is what the limiter knows of a deployment.
-func (g *Snapshot) own(d *routing.Deployment) limit.Own {
-	if g.limiter == nil {
-		return limit.Own{}
-	}
-	return g.limiter.Own(d.ID)
-}
-
-func (g *Snapshot) stateOf(d *routing.Deployment) deploymentState {
-	now, own := g.router.State(d), g.own(d)
-	s := deploymentState{
+func stateOf(v *extproc.DeploymentView) deploymentState {
+	d, now := v.Deployment, &v.State
+	return deploymentState{
 		ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: now.Health, InFlight: now.InFlight,
 		FirstByte: inMilliseconds(now.FirstByte), Total: inMilliseconds(now.Total), PerToken: inMilliseconds(now.PerToken),
-		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM, Cause: now.Cause,
-		Input: own.Input, Output: own.Output, Running: own.Running, ITPM: own.ITPM, OTPM: own.OTPM, MaxParallel: own.MaxParallel,
+		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM,
+		Input: v.Own.Input, Output: v.Own.Output, Running: v.Own.Running,
+		ITPM: v.Own.ITPM, OTPM: v.Own.OTPM, MaxParallel: v.Own.MaxParallel,
+		Until: moment(now.Until), Cause: now.Cause,
 	}
-	if !now.Until.IsZero() {
-		s.Until = now.Until.UTC().Format(time.RFC3339)
+}
+
+// moment is a time in RFC 3339, in UTC; "" for the zero time.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
 	}
-	return s
+	return t.UTC().Format(time.RFC3339)
 }
 
 // inMilliseconds keeps microseconds.
 func inMilliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// modelInfo is GET /model/info as LiteLLM shapes it, without anything that
+// modelEntry is one model of GET /model/info as LiteLLM shapes it, without anything that
 // identifies an account: no keys, no addresses.
-type modelInfo struct {
+type modelEntry struct {
 	Name   string      `json:"model_name"`
 	Params modelParams `json:"litellm_params"`
 	Info   modelFacts  `json:"model_info"`
@@ -122,14 +135,15 @@ type modelFacts struct {
 	State          deploymentState `json:"isthmus_state"`
 }
 
-func (g *Snapshot) modelInfo() []byte {
-	data := []modelInfo{}
-	for _, d := range g.router.Deployments() {
-		m := modelInfo{
+func modelInfo(g *extproc.Snapshot) []byte {
+	data := []modelEntry{}
+	for _, v := range g.Deployments() {
+		d := v.Deployment
+		m := modelEntry{
 			Name:   d.Group,
 			Params: modelParams{Model: d.Provider + "/" + d.Model, RPM: d.RPM, TPM: d.TPM, Weight: d.Weight, Order: d.Order, Tags: d.Tags},
 			Info: modelFacts{
-				ID: d.ID, Provider: d.Provider, Mode: d.Mode, MaxInputTokens: d.MaxInputTokens, State: g.stateOf(d),
+				ID: d.ID, Provider: d.Provider, Mode: d.Mode, MaxInputTokens: d.MaxInputTokens, State: stateOf(&v),
 			},
 		}
 		if d.Priced {
@@ -138,7 +152,7 @@ func (g *Snapshot) modelInfo() []byte {
 		data = append(data, m)
 	}
 	return document(struct {
-		Data []modelInfo `json:"data"`
+		Data []modelEntry `json:"data"`
 	}{data})
 }
 

@@ -1,35 +1,25 @@
-package extproc
+package admin
 
 import (
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/extproc"
 	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
 )
 
-// Figures are what the status page shows and only others know. Each may be left
-// out.
-type Figures struct {
-	Version  string // of isthmus
-	Envoy    string // version of the Envoy in front; "": unknown
-	Strategy string // of routing
-}
-
-// Show puts figures on the status page.
-func (rt *Runtime) Show(f Figures) { rt.figures.Store(&f) }
-
 // statusPage serves the status page and its data.
-func (rt *Runtime) statusPage() http.Handler {
+func (h *Handler) statusPage() http.Handler {
 	return status.NewHandler(status.Options{
-		Board:    status.NewBoard(rt.overview, rt.recent, time.Now),
-		Draining: rt.drain.Load,
+		Board:    status.NewBoard(h.overview, h.runtime.Recent(), time.Now),
+		Draining: func() bool { return h.runtime.State().Draining },
 		Refuse: func(w http.ResponseWriter, r *http.Request) bool {
-			e := rt.Current().admits(r)
+			e := admit(h.runtime.Current(), r)
 			if e != nil && w != nil {
-				writeJSON(w, e.Status, e.JSON())
+				writeError(w, e)
 			}
 			return e != nil
 		},
@@ -37,39 +27,41 @@ func (rt *Runtime) statusPage() http.Handler {
 }
 
 // overview is the state of everything now.
-func (rt *Runtime) overview() status.Snapshot {
-	g := rt.Current()
+func (h *Handler) overview() status.Snapshot {
+	g, now := h.runtime.Current(), h.runtime.State()
 	s := status.Snapshot{
-		Gateway:     status.Gateway{Started: rt.started.UnixMilli(), Open: rt.Open(), Draining: rt.drain.Load()},
-		Deployments: []status.Deployment{}, LeftOut: []status.LeftOut{}, Unenforced: g.unenforced, Limits: []status.Limit{}, Sinks: []status.Sink{},
-		Names: cascades(g.router),
+		Gateway:     status.Gateway{Started: now.Started.UnixMilli(), Open: now.Open, Draining: now.Draining},
+		Deployments: []status.Deployment{}, LeftOut: []status.LeftOut{}, Unenforced: g.Unenforced(),
+		Limits: []status.Limit{}, Sinks: []status.Sink{}, Names: cascades(g.Router()),
 	}
-	for i, d := range g.router.Deployments() {
-		s.Deployments = append(s.Deployments, g.shownDeployment(i, d))
+	for i, v := range g.Deployments() {
+		s.Deployments = append(s.Deployments, shownDeployment(i, &v))
 	}
-	for _, l := range g.router.LeftOut() {
+	for _, l := range g.Router().LeftOut() {
 		s.LeftOut = append(s.LeftOut, status.LeftOut(l))
 	}
-	if g.cache != nil {
-		c := g.cache.Stats()
+	if g.Cache() != nil {
+		c := g.Cache().Stats()
 		s.Cache = &status.Cache{
 			Hits: c.Hits, Shared: c.Shared, Misses: c.Misses, Stores: c.Stores, Errors: c.LookupErrors + c.StoreErrors, Drops: c.Drops,
 			Waiting: c.Waiting, Bytes: c.LocalBytes,
 		}
 	}
-	if l := g.limiter; l != nil {
+	if l := g.Limiter(); l != nil {
 		s.Limits = shownLimits(l.Uses())
 		if l.Queues() {
 			s.Queue = &status.Queue{Waiting: int64(l.Queued()), Room: int64(l.QueueSize())}
 		}
 	}
-	for _, c := range g.callbacks.Stats() {
-		s.Sinks = append(s.Sinks, status.Sink{Name: c.Name, Sent: c.Sent, Retried: c.Retried, Dropped: c.Dropped, Queued: int64(c.Queued), Spilled: c.OnDisk})
+	for _, c := range g.Sinks() {
+		s.Sinks = append(s.Sinks, status.Sink{
+			Name: c.Name, Sent: c.Sent, Retried: c.Retried, Dropped: c.Dropped, Queued: int64(c.Queued), Spilled: c.OnDisk,
+		})
 	}
-	if f := rt.figures.Load(); f != nil {
+	if f := h.figures.Load(); f != nil {
 		s.Gateway.Version, s.Gateway.Envoy, s.Gateway.Strategy = f.Version, f.Envoy, f.Strategy
 	}
-	if rt.front.away() {
+	if !now.EnvoyDown.IsZero() {
 		s.Gateway.Envoy += " (down, starting again)"
 	}
 	return s
@@ -80,31 +72,21 @@ func shownLimits(uses []limit.Use) []status.Limit {
 	for _, u := range uses {
 		l := status.Limit{Of: u.Of, Name: u.Name, Unit: u.Unit, Used: u.Used, Limit: u.Limit}
 		if u.Of == "caller" {
-			l.Name = shownCaller(u.Name)
+			l.Name = extproc.DescribeCaller(u.Name)
 		}
 		out = append(out, l)
 	}
 	return out
 }
 
-// shownCaller is how people are told of a caller.
-func shownCaller(caller string) string {
-	switch caller {
-	case sharedCaller:
-		return "everybody"
-	case unnamedCaller:
-		return "without a name"
-	}
-	return caller
-}
-
-func (g *Snapshot) shownDeployment(order int, d *routing.Deployment) status.Deployment {
-	now, own := g.router.State(d), g.own(d)
+func shownDeployment(order int, v *extproc.DeploymentView) status.Deployment {
+	d, now := v.Deployment, &v.State
 	out := status.Deployment{
 		ID: d.ID, Order: order, Group: d.Group, Provider: d.Provider, Model: d.Model, Tags: d.Tags,
 		State: now.Health, Cause: now.Cause, InFlight: now.InFlight,
 		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM,
-		Input: own.Input, Output: own.Output, Running: own.Running, ITPM: own.ITPM, OTPM: own.OTPM, MaxParallel: own.MaxParallel,
+		Input: v.Own.Input, Output: v.Own.Output, Running: v.Own.Running,
+		ITPM: v.Own.ITPM, OTPM: v.Own.OTPM, MaxParallel: v.Own.MaxParallel,
 	}
 	if !now.Until.IsZero() {
 		out.Until = now.Until.UnixMilli()
@@ -125,15 +107,6 @@ func cascades(router *routing.Router) []status.Name {
 			n.Stages = append(n.Stages, status.Stage(s))
 		}
 		out = append(out, n)
-	}
-	return out
-}
-
-// ids are those of the deployments of a router.
-func ids(router *routing.Router) []string {
-	var out []string
-	for _, d := range router.Deployments() {
-		out = append(out, d.ID)
 	}
 	return out
 }
