@@ -31,6 +31,9 @@ type Gateway struct {
 	exit      chan int
 }
 
+// keptLog is how much of the log a test that failed shows, in bytes.
+const keptLog = 32 << 10
+
 var adminPattern = regexp.MustCompile(`admin (http://\S+?)\)`)
 
 // findEnvoy looks for the Envoy that isthmus runs by itself, once for the process.
@@ -74,7 +77,8 @@ func (g *Gateway) run(config string, args []string) {
 	g.T.Cleanup(func() {
 		g.Stop()
 		if g.T.Failed() {
-			g.T.Logf("stdout:\n%s\nstderr:\n%s", g.Stdout, g.Stderr)
+			log := g.Stderr.String()
+			g.T.Logf("stdout:\n%s\nthe end of stderr:\n%s", g.Stdout, log[max(len(log)-keptLog, 0):])
 		}
 	})
 }

@@ -25,6 +25,7 @@ func TestAnEnvoyOfItsOwnServesWithServe(t *testing.T) {
 func TestAnEnvoyWithOtherTrafficServesBoth(t *testing.T) {
 	for _, release := range []string{"1.36.4", "1.37.0", "1.40.0"} {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			c, shop := newScenarios(t), gatewaytest.NewProvider(t, sells)
 			a := gatewaytest.Serve(t, c.config)
 			host := shopGateway(a, shop)
@@ -43,6 +44,7 @@ func TestAnEnvoyWithOtherTrafficServesBoth(t *testing.T) {
 func TestAnIstioGatewayServesBoth(t *testing.T) {
 	for istio, release := range map[string]string{"1.28": "1.36.4", "1.29": "1.37.0", "1.30": "1.38.3", "1.31": "1.39.3"} {
 		t.Run(istio, func(t *testing.T) {
+			t.Parallel()
 			c, shop := newScenarios(t), gatewaytest.NewProvider(t, sells)
 			a := gatewaytest.Serve(t, c.config)
 			host := shopGateway(a, shop)

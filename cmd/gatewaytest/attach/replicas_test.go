@@ -52,6 +52,7 @@ func behindOne(t *testing.T, both [2]*gatewaytest.Attached, security ...string) 
 }
 
 func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
+	t.Parallel()
 	good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	both := replicas(t, "model_list:\n"+
 		gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base(), ", order: 1")+
@@ -121,6 +122,7 @@ func met(t *testing.T, c *redis.Client, addresses ...string) {
 // TestReplicasMeetInRedis lets them hand on each other's streams with certificates
 // and a secret, when they have met.
 func TestReplicasMeetInRedis(t *testing.T) {
+	t.Parallel()
 	server := storetest.Start(t)
 	_, redisPort, _ := strings.Cut(server.Addr, ":")
 	good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)

@@ -48,7 +48,7 @@ func newScenarios(t *testing.T) *scenarios {
 	} {
 		timeout := ""
 		if name == "after-timeout" {
-			timeout = ", timeout: 1"
+			timeout = ", timeout: 2"
 		}
 		b.WriteString(gatewaytest.Entry(name, bad, ", order: 1"+timeout) + gatewaytest.Entry(name, c.good.Base(), ", order: 2"+timeout))
 	}

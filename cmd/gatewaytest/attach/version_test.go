@@ -13,6 +13,7 @@ import (
 func TestEveryEnvoyServesTheSameScenarios(t *testing.T) {
 	for _, release := range envoytest.Releases() {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			c := newScenarios(t)
 			s := gatewaytest.Start(t, c.config, "--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
 			c.run(t, s, strings.HasPrefix(release, "1.36."))
@@ -26,6 +27,7 @@ func TestEveryEnvoyServesTheSameScenarios(t *testing.T) {
 func TestWhereEnvoyPassesOverADeploymentItsKeyStaysBehind(t *testing.T) {
 	for release, status := range map[string]int{"1.36.4": 200, "1.37.0": 503, "1.40.0": 503} {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 			s := gatewaytest.Start(t, "model_list:\n- model_name: m\n"+
 				"  litellm_params: {model: openai/other, api_key: sk-other, api_base: 'http://nowhere.invalid/v1', order: 1}\n"+

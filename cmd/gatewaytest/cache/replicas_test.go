@@ -19,6 +19,7 @@ import (
 )
 
 func TestReplicasShareTheirCache(t *testing.T) {
+	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	f := gatewaytest.StartFleet(t, 2, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+
 		"general_settings: {redis_timeout: 2, tenant_header: X-Team, cache: true, cache_params: {type: redis, url: \"redis://$REDIS\", ttl: 100, namespace: team-cache}}\n")
@@ -252,6 +253,7 @@ func TestReplicasShareCooldownsAndLoad(t *testing.T) {
 }
 
 func TestTheCacheFindsAClusterAndASentinel(t *testing.T) {
+	t.Parallel()
 	master := storetest.Start(t)
 	sentinelHost, sentinelPort, _ := net.SplitHostPort(storetest.StartSentinel(t, master).Addr)
 	nodes := storetest.StartCluster(t)

@@ -17,6 +17,7 @@ import (
 // TestASignalUnderLoadLosesNoRecord sends SIGTERM while clients ask, blocking and
 // streaming: what was answered has its record, once.
 func TestASignalUnderLoadLosesNoRecord(t *testing.T) {
+	t.Parallel()
 	m, p := gatewaytest.NewFaultyWebhook(t, gatewaytest.Slow), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	config := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(config, []byte(m.Config(p.Base())), 0o600); err != nil {

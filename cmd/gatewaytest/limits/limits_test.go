@@ -185,6 +185,7 @@ func TestEveryStrategyKeepsToTheLimits(t *testing.T) {
 // the sister that has room, and only then the fallback. Envoys before 1.40 are told
 // orders that were made at load.
 func TestAFullDeploymentIsPassedOverForAnyOfItsSisters(t *testing.T) {
+	t.Parallel()
 	for _, release := range []string{"1.40.0", "1.37.0", "1.36.4"} {
 		for _, limits := range []string{"rpm: 1", "max_parallel_requests: 1"} {
 			t.Run(release+", "+limits, func(t *testing.T) {

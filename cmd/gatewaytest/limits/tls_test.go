@@ -16,6 +16,7 @@ import (
 )
 
 func TestLimitsAndTheCacheOverTLSToRedis(t *testing.T) {
+	t.Parallel()
 	ca := storetest.NewAuthority(t)
 	server := storetest.StartTLS(t, ca, false)
 	_, port, _ := net.SplitHostPort(server.Addr)

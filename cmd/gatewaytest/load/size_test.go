@@ -49,6 +49,7 @@ func TestSoakTheMemoryOfABigBodyIsGivenBack(t *testing.T) {
 }
 
 func TestManyStreamsAtOnce(t *testing.T) {
+	t.Parallel()
 	const clients = 1500
 	var gather sync.WaitGroup
 	gather.Add(clients)

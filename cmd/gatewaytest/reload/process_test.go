@@ -64,6 +64,7 @@ func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
 var envoyPid = regexp.MustCompile(`"pid":(\d+)`)
 
 func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	config := "model_list:\n" + gatewaytest.Entry("m", p.Base(), "") + "general_settings: {set_verbose: true}\n"

@@ -40,6 +40,7 @@ func keys(p *gatewaytest.Provider) map[string]int {
 func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 	for _, release := range []string{"1.36.4", "1.37.0", "1.40.0"} {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			first, second := gatewaytest.NewProvider(t, gatewaytest.OpenAI), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 			long := gatewaytest.NewGate(t)
 			s := gatewaytest.Start(t, "model_list:\n"+withKey("m", first, "key-one")+withKey("long", long.Provider, "key-long"), "--envoy",
@@ -159,6 +160,7 @@ func overSocket(t *testing.T, socket, path string) string {
 // TestWhatStaysKeepsWhatIsKnownOfIt over a change: used limits, running requests,
 // the queue, cooldowns and the cache.
 func TestWhatStaysKeepsWhatIsKnownOfIt(t *testing.T) {
+	t.Parallel()
 	limited, broken, good := gatewaytest.NewProvider(t, gatewaytest.OpenAI), gatewaytest.NewProvider(t, gatewaytest.FailWith(500)),
 		gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	gate := gatewaytest.NewGate(t)
@@ -210,6 +212,7 @@ func TestWhatStaysKeepsWhatIsKnownOfIt(t *testing.T) {
 }
 
 func TestAConfigThatCannotBeUsedChangesNothingAndSaysWhy(t *testing.T) {
+	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	config := "model_list:\n" + gatewaytest.Entry("m", p.Base(), "")
 	s := gatewaytest.Start(t, config)
@@ -239,6 +242,7 @@ func TestAConfigThatCannotBeUsedChangesNothingAndSaysWhy(t *testing.T) {
 // TestTheFilesThatAConfigReadsAreLookedAtToo: what it includes, and the .env, one
 // that comes later as well.
 func TestTheFilesThatAConfigReadsAreLookedAtToo(t *testing.T) {
+	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	s := gatewaytest.Start(t, "model_list:\n"+withKey("m", p, "key-first"))
 	s.Write("config.yaml", "include: [more.yaml]\nmodel_list:\n"+withKey("m", p, "os.environ/RELOADED_KEY")+withKey("other", p, "key-other"),
@@ -259,6 +263,7 @@ func TestTheFilesThatAConfigReadsAreLookedAtToo(t *testing.T) {
 // TestTheMasterKeyAndTheCallbacksChange: a request's record goes to whom the
 // configuration named when it came.
 func TestTheMasterKeyAndTheCallbacksChange(t *testing.T) {
+	t.Parallel()
 	p, before, after := gatewaytest.NewGate(t), gatewaytest.NewWebhook(t), gatewaytest.NewWebhook(t)
 	settings := func(key string, to *gatewaytest.Webhook) string {
 		return fmt.Sprintf("general_settings: {master_key: %s, success_callback: [webhook], webhook_url: %q}\n", key, to.URL)

@@ -29,6 +29,7 @@ func fragileEnvoy(t *testing.T) (path, broken string) {
 }
 
 func TestWhileEnvoyIsAwayTheGatewaySaysSoAndGoesOnTrying(t *testing.T) {
+	t.Parallel()
 	path, broken := fragileEnvoy(t)
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.OpenAI).Base(), "")+
 		"general_settings: {set_verbose: true}\n", "--envoy", path)

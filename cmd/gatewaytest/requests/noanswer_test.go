@@ -20,6 +20,7 @@ import (
 func TestWhatIsNoAnswerEndsAtOnce(t *testing.T) {
 	for _, release := range envoytest.Releases() {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			left := make(chan string, 16)
 			say := func(kind, text string, flood bool) *gatewaytest.Provider {
 				return gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, _ string) {
@@ -85,6 +86,7 @@ func TestWhatIsNoHTTPIsABadGateway(t *testing.T) {
 	}
 	for _, release := range envoytest.Releases() {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			s := gatewaytest.Start(t, "model_list:\n"+models.String()+"router_settings: {num_retries: 0, cooldown_time: 0}\n", "--envoy",
 				envoytest.Envoy(t, release).Path, "--concurrency", "1")
 			for name := range answers {

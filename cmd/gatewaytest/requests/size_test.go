@@ -14,6 +14,7 @@ import (
 )
 
 func TestBigBodiesArriveWhole(t *testing.T) {
+	t.Parallel()
 	p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, body string) {
 		w.Header().Set("Content-Type", "application/json")
 		sum := sha256.Sum256([]byte(body))

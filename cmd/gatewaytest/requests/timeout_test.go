@@ -13,6 +13,7 @@ import (
 )
 
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	stall := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n")
@@ -72,6 +73,7 @@ func TestTimeouts(t *testing.T) {
 // TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes: a request that says
 // how long it waits is waited for as long.
 func TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes(t *testing.T) {
+	t.Parallel()
 	slow := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		select {
 		case <-time.After(1200 * time.Millisecond):
@@ -95,6 +97,7 @@ func TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes(t *testing.T) {
 // than there are deployments to try, and says of the end of the plan that there
 // is no host.
 func TestWhenNobodyAnswersInTimeTheClientIsToldSo(t *testing.T) {
+	t.Parallel()
 	never := gatewaytest.NewProvider(t, gatewaytest.Hang)
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", never.Base(), ", timeout: 0.3")+
 		gatewaytest.Entry("other", gatewaytest.RefusedAddress(t), "")+

@@ -63,6 +63,7 @@ func delay(ms int64) *atomic.Int64 {
 }
 
 func TestSimpleShuffleFollowsTheWeights(t *testing.T) {
+	t.Parallel()
 	config := "model_list:\n"
 	var providers []*gatewaytest.Provider
 	for _, weight := range []string{"weight: 5", "weight: 3", "weight: 2"} {
@@ -236,6 +237,7 @@ func TestTheGuidesProductionBlockThroughEnvoy(t *testing.T) {
 }
 
 func TestEveryKindOfFailureThroughEnvoy(t *testing.T) {
+	t.Parallel()
 	const contextText = `{"error":{"message":"This model's maximum context length is 10 tokens","type":"invalid_request_error","param":null,"code":null}}`
 	const policyText = `{"error":{"message":"rejected as a result of our safety system","type":"invalid_request_error","param":null,"code":"content_policy_violation"}}`
 	say := func(body string) func(http.ResponseWriter, *http.Request, string) {
@@ -323,6 +325,7 @@ func stateOf(s *gatewaytest.Gateway, group string) string {
 }
 
 func TestRetriesKeepToTheirBudgetThroughEnvoy(t *testing.T) {
+	t.Parallel()
 	for name, bad := range map[string]func(*testing.T) string{
 		"failures with an answer": func(t *testing.T) string { return gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base() },
 		"failures without one":    gatewaytest.RefusedAddress,

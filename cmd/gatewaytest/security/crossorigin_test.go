@@ -27,6 +27,7 @@ const page = "https://chat.example.com"
 // TestAPageOfAnAllowedOriginMayAskAndRead whatever the answer is: good, streamed,
 // retried, cached, refused by us or by the provider, or out of time.
 func TestAPageOfAnAllowedOriginMayAskAndRead(t *testing.T) {
+	t.Parallel()
 	good := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		w.Header().Set("Access-Control-Allow-Origin", "https://of-the-provider.example")
 		gatewaytest.OpenAI(w, r, body)
@@ -75,6 +76,7 @@ func TestAPageOfAnAllowedOriginMayAskAndRead(t *testing.T) {
 }
 
 func TestABrowserAsksWhatAPageMaySend(t *testing.T) {
+	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	model := "model_list:\n" + gatewaytest.Entry("m", p.Base(), "")
 	preflight := func(s *gatewaytest.Gateway, path, origin, names string) *gatewaytest.Answer {

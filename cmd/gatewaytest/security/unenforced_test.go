@@ -16,6 +16,7 @@ func restrictingModels(models string) string {
 // and in /health, also when a reload brings it; a reload that restricts more is
 // refused.
 func TestAGatewayThatGoesOnWithoutARestrictionSaysSo(t *testing.T) {
+	t.Parallel()
 	up := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	models := gatewaytest.Entry("m", up.Base(), "")
 	s := gatewaytest.Start(t, restrictingModels(models), "--allow-unenforced", "allowed_ips,guardrails")
