@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Memory is the store of one process. It is safe for concurrent use. What it
-// keeps is bounded by what was charged within the last two minutes and by the
-// slots that are held.
+// Memory is the store of one process. A slot is held until it is given back: what
+// would renew it ends with the process. It is safe for concurrent use. What it keeps
+// is bounded by what was charged within the last two minutes and by the slots that are
+// held.
 type Memory struct {
 	now func() time.Time
 
-	mu        sync.Mutex
-	windows   map[string]*sliding
-	slots     map[string]*holders
-	cooldowns map[string]Cooldown
-	swept     int64 // the second of the last sweep
+	mu      sync.Mutex
+	windows map[string]*sliding
+	slots   map[string]map[string]struct{} // by key: the IDs that hold one
+	swept   int64                          // the second of the last sweep
 }
 
 // NewMemory makes an empty Memory that lives by the given clock.
 func NewMemory(now func() time.Time) *Memory {
-	return &Memory{now: now, windows: map[string]*sliding{}, slots: map[string]*holders{}, cooldowns: map[string]Cooldown{}}
+	return &Memory{now: now, windows: map[string]*sliding{}, slots: map[string]map[string]struct{}{}}
 }
 
 // Acquire takes room for the first candidate that has it, or takes nothing. The
@@ -81,7 +81,7 @@ func (m *Memory) check(d *Demand, now time.Time, reply *Reply) verdict {
 	}
 	windows := v.ok
 	for _, s := range d.Slots {
-		if int64(m.held(s.Key, now)) >= s.Limit {
+		if int64(len(m.slots[s.Key])) >= s.Limit {
 			v.ok, v.wait = false, max(v.wait, slotWait)
 			if windows {
 				v.lacks = append(v.lacks, s.Key)
@@ -102,29 +102,11 @@ func (m *Memory) charge(d *Demand, r *Request, now time.Time, usage []Usage) {
 		}
 	}
 	for _, s := range d.Slots {
-		var end time.Time
-		if r.Lease > 0 {
-			end = now.Add(r.Lease)
+		if m.slots[s.Key] == nil {
+			m.slots[s.Key] = map[string]struct{}{}
 		}
-		m.hold(Held{s.Key, r.ID}, end)
+		m.slots[s.Key][r.ID] = struct{}{}
 	}
-}
-
-func (m *Memory) hold(h Held, end time.Time) {
-	if m.slots[h.Key] == nil {
-		m.slots[h.Key] = &holders{ends: map[string]time.Time{}}
-	}
-	m.slots[h.Key].hold(h.ID, end)
-}
-
-// held counts the slots of a key that are held.
-func (m *Memory) held(key string, now time.Time) int {
-	s := m.slots[key]
-	if s == nil {
-		return 0
-	}
-	s.expire(now)
-	return len(s.ends)
 }
 
 func (m *Memory) window(key string, second int64) *sliding {
@@ -138,7 +120,7 @@ func (m *Memory) window(key string, second int64) *sliding {
 }
 
 // mirror charges what another store has granted: the shared demand and that of
-// the chosen candidate. The slots have no end.
+// the chosen candidate.
 func (m *Memory) mirror(r *Request, chosen int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -182,22 +164,8 @@ func (m *Memory) settle(s *Settlement, id string, now int64) {
 		}
 	}
 	for _, key := range s.Slots {
-		if held := m.slots[key]; held != nil {
-			delete(held.ends, id)
-		}
+		delete(m.slots[key], id)
 	}
-}
-
-// Renew holds the slots for another lease, those too whose lease has ended. The
-// error is always nil.
-func (m *Memory) Renew(_ context.Context, lease time.Duration, held []Held) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	end := m.now().Add(lease)
-	for _, h := range held {
-		m.hold(h, end)
-	}
-	return nil
 }
 
 // Beat answers for the only replica there is. The error is always nil.
@@ -213,7 +181,7 @@ func (m *Memory) Beat(_ context.Context, b Beat) (Peers, error) {
 		}
 	}
 	for i, key := range b.Slots {
-		p.Held[i] = int64(m.held(key, now))
+		p.Held[i] = int64(len(m.slots[key]))
 	}
 	return p, nil
 }
@@ -229,41 +197,9 @@ func (m *Memory) sweep(now int64) {
 			delete(m.windows, key)
 		}
 	}
-	for key := range m.slots {
-		if m.held(key, m.now()) == 0 {
+	for key, held := range m.slots {
+		if len(held) == 0 {
 			delete(m.slots, key)
 		}
 	}
-}
-
-// PutCooldown notes that a deployment is at rest.
-func (m *Memory) PutCooldown(_ context.Context, c Cooldown) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.cooldowns[c.Deployment] = c
-	return nil
-}
-
-// DropCooldown ends a deployment's rest.
-func (m *Memory) DropCooldown(_ context.Context, deployment string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.cooldowns, deployment)
-	return nil
-}
-
-// Cooldowns lists the deployments at rest, in no order.
-func (m *Memory) Cooldowns(context.Context) ([]Cooldown, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.now()
-	var out []Cooldown
-	for id, c := range m.cooldowns {
-		if !now.Before(c.Until) {
-			delete(m.cooldowns, id)
-			continue
-		}
-		out = append(out, c)
-	}
-	return out, nil
 }

@@ -42,8 +42,8 @@ type Request struct {
 	// Useful is how long an answer is of use to whoever asks: what comes to the
 	// server later takes nothing. 0: as long as its ctx lives.
 	Useful time.Duration
-	// Lease is how long slots are held without being renewed; 0 is for ever,
-	// which only Memory can do.
+	// Lease is how long slots are held without being renewed. Memory has no leases: it
+	// holds them until they are given back.
 	Lease time.Duration
 	// Return is given back first, in the same step. Its ID is that of the request.
 	Return Settlement

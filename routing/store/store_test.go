@@ -29,12 +29,12 @@ func TestMemory(t *testing.T) {
 
 func TestRedis(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, newRedis(t, store.Server{URL: "redis://" + storetest.Start(t).Addr}))
+	storetest.RunRemote(t, newRedis(t, store.Server{URL: "redis://" + storetest.Start(t).Addr}))
 }
 
 func TestRedisCluster(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, newRedis(t, store.Server{ClusterNodes: storetest.Addrs(storetest.StartCluster(t))}))
+	storetest.RunRemote(t, newRedis(t, store.Server{ClusterNodes: storetest.Addrs(storetest.StartCluster(t))}))
 }
 
 func BenchmarkMemory(b *testing.B) { storetest.Bench(b, store.NewMemory(time.Now)) }

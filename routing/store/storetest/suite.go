@@ -13,24 +13,42 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
-// Store is what the suite asks of a store.
+// Store is what the suite asks of every store.
 type Store interface {
 	Acquire(context.Context, *store.Request) (store.Reply, error)
 	Settle(context.Context, []store.Settlement) error
-	Renew(context.Context, time.Duration, []store.Held) error
 	Beat(context.Context, store.Beat) (store.Peers, error)
+}
+
+// Remote is what the suite asks of a store that many processes share.
+type Remote interface {
+	Store
+	Renew(context.Context, time.Duration, []store.Held) error
 	PutCooldown(context.Context, store.Cooldown) error
 	DropCooldown(context.Context, string) error
 	Cooldowns(context.Context) ([]store.Cooldown, error)
 }
 
+// testCase is one case of the suite.
+type testCase struct {
+	name string
+	run  func(*bench)
+}
+
+// RunRemote runs the suite with the cases that only a store of many processes can
+// pass: leases and cooldowns.
+func RunRemote(t *testing.T, s Remote) {
+	Run(t, s)
+	run(t, s, []testCase{
+		{"a slot that nobody renews comes back", func(b *bench) { testLease(b, s) }},
+		{"cooldowns are kept until they end or are dropped", func(b *bench) { testCooldowns(b, s) }},
+	})
+}
+
 // Run runs the suite. All cases use the one store, each with keys of its own; it
 // must live by the real time.
 func Run(t *testing.T, s Store) {
-	for _, c := range []struct {
-		name string
-		run  func(*bench)
-	}{
+	run(t, s, []testCase{
 		{"exactly the limit is admitted, however many ask at once", testExact},
 		{"refused by one window is charged by none", testAllOrNothing},
 		{"the first candidate with room is charged, and only that", testFirstWithRoom},
@@ -41,13 +59,15 @@ func Run(t *testing.T, s Store) {
 		{"corrections change the slice of the charge", testCorrections},
 		{"a slice that has left its window is not corrected", testLateCorrection},
 		{"slots are held until they are given back", testSlots},
-		{"a slot that nobody renews comes back", testLease},
-		{"it is told how many slots are held, those whose lease is over left out", testHeld},
+		{"it is told how many slots are held", testHeld},
 		{"what is returned makes room in the same step", testReturn},
 		{"a missing slot is told from a full window, and which slot it is", testLacks},
-		{"cooldowns are kept until they end or are dropped", testCooldowns},
 		{"random charges agree with a plain count", testModel},
-	} {
+	})
+}
+
+func run(t *testing.T, s Store, cases []testCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(&bench{T: t, s: s, key: fmt.Sprintf("%s-%d/", t.Name(), time.Now().UnixNano())})
