@@ -2,7 +2,7 @@ package store
 
 import "time"
 
-// Cooldown is one deployment at rest.
+// Cooldown is one deployment that is cooling down.
 type Cooldown struct {
 	Deployment string
 	Until      time.Time

@@ -1,5 +1,5 @@
 // Package store keeps what requests share: how much of each limit is used, how
-// many slots are held, which deployments are at rest, and cached answers. It
+// many slots are held, which deployments are cooling down, and cached answers. It
 // knows keys, windows and slots; what they stand for is routing/limit's affair.
 //
 // # Windows and slots
@@ -21,10 +21,10 @@
 //     clock. All keys of limits carry one hash tag, so that one request's keys
 //     are on one node of a cluster; blobs are spread over all nodes.
 //   - [Shared] (shared.go) is what the gateway uses. It asks Redis within a short
-//     time (patience.go) and mirrors every charge of its own process in a Memory. When
+//     time (wait.go) and mirrors every charge of its own process in a Memory. When
 //     Redis is late, frozen or gone (breaker.go) the Memory answers, with this
-//     replica's share of each limit. What was charged meanwhile is owed to Redis
-//     (outbox.go) and paid when it is back.
+//     replica's share of each limit. What was charged meanwhile waits in the
+//     outbox (outbox.go) and is sent when Redis is back (synchronize.go).
 //
 // The package storetest holds one suite that all of them pass.
 package store

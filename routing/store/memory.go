@@ -186,7 +186,7 @@ func (m *Memory) Beat(_ context.Context, b Beat) (Peers, error) {
 	return p, nil
 }
 
-// sweep forgets, once a minute, the windows and slots that nobody uses.
+// sweep forgets, once a minute, the windows and slots that no request uses.
 func (m *Memory) sweep(now int64) {
 	if now-m.swept < span && now >= m.swept {
 		return

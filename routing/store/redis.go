@@ -193,29 +193,29 @@ func (r *Redis) clock() time.Time {
 
 // Settle corrects charges and gives slots back.
 func (r *Redis) Settle(ctx context.Context, all []Settlement) error {
-	d := newDebt()
+	d := newOutbox()
 	for i := range all {
 		d.add(&all[i])
 	}
-	return r.pay(ctx, d, 0)
+	return r.deliver(ctx, d, 0)
 }
 
 // Renew holds the slots for another lease, those too whose lease has ended.
 func (r *Redis) Renew(ctx context.Context, lease time.Duration, held []Held) error {
-	d := newDebt()
+	d := newOutbox()
 	for _, h := range held {
 		d.renew(h)
 	}
-	return r.pay(ctx, d, lease)
+	return r.deliver(ctx, d, lease)
 }
 
-// pay runs settle.lua over all of a debt, in pieces that do not hold the server
+// deliver runs settle.lua over all of an outbox, in pieces that do not hold the server
 // up. What was sent before an error stays sent.
-func (r *Redis) pay(ctx context.Context, d *debt, lease time.Duration) error {
+func (r *Redis) deliver(ctx context.Context, d *outbox, lease time.Duration) error {
 	for !d.empty() {
 		c := call{prefix: r.limits}
 		c.num(lease.Milliseconds())
-		args := d.take(&c, 500)
+		args := d.moveTo(&c, 500)
 		sent := r.now()
 		ms, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, args...)...).Int64()
 		if err != nil {

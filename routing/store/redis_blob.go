@@ -41,7 +41,7 @@ func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 const scanStep = 500
 
 // Flush deletes all blobs whose keys begin with "namespace:" and tells how many.
-// It goes through all keys of all nodes in small steps, so that nobody else
+// It goes through all keys of all nodes in small steps, so that no other call
 // waits for it, and ends early when ctx does.
 func (r *Redis) Flush(ctx context.Context, namespace string) (int64, error) {
 	if namespace == "" {

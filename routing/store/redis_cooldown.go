@@ -9,7 +9,7 @@ import (
 
 const cooldownKey = "cooldowns"
 
-// PutCooldown notes for all replicas that a deployment is at rest. What remains
+// PutCooldown notes for all replicas that a deployment is cooling down. What remains
 // of its time is sent, not its end: the replicas' clocks differ.
 func (r *Redis) PutCooldown(ctx context.Context, c Cooldown) error {
 	remains := c.Until.Sub(r.now()).Milliseconds()
@@ -31,7 +31,7 @@ func (r *Redis) DropCooldown(ctx context.Context, deployment string) error {
 	return nil
 }
 
-// Cooldowns lists the deployments at rest, in no order.
+// Cooldowns lists the deployments that are cooling down, in no order.
 func (r *Redis) Cooldowns(ctx context.Context) ([]Cooldown, error) {
 	flat, err := r.scripts.cooldown.Run(ctx, r.client, []string{r.limits + cooldownKey}).StringSlice()
 	if err != nil {

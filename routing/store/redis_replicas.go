@@ -21,13 +21,13 @@ func (r *Redis) Meet(ctx context.Context, address string) ([]string, error) {
 	return all, nil
 }
 
-// Meet is Redis's: see there. Without a Redis there is nobody to meet. While it is
+// Meet is Redis's: see there. Without a Redis there are no others. While it is
 // away the error is ErrAway.
 func (s *Shared) Meet(ctx context.Context, address string) (out []string, err error) {
 	if s.redis == nil {
 		return nil, nil
 	}
-	err = s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error {
+	err = s.within(ctx, &s.breaker, s.times.background, func(ctx context.Context) error {
 		out, err = s.redis.Meet(ctx, address)
 		return err
 	})

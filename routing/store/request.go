@@ -11,7 +11,7 @@ const (
 	// MaxWait is the longest that a window can make anybody wait.
 	MaxWait = (span + 1) * slice
 	// slotWait is what a refused request is told when only a slot is missing:
-	// nobody knows when one is given back.
+	// when one is given back is not known.
 	slotWait = time.Second
 )
 

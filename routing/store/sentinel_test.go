@@ -57,7 +57,7 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 	})
 	log := &asynctest.Text{}
 	s := store.NewShared(store.SharedOptions{
-		Redis: newRedis(t, at), Silence: patient, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Redis: newRedis(t, at), Silence: longSilence, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	defer s.Close()
 	for i := range 7 {

@@ -138,10 +138,10 @@ func tune(o *redis.UniversalOptions) {
 // newClient makes the client, and silences the library's own log: Shared says in
 // one line when a server goes and when it returns.
 func newClient(o *redis.UniversalOptions) redis.UniversalClient {
-	redis.SetLogger(silence{})
+	redis.SetLogger(discardLogger{})
 	return redis.NewUniversalClient(o)
 }
 
-type silence struct{}
+type discardLogger struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (discardLogger) Printf(context.Context, string, ...any) {}

@@ -27,17 +27,17 @@ type Shared struct {
 
 	breaker  breaker      // of limits and cooldowns; open, nothing is asked
 	blobs    breaker      // of blobs
-	replicas atomic.Int64 // alive, as far as was last heard
+	replicas atomic.Int64 // alive, as Redis last said
 	last     atomic.Pointer[Beat]
 
-	mu    sync.Mutex
-	debt  *debt             // what Redis must be told
-	epoch string            // of Redis; "": not known
-	held  map[Held]struct{} // slots held by this process, which are renewed
+	mu     sync.Mutex
+	outbox *outbox           // what Redis must be told
+	epoch  string            // of Redis; "": not known
+	held   map[Held]struct{} // slots held by this process, which are renewed
 
 	calls   sync.WaitGroup // of Acquire to Redis
-	silence quiet          // in answer to them
-	wake    chan struct{}  // there is debt
+	silence silenceTimer   // in answer to them
+	wake    chan struct{}  // signals that the outbox is not empty
 	stop    context.CancelFunc
 	done    chan struct{}
 }
@@ -45,11 +45,11 @@ type Shared struct {
 // SharedOptions are what a Shared needs.
 type SharedOptions struct {
 	Redis *Redis // nil: limits are kept in this process alone. Close closes it
-	// Silence is how long Redis may answer nobody, while somebody waits for it, until
-	// it counts as gone; default 100 ms.
+	// Silence is how long Redis may answer no call, while calls wait for it, until it
+	// counts as gone; default 100 ms.
 	Silence time.Duration
 	// Budget is how long a request waits for Redis without asking whether it is
-	// there; default two fifths of Silence. See patient.
+	// there; default two fifths of Silence. See waitFor.
 	Budget time.Duration
 	// Lease is how long the slots of a killed process stay taken; default 10 s.
 	Lease time.Duration
@@ -60,11 +60,11 @@ type SharedOptions struct {
 
 // Times of Shared that no request waits for.
 const (
-	defaultLease = 10 * time.Second
-	probeEvery   = 200 * time.Millisecond // at first
-	probeSeldom  = 10 * time.Second       // when Redis goes again and again
-	forgiveEvery = 5 * time.Second        // failures of blobs that are further apart do not add up
-	coalesce     = 2 * time.Millisecond   // settlements of this time travel together
+	defaultLease    = 10 * time.Second
+	probeEvery      = 200 * time.Millisecond // at first
+	probeSeldom     = 10 * time.Second       // when Redis goes again and again
+	resetBlobsEvery = 5 * time.Second        // failures of blobs that are further apart do not add up
+	coalesce        = 2 * time.Millisecond   // settlements of this time travel together
 )
 
 // NewShared makes the store and, when there is a Redis, tries to reach it for about
@@ -72,8 +72,8 @@ const (
 func NewShared(o SharedOptions) *Shared {
 	s := &Shared{
 		redis: o.Redis, times: timesOf(o.Silence, o.Budget), lease: o.Lease, log: o.Log, guard: o.Guard,
-		debt: newDebt(), held: map[Held]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
-		silence: quiet{began: time.Now()},
+		outbox: newOutbox(), held: map[Held]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		silence: silenceTimer{began: time.Now()},
 	}
 	if s.lease <= 0 {
 		s.lease = defaultLease
@@ -87,15 +87,15 @@ func NewShared(o SharedOptions) *Shared {
 		return s
 	}
 	s.memory = NewMemory(s.redis.clock) // the same slices in both
-	s.greet()
+	s.connect()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.guard.Go("the shared store", func() { s.run(ctx) })
 	return s
 }
 
-// greet makes the first contact: it learns the server's clock and the peers.
-func (s *Shared) greet() {
+// connect makes the first contact: it learns the server's clock and the peers.
+func (s *Shared) connect() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.times.start)
 	defer cancel()
 	peers, err := s.redis.Beat(ctx, Beat{})
@@ -108,7 +108,7 @@ func (s *Shared) greet() {
 	s.epoch = peers.Epoch
 }
 
-// Close pays what is owed, within half a second, and ends the connections.
+// Close sends what is in the outbox, within half a second, and ends the connections.
 func (s *Shared) Close() error {
 	s.stop()
 	<-s.done
@@ -136,47 +136,47 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 	own := *q
 	own.Lease, own.Useful = s.lease, s.times.budget
 	if !s.breaker.closed() {
-		return s.alone(&own), nil
+		return s.acquireLocally(&own), nil
 	}
-	reply, err := s.ask(ctx, &own)
+	reply, err := s.acquireShared(ctx, &own)
 	if err == nil {
 		return reply, nil
 	}
 	// It may have been charged or not: what it returned is not returned again,
 	// slots are given back.
 	own.Return.Corrections = nil
-	s.disown(&own)
-	return s.alone(&own), nil
+	s.release(&own)
+	return s.acquireLocally(&own), nil
 }
 
-// ask asks Redis and mirrors what it grants.
-func (s *Shared) ask(ctx context.Context, q *Request) (Reply, error) {
+// acquireShared asks Redis and mirrors what it grants.
+func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 	sent := *q // the call may outlive the wait for it
-	reply, err := s.patient(
+	reply, err := s.waitFor(
 		func(ctx context.Context) (Reply, error) { return s.redis.Acquire(ctx, &sent) },
 		func(r Reply) { s.refund(&sent, r) })
 	if err != nil {
-		s.failed(err)
+		s.noteFailure(err)
 		return Reply{}, err
 	}
 	s.breaker.succeed()
 	if reply.Chosen < 0 {
 		_ = s.memory.Settle(ctx, []Settlement{q.Return}) // Memory never fails
-		s.settled(Settlement{ID: q.ID, Slots: q.Return.Slots})
+		s.enqueue(Settlement{ID: q.ID, Slots: q.Return.Slots})
 		return reply, nil
 	}
 	s.memory.mirror(q, reply.Chosen)
 	if len(q.Return.Slots) > 0 {
 		// Once more, in case a renewal under way holds them again.
-		s.settled(Settlement{ID: q.ID, Slots: q.Return.Slots})
+		s.enqueue(Settlement{ID: q.ID, Slots: q.Return.Slots})
 	}
-	s.hold(q, reply.Chosen)
+	s.noteHeld(q, reply.Chosen)
 	return reply, nil
 }
 
-// alone asks the Memory for this replica's share of each limit. What it grants
-// is owed to Redis.
-func (s *Shared) alone(q *Request) Reply {
+// acquireLocally asks the Memory for this replica's share of each limit. What it grants
+// goes into the outbox.
+func (s *Shared) acquireLocally(q *Request) Reply {
 	share := *q
 	share.Lease, share.Useful = 0, 0
 	n := s.replicas.Load()
@@ -186,16 +186,16 @@ func (s *Shared) alone(q *Request) Reply {
 		share.Candidates[i] = shareOf(d, n)
 	}
 	reply, _ := s.memory.Acquire(context.Background(), &share) // Memory never fails
-	s.settled(q.Return)
+	s.enqueue(q.Return)
 	if reply.Chosen < 0 {
 		return reply
 	}
-	s.hold(q, reply.Chosen)
+	s.noteHeld(q, reply.Chosen)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range []*Demand{&q.Shared, &q.Candidates[reply.Chosen]} {
 		for _, w := range d.Windows {
-			s.debt.correct(Correction{w.Key, reply.Second, w.Cost})
+			s.outbox.correct(Correction{w.Key, reply.Second, w.Cost})
 		}
 	}
 	return reply
@@ -215,8 +215,8 @@ func shareOf(d Demand, replicas int64) Demand {
 	return out
 }
 
-// hold notes that this process holds the slots of a granted request.
-func (s *Shared) hold(q *Request, chosen int) {
+// noteHeld notes that this process holds the slots of a granted request.
+func (s *Shared) noteHeld(q *Request, chosen int) {
 	if len(q.Shared.Slots) == 0 && len(q.Candidates[chosen].Slots) == 0 {
 		return
 	}
@@ -226,25 +226,25 @@ func (s *Shared) hold(q *Request, chosen int) {
 		for _, slot := range d.Slots {
 			h := Held{slot.Key, q.ID}
 			s.held[h] = struct{}{}
-			delete(s.debt.released, h)
+			delete(s.outbox.released, h)
 		}
 	}
 }
 
-// disown has the slots given back that a lost call may have taken.
-func (s *Shared) disown(q *Request) {
+// release gives back the slots that a lost call may have taken.
+func (s *Shared) release(q *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range append([]Demand{q.Shared}, q.Candidates...) {
 		for _, slot := range d.Slots {
 			if h := (Held{slot.Key, q.ID}); !s.holds(h) {
-				s.debt.released[h] = struct{}{}
+				s.outbox.released[h] = struct{}{}
 			}
 		}
 	}
 }
 
-// refund owes back what a call was granted that nobody waited for any more.
+// refund gives back what a call was granted after its caller had ceased to wait.
 func (s *Shared) refund(q *Request, r Reply) {
 	back := Settlement{ID: q.ID}
 	for _, d := range []*Demand{&q.Shared, &q.Candidates[r.Chosen]} {
@@ -252,8 +252,8 @@ func (s *Shared) refund(q *Request, r Reply) {
 			back.Corrections = append(back.Corrections, Correction{w.Key, r.Second, -w.Cost})
 		}
 	}
-	s.disown(q)
-	s.settled(back)
+	s.release(q)
+	s.enqueue(back)
 }
 
 func (s *Shared) holds(h Held) bool { _, ok := s.held[h]; return ok }
@@ -263,20 +263,20 @@ func (s *Shared) holds(h Held) bool { _, ok := s.held[h]; return ok }
 func (s *Shared) Settle(t Settlement) {
 	_ = s.memory.Settle(context.Background(), []Settlement{t}) // Memory never fails
 	if s.redis != nil {
-		s.settled(t)
+		s.enqueue(t)
 	}
 }
 
-// settled owes a settlement to Redis and stops renewing its slots.
-func (s *Shared) settled(t Settlement) {
+// enqueue puts a settlement for Redis into the outbox and stops renewing its slots.
+func (s *Shared) enqueue(t Settlement) {
 	if t.empty() {
 		return
 	}
 	s.mu.Lock()
-	s.debt.add(&t)
+	s.outbox.add(&t)
 	for _, key := range t.Slots {
 		delete(s.held, Held{key, t.ID})
-		delete(s.debt.renewed, Held{key, t.ID})
+		delete(s.outbox.renewed, Held{key, t.ID})
 	}
 	s.mu.Unlock()
 	select {
@@ -286,29 +286,29 @@ func (s *Shared) settled(t Settlement) {
 }
 
 // Beat tells the other replicas what runs here, and what is known of them. While
-// Redis is away it is what was heard last; the other replicas' load is then left
+// Redis is away it is what was read last; the other replicas' load is then left
 // out. The error is always nil.
 func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 	s.last.Store(&b)
 	if s.redis != nil && s.breaker.closed() {
-		ctx, cancel := context.WithTimeout(ctx, s.times.quiet)
+		ctx, cancel := context.WithTimeout(ctx, s.times.background)
 		defer cancel()
 		peers, err := s.redis.Beat(ctx, b)
 		if err == nil {
 			s.breaker.succeed()
 			s.replicas.Store(int64(peers.Replicas))
-			s.remind(peers.Epoch)
+			s.resync(peers.Epoch)
 			return peers, nil
 		}
-		s.failed(err)
+		s.noteFailure(err)
 	}
 	peers, _ := s.memory.Beat(ctx, b) // Memory never fails
 	peers.Replicas = int(s.replicas.Load())
 	return peers, nil
 }
 
-// failed tells the breaker, and the log when Redis is gone by it.
-func (s *Shared) failed(err error) {
+// noteFailure tells the breaker, and the log when Redis is gone by it.
+func (s *Shared) noteFailure(err error) {
 	if s.breaker.fail(errors.Is(err, errSilent)) {
 		s.log.Warn("redis does not answer: this replica keeps its share of the limits by itself until it does",
 			"error", err, "replicas", s.replicas.Load())

@@ -21,7 +21,7 @@ func (s *Shared) Get(ctx context.Context, key string) (value []byte, err error) 
 
 // Set keeps a blob for ttl. No request should wait for it.
 func (s *Shared) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return s.within(ctx, &s.blobs, s.times.quiet, func(ctx context.Context) error { return s.redis.Set(ctx, key, value, ttl) })
+	return s.within(ctx, &s.blobs, s.times.background, func(ctx context.Context) error { return s.redis.Set(ctx, key, value, ttl) })
 }
 
 // Flush deletes all blobs whose keys begin with "namespace:". It takes as long
@@ -41,19 +41,19 @@ func (s *Shared) Ping(ctx context.Context) error {
 	return s.redis.Ping(ctx)
 }
 
-// PutCooldown tells all replicas that a deployment is at rest.
+// PutCooldown tells all replicas that a deployment is cooling down.
 func (s *Shared) PutCooldown(ctx context.Context, c Cooldown) error {
-	return s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error { return s.redis.PutCooldown(ctx, c) })
+	return s.within(ctx, &s.breaker, s.times.background, func(ctx context.Context) error { return s.redis.PutCooldown(ctx, c) })
 }
 
-// DropCooldown tells all replicas that a deployment's rest is over.
+// DropCooldown tells all replicas that a deployment's cooldown is over.
 func (s *Shared) DropCooldown(ctx context.Context, deployment string) error {
-	return s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error { return s.redis.DropCooldown(ctx, deployment) })
+	return s.within(ctx, &s.breaker, s.times.background, func(ctx context.Context) error { return s.redis.DropCooldown(ctx, deployment) })
 }
 
-// Cooldowns lists the deployments at rest on any replica, in no order.
+// Cooldowns lists the deployments that are cooling down on any replica, in no order.
 func (s *Shared) Cooldowns(ctx context.Context) (out []Cooldown, err error) {
-	err = s.within(ctx, &s.breaker, s.times.quiet, func(ctx context.Context) error {
+	err = s.within(ctx, &s.breaker, s.times.background, func(ctx context.Context) error {
 		out, err = s.redis.Cooldowns(ctx)
 		return err
 	})
@@ -71,26 +71,26 @@ func (s *Shared) within(ctx context.Context, b *breaker, budget time.Duration, d
 	err := do(timed)
 	switch {
 	case (err == nil || errors.Is(err, ErrMiss)) && b == &s.blobs:
-		// One node's success says nothing of another's failures: run forgives those.
+		// One node's success says nothing of another's failures: run resets those.
 	case err == nil:
 		b.succeed()
 	case ctx.Err() != nil:
 	case b == &s.blobs:
-		b.fail(false) // lookForBlobs finds out what it means
+		b.fail(false) // probeBlobs finds out what it means
 	default:
-		s.failed(err)
+		s.noteFailure(err)
 	}
 	return err
 }
 
-// lookForBlobs closes the blobs' breaker when all nodes answer. When not even
+// probeBlobs closes the blobs' breaker when all nodes answer. When not even
 // limits are answered, Redis is away as a whole; else only the cache is, and the
 // log has it. missing is whether it has it already.
-func (s *Shared) lookForBlobs(ctx context.Context, missing bool) bool {
+func (s *Shared) probeBlobs(ctx context.Context, missing bool) bool {
 	if s.blobs.closed() || !s.breaker.closed() {
 		return missing
 	}
-	pinged, done := context.WithTimeout(ctx, s.times.quiet)
+	pinged, done := context.WithTimeout(ctx, s.times.background)
 	defer done()
 	err := s.redis.Ping(pinged)
 	if err == nil {
@@ -100,11 +100,11 @@ func (s *Shared) lookForBlobs(ctx context.Context, missing bool) bool {
 		}
 		return false
 	}
-	timed, cancel := context.WithTimeout(ctx, s.times.quiet)
+	timed, cancel := context.WithTimeout(ctx, s.times.background)
 	defer cancel()
 	if _, beatErr := s.redis.Beat(timed, *s.last.Load()); beatErr != nil && ctx.Err() == nil {
 		for s.breaker.closed() {
-			s.failed(beatErr)
+			s.noteFailure(beatErr)
 		}
 		return missing
 	}

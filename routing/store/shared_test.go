@@ -15,9 +15,9 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
 )
 
-// patient is a silence for tests where Redis may be late, because the machine is,
+// longSilence is a silence for tests where Redis may be late, because the machine is,
 // and is not gone for that.
-const patient = time.Second
+const longSilence = time.Second
 
 // newShared makes one that Redis may leave without an answer for so long; 0 is the
 // default.
@@ -119,7 +119,7 @@ func TestHowLongRedisMayBeSilentCanBeSaid(t *testing.T) {
 
 func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 	server := storetest.Start(t)
-	s, _ := newShared(t, store.Server{URL: "redis://" + server.Addr}, patient)
+	s, _ := newShared(t, store.Server{URL: "redis://" + server.Addr}, longSilence)
 	for i := range 3 {
 		if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(i))); err != nil || reply.Chosen != 0 {
 			t.Fatal(reply, err)
@@ -142,7 +142,7 @@ func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 
 func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 	servers := storetest.StartCluster(t)
-	s, log := newShared(t, store.Server{ClusterNodes: storetest.Addrs(servers)}, patient)
+	s, log := newShared(t, store.Server{ClusterNodes: storetest.Addrs(servers)}, longSilence)
 	holder := -1 // the node that has the limits
 	for i, server := range servers {
 		one := newRedis(t, store.Server{URL: "redis://" + server.Addr})

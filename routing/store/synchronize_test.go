@@ -6,7 +6,7 @@ import (
 )
 
 func TestAServerThatKeepsGoingIsLookedForLessOften(t *testing.T) {
-	w := watch{every: probeEvery}
+	w := probeSchedule{every: probeEvery}
 	now := time.Unix(1e9, 0)
 	// outage counts how often the server is looked for within 5 s.
 	outage := func() (looks int) {
