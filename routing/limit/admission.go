@@ -8,7 +8,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// Admission is the room that one running request holds. It is safe for
+// Admission is what one running request has reserved in the limits. It is safe for
 // concurrent use.
 type Admission struct {
 	limiter *Limiter
@@ -16,19 +16,19 @@ type Admission struct {
 	model   string
 	size    Size
 
-	mu     sync.Mutex
-	closed bool
-	moving bool        // Next is asking the store
-	chosen int         // index of the candidate; -1: none at present
-	on     *deployment // nil: one without limits that is not known
-	kept   holding     // for the whole request: the caller's and the global slot
-	held   holding     // for the attempt
-	spent  Outcome     // what earlier attempts used
-	gauges gauges
+	mu         sync.Mutex
+	closed     bool
+	asking     bool        // Next is asking the store
+	chosen     int         // index of the candidate; -1: the request holds none now
+	deployment *deployment // the candidate; nil: it is not known, so it has no limits
+	request    reservation // for the whole request: the caller's charges, the global slot
+	attempt    reservation // for the attempt: the deployment's and its group's
+	earlier    Outcome     // what earlier attempts used
+	gauges     gauges
 }
 
-// holding is what was charged in one step.
-type holding struct {
+// reservation is what the store charged in one step.
+type reservation struct {
 	charges []charge
 	slots   []store.Slot
 	second  int64
@@ -62,32 +62,32 @@ func (a *Admission) Header() upstream.Header {
 	return a.gauges.appendTo(nil)
 }
 
-// Next gives back what the failed attempt's deployment held and takes room for
-// another attempt of the same request, in one step. The global slot and the
+// Next releases what the failed attempt had reserved and reserves for another attempt
+// of the same request, in one step. The global slot and the
 // caller's charges stay. It returns the index of the candidate; the error is as
 // Admit's, and then the request holds no deployment but may ask again. Attempts
 // of one request follow each other: Next is not called while it runs.
 func (a *Admission) Next(ctx context.Context, candidates []string, failed Outcome) (int, error) {
-	back, ok := a.move(failed)
+	back, ok := a.beginNext(failed)
 	if !ok {
 		return -1, context.Canceled
 	}
 	if len(candidates) == 0 {
-		return -1, a.over(back)
+		return -1, a.cancelNext(back)
 	}
 	l := a.limiter
-	o := &options{each: []option{{on: l.byID[candidates[0]]}}}
+	o := &candidateSet{each: []candidate{{on: l.byID[candidates[0]]}}}
 	var reply store.Reply // without limits the first candidate is chosen
 	if l.limited(candidates[0]) {
-		o = l.options(candidates, a.size)
+		o = l.candidates(candidates, a.size)
 		if len(o.demands) == 0 {
-			_ = a.over(back)
+			_ = a.cancelNext(back)
 			return -1, tooLarge(a.model, o.smallest)
 		}
 		var err error
 		reply, err = l.store.Acquire(ctx, &store.Request{ID: a.id, Return: back, Candidates: o.demands})
 		if err != nil {
-			_ = a.over(back)
+			_ = a.cancelNext(back)
 			return -1, err
 		}
 		if len(back.Slots) > 0 {
@@ -96,48 +96,50 @@ func (a *Admission) Next(ctx context.Context, candidates []string, failed Outcom
 	} else {
 		l.settle(back)
 	}
-	return a.arrive(o, &reply)
+	return a.finishNext(o, &reply)
 }
 
-// move ends the failed attempt and begins to ask for another; false: the request
-// has ended.
-func (a *Admission) move(failed Outcome) (back store.Settlement, ok bool) {
+// beginNext ends the failed attempt before the store is asked for the next. back is what
+// it had reserved, to be settled. ok is false when the request has ended, or another
+// Next runs: then back is empty.
+func (a *Admission) beginNext(failed Outcome) (back store.Settlement, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	back.ID = a.id
 	failed = failed.bounded()
-	if a.closed || a.moving {
+	if a.closed || a.asking {
 		return back, false
 	}
-	a.leave(&back, failed)
-	a.moving = true
+	a.endAttempt(&back, failed)
+	a.asking = true
 	return back, true
 }
 
-// over ends a move that led nowhere.
-func (a *Admission) over(back store.Settlement) error {
+// cancelNext settles what the failed attempt had reserved when the store cannot be asked
+// for another attempt, or has failed. It returns the refusal.
+func (a *Admission) cancelNext(back store.Settlement) error {
 	a.limiter.settle(back)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.moving = false
+	a.asking = false
 	return refusedBy(a.model, &store.Reply{Wait: store.MaxWait}, &gauges{})
 }
 
-// arrive notes what the store said. What it gave to a request that has ended
-// meanwhile goes back.
-func (a *Admission) arrive(o *options, reply *store.Reply) (int, error) {
-	g := a.limiter.note(reply, nil, o)
+// finishNext takes in the store's reply. What it reserved for a request that has ended
+// meanwhile is released again; the error is context.Canceled then.
+func (a *Admission) finishNext(o *candidateSet, reply *store.Reply) (int, error) {
+	g := a.limiter.observe(reply, nil, o)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.moving = false
+	a.asking = false
 	if reply.Chosen < 0 {
 		return -1, refusedBy(a.model, reply, &g)
 	}
 	a.gauges = g
-	a.chooses(o, reply)
+	a.reserved(o, reply)
 	if a.closed {
 		back := store.Settlement{ID: a.id}
-		a.leave(&back, Outcome{})
+		a.endAttempt(&back, Outcome{})
 		a.limiter.settle(back)
 		return -1, context.Canceled
 	}
@@ -154,10 +156,10 @@ func (a *Admission) Close(last Outcome) {
 	}
 	a.closed = true
 	back := store.Settlement{ID: a.id}
-	a.leave(&back, last.bounded())
+	a.endAttempt(&back, last.bounded())
 	// Whatever any attempt used is the caller's; one whose use is not known lets
 	// its estimate stand.
-	a.kept.giveBack(&back, a.spent)
+	a.request.settleInto(&back, a.earlier)
 	a.limiter.settle(back)
 }
 
@@ -170,7 +172,7 @@ func (a *Admission) Release() {
 		return
 	}
 	back := store.Settlement{ID: a.id}
-	for _, h := range []*holding{&a.kept, &a.held} {
+	for _, h := range []*reservation{&a.request, &a.attempt} {
 		for _, s := range h.slots {
 			back.Slots = append(back.Slots, s.Key)
 		}
@@ -179,37 +181,37 @@ func (a *Admission) Release() {
 	a.limiter.settle(back)
 }
 
-// take notes the choice of a candidate.
-func (a *Admission) take(index int, d *deployment) {
-	a.chosen, a.on = index, d
+// choose notes the candidate that serves the attempt; d is nil when it is not known.
+func (a *Admission) choose(index int, d *deployment) {
+	a.chosen, a.deployment = index, d
 	if d != nil {
 		d.load.begin(a.limiter.now())
 	}
 }
 
-// chooses notes what the store has charged.
-func (a *Admission) chooses(o *options, reply *store.Reply) {
+// reserved notes what the store has reserved for the attempt.
+func (a *Admission) reserved(o *candidateSet, reply *store.Reply) {
 	c := &o.each[reply.Chosen]
-	a.held = holding{charges: c.charges, slots: c.slots, second: reply.Second}
-	a.take(c.index, c.on)
+	a.attempt = reservation{charges: c.charges, slots: c.slots, second: reply.Second}
+	a.choose(c.index, c.on)
 }
 
-// leave ends the attempt: it adds to a settlement what the deployment held, and
-// to what the request has spent.
-func (a *Admission) leave(back *store.Settlement, end Outcome) {
+// endAttempt ends the attempt: it adds what that had reserved to a settlement, and what it
+// used to the request's use. Idempotent: without an attempt it does nothing.
+func (a *Admission) endAttempt(back *store.Settlement, end Outcome) {
 	if a.chosen < 0 {
 		return
 	}
-	a.held.giveBack(back, end)
-	if a.on != nil {
-		a.on.load.end(a.limiter.now(), end)
-		a.on.freed(&a.held, end)
+	a.attempt.settleInto(back, end)
+	if a.deployment != nil {
+		a.deployment.load.end(a.limiter.now(), end)
+		a.deployment.noteUnused(&a.attempt, end)
 		if end.Reached && end.Known {
-			a.on.estimate.learn(a.size, end.Prompt, end.Completion)
+			a.deployment.estimate.learn(a.size, end.Prompt, end.Completion)
 		}
 	}
-	a.spent = a.spent.plus(end)
-	a.held, a.chosen, a.on = holding{}, -1, nil
+	a.earlier = a.earlier.plus(end)
+	a.attempt, a.chosen, a.deployment = reservation{}, -1, nil
 }
 
 // bounded is the outcome with counts that sums may be made of, whatever the
@@ -230,9 +232,9 @@ func (o Outcome) plus(next Outcome) Outcome {
 	return Outcome{Reached: true, Known: o.Known && next.Known, Prompt: o.Prompt + next.Prompt, Completion: o.Completion + next.Completion}
 }
 
-// giveBack adds to a settlement what turns the charges into what was used, and
-// the slots.
-func (h *holding) giveBack(back *store.Settlement, end Outcome) {
+// settleInto adds to a settlement the corrections that turn the charges into what was
+// used, and the slots to release.
+func (h *reservation) settleInto(back *store.Settlement, end Outcome) {
 	for _, c := range h.charges {
 		if delta := end.used(c) - c.cost; delta != 0 {
 			back.Corrections = append(back.Corrections, store.Correction{Key: c.key, Second: h.second, Delta: delta})

@@ -43,8 +43,8 @@ const (
 // suffix is the end of a metric's key.
 func (m metric) suffix() string { return [metrics]string{"/rpm", "/tpm", "/itpm", "/otpm"}[m] }
 
-// meter is a Budget with the keys it is kept under.
-type meter struct {
+// keyedBudget is a Budget with the keys it is kept under.
+type keyedBudget struct {
 	limits   [metrics]int64
 	keys     [metrics]string // "" where there is no limit
 	parallel int64
@@ -62,9 +62,9 @@ const (
 // slotSuffix is the end of a key of slots.
 const slotSuffix = "/slots"
 
-// newMeter names the keys of a budget.
-func newMeter(name string, b Budget) meter {
-	m := meter{limits: [metrics]int64{b.RPM, b.TPM, b.ITPM, b.OTPM}, parallel: b.MaxParallel}
+// newKeyedBudget names the keys of a budget.
+func newKeyedBudget(name string, b Budget) keyedBudget {
+	m := keyedBudget{limits: [metrics]int64{b.RPM, b.TPM, b.ITPM, b.OTPM}, parallel: b.MaxParallel}
 	for i, limit := range m.limits {
 		if limit > 0 {
 			m.keys[i] = name + metric(i).suffix()
@@ -77,12 +77,12 @@ func newMeter(name string, b Budget) meter {
 	return m
 }
 
-func (m *meter) limited() bool { return m.windows > 0 || m.parallel > 0 }
+func (m *keyedBudget) limited() bool { return m.windows > 0 || m.parallel > 0 }
 
 // fits reports whether a request with this input can be served at all. What is
 // expected of its output may be more than a minute's tokens: it gets an empty
 // window.
-func (m *meter) fits(size estimate) bool {
+func (m *keyedBudget) fits(size estimate) bool {
 	for _, i := range []metric{tokens, input} {
 		if limit := m.limits[i]; limit > 0 && size.input > limit {
 			return false
@@ -126,7 +126,7 @@ type draft struct {
 	charges []charge
 }
 
-func (d *draft) add(m *meter, size estimate) {
+func (d *draft) add(m *keyedBudget, size estimate) {
 	if m == nil {
 		return
 	}

@@ -1,27 +1,25 @@
 // Package limit admits requests: it says which deployment has room for one, and
-// holds that room until the request has ended.
+// reserves that room until the request has ended.
 //
 // # One request
 //
-// [Limiter.Admit] takes the request's candidates in the order the strategy wants
-// them and picks the first whose limits all have room: requests and tokens per
+// [Limiter.Admit] (reserve.go) takes the request's candidates in the order the strategy
+// wants them and reserves the first whose limits all have room: requests and tokens per
 // minute of the deployment and of its model group, those of the caller, the slots
-// of the deployment and of the gateway. All is charged in one step of the store,
-// or nothing is; a request with no limit at all never asks the store. Tokens are
-// an estimate at this point (estimate.go). When an attempt fails,
-// [Admission.Next] trades what its deployment held for room on another.
-// [Admission.Close] ends it: the charges become what the provider counted, the
-// slots are free. Every Admission must be closed; nothing it holds leaks when that
-// is late or done twice, and a process that dies gives its slots back when their
-// leases end.
+// of the deployment, its group, the caller and the gateway. All is charged in one step
+// of the store, or nothing is; a request without any limit never asks the store. Tokens
+// are an estimate at this point (estimate.go). When an attempt fails, [Admission.Next]
+// releases what its deployment held and reserves another. [Admission.Close] ends it: the
+// charges become what the provider counted, the slots are free. Every Admission must be
+// closed; nothing it holds leaks when that is late or done twice, and a process that dies
+// gives its slots back when their leases end.
 //
-// Without room, Admit returns a [Refused]: the 429 for the client, and whether a
-// slot is all that is missing. Then [Limiter.AdmitQueued] waits for one in the queue
-// (queue.go), fairly among callers.
+// Without room, Admit returns a [Refused] (refused.go): the 429 for the client, and, when
+// a slot is all that is missing, whose: [Refused.Lacks]. Then [Limiter.AdmitQueued] waits
+// for one in the queue (queue.go), fairly among callers.
 //
-// # What strategies may ask
+// # What strategies ask
 //
-// Wait, Room, Used and InFlight answer from memory. A goroutine of the Limiter brings
-// them up to date once a second and tells the other replicas what runs here
-// (load.go).
+// Wait, Used and InFlight answer from memory. A goroutine of the Limiter brings them up to
+// date once a second and tells the other replicas what runs here (load.go).
 package limit

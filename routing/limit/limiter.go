@@ -10,7 +10,7 @@ import (
 
 // Store keeps the windows and slots. *store.Shared is one.
 type Store interface {
-	// Acquire takes room for the first candidate that has it, or takes nothing.
+	// Acquire charges the first candidate that has room, or nothing.
 	Acquire(context.Context, *store.Request) (store.Reply, error)
 	// Settle corrects charges and gives slots back. It does not wait.
 	Settle(store.Settlement)
@@ -37,7 +37,7 @@ type Options struct {
 	Groups      map[string]Budget // of a model group's deployments together
 	Caller      Budget            // of each caller
 	MaxParallel int64             // requests at the same time, over all models; 0: no limit
-	Queue       *QueueOptions     // nil: who finds no slot is refused at once
+	Queue       *QueueOptions     // nil: a request that finds no slot is refused at once
 
 	Guard *guard.Guard
 
@@ -56,10 +56,10 @@ type Limiter struct {
 	byID   map[string]*deployment
 	all    []*deployment
 	caller Budget
-	global meter
+	global keyedBudget
 	queue  *Queue
 	counts bool // some limit is of tokens
-	ledger *ledger
+	usage  *usageTracker
 
 	named map[string]bool // the Names of all deployments
 
@@ -71,8 +71,8 @@ type Limiter struct {
 // deployment is what the Limiter knows of one.
 type deployment struct {
 	id       string
-	own      meter
-	group    *meter // nil: its group has no limits
+	own      keyedBudget
+	group    *keyedBudget // nil: its group has no limits
 	limited  bool
 	estimate *estimator
 	load     *load
@@ -83,20 +83,20 @@ func New(o Options) *Limiter {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Limiter{
 		store: o.Store, now: o.Now, guard: o.Guard, byID: make(map[string]*deployment, len(o.Deployments)), caller: o.Caller,
-		global: newMeter("all", Budget{MaxParallel: o.MaxParallel}), stop: stop, done: make(chan struct{}),
+		global: newKeyedBudget("all", Budget{MaxParallel: o.MaxParallel}), stop: stop, done: make(chan struct{}),
 		named: map[string]bool{},
 	}
 	if o.Queue != nil {
 		l.queue = NewQueue(*o.Queue)
 		l.queue.guard = o.Guard
 	}
-	groups := make(map[string]*meter, len(o.Groups))
+	groups := make(map[string]*keyedBudget, len(o.Groups))
 	for name, b := range o.Groups {
-		m := newMeter(groupKeys+name, b)
+		m := newKeyedBudget(groupKeys+name, b)
 		groups[name] = &m
 	}
 	for _, d := range o.Deployments {
-		known := &deployment{id: d.ID, own: newMeter(deploymentKeys+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{}, load: &load{}}
+		known := &deployment{id: d.ID, own: newKeyedBudget(deploymentKeys+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{}, load: &load{}}
 		if o.Previous != nil && o.Previous.byID[d.ID] != nil {
 			known.estimate, known.load = o.Previous.byID[d.ID].estimate, o.Previous.byID[d.ID].load
 		}
@@ -112,7 +112,7 @@ func New(o Options) *Limiter {
 		}
 	}
 	l.counts = o.countsTokens()
-	l.ledger = newLedger(o.Now, l.global, groups)
+	l.usage = newUsageTracker(o.Now, l.global, groups)
 	l.watch = l.watchList()
 	o.Guard.Go("the beat of the limits", func() { l.run(ctx) })
 	return l
@@ -128,19 +128,19 @@ func (l *Limiter) Close() {
 type Ask struct {
 	ID         string   // unique among running requests
 	Model      string   // the name asked for, for messages and the queue
-	Caller     string   // whose limits it counts in; "": nobody's
+	Caller     string   // whose limits it counts in; "": no caller's
 	Candidates []string // IDs of deployments, or what Candidate made of them, in the order of the strategy; at least one
 	Size       Size
 }
 
-// Admit takes room for the first candidate that has it. The error is a *Refused,
-// or ctx's when that is over. With a queue, nobody overtakes those who wait in
-// it: then the Refused has NeedsSlot.
+// Admit reserves the first candidate that has room. The error is a *Refused, or ctx's
+// when that is over. While requests wait in the queue, one that needs a slot does not
+// overtake them: it is refused without being tried, with NeedsSlot.
 func (l *Limiter) Admit(ctx context.Context, ask *Ask) (*Admission, error) {
 	if l.queue != nil && l.queue.Len() > 0 && l.needsSlots(ask) {
-		return nil, tooManyRunning(ask.Model, l.queue.patience(), l.queue.lacking(l.queueKey(ask)), &gauges{})
+		return nil, tooManyRunning(ask.Model, l.queue.suggestedWait(), l.queue.lacking(l.queueClass(ask)), &gauges{})
 	}
-	return l.admit(ctx, ask)
+	return l.reserve(ctx, ask)
 }
 
 // Ticket is a place in the queue.
@@ -149,18 +149,18 @@ type Ticket struct {
 	Deadline time.Time // of the request itself; zero: none. The queue's own holds too
 }
 
-// AdmitQueued waits in the queue until there is room, and takes it. The place is held
+// AdmitQueued waits in the queue until there is room, and reserves it. The place is held
 // only while ctx lives. The error is a *Refused or that of ctx. waitedFor says whatever
 // the end which limits were waited for last, as Refused.Lacks does; nil: the first look
 // ended the wait.
 func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (a *Admission, waitedFor []string, err error) {
 	if l.queue == nil {
-		a, err = l.admit(ctx, ask)
+		a, err = l.reserve(ctx, ask)
 		return a, nil, err
 	}
-	place := Place{Caller: ask.Caller, Key: l.queueKey(ask), Bytes: t.Bytes, Deadline: t.Deadline}
+	place := Place{Caller: ask.Caller, Class: l.queueClass(ask), Bytes: t.Bytes, Deadline: t.Deadline}
 	waitedFor, err = l.queue.Wait(ctx, place, func(ctx context.Context) ([]string, error) {
-		admission, err := l.admit(ctx, ask)
+		admission, err := l.reserve(ctx, ask)
 		if refused, ok := err.(*Refused); ok && refused.NeedsSlot {
 			return refused.Lacks, nil
 		}
@@ -169,15 +169,18 @@ func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (a *Admis
 	})
 	switch err {
 	case ErrQueueFull:
-		err = queueRefusal(ask.Model, "the queue is full", l.queue.patience())
+		err = queueRefusal(ask.Model, "the queue is full", l.queue.suggestedWait())
 	case ErrQueueLate:
-		err = queueRefusal(ask.Model, "none ended in time", l.queue.patience())
+		err = queueRefusal(ask.Model, "none ended in time", l.queue.suggestedWait())
 	}
 	return a, waitedFor, err
 }
 
-// queueKey is the same for requests that lack the same slots.
-func (l *Limiter) queueKey(ask *Ask) string {
+// queueClass stands for the slots that a request lacks: the name of its model, and its
+// caller where callers have slots of their own. It is coarser than that: of requests for
+// one model whose candidates differ (by tags, fallbacks, endpoint or size) one may wait
+// behind another that lacks a slot which it does not need itself.
+func (l *Limiter) queueClass(ask *Ask) string {
 	if l.caller.MaxParallel > 0 {
 		return ask.Model + "\x00" + ask.Caller
 	}

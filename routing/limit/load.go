@@ -17,12 +17,12 @@ type load struct {
 	others  atomic.Int64 // of the other replicas, as they last said
 
 	mu     sync.Mutex
-	minute [61]tally     // this replica's, by second modulo 61
-	seen   [metrics]seen // the windows that have a limit, over all replicas
+	minute [61]secondUse        // this replica's, by second modulo 61
+	seen   [metrics]windowState // the windows that have a limit, over all replicas
 }
 
-// seen is what the store last said of a window.
-type seen struct {
+// windowState is what the store last said of a window.
+type windowState struct {
 	used  int64
 	empty time.Time // when it is if nothing more is charged, as far as is known
 	// A request of this cost had no room, and none was announced before this time.
@@ -30,8 +30,8 @@ type seen struct {
 	until   time.Time
 }
 
-// tally is what was used in one second.
-type tally struct{ second, requests, tokens int64 }
+// secondUse is what was used in one second.
+type secondUse struct{ second, requests, tokens int64 }
 
 func (l *load) begin(now time.Time) {
 	l.running.Add(1)
@@ -54,15 +54,15 @@ func (l *load) count(now time.Time, requests, tokens int64) {
 	defer l.mu.Unlock()
 	t := &l.minute[second%int64(len(l.minute))]
 	if t.second != second {
-		*t = tally{second: second}
+		*t = secondUse{second: second}
 	}
 	t.requests += requests
 	t.tokens += tokens
 }
 
-// saw notes the state of one of the deployment's own windows. One that holds less
+// observe notes the state of one of the deployment's own windows. One that holds less
 // than before has been corrected: it may have room.
-func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
+func (d *deployment) observe(c charge, u store.Usage, now time.Time) {
 	if c.key != d.own.keys[c.metric] {
 		return
 	}
@@ -81,8 +81,8 @@ func (d *deployment) saw(c charge, u store.Usage, now time.Time) {
 	}
 }
 
-// freed notes that an attempt used less than it was charged: there may be room.
-func (d *deployment) freed(h *holding, end Outcome) {
+// noteUnused notes that an attempt used less than it was charged: there may be room.
+func (d *deployment) noteUnused(h *reservation, end Outcome) {
 	d.load.mu.Lock()
 	defer d.load.mu.Unlock()
 	for _, c := range h.charges {
@@ -141,14 +141,6 @@ func (l *Limiter) InFlight(deployment string) int64 {
 	return 0
 }
 
-// Running is how many attempts run on the deployment here.
-func (l *Limiter) Running(deployment string) int64 {
-	if d := l.byID[deployment]; d != nil {
-		return d.load.running.Load()
-	}
-	return 0
-}
-
 // Used is what the deployment was used for within the last minute: requests and
 // tokens. What has a limit is counted over all replicas, up to a second old; what
 // has none is this replica's.
@@ -199,26 +191,6 @@ func (l *Limiter) Own(deployment string) Own {
 	return o
 }
 
-// Room reports whether the deployment's own limits seem to have room. It is a
-// hint, up to a second old: Admit decides.
-func (l *Limiter) Room(deployment string) bool {
-	d := l.byID[deployment]
-	if d == nil {
-		return true
-	}
-	if d.own.parallel > 0 && d.load.running.Load()+d.load.others.Load() >= d.own.parallel {
-		return false
-	}
-	d.load.mu.Lock()
-	defer d.load.mu.Unlock()
-	for m := range d.load.seen {
-		if limit := d.own.limits[m]; limit > 0 && d.load.seen[m].used >= limit {
-			return false
-		}
-	}
-	return true
-}
-
 // watched is one window whose use is asked for with every beat.
 type watched struct {
 	key    string
@@ -239,7 +211,7 @@ func (l *Limiter) watchList() []watched {
 	return all
 }
 
-// beatEvery is how often replicas hear of each other.
+// beatEvery is how often replicas exchange their loads.
 const beatEvery = time.Second
 
 // run beats until ctx ends.
@@ -268,18 +240,18 @@ func (l *Limiter) beat(ctx context.Context, watch []string) {
 			running[d.id] = n
 		}
 	}
-	windows, slots, told := l.ledger.watch()
+	windows, slots, note := l.usage.watch()
 	peers, err := l.store.Beat(ctx, store.Beat{Load: running, Watch: slices.Concat(watch, windows), Slots: slots})
 	if err != nil {
 		return // the next one is a second away
 	}
 	own := peers.Used[:len(watch)]
 	peers.Used = peers.Used[len(watch):]
-	told(&peers)
+	note(&peers)
 	for _, d := range l.all {
 		d.load.others.Store(peers.Load[d.id])
 	}
 	for i, w := range l.watch {
-		w.on.saw(w.charge, store.Usage{Used: own[i]}, l.now())
+		w.on.observe(w.charge, store.Usage{Used: own[i]}, l.now())
 	}
 }

@@ -28,14 +28,14 @@ type Queue struct {
 	guard   *guard.Guard
 	wake    chan struct{}
 
-	mu      sync.Mutex
-	lines   []*line // the callers that wait, in the order of their turns
-	turn    int     // the line that is next
-	count   int
-	bytes   int64
-	serving bool
-	lately  time.Duration // what the last one served had waited
-	// blocked is, by Place.Key, what the first of those who wait lacked when it was
+	mu       sync.Mutex
+	lines    []*line // the callers that wait, in the order of their turns
+	turn     int     // the line that is next
+	count    int
+	bytes    int64
+	serving  bool
+	lastWait time.Duration // how long the last one served had waited
+	// blocked is, by Place.Class, what the first of those who wait lacked when it was
 	// last tried. It is replaced as a whole and never changed.
 	blocked map[string][]string
 }
@@ -60,9 +60,9 @@ type entry struct {
 // Place says who waits, and how long at most.
 type Place struct {
 	Caller string
-	// Key says what is waited for: when one request cannot go on, those with the
-	// same key cannot either and are not tried.
-	Key      string
+	// Class is of requests that are taken to lack the same slots: when the oldest that is
+	// tried cannot go on, the others of its class are not tried until something changes.
+	Class    string
 	Bytes    int64     // of memory that the request takes while it waits
 	Deadline time.Time // zero: only the queue's own
 }
@@ -73,8 +73,8 @@ var (
 	ErrQueueLate = errors.New("the wait in the queue has taken too long")
 )
 
-// NewQueue makes an empty queue. It needs no end: its goroutine runs only while
-// somebody waits.
+// NewQueue makes an empty queue. It needs no Close: its goroutine runs only while
+// requests wait.
 func NewQueue(o QueueOptions) *Queue {
 	if o.Size <= 0 {
 		o.Size = 1000
@@ -98,7 +98,7 @@ func (q *Queue) Len() int {
 	return q.count
 }
 
-// Wake has those who wait try again: something was given back.
+// Wake has those that wait tried again: something was given back. It does not wait.
 func (q *Queue) Wake() {
 	select {
 	case q.wake <- struct{}{}:
@@ -110,7 +110,7 @@ func (q *Queue) Wake() {
 // time. It returns what it lacks, and waits on then; nil and no error is success. Wait
 // returns no error after a success, even when ctx has ended meanwhile; else the error
 // of try or of ctx, ErrQueueFull, or ErrQueueLate. waitedFor is what try lacked last, or,
-// if it was not called, what those before it with the same Key lacked; it may be nil.
+// if it was not called, what the one before it of the same Class lacked; it may be nil.
 func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (lacks []string, err error)) (waitedFor []string, err error) {
 	now := time.Now()
 	end := now.Add(q.options.Timeout)
@@ -121,7 +121,7 @@ func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (la
 	defer cancel()
 	e := &entry{ctx: timed, place: p, came: now, try: try, done: make(chan error, 1)}
 	if !q.enter(e) {
-		return q.lacking(p.Key), ErrQueueFull
+		return q.lacking(p.Class), ErrQueueFull
 	}
 	q.Wake()
 	select {
@@ -144,15 +144,15 @@ func (q *Queue) waitedFor(e *entry) []string {
 	if e.lacks != nil {
 		return e.lacks
 	}
-	return q.blocked[e.place.Key]
+	return q.blocked[e.place.Class]
 }
 
-// lacking is what those lack who wait with this key; nil: none does, or none was tried
+// lacking is what those of a class lack that wait; nil: none waits, or none was tried
 // yet.
-func (q *Queue) lacking(key string) []string {
+func (q *Queue) lacking(class string) []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.blocked[key]
+	return q.blocked[class]
 }
 
 // enter puts an entry at the end of its caller's line; false: it is full.
@@ -213,7 +213,7 @@ func (q *Queue) removeLocked(e *entry) bool {
 	return true
 }
 
-// serve lets entries try until nobody waits.
+// serve tries entries in rounds, after each Wake and Poll, until none waits.
 func (q *Queue) serve() {
 	poll := time.NewTicker(q.options.Poll)
 	defer poll.Stop()
@@ -231,7 +231,7 @@ func (q *Queue) serve() {
 			})
 			q.tried(e, lacks, err)
 			if len(lacks) > 0 && err == nil {
-				blocked[e.place.Key] = lacks
+				blocked[e.place.Class] = lacks
 			}
 		}
 		if q.endRound(blocked) {
@@ -255,7 +255,7 @@ func (q *Queue) next(blocked map[string][]string) *entry {
 	defer q.mu.Unlock()
 	for i := range q.lines {
 		for _, e := range q.lines[(q.turn+i)%len(q.lines)].entries {
-			if blocked[e.place.Key] == nil && e.ctx.Err() == nil {
+			if blocked[e.place.Class] == nil && e.ctx.Err() == nil {
 				e.trying = true
 				return e
 			}
@@ -280,16 +280,16 @@ func (q *Queue) tried(e *entry, lacks []string, err error) {
 		return // it waits on
 	case ok:
 		q.turn = q.lineLocked(e) + 1
-		q.lately = time.Since(e.came)
+		q.lastWait = time.Since(e.came)
 	}
 	q.removeLocked(e)
 	e.done <- err
 }
 
-// patience is how long somebody who is refused had better stay away: what the
-// last one served had waited.
-func (q *Queue) patience() time.Duration {
+// suggestedWait is the Retry-After of a request that is refused: as long as the last one
+// served had waited, at least a second and at most the queue's timeout.
+func (q *Queue) suggestedWait() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return min(max(q.lately, time.Second), q.options.Timeout)
+	return min(max(q.lastWait, time.Second), q.options.Timeout)
 }

@@ -162,9 +162,9 @@ func TestQueueOfOneModelDoesNotHoldUpAnother(t *testing.T) {
 		q, busy, free := limit.NewQueue(limit.QueueOptions{}), &counter{}, &counter{free: 2}
 		s := &served{queue: q}
 		ctx, cancel := context.WithCancel(t.Context())
-		s.wait(ctx, limit.Place{Key: "busy"}, "1", busy)
-		s.wait(ctx, limit.Place{Key: "free"}, "2", free)
-		s.wait(ctx, limit.Place{Caller: "x", Key: "free"}, "3", free)
+		s.wait(ctx, limit.Place{Class: "busy"}, "1", busy)
+		s.wait(ctx, limit.Place{Class: "free"}, "2", free)
+		s.wait(ctx, limit.Place{Caller: "x", Class: "free"}, "3", free)
 		s.want(t, "2", "3")
 		cancel()
 		s.all.Wait()

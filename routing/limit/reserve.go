@@ -7,18 +7,20 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
-// admit asks the store, unless nothing is limited.
-func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
+// reserve asks the store for the caller's limits, the global slot and the first candidate
+// with room, in one step; when none of them is limited the store is not asked. The error
+// is as Admit's.
+func (l *Limiter) reserve(ctx context.Context, ask *Ask) (*Admission, error) {
 	if len(ask.Candidates) == 0 {
 		return nil, errors.New("admit a request: it has no candidate")
 	}
 	a := &Admission{limiter: l, id: ask.ID, model: ask.Model, size: ask.Size, chosen: -1}
 	shared, caller := l.shared(ask)
 	if len(shared.windows) == 0 && len(shared.slots) == 0 && !l.limited(ask.Candidates[0]) {
-		a.take(0, l.byID[ask.Candidates[0]])
+		a.choose(0, l.byID[ask.Candidates[0]])
 		return a, nil
 	}
-	o := l.options(ask.Candidates, ask.Size)
+	o := l.candidates(ask.Candidates, ask.Size)
 	if len(o.demands) == 0 {
 		return nil, tooLarge(ask.Model, o.smallest)
 	}
@@ -26,9 +28,9 @@ func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := l.note(&reply, shared.charges, o)
+	g := l.observe(&reply, shared.charges, o)
 	if caller != nil {
-		l.ledger.met(ask.Caller, caller, shared.charges, reply.Usage)
+		l.usage.observeCaller(ask.Caller, caller, shared.charges, reply.Usage)
 	}
 	if reply.Chosen < 0 {
 		for i := range min(len(shared.charges), len(reply.Usage)) {
@@ -39,8 +41,8 @@ func (l *Limiter) admit(ctx context.Context, ask *Ask) (*Admission, error) {
 		return nil, refusedBy(ask.Model, &reply, &g)
 	}
 	a.gauges = g
-	a.kept = holding{charges: shared.charges, slots: shared.slots, second: reply.Second}
-	a.chooses(o, &reply)
+	a.request = reservation{charges: shared.charges, slots: shared.slots, second: reply.Second}
+	a.reserved(o, &reply)
 	return a, nil
 }
 
@@ -52,12 +54,12 @@ func (l *Limiter) limited(id string) bool {
 // shared is what every candidate needs: the caller's limits and the global slot.
 // The caller's tokens are estimated as the first candidate's. caller is the
 // caller's budget; nil: it has none.
-func (l *Limiter) shared(ask *Ask) (d draft, caller *meter) {
+func (l *Limiter) shared(ask *Ask) (d draft, caller *keyedBudget) {
 	if l.global.parallel > 0 {
 		d.add(&l.global, estimate{})
 	}
 	if ask.Caller != "" && l.caller != (Budget{}) {
-		m := newMeter(callerName(ask.Caller), l.caller)
+		m := newKeyedBudget(callerName(ask.Caller), l.caller)
 		caller = &m
 		d.add(caller, l.guess(ask.Candidates[0], ask.Size))
 	}
@@ -71,26 +73,26 @@ func (l *Limiter) guess(id string, s Size) estimate {
 	return new(estimator).guess(s)
 }
 
-// options are the candidates that can be charged, as the store is asked for them.
-type options struct {
+// candidateSet is the candidates that can be charged, as the store is asked for them.
+type candidateSet struct {
 	demands  []store.Demand
-	each     []option
+	each     []candidate
 	smallest int64 // the least input that was found too large
 }
 
-// option is one candidate.
-type option struct {
+// candidate is one deployment that may serve the request.
+type candidate struct {
 	draft
 	index int         // in the list of candidates
 	on    *deployment // nil: not known, so without limits
 }
 
-// options lists the candidates down to the first without limits: it has room, so
-// that nobody looks at those after it.
-func (l *Limiter) options(candidates []string, s Size) *options {
-	o := &options{demands: make([]store.Demand, 0, len(candidates)), each: make([]option, 0, len(candidates))}
-	for i, id := range candidates {
-		c := option{index: i, on: l.byID[id]}
+// candidates lists the deployments with these ids down to the first without limits: that
+// one always has room, so that those after it are never asked for.
+func (l *Limiter) candidates(ids []string, s Size) *candidateSet {
+	o := &candidateSet{demands: make([]store.Demand, 0, len(ids)), each: make([]candidate, 0, len(ids))}
+	for i, id := range ids {
+		c := candidate{index: i, on: l.byID[id]}
 		if c.on != nil && c.on.limited {
 			size := c.on.estimate.guess(s)
 			if !c.on.own.fits(size) || c.on.group != nil && !c.on.group.fits(size) {
@@ -122,9 +124,9 @@ func (d *deployment) draft(size estimate) draft {
 	return out
 }
 
-// note reads the states of windows that a reply tells: for the strategies, and
-// the tightest of those that the request was charged in, or refused by.
-func (l *Limiter) note(reply *store.Reply, shared []charge, o *options) gauges {
+// observe keeps the states of windows that a reply has, for the strategies. It returns the
+// tightest of those that the request was charged in, or refused by.
+func (l *Limiter) observe(reply *store.Reply, shared []charge, o *candidateSet) gauges {
 	var g gauges
 	now := l.now()
 	rest := reply.Usage
@@ -140,7 +142,7 @@ func (l *Limiter) note(reply *store.Reply, shared []charge, o *options) gauges {
 			if len(rest) == 0 {
 				return g
 			}
-			o.each[i].on.saw(c, rest[0], now)
+			o.each[i].on.observe(c, rest[0], now)
 			if reply.Chosen < 0 || reply.Chosen == i {
 				g.note(c, rest[0])
 			}

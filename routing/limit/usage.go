@@ -18,31 +18,31 @@ type Use struct {
 	Used, Limit int64
 }
 
-// maxCallers is how many callers are kept an eye on: those nearest to their limits.
+// maxCallers bounds the callers whose limits are watched: those nearest to them.
 const maxCallers = 16
 
-// ledger is what was last seen of the limits that many requests share. It decides
-// nothing. It is safe for concurrent use.
-type ledger struct {
+// usageTracker is what was last seen of the limits that many requests share, for people
+// to look at: no request is admitted or refused by it. It is safe for concurrent use.
+type usageTracker struct {
 	now   func() time.Time
-	fixed []*account // of all requests, and of model groups: in the order shown
+	fixed []*sharedUsage // of all requests, and of model groups: in the order shown
 
 	mu      sync.Mutex
-	callers map[string]*account
+	callers map[string]*sharedUsage
 }
 
-// account is one budget and what was last seen of it.
-type account struct {
+// sharedUsage is one budget and what was last seen of it.
+type sharedUsage struct {
 	of, name string
-	meter
+	keyedBudget
 	used    [metrics]int64
 	until   [metrics]time.Time // when the window is empty if nothing more is charged
 	running int64
 	seen    time.Time // that it was last charged, or found in use
 }
 
-// share is how much of its tightest limit is used, in percent.
-func (a *account) share(now time.Time) int64 {
+// utilization is how much of its tightest limit is used, in percent.
+func (a *sharedUsage) utilization(now time.Time) int64 {
 	var most int64
 	for m, limit := range a.limits {
 		if limit > 0 && now.Before(a.until[m]) {
@@ -55,8 +55,8 @@ func (a *account) share(now time.Time) int64 {
 	return most
 }
 
-// saw notes the state of a window.
-func (a *account) saw(m metric, u store.Usage, now time.Time) {
+// observe notes the state of a window.
+func (a *sharedUsage) observe(m metric, u store.Usage, now time.Time) {
 	a.used[m] = u.Used
 	if u.Used > 0 {
 		a.seen = now
@@ -67,8 +67,8 @@ func (a *account) saw(m metric, u store.Usage, now time.Time) {
 	}
 }
 
-// uses lists the account's limits.
-func (a *account) uses(now time.Time) []Use {
+// uses lists the sharedUsage's limits.
+func (a *sharedUsage) uses(now time.Time) []Use {
 	var all []Use
 	for m, limit := range a.limits {
 		if limit <= 0 {
@@ -90,65 +90,66 @@ func (m metric) unit() string {
 	return [metrics]string{"requests/min", "tokens/min", "input tokens/min", "output tokens/min"}[m]
 }
 
-// newLedger makes the ledger of a Limiter's limits.
-func newLedger(now func() time.Time, global meter, groups map[string]*meter) *ledger {
-	l := &ledger{now: now, callers: map[string]*account{}}
+// newUsageTracker makes the ledger of a Limiter's limits.
+func newUsageTracker(now func() time.Time, global keyedBudget, groups map[string]*keyedBudget) *usageTracker {
+	l := &usageTracker{now: now, callers: map[string]*sharedUsage{}}
 	if global.limited() {
-		l.fixed = append(l.fixed, &account{of: "all", meter: global})
+		l.fixed = append(l.fixed, &sharedUsage{of: "all", keyedBudget: global})
 	}
 	for name, m := range groups {
 		if m.limited() {
-			l.fixed = append(l.fixed, &account{of: "group", name: name, meter: *m})
+			l.fixed = append(l.fixed, &sharedUsage{of: "group", name: name, keyedBudget: *m})
 		}
 	}
-	slices.SortFunc(l.fixed, func(a, b *account) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(l.fixed, func(a, b *sharedUsage) int { return cmp.Compare(a.name, b.name) })
 	return l
 }
 
-// met notes what a caller's request was told of the caller's windows.
-func (l *ledger) met(caller string, m *meter, charges []charge, usage []store.Usage) {
+// observeCaller notes the state of a caller's windows, as the store's reply to one of its
+// requests has it.
+func (l *usageTracker) observeCaller(caller string, m *keyedBudget, charges []charge, usage []store.Usage) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.callers[caller]
 	fresh := a == nil
 	if fresh {
-		a = &account{of: "caller", name: caller, meter: *m}
+		a = &sharedUsage{of: "caller", name: caller, keyedBudget: *m}
 	}
 	a.seen = now
 	for i, c := range charges {
 		if i < len(usage) {
-			a.saw(c.metric, usage[i], now)
+			a.observe(c.metric, usage[i], now)
 		}
 	}
-	if fresh && l.roomFor(a, now) {
+	if fresh && l.evictFor(a, now) {
 		l.callers[caller] = a
 	}
 }
 
-// roomFor makes room for one more caller, if it is nearer to its limits than
-// another one.
-func (l *ledger) roomFor(a *account, now time.Time) bool {
+// evictFor reports whether another caller may be watched. When there are maxCallers, the
+// one furthest from its limits is dropped for it, if it is nearer to its own.
+func (l *usageTracker) evictFor(a *sharedUsage, now time.Time) bool {
 	if len(l.callers) < maxCallers {
 		return true
 	}
-	var least *account
+	var least *sharedUsage
 	for _, other := range l.callers {
-		if least == nil || other.share(now) < least.share(now) {
+		if least == nil || other.utilization(now) < least.utilization(now) {
 			least = other
 		}
 	}
-	if least.share(now) >= a.share(now) {
+	if least.utilization(now) >= a.utilization(now) {
 		return false
 	}
 	delete(l.callers, least.name)
 	return true
 }
 
-// watch lists the windows and slots to be asked for with the next beat, and tells
-// what is to be done with the answer. Callers that have been still for longer
+// watch lists the windows and slots to be asked for with the next beat; note takes
+// the answer. Callers that have been still for longer
 // than a window are forgotten.
-func (l *ledger) watch() (windows, slots []string, told func(*store.Peers)) {
+func (l *usageTracker) watch() (windows, slots []string, note func(*store.Peers)) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,10 +171,10 @@ func (l *ledger) watch() (windows, slots []string, told func(*store.Peers)) {
 			slots = append(slots, a.slot)
 		}
 	}
-	return windows, slots, func(p *store.Peers) { l.told(all, p) }
+	return windows, slots, func(p *store.Peers) { l.observeAll(all, p) }
 }
 
-func (l *ledger) told(all []*account, p *store.Peers) {
+func (l *usageTracker) observeAll(all []*sharedUsage, p *store.Peers) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,7 +182,7 @@ func (l *ledger) told(all []*account, p *store.Peers) {
 	for _, a := range all {
 		for m, key := range a.keys {
 			if key != "" && len(used) > 0 {
-				a.saw(metric(m), store.Usage{Used: used[0]}, now)
+				a.observe(metric(m), store.Usage{Used: used[0]}, now)
 				used = used[1:]
 			}
 		}
@@ -194,14 +195,14 @@ func (l *ledger) told(all []*account, p *store.Peers) {
 // Uses lists the limits that many requests share: of all requests, of model
 // groups, and of the callers nearest to theirs. It does not wait.
 func (l *Limiter) Uses() []Use {
-	b, now := l.ledger, l.now()
+	b, now := l.usage, l.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	callers := make([]*account, 0, len(b.callers))
+	callers := make([]*sharedUsage, 0, len(b.callers))
 	for _, a := range b.callers {
 		callers = append(callers, a)
 	}
-	slices.SortFunc(callers, func(a, b *account) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(callers, func(a, b *sharedUsage) int { return cmp.Compare(a.name, b.name) })
 	var all []Use
 	for _, a := range slices.Concat(b.fixed, callers) {
 		all = append(all, a.uses(now)...)
