@@ -59,8 +59,7 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 	return boot, b.valid(boot)
 }
 
-// valid returns the first error of building, or what Envoy's own rules say of
-// the messages.
+// valid returns the errors of building and of Envoy's own validation rules, joined.
 func (b *builder) valid(messages ...interface{ ValidateAll() error }) error {
 	err := errors.Join(b.err, b.in.Security.check())
 	for _, m := range messages {
@@ -74,7 +73,7 @@ type builder struct {
 	in  Input
 	err error
 
-	// shared: the Envoy has other traffic. Our filters then run for our virtual
+	// shared means that the Envoy has other traffic: our filters run for our virtual
 	// host and our clusters alone.
 	shared bool
 	// processor and attempts are the names of the service's clusters.
@@ -85,7 +84,7 @@ func newBuilder(in Input) *builder {
 	return &builder{in: in.withDefaults(), processor: ProcessorCluster, attempts: AttemptsCluster}
 }
 
-// any wraps a message; its errors are collected in b.err.
+// any wraps a message; the first error is kept in b.err.
 func (b *builder) any(m proto.Message) *anypb.Any {
 	out := &anypb.Any{}
 	// Deterministic, so that the same input always gives the same text.

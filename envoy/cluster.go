@@ -3,7 +3,6 @@ package envoy
 import (
 	"fmt"
 	"math"
-	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -28,15 +27,13 @@ const (
 )
 
 const (
-	connectTimeout   = 5 * time.Second
 	httpOptionsKey   = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 	processorStream  = 16 << 20 // bytes in flight of one ext_proc stream
 	processorSession = 64 << 20 // and of one connection
 
-	// processorBuffer is how much Envoy may hold of a connection to the service,
-	// in bytes: no bound of its own. What it holds is bounded for each request,
-	// by the limit of a body; a limit of the connection would be one of all
-	// requests together, and hold all of them up for the largest.
+	// processorBuffer is the buffer limit in bytes of a connection to the service:
+	// none. Each request is bounded by the limit of a body; a limit of the
+	// connection would count all requests together and stop all for the largest.
 	processorBuffer = math.MaxUint32
 )
 
@@ -84,7 +81,7 @@ func (b *builder) processorCluster(name string) *clusterv3.Cluster {
 	return c
 }
 
-// processorOptions is how the service is spoken to: HTTP/2 with windows for
+// processorOptions are the protocol options of the service: HTTP/2 with windows for
 // whole bodies.
 func (b *builder) processorOptions() map[string]*anypb.Any {
 	return map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
@@ -97,7 +94,7 @@ func (b *builder) processorOptions() map[string]*anypb.Any {
 	})}
 }
 
-// discover says how the cluster's one address is found.
+// discover sets how the cluster's one address is resolved.
 func discover(c *clusterv3.Cluster, a Address) {
 	if !a.named() {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -131,7 +128,7 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 	}
 	discover(c, address)
 	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-		IdleTimeout: durationpb.New(5 * time.Minute), // of an unused connection
+		IdleTimeout: durationpb.New(upstreamIdleTimeout),
 	}}
 	if e.tls {
 		options.UpstreamProtocolOptions = negotiated()
@@ -146,11 +143,6 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: b.any(options)}
 	return c, nil
-}
-
-// keepalive finds a peer that is gone within two minutes.
-func keepalive() *corev3.TcpKeepalive {
-	return &corev3.TcpKeepalive{KeepaliveTime: wrapperspb.UInt32(60), KeepaliveInterval: wrapperspb.UInt32(15), KeepaliveProbes: wrapperspb.UInt32(4)}
 }
 
 // negotiated is HTTP/2 where the provider offers it by ALPN, else HTTP/1.1.

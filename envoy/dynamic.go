@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"time"
-
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -33,16 +31,13 @@ func NewResources(in Input) (*Resources, error) {
 	return r, b.valid(messages...)
 }
 
-// firstAnswer is how long Envoy waits for its first resources before it goes on
-// without them.
-const firstAnswer = 30 * time.Second
-
-// dynamicClusters says that the clusters of the deployments come from the service.
+// dynamicClusters makes the service the source of the deployments' clusters.
 func (b *builder) dynamicClusters() *bootstrapv3.Bootstrap_DynamicResources {
 	return &bootstrapv3.Bootstrap_DynamicResources{CdsConfig: b.fromProcessor()}
 }
 
-// routeSource is where the connection manager has its routes from.
+// routeSource sets where the connection manager has its routes from: the service if
+// Dynamic, else the configuration itself.
 func (b *builder) routeSource(m *hcmv3.HttpConnectionManager) {
 	if b.in.Dynamic {
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: b.fromProcessor(), RouteConfigName: routesName}}
@@ -54,7 +49,7 @@ func (b *builder) routeSource(m *hcmv3.HttpConnectionManager) {
 func (b *builder) fromProcessor() *corev3.ConfigSource {
 	return &corev3.ConfigSource{
 		ResourceApiVersion:  corev3.ApiVersion_V3,
-		InitialFetchTimeout: durationpb.New(firstAnswer),
+		InitialFetchTimeout: durationpb.New(initialFetchTimeout),
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
 			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{

@@ -15,7 +15,6 @@ import (
 	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -37,32 +36,33 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(config)}}
 }
 
-// processor is what the three ext_proc filters have in common. It fails closed:
+// externalProcessor is what the three ext_proc filters have in common. It fails closed:
 // without the service no request reaches a provider with the client's own key.
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
 	cluster := b.attempts
 	if filter == names.FilterRequest {
 		cluster = b.processor
 	}
-	return &extprocv3.ExternalProcessor{
+	p := &extprocv3.ExternalProcessor{
 		GrpcService: &corev3.GrpcService{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},
-			InitialMetadata: b.introduction(filter),
+			InitialMetadata: b.initialMetadata(filter),
 		},
 		ProcessingMode:    mode,
 		AllowModeOverride: true,
-		MessageTimeout:    durationpb.New(b.in.MessageTimeout),
-		MaxMessageTimeout: durationpb.New(b.in.QueueTimeout + b.in.MessageTimeout),
 		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		MutationRules: &mutationv3.HeaderMutationRules{
 			AllowAllRouting: wrapperspb.Bool(true), // :path, :authority
 			AllowEnvoy:      wrapperspb.Bool(true), // x-envoy-max-retries and the timeouts
 		},
 	}
+	b.processorTimeouts(p)
+	return p
 }
 
-// introduction is what a filter says of itself and its Envoy.
-func (b *builder) introduction(filter string) []*corev3.HeaderValue {
+// initialMetadata is the gRPC metadata of a filter's streams: which filter, how this
+// Envoy carries plans, what it logs to the service, and the shared secret.
+func (b *builder) initialMetadata(filter string) []*corev3.HeaderValue {
 	out := []*corev3.HeaderValue{{Key: names.KeyFilter, Value: filter}, {Key: names.KeyPlan, Value: b.in.Version.PlanName()}}
 	if log := b.reports(); log != "" && filter == names.FilterRequest {
 		out = append(out, &corev3.HeaderValue{Key: names.KeyLog, Value: log})

@@ -23,9 +23,9 @@ type Input struct {
 	Orders    []Order // needed before 1.40
 
 	MaxBody        uint64          // bytes of a request body; 0 = 100 MiB
-	IdleTimeouts   []time.Duration // distinct longest gaps between bytes of an answer
-	MessageTimeout time.Duration   // for one ext_proc message; 0 = 10 s
-	QueueTimeout   time.Duration   // the longest a request may be held; 0 = 30 s
+	IdleTimeouts   []time.Duration // distinct longest gaps between bytes of an answer; none: 10 min
+	MessageTimeout time.Duration   // of one ext_proc message; 0 = 10 s
+	QueueTimeout   time.Duration   // the longest wait in the queue; 0 = 30 s
 
 	CABundle  string // file with the root certificates; needed for https upstreams
 	AccessLog string // file for a JSON access log; "" writes none
@@ -52,14 +52,6 @@ func (in Input) withDefaults() Input {
 	if in.MaxBody == 0 {
 		in.MaxBody = 100 << 20
 	}
-	if in.MessageTimeout == 0 {
-		in.MessageTimeout = 10 * time.Second
-	}
-	if in.QueueTimeout == 0 {
-		in.QueueTimeout = 30 * time.Second
-	}
-	if len(in.IdleTimeouts) == 0 {
-		in.IdleTimeouts = []time.Duration{10 * time.Minute}
-	}
+	in.setTimeouts()
 	return in
 }

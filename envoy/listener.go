@@ -2,27 +2,17 @@ package envoy
 
 import (
 	"math"
-	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// connectionBuffer is how much Envoy buffers of one connection, in bytes. Whole
-// request bodies have the virtual host's limit instead.
+// connectionBuffer is the per-connection buffer limit in bytes. Whole request bodies
+// have the virtual host's limit instead.
 const connectionBuffer = 256 << 10
-
-// uploadTime is how long a client may take to send its request. It ends before
-// the request waits for anything.
-const uploadTime = 10 * time.Minute
-
-// flushTime is how long a client may take nothing of an answer that is whole and
-// waits for it alone.
-const flushTime = 5 * time.Minute
 
 // listener is where the clients come in.
 func (b *builder) listener() *listenerv3.Listener {
@@ -38,8 +28,8 @@ func (b *builder) listener() *listenerv3.Listener {
 	}
 }
 
-// listenerKeepalive finds clients that are gone without a word: a request may be
-// silent for long, and holds its slots meanwhile.
+// listenerKeepalive finds clients that have vanished: a request may be silent for
+// long, and holds its slots meanwhile. Nil where Envoy has no such setting.
 func (b *builder) listenerKeepalive() *corev3.TcpKeepalive {
 	if !b.in.Version.probesClients() {
 		return nil
@@ -47,8 +37,8 @@ func (b *builder) listenerKeepalive() *corev3.TcpKeepalive {
 	return keepalive()
 }
 
-// connectionBuffer is the listener's limit: that of the virtual host counts for a
-// filter's buffer from 1.37 on only.
+// connectionBuffer is the listener's buffer limit in bytes. Before 1.37 it bounds a
+// filter's buffer too, so that it must be that of a request body.
 func (b *builder) connectionBuffer() uint32 {
 	if b.in.Version.buffersByHost() {
 		return connectionBuffer
@@ -62,13 +52,8 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		CodecType:   hcmv3.HttpConnectionManager_AUTO,
 		HttpFilters: b.httpFilters(),
 		AccessLog:   b.accessLogs(),
-		// Five minutes of silence are normal for a model that thinks, and the
-		// timer runs while a request waits in the queue too.
-		StreamIdleTimeout:  durationpb.New(0),
-		StreamFlushTimeout: durationpb.New(flushTime),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-			IdleTimeout: durationpb.New(time.Hour),
-			// They are no risk to us, and no reason to refuse a client.
+			// Such names are no risk here, and no reason to refuse a client.
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER,
 		},
 		// nginx speaks HTTP/1.0 to what is behind it unless it is told otherwise.
@@ -78,18 +63,15 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 			InitialStreamWindowSize:     wrapperspb.UInt32(1 << 20),
 			InitialConnectionWindowSize: wrapperspb.UInt32(16 << 20),
 		},
-		RequestHeadersTimeout:        durationpb.New(30 * time.Second),
-		RequestTimeout:               durationpb.New(uploadTime),
 		UseRemoteAddress:             wrapperspb.Bool(true), // an edge: x-envoy-* of clients mean nothing
 		NormalizePath:                wrapperspb.Bool(true),
 		MergeSlashes:                 true,
 		GenerateRequestId:            wrapperspb.Bool(true),
 		ServerName:                   "isthmus",
 		LocalReplyConfig:             b.localReplies(),
-		DelayedCloseTimeout:          durationpb.New(time.Second),
-		DrainTimeout:                 durationpb.New(5 * time.Second),
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 	}
+	clientTimeouts(m)
 	b.routeSource(m)
 	return m
 }

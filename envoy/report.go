@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"time"
-
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -18,9 +16,9 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
-// reports says what this Envoy reports to the service by its gRPC access log:
-// names.LogEndings, names.LogUsage or "". One with other traffic reports nothing:
-// its access logs are its owner's.
+// reports is what this Envoy logs to the service by gRPC: names.LogEndings,
+// names.LogUsage, or "" for an Envoy with other traffic, whose access logs are its
+// owner's.
 func (b *builder) reports() string {
 	switch {
 	case b.shared:
@@ -30,9 +28,6 @@ func (b *builder) reports() string {
 	}
 	return names.LogEndings
 }
-
-// flushInterval is how late an entry may come.
-const flushInterval = 100 * time.Millisecond
 
 // endingFlags are the response flags of an answer that did not end well: the
 // client left, the provider broke off, a timer ran out.
@@ -62,14 +57,14 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 					TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
 					InitialMetadata: b.secret(),
 				},
-				BufferFlushInterval: durationpb.New(flushInterval),
+				BufferFlushInterval: durationpb.New(accessLogFlush),
 			},
 		})},
 	}
 }
 
-// unread is the filter for requests whose metadata says that nobody reads their
-// answer.
+// unread matches requests whose answer the service does not read, which it marks in
+// their metadata.
 func unread() *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
 		Matcher: &matcherv3.MetadataMatcher{

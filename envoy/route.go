@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"slices"
-	"strconv"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -10,17 +8,13 @@ import (
 	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
-// maxBackoff bounds the pause that the failure filter may ask for.
-const maxBackoff = 300 * time.Second
-
-// routes is the whole route table: every path, to whatever cluster the plan
-// says.
+// routes is the route table of an Envoy of isthmus's own: every host and path, to the
+// clusters of the request's plan.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name: routesName, VirtualHosts: []*routev3.VirtualHost{b.virtualHost([]string{"*"})},
@@ -45,16 +39,7 @@ func (b *builder) virtualHost(domains []string) *routev3.VirtualHost {
 		// The limit of a request body. The listener's own buffer stays small.
 		RequestBodyBufferLimit: wrapperspb.UInt64(b.bufferLimit()),
 	}
-	// per_try_idle_timeout cannot be set per request: one route per value, the
-	// request filter picks it by header before the route is chosen again.
-	idle := slices.Clone(b.in.IdleTimeouts)
-	slices.Sort(idle)
-	for _, d := range idle {
-		host.Routes = append(host.Routes, b.route(d, is(names.HeaderIdle, strconv.FormatInt(d.Milliseconds(), 10))))
-	}
-	// A time that the client gives has no route of its own and may be longer than
-	// all of these: Envoy's per-try timer bounds the attempts then.
-	host.Routes = append(host.Routes, b.route(0))
+	host.Routes = b.idleRoutes()
 	return host
 }
 
@@ -68,24 +53,24 @@ func is(name, value string) *routev3.HeaderMatcher {
 	}
 }
 
-// route is the route of requests with these headers, by its longest gap between
-// bytes; 0: nothing bounds that.
+// route is the route of requests with these headers. idle is the longest gap between
+// bytes of an attempt; 0: nothing bounds that (timeout.go).
 func (b *builder) route(idle time.Duration, with ...*routev3.HeaderMatcher) *routev3.Route {
 	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}, Headers: with}
 	action := &routev3.RouteAction{
-		Timeout:     durationpb.New(0), // Envoy's 15 s would cut running answers
-		IdleTimeout: durationpb.New(0), // and a connection manager's stream_idle_timeout, long pauses
-		RetryPolicy: b.retryPolicy(idle),
+		RetryPolicy: b.retryPolicy(),
 		// The filter must not set :authority itself: the route would be looked for
 		// in another virtual host.
 		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteHeader{HostRewriteHeader: names.HeaderHost},
 	}
-	b.choose(action)
+	routeTimeouts(action, idle)
+	b.chooseCluster(action)
 	return &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: action}}
 }
 
-// choose says where the cluster of an attempt comes from.
-func (b *builder) choose(action *routev3.RouteAction) {
+// chooseCluster sets where the cluster of an attempt comes from: the plan in the
+// request's metadata, or before 1.40 a header that names a fixed order.
+func (b *builder) chooseCluster(action *routev3.RouteAction) {
 	if !b.in.Version.choosesPerAttempt() {
 		action.ClusterSpecifier = &routev3.RouteAction_ClusterHeader{ClusterHeader: names.HeaderCluster}
 		return
@@ -107,27 +92,18 @@ func (b *builder) choose(action *routev3.RouteAction) {
 	}}
 }
 
-// retryPolicy lets Envoy retry what never got an answer, and what the failure
-// filter marks; status codes are Envoy's to judge only where it cannot ask.
-// num_retries is raised per request by x-envoy-max-retries.
-func (b *builder) retryPolicy(idle time.Duration) *routev3.RetryPolicy {
+// retryPolicy lets Envoy retry attempts that got no answer, and answers that the
+// failure filter marks. Only where there is no failure filter does Envoy judge status
+// codes itself. x-envoy-max-retries raises num_retries for each request.
+func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	p := &routev3.RetryPolicy{
 		RetryOn:    "connect-failure,refused-stream,reset,retriable-headers",
 		NumRetries: wrapperspb.UInt32(0),
 		RetriableHeaders: []*routev3.HeaderMatcher{{
 			Name: names.HeaderRetry, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
 		}},
-		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
-			BaseInterval: durationpb.New(time.Millisecond), MaxInterval: durationpb.New(10 * time.Millisecond),
-		},
-		RateLimitedRetryBackOff: &routev3.RetryPolicy_RateLimitedRetryBackOff{
-			ResetHeaders: []*routev3.RetryPolicy_ResetHeader{{Name: names.HeaderBackoff, Format: routev3.RetryPolicy_SECONDS}},
-			MaxInterval:  durationpb.New(maxBackoff),
-		},
 	}
-	if idle > 0 {
-		p.PerTryIdleTimeout = durationpb.New(idle)
-	}
+	retryPauses(p)
 	if !b.in.Version.asksAboutFailures() {
 		p.RetryOn += ",5xx,retriable-status-codes"
 		p.RetriableStatusCodes = []uint32{401, 402, 403, 404, 408, 409, 429} // what another deployment may answer better
