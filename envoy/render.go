@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -87,23 +86,23 @@ const (
 `
 )
 
-// tree is a message as plain maps and lists, with Envoy's field names.
+// tree returns a message as maps, lists and scalars, with Envoy's field names.
 func tree(m proto.Message) (any, error) {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("write the Envoy configuration: %w", err)
 	}
 	var t any
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&t); err != nil {
+	// JSON is YAML too. Whole numbers become integers: a large float would be written
+	// as 1.048576e+06, which Envoy does not take for an integer.
+	if err := yaml.Unmarshal(text, &t); err != nil {
 		return nil, fmt.Errorf("write the Envoy configuration: %w", err)
 	}
-	return plainNumbers(t), nil
+	return t, nil
 }
 
-// marshal indents as people do; keys of maps are sorted, so that the same input
-// gives the same text.
+// marshal writes YAML with an indent of two. Keys of maps are sorted, so that the
+// same input gives the same text.
 func marshal(v any) ([]byte, error) {
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
@@ -112,26 +111,4 @@ func marshal(v any) ([]byte, error) {
 		return nil, fmt.Errorf("write the Envoy configuration: %w", err)
 	}
 	return out.Bytes(), e.Close()
-}
-
-// plainNumbers makes whole numbers integers: YAML would write a large float as
-// 1.048576e+06, which Envoy does not take for one.
-func plainNumbers(tree any) any {
-	switch t := tree.(type) {
-	case map[string]any:
-		for name, value := range t {
-			t[name] = plainNumbers(value)
-		}
-	case []any:
-		for i, value := range t {
-			t[i] = plainNumbers(value)
-		}
-	case json.Number:
-		if n, err := t.Int64(); err == nil {
-			return n
-		}
-		f, _ := t.Float64() // protojson writes no other numbers
-		return f
-	}
-	return tree
 }
