@@ -1,6 +1,7 @@
 package langfuse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -99,7 +100,7 @@ func (e *entry) trace() *trace {
 		return t
 	}
 	t.Name, t.Input, t.Output = e.traceName, e.input, e.output
-	t.Version, t.Release = first(string(e.meta.TraceVersion), string(e.meta.Version)), string(e.meta.TraceRelease)
+	t.Version, t.Release = cmp.Or(string(e.meta.TraceVersion), string(e.meta.Version)), string(e.meta.TraceRelease)
 	t.Metadata = e.meta.TraceMetadata
 	return t
 }

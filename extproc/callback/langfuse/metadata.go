@@ -1,6 +1,7 @@
 package langfuse
 
 import (
+	"cmp"
 	"encoding/hex"
 	"strconv"
 
@@ -78,15 +79,15 @@ func newEntry(r *callback.Record) *entry {
 		_ = json.Unmarshal(r.Metadata.Requester, &e.meta) // every member takes any type
 	}
 	m := &e.meta
-	e.traceID = hex.EncodeToString(otlp.TraceID(first(string(m.ExistingTraceID), string(m.TraceID), r.TraceID, r.CallID)))
-	e.generationID = hex.EncodeToString(otlp.SpanID(first(string(m.GenerationID), strconv.FormatInt(r.StartTime.UnixNano(), 10)+r.CallID)))
+	e.traceID = hex.EncodeToString(otlp.TraceID(cmp.Or(string(m.ExistingTraceID), string(m.TraceID), r.TraceID, r.CallID)))
+	e.generationID = hex.EncodeToString(otlp.SpanID(cmp.Or(string(m.GenerationID), strconv.FormatInt(r.StartTime.UnixNano(), 10)+r.CallID)))
 	if m.ParentObservation != "" {
 		e.parent = hex.EncodeToString(otlp.SpanID(string(m.ParentObservation)))
 	}
-	e.traceName = first(string(m.TraceName), "litellm-"+r.CallType)
-	e.name = first(string(m.GenerationName), keyed(r), "litellm-"+r.CallType)
-	e.session = first(string(m.SessionID), r.SessionID)
-	e.user = first(string(m.TraceUserID), string(r.EndUser))
+	e.traceName = cmp.Or(string(m.TraceName), "litellm-"+r.CallType)
+	e.name = cmp.Or(string(m.GenerationName), keyed(r), "litellm-"+r.CallType)
+	e.session = cmp.Or(string(m.SessionID), r.SessionID)
+	e.user = cmp.Or(string(m.TraceUserID), string(r.EndUser))
 	e.readContent()
 	e.readLevel()
 	return e
@@ -170,13 +171,4 @@ func output(r *callback.Record) jsontext.Value {
 		return answer.Output
 	}
 	return r.Response
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package langfuse
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"time"
@@ -58,7 +59,7 @@ func (e *entry) traceAttributes(a *otlp.Attributes) {
 	a.Text("langfuse.trace.name", e.traceName)
 	a.Text("langfuse.trace.input", string(e.input))
 	a.Text("langfuse.trace.output", string(e.output))
-	a.Text("langfuse.version", first(string(e.meta.TraceVersion), string(e.meta.Version)))
+	a.Text("langfuse.version", cmp.Or(string(e.meta.TraceVersion), string(e.meta.Version)))
 	a.Text("langfuse.release", string(e.meta.TraceRelease))
 	a.Text("langfuse.trace.metadata", string(e.meta.TraceMetadata))
 }
@@ -93,7 +94,7 @@ func (e *entry) metadataAttributes(a *otlp.Attributes) {
 
 // model is the provider's name of the model.
 func (e *entry) model() string {
-	return first(e.record.HiddenParams.ModelName, e.record.Model)
+	return cmp.Or(e.record.HiddenParams.ModelName, e.record.Model)
 }
 
 // parameters are what was sent beside the messages; tools are in the input.

@@ -46,6 +46,7 @@ func TestExportReadsPartialSuccess(t *testing.T) {
 		"all taken":           {nil, ""},
 		"a warning alone":     {partial(0, "deprecated"), ""},
 		"some refused":        {partial(2, "too old"), "2 spans refused: too old"},
+		"in no UTF-8":         {partial(2, "too \xff old"), "2 spans refused: "},
 		"an answer in JSON":   {[]byte(`{"partialSuccess":{}}`), ""},
 		"an answer of no use": {[]byte{0x0a, 0xff, 0xff}, ""},
 	} {
@@ -58,9 +59,4 @@ func TestExportReadsPartialSuccess(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
-}
-
-func FuzzRejected(f *testing.F) {
-	f.Add([]byte{0x0a, 0x04, 0x08, 0x02, 0x12, 0x00})
-	f.Fuzz(func(_ *testing.T, answer []byte) { _, _ = rejected(answer) })
 }
