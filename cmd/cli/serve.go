@@ -17,23 +17,35 @@ import (
 // drainTime is how long open requests may run on after a signal.
 const drainTime = 30 * time.Second
 
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	configFlags
+	port                            portFlags
+	listen, admin, advertise, peers string
+	watch                           bool
+}
+
+func (f *serveFlags) add(flags *flag.FlagSet) {
+	f.configFlags.add(flags)
+	f.port.add(flags)
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
+	flags.StringVar(&f.admin, "admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
+	flags.StringVar(&f.advertise, "advertise", "",
+		"`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
+	flags.StringVar(&f.peers, "peers", "", "`HOST:PORT` of other replicas, with commas between,\n"+
+		"where they do not meet in a Redis; a name is all of its addresses")
+	flags.BoolVar(&f.watch, "watch", false, "take up changes of the config file by itself, not only on SIGHUP")
+}
+
 // serve runs the service alone.
 func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var f configFlags
-	var security portFlags
+	var f serveFlags
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	f.add(flags)
-	security.add(flags)
-	listen := flags.String("listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
-	admin := flags.String("admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
-	advertise := flags.String("advertise", "", "`HOST:PORT` at which other replicas reach this one (default: --listen, when it is no loopback address)")
-	peers := flags.String("peers", "", "`HOST:PORT` of other replicas, with commas between,\n"+
-		"where they do not meet in a Redis; a name is all of its addresses")
-	watch := flags.Bool("watch", false, "take up changes of the config file by itself, not only on SIGHUP")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
-	address, err := envoy.ParseAddress(*listen)
+	address, err := envoy.ParseAddress(f.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -47,17 +59,9 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	if open := openAccess(cfg.config, behindEnvoy(address)); open != "" {
 		log.Warn(open)
 	}
-	o := serviceOptions{Listen: address, Admin: *admin, Replica: *advertise}
-	if named := splitList(*peers); len(named) > 0 {
-		if o.Peers, err = peer.Named(named, net.DefaultResolver.LookupHost); err != nil {
-			return fmt.Errorf("--peers: %w", err)
-		}
-	}
-	if o.Port, err = security.open(address, log); err != nil {
+	o, err := f.options(address, log)
+	if err != nil {
 		return err
-	}
-	if o.Replica == "" {
-		o.Replica = reachable(address)
 	}
 	s, err := startService(cfg, o, log)
 	if err != nil {
@@ -67,8 +71,8 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	reload, stop := notifySIGHUP(stderr)
 	defer stop()
 	r := &reloader{
-		flags: f, hooks: p.hooks, service: s, clusters: newExternalClusters(cfg, log), client: behindEnvoy(address),
-		watch: *watch, poll: pollTime, log: log,
+		flags: f.configFlags, hooks: p.hooks, service: s, clusters: newExternalClusters(cfg, log), client: behindEnvoy(address),
+		watch: f.watch, poll: pollTime, log: log,
 	}
 	defer r.start(ctx, reload)()
 	fmt.Fprintf(stdout, "isthmus serves Envoy at %s with %d models%s\n", address, len(cfg.router.Models()), s.adminNotice("; admin at "))
@@ -82,6 +86,21 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	defer cancel()
 	s.drain(limit)
 	return nil
+}
+
+// options are those of the service that the flags ask for.
+func (f *serveFlags) options(address envoy.Address, log *slog.Logger) (o serviceOptions, err error) {
+	o = serviceOptions{Listen: address, Admin: f.admin, Replica: f.advertise}
+	if named := splitList(f.peers); len(named) > 0 {
+		if o.Peers, err = peer.Named(named, net.DefaultResolver.LookupHost); err != nil {
+			return o, fmt.Errorf("--peers: %w", err)
+		}
+	}
+	if o.Replica == "" {
+		o.Replica = reachable(address)
+	}
+	o.Port, err = f.port.open(address, log)
+	return o, err
 }
 
 // reachable is the address at which other machines reach a listener: its own, or
