@@ -28,10 +28,14 @@ deps: ## Fetch what the tests need and the machine lacks, with a line for each t
 	@.ci/deps
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck and known vulnerabilities, as one gate.
+lint: ## Formatting, vet, staticcheck, error handling, comments, sizes, unreachable code, known vulnerabilities, as one gate.
 	@out="$$(gofmt -l .)"; test -z "$$out" || { printf 'gofmt: these files are not formatted:\n%s\n' "$$out" >&2; exit 1; }
 	go vet ./...
 	$(TOOLS) staticcheck ./...
+	$(TOOLS) go-errorlint ./...
+	$(TOOLS) revive -config .ci/revive.toml ./...
+	@out="$$($(TOOLS) deadcode -test ./...)"; test -z "$$out" || { printf 'deadcode: nothing calls these:\n%s\n' "$$out" >&2; exit 1; }
+	@.ci/changelog --check
 	@.ci/vulncheck
 
 .PHONY: vulncheck

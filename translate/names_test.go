@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -174,7 +175,7 @@ func TestARequestThatAsksForARestrictionIsRefused(t *testing.T) {
 		`"mock_response": "hi", "no-log": true`:         "",
 	} {
 		_, err := chat.Parse(chat.Completions, []byte(message+", "+member+"}"), "")
-		refused, _ := err.(*upstream.Error)
+		refused, _ := errors.AsType[*upstream.Error](err)
 		switch {
 		case param == "" && err != nil:
 			t.Errorf("%s: %v", member, err)

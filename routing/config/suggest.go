@@ -85,21 +85,21 @@ func hint(name string, names []string) string {
 
 // misspelt reports whether a member is a typo of one that is read, which no provider
 // is to get.
-func (f value) misspelt() bool {
+func (v value) misspelt() bool {
 	keys := []string{
 		"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params",
 		"azure_ad_token", "client_id", "client_secret", "tenant_id", "azure_password", "azure_username",
 	}
-	if _, known := litellm.Lookup(litellm.Params, f.name); known {
+	if _, known := litellm.Lookup(litellm.Params, v.name); known {
 		return false // a parameter
 	}
-	plain := litellm.Spelling(f.name)
-	if plain != f.name && litellm.Own(plain) {
-		f.say(Warning, "unknown key: ignored; did you mean %q?", plain)
+	plain := litellm.Spelling(v.name)
+	if plain != v.name && litellm.Own(plain) {
+		v.say(Warning, "unknown key: ignored; did you mean %q?", plain)
 		return true
 	}
-	if like := nearest(plain, keys); like != "" && editDistance(plain, like) <= 1+len(like)/8 && f.r.place(f.name) == "" {
-		f.say(Warning, "unknown key: ignored; did you mean %q?", like)
+	if like := nearest(plain, keys); like != "" && editDistance(plain, like) <= 1+len(like)/8 && v.r.place(v.name) == "" {
+		v.say(Warning, "unknown key: ignored; did you mean %q?", like)
 		return true
 	}
 	return false
@@ -107,24 +107,24 @@ func (f value) misspelt() bool {
 
 // parameter reports whether the member is known as a parameter, of OpenAI or of
 // another.
-func (f value) parameter() bool {
-	_, known := litellm.Lookup(litellm.Params, f.name)
-	return known || f.r.paramTypes[f.name] != untyped
+func (v value) parameter() bool {
+	_, known := litellm.Lookup(litellm.Params, v.name)
+	return known || v.r.paramTypes[v.name] != untyped
 }
 
 // credential reports whether a member that LiteLLM does not know is a credential by
 // its name, and says that it is not sent: in the body it would lie in the provider's
 // log, and help nobody.
-func (f value) credential() bool {
-	if _, known := litellm.Lookup(litellm.Params, f.name); known {
+func (v value) credential() bool {
+	if _, known := litellm.Lookup(litellm.Params, v.name); known {
 		return false
 	}
-	name := litellm.Spelling(f.name)
+	name := litellm.Spelling(v.name)
 	switch {
 	case name == "authorization", name == "token", strings.HasSuffix(name, "api_key"), strings.HasSuffix(name, "access_key"),
 		strings.HasSuffix(name, "apikey"), strings.HasSuffix(name, "access_token"), strings.HasSuffix(name, "auth_token"),
 		strings.HasSuffix(name, "api_token"), strings.Contains(name, "password"), strings.Contains(name, "secret"):
-		f.say(Warning, "not sent, for it reads like a credential: a key is api_key, or one of extra_headers; "+
+		v.say(Warning, "not sent, for it reads like a credential: a key is api_key, or one of extra_headers; "+
 			"to send it in the body all the same, put it into extra_body, or its name into allowed_openai_params")
 		return true
 	}

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/guard"
@@ -161,16 +162,16 @@ func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (a *Admis
 	place := Place{Caller: ask.Caller, Class: l.queueClass(ask), Bytes: t.Bytes, Deadline: t.Deadline}
 	waitedFor, err = l.queue.Wait(ctx, place, func(ctx context.Context) ([]string, error) {
 		admission, err := l.reserve(ctx, ask)
-		if refused, ok := err.(*Refused); ok && refused.NeedsSlot {
+		if refused, ok := errors.AsType[*Refused](err); ok && refused.NeedsSlot {
 			return refused.Lacks, nil
 		}
 		a = admission
 		return nil, err
 	})
-	switch err {
-	case ErrQueueFull:
+	switch {
+	case errors.Is(err, ErrQueueFull):
 		err = queueRefusal(ask.Model, "the queue is full", l.queue.suggestedWait())
-	case ErrQueueLate:
+	case errors.Is(err, ErrQueueLate):
 		err = queueRefusal(ask.Model, "none ended in time", l.queue.suggestedWait())
 	}
 	return a, waitedFor, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -60,7 +61,7 @@ func (c *crowd) request(l *limit.Limiter, n int, killed bool) {
 		Size: limit.Size{Text: int64(c.roll(8000)), MaxOutput: int64(c.roll(2000))},
 	}
 	a, err := l.Admit(ctx, ask)
-	if r, ok := err.(*limit.Refused); ok && r.NeedsSlot && c.roll(2) == 0 {
+	if r, ok := errors.AsType[*limit.Refused](err); ok && r.NeedsSlot && c.roll(2) == 0 {
 		a, _, err = l.AdmitQueued(ctx, ask, limit.Ticket{Bytes: 1000})
 	}
 	if err != nil || killed {

@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -71,7 +72,7 @@ func TestTwoReplicasAdmitExactlyTheLimit(t *testing.T) {
 		all.Go(func() {
 			a, err := both[i%2].Admit(t.Context(), one(i))
 			if err != nil {
-				if r, ok := err.(*limit.Refused); !ok || r.Wait > 61*time.Second || r.Wait < 55*time.Second {
+				if r, ok := errors.AsType[*limit.Refused](err); !ok || r.Wait > 61*time.Second || r.Wait < 55*time.Second {
 					t.Error(err)
 				}
 				return
@@ -182,7 +183,7 @@ func (p *pressure) note(took time.Duration, err error) {
 	p.took = append(p.took, took)
 	if err == nil {
 		p.admitted++
-	} else if _, ok := err.(*limit.Refused); !ok {
+	} else if _, ok := errors.AsType[*limit.Refused](err); !ok {
 		p.failed = append(p.failed, err)
 	}
 }

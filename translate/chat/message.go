@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -274,7 +275,7 @@ func (p *Part) decode(raw jsontext.Value) error {
 
 // wrongType words a decoding error for the client without quoting its content.
 func wrongType(err error) error {
-	if semantic, ok := err.(*json.SemanticError); ok { //nolint:errorlint // Unmarshal returns it unwrapped
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		return fmt.Errorf("wrong type at %q: a JSON %s is not expected there", semantic.JSONPointer, semantic.JSONKind)
 	}
 	return err
