@@ -13,7 +13,7 @@ const ballastSize = 64 << 20
 // doubled, so it would run every few hundred requests and take a fifth of the
 // processor time. The ballast counts as live heap: the collector runs after another
 // 64 MB. Why not debug.SetGCPercent with a memory limit: measured in docs/decisions
-// (011), GOGC=off fills memory up to the limit and collects without pause when
+// (015), GOGC=off fills memory up to the limit and collects without pause when
 // large bodies pass it, and a high GOGC multiplies what large bodies and a running
 // collection keep alive, so that memory grows to the limit too.
 func newBallast() []byte {
