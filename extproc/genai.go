@@ -21,22 +21,3 @@ func operation(e chat.Endpoint) string {
 	}
 	return ""
 }
-
-// system is a provider's name in the words of the same conventions.
-func system(provider string) string {
-	switch provider {
-	case "azure":
-		return "azure.ai.openai"
-	case "bedrock":
-		return "aws.bedrock"
-	case "gemini":
-		return "gcp.gemini"
-	case "vertex_ai":
-		return "gcp.vertex_ai"
-	case "mistral":
-		return "mistral_ai"
-	case "xai":
-		return "x_ai"
-	}
-	return provider
-}

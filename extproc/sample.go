@@ -5,6 +5,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
@@ -45,7 +46,7 @@ func (rec *record) sample() *metrics.Request {
 // and model are as the configuration spells them, not as the client did.
 func servedBy(h *routing.Hop) metrics.Served {
 	d := h.Deployment
-	return metrics.Served{Group: d.Group, Deployment: d.ID, Provider: d.Provider, System: system(d.Provider), Model: d.Model}
+	return metrics.Served{Group: d.Group, Deployment: d.ID, Provider: d.Provider, System: translate.System(d.Provider), Model: d.Model}
 }
 
 // cost is what an answer cost, in USD; 0 when no price is known.

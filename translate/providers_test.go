@@ -23,7 +23,7 @@ func bind(t *testing.T, p *upstream.Provider, model string, drop bool) *translat
 	return b
 }
 
-func TestEveryProviderOfTheTableSpeaks(t *testing.T) {
+func TestEveryProviderOfTheTableHasATranslator(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range translate.Providers() {
 		if seen[p.Name] {
@@ -55,6 +55,36 @@ func TestOnlyOpenAIsFormatIsRelayed(t *testing.T) {
 		own := p.Name == "anthropic" || p.Name == "gemini" || p.Name == "ollama"
 		if relays == own {
 			t.Errorf("%s relays embeddings: %v", p.Name, relays)
+		}
+	}
+}
+
+func TestAPrefixAndAModelNameBelongToOneProvider(t *testing.T) {
+	prefixes, models := map[string]string{}, map[string]string{}
+	for _, p := range translate.Providers() {
+		for _, prefix := range append(p.Aliases, p.Name) {
+			if other := prefixes[prefix]; other != "" {
+				t.Errorf("%s is a prefix of %s and of %s", prefix, other, p.Name)
+			}
+			prefixes[prefix] = p.Name
+		}
+		for _, start := range p.Models {
+			for known, other := range models {
+				if strings.HasPrefix(start, known) || strings.HasPrefix(known, start) {
+					t.Errorf("%s of %s and %s of %s begin alike", start, p.Name, known, other)
+				}
+			}
+			models[start] = p.Name
+		}
+	}
+}
+
+func TestSystemIsTheNameOfOpenTelemetrysConventions(t *testing.T) {
+	for provider, want := range map[string]string{
+		"openai": "openai", "azure": "azure.ai.openai", "gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai", "unheard": "unheard",
+	} {
+		if got := translate.System(provider); got != want {
+			t.Errorf("%s is %s, want %s", provider, got, want)
 		}
 	}
 }

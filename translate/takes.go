@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/ollama"
 	"github.com/isthmus-proxy/isthmus/translate/openai"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -20,18 +19,12 @@ func Takes(t *upstream.Target, p upstream.Param) bool {
 	if p.Name == "extra_body" || t.Allows(p.Name) {
 		return true
 	}
-	switch t.Provider {
-	case "anthropic", "gemini":
-		return accepts(t, p)
-	case "ollama":
-		return ollama.Knows(p.Name)
-	case "azure", "mistral":
-		return openai.Knows(t.Provider, p.Name)
-	case "openai":
-		base, err := t.Base()
-		return err != nil || !openai.Genuine(base) || openai.Knows(t.Provider, p.Name)
+	for _, own := range own() {
+		if own.Name == t.Provider {
+			return own.takes(t, p)
+		}
 	}
-	return true
+	return openai.Takes(t, p)
 }
 
 // probes are the requests that a default is tried with.

@@ -8,7 +8,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// Translator speaks for one deployment. It holds no state of a request and is
+// Translator translates for one deployment. It holds no state of a request and is
 // safe for concurrent use.
 type Translator interface {
 	// Supports reports whether the deployment's provider has the endpoint.
@@ -82,5 +82,5 @@ func (b *Bound) Request(req *chat.Request) (*upstream.Call, error) {
 func (b *Bound) Relays(req *chat.Request) bool { return b.relays(req) }
 
 // Carries reports whether the answer to a request may go to the client without
-// anybody looking at it.
+// being read here.
 func (b *Bound) Carries(req *chat.Request) bool { return b.carries(req) }

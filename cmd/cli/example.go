@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate"
 )
 
 // exampleModel is a model name for the example request: the first without a star,
@@ -26,19 +27,10 @@ func exampleModel(router *routing.Router) string {
 // wellKnownModel is a model that a provider's customers can use; "" for a provider
 // whose models differ from customer to customer.
 func wellKnownModel(provider string) string {
-	switch provider {
-	case "openai":
-		return "gpt-4o-mini"
-	case "anthropic":
-		return "claude-haiku-4-5"
-	case "gemini":
-		return "gemini-2.5-flash"
-	case "mistral":
-		return "mistral-small-latest"
-	case "deepseek":
-		return "deepseek-chat"
-	case "openrouter":
-		return "openai/gpt-4o-mini"
+	for _, p := range translate.Providers() {
+		if p.Name == provider {
+			return p.Example
+		}
 	}
 	return ""
 }

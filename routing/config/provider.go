@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/translate"
@@ -19,13 +20,10 @@ func providers() map[string]upstream.Provider {
 
 // canonicalProvider maps other spellings of a prefix to the table's.
 func canonicalProvider(prefix string) string {
-	switch prefix {
-	case "ollama_chat":
-		return "ollama"
-	case "azure_ai", "azure_text":
-		return "azure"
-	case "text-completion-openai":
-		return "openai"
+	for _, p := range translate.Providers() {
+		if slices.Contains(p.Aliases, prefix) {
+			return p.Name
+		}
 	}
 	return prefix
 }
@@ -33,13 +31,10 @@ func canonicalProvider(prefix string) string {
 // guessProvider names the provider of a model that has no prefix, for the names
 // that can be only one's; "" otherwise.
 func guessProvider(model string) string {
-	for _, p := range []string{"gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-", "dall-e", "tts-", "omni-moderation", "text-moderation"} {
-		if strings.HasPrefix(model, p) {
-			return "openai"
+	for _, p := range translate.Providers() {
+		if slices.ContainsFunc(p.Models, func(start string) bool { return strings.HasPrefix(model, start) }) {
+			return p.Name
 		}
-	}
-	if strings.HasPrefix(model, "claude-") {
-		return "anthropic"
 	}
 	return ""
 }

@@ -2,7 +2,7 @@
 //
 // On the way in, [Parse] reads a client's body once: strictly, with the place of
 // each member, and no deeper than it must. A provider that speaks OpenAI's
-// format gets that text edited in place. For a provider with a tongue of its
+// format gets that text edited in place. For a provider with a format of its
 // own, [Request.Completion] decodes the rest (messages, tools, formats) the
 // first time it is asked, once for all attempts of a cascade.
 //

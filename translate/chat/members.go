@@ -83,7 +83,7 @@ func MayBeExtra(name string) bool {
 }
 
 // restricts refuses a member that asks LiteLLM's proxy to hold something back, which
-// nobody would do here. What is null, false or empty asks for nothing.
+// this gateway does not do. What is null, false or empty asks for nothing.
 func restricts(name string, value jsontext.Value) *upstream.Error {
 	switch name {
 	case "metadata", "litellm_metadata", "extra_body":

@@ -12,7 +12,7 @@ import (
 )
 
 // Bookkeeping lists the parameters that say something to OpenAI's dashboard or
-// cache and nothing to the model: where a provider lacks them nobody misses them.
+// cache and nothing to the model: where a provider lacks them they are left out.
 // The user is the first.
 var Bookkeeping = []string{"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 

@@ -44,7 +44,7 @@ type Request struct {
 }
 
 // decoded are the members that most providers need no look into. They are decoded
-// once, when somebody first asks.
+// once, on the first call that needs them.
 type decoded struct {
 	messages lazy[[]Message]
 	tools    lazy[[]Tool]

@@ -167,7 +167,7 @@ type text struct {
 	shareFrom int // from which length on a stretch becomes a piece of its own
 }
 
-// share adds a stretch that nobody will change: a copy of it, or itself.
+// share adds a stretch that is not changed afterwards: a copy of it, or itself.
 func (t *text) share(stretch []byte) {
 	if len(stretch) < t.shareFrom {
 		t.out = append(t.out, stretch...)

@@ -22,7 +22,7 @@ type Scanner struct {
 	key      []byte // the top-level name being read, or just read
 	inKey    bool
 	expected bool            // at depth 1, the next string is a name
-	into     *jsontext.Value // where the value after key goes; nil: nobody asked for it
+	into     *jsontext.Value // where the value after key goes; nil: it is not wanted
 	capture  []byte          // that value, as far as it is read; used again for the next
 	dead     bool
 	complete bool
@@ -52,7 +52,7 @@ func (s *Scanner) Feed(piece []byte) {
 			continue
 		}
 		if s.depth > 1 && s.into == nil {
-			// Inside a value nobody asked for: only quotes and brackets matter.
+			// Inside a value that is not wanted: only quotes and brackets matter.
 			next := bytes.IndexAny(piece[i:], "\"{}[]")
 			if next < 0 {
 				return

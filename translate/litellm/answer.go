@@ -178,7 +178,7 @@ func Own(name string) bool {
 }
 
 // Restricts reports whether a member of a client's body asks LiteLLM's proxy to hold
-// something back, and why nobody would here.
+// something back, and why that is not done here.
 func Restricts(name string) (why string, ok bool) {
 	e, ok := indices()[Body].find(name)
 	return e.Note, ok && e.Answer == Refused

@@ -90,7 +90,7 @@ func (tr *Translator) take(p *params, param upstream.Param) error {
 	}
 	switch param.Name {
 	case "service_tier", "parallel_tool_calls":
-		return nil // nobody misses them
+		return nil // left out: they change no answer
 	case "keep_alive", "think", "format", "truncate", "shift", "logprobs", "top_logprobs":
 		p.Top.Add(param.Name, param.Value)
 	case "options":

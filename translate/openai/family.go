@@ -18,18 +18,18 @@ func Family() []Server { return family }
 
 // family is that table. A new provider is one line here, and nothing elsewhere.
 var family = []Server{
-	{self("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"), Quirks{}},
+	{openai, Quirks{}},
 
 	{keyless("custom_openai", "", ""), Quirks{}},
 	{keyless("hosted_vllm", "", "HOSTED_VLLM_API_KEY", "HOSTED_VLLM_API_BASE"), Quirks{Reasoning: true}},
 	{keyless("lm_studio", "http://localhost:1234/v1", "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"), Quirks{Renames: maxTokens}},
 	{keyless("llamafile", "http://localhost:8080/v1", "", "LLAMAFILE_API_BASE"), Quirks{Renames: maxTokens}},
 
-	{hosted("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"), mistral},
+	{known(hosted("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"), "mistral-small-latest", "mistral_ai"), mistral},
 	{hosted("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"), groq},
-	{hosted("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"), deepseek},
-	{hosted("xai", "https://api.x.ai/v1", "XAI_API_KEY"), xai},
-	{hosted("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"), openrouter},
+	{known(hosted("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"), "deepseek-chat", ""), deepseek},
+	{known(hosted("xai", "https://api.x.ai/v1", "XAI_API_KEY"), "", "x_ai"), xai},
+	{known(hosted("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"), "openai/gpt-4o-mini", ""), openrouter},
 	{hosted("together_ai", "https://api.together.xyz/v1", "TOGETHERAI_API_KEY", "TOGETHER_API_KEY", "TOGETHER_AI_TOKEN"), together},
 	{hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"), fireworks},
 	{hosted("perplexity", "https://api.perplexity.ai", "PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"), perplexity},
@@ -40,6 +40,15 @@ var family = []Server{
 	{hosted("github", "https://models.github.ai/inference", "GITHUB_API_KEY", "GITHUB_TOKEN"), Quirks{Plain: true}},
 	{hosted("moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"), Quirks{Renames: maxTokens, Lacks: legacyTools, Plain: true, TextContent: true}},
 	{hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"), Quirks{Renames: maxTokens, TextContent: true}},
+}
+
+var openai = upstream.Provider{
+	Name: "openai", Aliases: []string{"text-completion-openai"}, Base: "https://api.openai.com/v1",
+	KeyVars: []string{"OPENAI_API_KEY"}, BaseVars: []string{"OPENAI_BASE_URL", "OPENAI_API_BASE"},
+	Models: []string{
+		"gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-", "dall-e", "tts-", "omni-moderation", "text-moderation",
+	},
+	Example: "gpt-4o-mini",
 }
 
 // What several servers have in common.
@@ -145,9 +154,11 @@ func hosted(name, base string, keys ...string) upstream.Provider {
 	return upstream.Provider{Name: name, Base: base, KeyVars: keys}
 }
 
-// self is a provider with one key variable and variables for its address.
-func self(name, base, key string, bases ...string) upstream.Provider {
-	return upstream.Provider{Name: name, Base: base, KeyVars: []string{key}, BaseVars: bases}
+// known is a provider with an example of a model, and its name in OpenTelemetry's
+// conventions where that differs.
+func known(p upstream.Provider, example, system string) upstream.Provider {
+	p.Example, p.System = example, system
+	return p
 }
 
 // keyless is a server of the user's own, which may have no key.

@@ -1,12 +1,28 @@
 package openai
 
-// Knows reports whether a name is a parameter of the API that OpenAI itself, Azure or
-// Mistral serves: they refuse a request with any other. The servers of other
-// providers have parameters of their own, which nobody lists.
-func Knows(provider, name string) bool {
+import "github.com/isthmus-proxy/isthmus/translate/upstream"
+
+// Takes reports whether requests to a deployment may have a parameter: whether its
+// API knows that. OpenAI itself, Azure and Mistral refuse what they do not know. The
+// servers of other providers, and other servers under OpenAI's name, have parameters
+// of their own, of which there is no list: they take any.
+func Takes(t *upstream.Target, p upstream.Param) bool {
+	switch t.Provider {
+	case "azure", "mistral":
+		return knows(t.Provider, p.Name)
+	case "openai":
+		base, err := t.Base()
+		return err != nil || !Genuine(base) || knows(t.Provider, p.Name)
+	}
+	return true
+}
+
+// knows reports whether a name is a parameter of the API that OpenAI itself, Azure or
+// Mistral serves.
+func knows(provider, name string) bool {
 	switch name {
-	case "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "metadata",
-		"modalities", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
+	case "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens",
+		"max_tokens", "metadata", "modalities", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
 		"prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream",
 		"stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options":
 		return true

@@ -9,8 +9,8 @@ import (
 )
 
 // Redactor hides secrets in text that others wrote: those that it knows, in every
-// way they may be spelt in, and what looks like a key of somebody else's. It is for
-// errors: what people and models write to each other is not its business. It is safe
+// way they may be spelt in, and what looks like a key. It is for the texts of errors, not
+// for what users and models write. It is safe
 // for concurrent use.
 type Redactor struct {
 	known  *strings.Replacer

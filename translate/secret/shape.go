@@ -13,8 +13,8 @@ type shape struct {
 }
 
 // shapes lists the keys that can be told from other words, by their makers'
-// prefixes, and the names that stand before keys. It is conservative: an error that
-// says nothing any more helps nobody.
+// prefixes, and the names that stand before keys. It is conservative: what is
+// hidden without need makes an error useless.
 func shapes() []shape {
 	var out []shape
 	key := func(least int, starts ...string) {
