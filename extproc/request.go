@@ -243,7 +243,7 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit.Set("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
 	switch {
 	case plan.Timeout <= 0:
-	case plan.Hurried:
+	case plan.ClientTimeout:
 		edit.Set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(plan.Timeout))
 	default:
 		// The route of this idle time bounds the first byte too. Envoy's

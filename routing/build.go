@@ -22,9 +22,9 @@ type Options struct {
 	Now   func() time.Time // nil = time.Now
 	Float func() float64   // uniform in [0, 1), safe for concurrent use; nil = math/rand/v2
 
-	Room  Room  // the limits of deployments; nil: there are none
-	Usage Usage // what usage-based goes by; nil: this replica's own count
-	Peers Peers // what other replicas have in flight; nil: there are none
+	Limits Limits // the limits of deployments; nil: there are none
+	Usage  Usage  // what usage-based goes by; nil: this replica's own count
+	Peers  Peers  // what other replicas have in flight; nil: there are none
 
 	// Previous is the Router of the configuration that this one replaces; nil:
 	// none. Deployments that stay what they were keep their load and health.
@@ -38,7 +38,7 @@ const maxCooldown = 5 * time.Minute
 // cannot be spoken to.
 func New(c *config.Config, o Options) (*Router, error) {
 	r := &Router{
-		now: o.Now, float: o.Float, room: o.Room, usage: o.Usage, peers: o.Peers, changes: make(chan change, changeRoom),
+		now: o.Now, float: o.Float, limits: o.Limits, usage: o.Usage, peers: o.Peers, changes: make(chan change, maxChanges),
 		requestTimeout: c.Router.RequestTimeout, policies: newPolicies(c.Router.RetryPolicy, c.Router.GroupRetryPolicy),
 		tags: tagRules{c.Router.TagFiltering, c.Router.TagFilteringAny}, checkWindow: c.Router.PreCallChecks,
 		numRetries: c.Router.NumRetries, maxFallbacks: c.Router.MaxFallbacks, retryAfter: c.Router.RetryAfter,
@@ -61,7 +61,7 @@ func New(c *config.Config, o Options) (*Router, error) {
 		if err := d.link(); err != nil {
 			return nil, fmt.Errorf("model_list entry %s (line %d): %w", d.Group, c.Deployments[i].Line, err)
 		}
-		d.vitals = o.Previous.vitalsOf(d)
+		d.liveState = o.Previous.liveStateOf(d)
 		deployments[i] = d
 	}
 	r.index(deployments)
@@ -83,8 +83,8 @@ func New(c *config.Config, o Options) (*Router, error) {
 
 // makeBudgets gives each name that can be asked for its retry budget.
 func (r *Router) makeBudgets(share float64, floor int) {
-	r.budgets = make(map[string]*budget)
-	add := func(name string) { r.budgets[name] = &budget{share: share, floor: int64(floor)} }
+	r.budgets = make(map[string]*retryBudget)
+	add := func(name string) { r.budgets[name] = &retryBudget{share: share, floor: int64(floor)} }
 	for name := range r.groups {
 		add(name)
 	}
@@ -205,11 +205,11 @@ func (d *Deployment) rename(model string) error {
 	if d.renamed == nil {
 		d.renamed = make(map[string]*translate.Bound)
 	}
-	speaker, err := d.bind(model)
+	translator, err := d.bind(model)
 	if err != nil {
 		return err
 	}
-	d.renamed[model] = speaker
+	d.renamed[model] = translator
 	return nil
 }
 
@@ -253,15 +253,15 @@ func endpoint(u *url.URL, authority string) string {
 	return authority + ":80"
 }
 
-// vitalsOf are those of the same deployment here, or new ones. There may be no
+// liveStateOf are those of the same deployment here, or new ones. There may be no
 // Router.
-func (r *Router) vitalsOf(d *Deployment) *vitals {
+func (r *Router) liveStateOf(d *Deployment) *liveState {
 	if r != nil {
 		if old := r.byID[d.ID]; old != nil && d.sameAs(old) {
-			return old.vitals
+			return old.liveState
 		}
 	}
-	return &vitals{}
+	return &liveState{}
 }
 
 // index groups the deployments by model name and spreads the weights.

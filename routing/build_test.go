@@ -25,14 +25,14 @@ func newWorld(t testing.TB, names ...string) *world {
 		health: HealthPolicy{AllowedFails: 3, Window: time.Minute, Cooldown: 10 * time.Second, MaxCooldown: time.Minute},
 	}
 	r.strategy = shuffle{r.float}
-	r.changes = make(chan change, changeRoom)
+	r.changes = make(chan change, maxChanges)
 	var deployments []*Deployment
 	for _, name := range names {
 		group, id, ok := cutLast(name)
 		if !ok {
 			t.Fatalf("%q is not group/id", name)
 		}
-		d := &Deployment{ID: id, Group: group, Provider: "openai", Model: "up-" + id, Timeout: time.Minute, vitals: &vitals{},
+		d := &Deployment{ID: id, Group: group, Provider: "openai", Model: "up-" + id, Timeout: time.Minute, liveState: &liveState{},
 			target: upstream.Target{Provider: "openai", Model: "up-" + id, BaseURL: "http://" + id + ".test/v1"}}
 		if err := d.link(); err != nil {
 			t.Fatal(err)

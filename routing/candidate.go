@@ -9,10 +9,10 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// Room says whether a deployment's own limits (rpm, tpm, parallel requests)
+// Limits says whether a deployment's own limits (rpm, tpm, parallel requests)
 // leave room for one request more. It only looks: reserving is for whoever sends
 // the attempt.
-type Room interface {
+type Limits interface {
 	// Wait is 0 when the deployment can take a request of about this many
 	// tokens now, else how long until it can.
 	Wait(deployment string, tokens int64) time.Duration
@@ -38,7 +38,7 @@ func (r *Router) candidates(p *Plan, i int, next bool, now time.Time) []*Deploym
 		case halfOpen:
 			p.opened = true
 		}
-		if r.room != nil && r.room.Wait(d.ID, p.call.Tokens()) > 0 {
+		if r.limits != nil && r.limits.Wait(d.ID, p.call.Tokens()) > 0 {
 			continue
 		}
 		pool = append(pool, d)
@@ -108,9 +108,9 @@ func (o *obstacles) note(r *Router, p *Plan, t target, now time.Time) {
 			o.resting++
 			until, _ := d.health.cooldown()
 			o.rest = sooner(o.rest, until.Sub(now))
-		case r.room != nil:
+		case r.limits != nil:
 			o.full++
-			if wait := sooner(o.wait, r.room.Wait(d.ID, p.call.Tokens())); wait != o.wait {
+			if wait := sooner(o.wait, r.limits.Wait(d.ID, p.call.Tokens())); wait != o.wait {
 				o.wait, o.next = wait, d.ID
 			}
 		}
@@ -137,7 +137,7 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 		return &upstream.Error{
 			Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
 			Message: "the limits of every deployment of `" + name + "` are reached; try again in " + seconds + " s",
-			Header:  append(upstream.Header{{Name: "retry-after", Value: seconds}}, r.room.RateLimits(o.next)...),
+			Header:  append(upstream.Header{{Name: "retry-after", Value: seconds}}, r.limits.RateLimits(o.next)...),
 		}
 	case o.full+o.resting > 0:
 		wait := o.rest
@@ -155,7 +155,7 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 	return upstream.BadRequest("model", "the model `"+name+"` does not support "+string(p.call.Request.Endpoint))
 }
 
-// unservable is a 503 with the time to come back; 0: nobody knows.
+// unservable is a 503 with the time to come back; 0: not known.
 func unservable(message, code string, wait time.Duration) *upstream.Error {
 	e := &upstream.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: code, Message: message}
 	if wait > 0 {

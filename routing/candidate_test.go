@@ -150,11 +150,11 @@ func (r room) RateLimits(id string) upstream.Header {
 
 func TestDeploymentsWithoutRoomArePassedOver(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b")
-	w.room = room{"a": time.Second}
+	w.limits = room{"a": time.Second}
 	if diff := cmp.Diff([]string{"b", "b", "b"}, ids(w.plan(t, "m"))); diff != "" {
 		t.Errorf("hops (-want +got):\n%s", diff)
 	}
-	w.room = room{"a": 3 * time.Second, "b": 2500 * time.Millisecond}
+	w.limits = room{"a": 3 * time.Second, "b": 2500 * time.Millisecond}
 	_, err := w.Plan(call(t, "m"))
 	var e *upstream.Error
 	if !errors.As(err, &e) || e.Status != 429 || e.Header.Get("retry-after") != "3" || e.Header.Get("x-ratelimit-limit-requests") != "b" {

@@ -50,7 +50,7 @@ func (r *Router) cascade(call *Call, asked []target) []target {
 	if call.DisableFallbacks {
 		return asked
 	}
-	c := cascade{router: r, targets: slices.Clip(asked), room: min(r.maxFallbacks, maxAttempts)}
+	c := cascade{router: r, targets: slices.Clip(asked), remaining: min(r.maxFallbacks, maxAttempts)}
 	for _, name := range call.Fallbacks {
 		c.add(r.resolve(name), asked[0], false)
 	}
@@ -77,9 +77,9 @@ func (r *Router) cascade(call *Call, asked []target) []target {
 
 // cascade collects stages.
 type cascade struct {
-	router  *Router
-	targets []target
-	room    int // fallbacks that may still be added
+	router    *Router
+	targets   []target
+	remaining int // fallbacks that may still be added
 }
 
 // add appends stages that follow another; deep adds behind each what its own group
@@ -87,11 +87,11 @@ type cascade struct {
 func (c *cascade) add(more []target, from target, deep bool) {
 	for _, t := range more {
 		t, ok := t.after(from)
-		if !ok || c.room <= 0 || slices.ContainsFunc(c.targets, t.same) {
+		if !ok || c.remaining <= 0 || slices.ContainsFunc(c.targets, t.same) {
 			continue
 		}
 		c.targets = append(c.targets, t)
-		c.room--
+		c.remaining--
 		if deep {
 			own, _ := settingOf(c.router.fallbacks, t)
 			c.add(own, t, true)
@@ -137,7 +137,7 @@ func (r *Router) divert(p *Plan, i int, verdict Verdict) bool {
 	if !ok {
 		names = special["*"]
 	}
-	c := cascade{router: r, targets: p.targets[: i+1 : i+1], room: min(r.maxFallbacks, maxAttempts)}
+	c := cascade{router: r, targets: p.targets[: i+1 : i+1], remaining: min(r.maxFallbacks, maxAttempts)}
 	for _, name := range names {
 		c.add(r.resolve(name), failed, false)
 	}

@@ -30,7 +30,7 @@ type Deployment struct {
 	Timeout       time.Duration // one attempt to its response headers
 	StreamTimeout time.Duration // the same for streaming requests; 0 = Timeout
 	NumRetries    *int          // instead of the router's
-	MockResponse  *string       // answer with this text and call nobody
+	MockResponse  *string       // answer with this text, without calling the provider
 
 	Mode           string  // chat, embedding, …; "" is unsaid
 	RPM, TPM       int64   // requests and tokens per minute; 0: no limit
@@ -52,16 +52,16 @@ type Deployment struct {
 	scheme, authority string
 
 	// What usage-based compares with: its own limits, or the mean of those its
-	// group's others have; 0 when nobody has one.
+	// group's others have; 0 when none has one.
 	shareRPM, shareTPM float64
 	alone              bool // its group has no other deployment
 
-	*vitals
+	*liveState
 }
 
-// vitals are the load and health of a deployment. They outlive the configuration:
+// liveState is the load and health of a deployment. They outlive the configuration:
 // the same deployment under the next one goes on with them.
-type vitals struct {
+type liveState struct {
 	inFlight  atomic.Int64
 	cooldowns atomic.Int64 // begun
 	health    health
@@ -115,8 +115,8 @@ func (d *Deployment) NameFor(model string) (string, bool) {
 	return name, true
 }
 
-// speaker returns the Translator for a model name: "" is the deployment's own.
-func (d *Deployment) speaker(model string) (*translate.Bound, error) {
+// translator returns the Translator for a model name: "" is the deployment's own.
+func (d *Deployment) translatorFor(model string) (*translate.Bound, error) {
 	if model == "" || model == d.Model && !d.wildcard() { // "*" may be asked for, too
 		return d.translator, nil
 	}

@@ -16,14 +16,23 @@
 //     A deployment that turns out to be full is passed over without an attempt:
 //     Choices lists those that may serve in its place (choice.go).
 //  4. extproc says Begin and Done for each attempt (outcome.go). That feeds the
-//     health of the deployment (health.go), its speed (latency.go) and its usage
-//     (meter.go), which the strategies read.
+//     speed of the deployment (latency.go) and its usage (meter.go), which the
+//     strategies read, and decides whether it cools down (cooldown.go; health.go
+//     keeps that).
 //  5. When an attempt fails, Failed judges (verdict.go) and plans what follows
-//     (retry.go), within the retry budget (budget.go), the deadline, and with a
+//     (retry.go), within the retry budget (retrybudget.go), the deadline, and with a
 //     pause where one helps (backoff.go).
 //
-// Cooldowns are shared with other replicas, when there is a store, by a Sharer
-// (share.go): never on a request's path.
+// Cooldowns are shared with other replicas, when there is a store, by a
+// [CooldownSharer] (cooldown_share.go): never on a request's path.
+//
+// # Packages below
+//
+// config reads the whole model config, that of callbacks, cache and log included. It
+// stands here because a Router is built from it (build.go) and most of it is about
+// routing; it imports none of what it configures. limit holds the rates and the
+// queue, store what replicas share. wildcard, file and guard are small helpers, and
+// simulate shows in pictures what the strategies do.
 //
 // A Router's configuration never changes. What changes is held in atomics, or
 // under small locks that no choice among deployments takes.

@@ -1,19 +1,10 @@
 package routing
 
 import (
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// HealthPolicy says when failures cool a deployment down.
-type HealthPolicy struct {
-	AllowedFails int           // the n-th failure within Window cools down
-	Window       time.Duration // how long a failure counts
-	Cooldown     time.Duration // how long a deployment stays away; 0 = never cool
-	MaxCooldown  time.Duration // bound of a provider's Retry-After
-}
 
 // health is a circuit breaker: closed, open until a moment, then half open with
 // one probe at a time. Asking a closed one takes no lock.
@@ -155,8 +146,8 @@ func (h *health) open(until time.Time, cause string) {
 	h.cause, h.fails, h.lease = cause, h.fails[:0], time.Time{}
 }
 
-// release ends a probe whose outcome says nothing about the deployment.
-func (h *health) release() {
+// endProbe ends a probe whose outcome says nothing about the deployment.
+func (h *health) endProbe() {
 	if h.until.Load() == 0 {
 		return
 	}
@@ -175,9 +166,9 @@ func (h *health) adopt(until time.Time, cause string) {
 	}
 }
 
-// abandon ends a cooldown that was adopted and that its replica has ended: until
+// dropAdopted ends a cooldown that was adopted and that its replica has ended: until
 // says which one.
-func (h *health) abandon(until time.Time) {
+func (h *health) dropAdopted(until time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.until.Load() == until.UnixNano() {
@@ -194,20 +185,4 @@ func (h *health) cooldown() (until time.Time, cause string) {
 		until = time.Unix(0, n)
 	}
 	return until, h.cause
-}
-
-// coolsAtOnce lists the answers after which asking again soon cannot help: no
-// quota, a key that does not work, a model that is not there.
-func coolsAtOnce(status int) bool {
-	switch status {
-	case http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusPaymentRequired:
-		return true
-	}
-	return false
-}
-
-// countsAgainstHealth reports whether a failure is the deployment's and not the
-// client's.
-func countsAgainstHealth(status int) bool {
-	return status < 300 || status >= 500 || status == http.StatusRequestTimeout || coolsAtOnce(status)
 }

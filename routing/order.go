@@ -92,7 +92,7 @@ func (r *Router) fix(p *Plan) error {
 	first := p.Hops[0]
 	p.Name = r.Spelt(p.call.Request.Model)
 	if first.Fallback > 0 {
-		p.Name = first.Deployment.Group // nobody before it can serve: its own order does
+		p.Name = first.Deployment.Group // none before it can serve: its own order does
 	}
 	// The order's cluster was made from the configuration alone, so what a
 	// single request says about its cascade cannot be followed here, except for

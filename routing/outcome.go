@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
@@ -62,7 +61,7 @@ func (r *Router) Done(h *Hop, o Outcome) {
 		r.cool(d, o, now)
 		return
 	case o.Failed || o.Status == 0:
-		d.health.release()
+		d.health.endProbe()
 		if used.Tokens > 0 {
 			used.Ended = 1
 		}
@@ -90,55 +89,8 @@ func (r *Router) Cut(h *Hop, reason string) {
 	r.cool(h.Deployment, Outcome{Failed: true, Reason: reason}, now)
 }
 
-// blames reports whether a failure speaks against the deployment, and not
-// against the request.
-func (r *Router) blames(h *Hop, o Outcome) bool {
-	switch {
-	case o.TimedOut && h.hurried: // by the client's own timeout
-		return false
-	case o.Status == http.StatusNotFound && h.Model != h.Deployment.Model:
-		return false // a model name that the request or a fallback made up
-	}
-	return countsAgainstHealth(o.Status)
-}
-
-// frequentFailures is the share of a minute's attempts above which failures
-// cool a deployment even when good answers come between them.
-const frequentFailures = 0.1
-
-// cool counts a failure against a deployment's health. One that is its group's
-// only one is not cooled: the provider's own error is worth more to the client
-// than a 503 of ours. It is when its host has no address: there is no such error
-// then, and Envoy, which does not retry that, would never come to the fallbacks.
-func (r *Router) cool(d *Deployment, o Outcome, now time.Time) {
-	p := r.policy(d)
-	if p.Cooldown <= 0 || d.alone && !o.Nowhere {
-		d.health.release()
-		return
-	}
-	used := d.meter.used(now)
-	frequent := float64(used.Failures) >= frequentFailures*float64(used.Requests)
-	if d.health.fail(now, o, p, frequent) {
-		d.cooldowns.Add(1)
-		until, cause := d.health.cooldown()
-		r.announce(change{store.Cooldown{Deployment: d.ID, Until: until, Cause: cause}})
-	}
-}
-
-// policy is the health policy of a deployment.
-func (r *Router) policy(d *Deployment) HealthPolicy {
-	p := r.health
-	if d.allowedFails != nil {
-		p.AllowedFails = *d.allowedFails
-	}
-	if d.cooldown != nil {
-		p.Cooldown = *d.cooldown
-	}
-	return p
-}
-
 // used is how much a deployment was used in the last minute; requests and tokens
-// by all replicas, when somebody knows.
+// by all replicas, when Options.Usage is set.
 func (r *Router) used(d *Deployment) Used {
 	used := d.meter.used(r.now())
 	if r.usage != nil {

@@ -51,20 +51,20 @@ type Hop struct {
 	// before this hop makes sense.
 	Again bool
 
-	stream  bool          // the request streams
-	hurried bool          // the client set the attempt's time
-	rest    time.Duration // the deployment cools so long still: wait for it
+	stream        bool          // the request streams
+	clientTimeout bool          // the client set the attempt's time
+	rest          time.Duration // the deployment cools so long still: wait for it
 }
 
 // Plan is the ordered attempts of one request. Hop i is attempt i+1 and is
 // served by the i-th group of Envoy's plan. A Plan belongs to one exchange and
 // is not safe for concurrent use.
 type Plan struct {
-	Hops     []Hop
-	Attempts int           // cap on all attempts, fixed at the start: Envoy reads it once
-	Timeout  time.Duration // one attempt to its response headers: the largest of the plan
-	Hurried  bool          // Timeout is the request's own, and not one of the configuration's
-	Deadline time.Time     // of all attempts together; zero: none
+	Hops          []Hop
+	Attempts      int           // cap on all attempts, fixed at the start: Envoy reads it once
+	Timeout       time.Duration // one attempt to its response headers: the largest of the plan
+	ClientTimeout bool          // Timeout is the request's own, and not one of the configuration's
+	Deadline      time.Time     // of all attempts together; zero: none
 
 	Name string // the name asked for, as the configuration spells it (an alias, a group, a wildcard)
 
@@ -73,7 +73,7 @@ type Plan struct {
 	call    *Call
 	targets []target // the cascade
 	barred  []bar
-	budget  *budget // of retries, shared by the requests for Name; nil: no bound
+	budget  *retryBudget // of retries, shared by the requests for Name; nil: no bound
 
 	pool   []*Deployment // what candidates found last
 	opened bool          // a half-open one is among them
@@ -176,16 +176,16 @@ func (p *Plan) add(d *Deployment, t target, fallback int, again bool) error {
 			return err
 		}
 	}
-	speaker, err := d.speaker(model)
+	translator, err := d.translatorFor(model)
 	if err != nil {
 		return err
 	}
 	if model == "" {
 		model = d.Model
 	}
-	h := Hop{Deployment: d, Translator: speaker, Model: model, Group: t.name, Fallback: fallback, Again: again}
+	h := Hop{Deployment: d, Translator: translator, Model: model, Group: t.name, Fallback: fallback, Again: again}
 	if p.call.Request != nil {
-		h.stream, h.hurried = p.call.Request.Stream, p.call.timeout() > 0
+		h.stream, h.clientTimeout = p.call.Request.Stream, p.call.timeout() > 0
 	}
 	if cap(p.Hops) == 0 {
 		p.Hops = make([]Hop, 0, min(max(p.Attempts, 1), 8))

@@ -207,10 +207,10 @@ func TestFailuresThatAreNotTheDeploymentsDoNotCount(t *testing.T) {
 		renamed.Model = "made-up"
 		w.Begin(renamed)
 		w.Done(renamed, Outcome{Failed: true, Status: 404})
-		hurried := w.hop("a")
-		hurried.hurried = true
-		w.Begin(hurried)
-		w.Done(hurried, Outcome{Failed: true, TimedOut: true})
+		clientTimeout := w.hop("a")
+		clientTimeout.clientTimeout = true
+		w.Begin(clientTimeout)
+		w.Done(clientTimeout, Outcome{Failed: true, TimedOut: true})
 		w.Begin(w.hop("a"))
 		w.Done(w.hop("a"), Outcome{}) // the client left
 	}

@@ -56,7 +56,7 @@ func TestADeploymentThatStaysKeepsItsLoadAndHealthOverAReload(t *testing.T) {
 		if n := now.State(now.Deployment("first")).InFlight; n != 0 {
 			t.Errorf("%s: %d in flight after the only request ended", name, n)
 		}
-		if now.Deployment("sister").vitals != old.Deployment("sister").vitals {
+		if now.Deployment("sister").liveState != old.Deployment("sister").liveState {
 			t.Errorf("%s: the sister lost what is known of it", name)
 		}
 	}

@@ -118,7 +118,7 @@ func (r *Router) follow(p *Plan, s stage, f *failed) Next {
 	}
 }
 
-// awaitHealth plans the deployment of a stage that comes back first when nobody
+// awaitHealth plans the deployment of a stage that comes back first when none
 // is healthy and nothing else follows, and reports whether there is one.
 func (r *Router) awaitHealth(p *Plan, n int, s stage, now time.Time) bool {
 	if s.used >= s.allowed || s.target >= len(p.targets) || n >= p.Attempts {

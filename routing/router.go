@@ -27,7 +27,7 @@ type Router struct {
 	retryAfter     time.Duration
 	requestTimeout time.Duration
 	policies       policies
-	budgets        map[string]*budget // by the name asked for, as spelt
+	budgets        map[string]*retryBudget // by the name asked for, as spelt
 	fallbacks      map[string][]target
 	defaults       []fallback
 	contextWindow  map[string][]string
@@ -35,10 +35,10 @@ type Router struct {
 	tags           tagRules
 	checkWindow    bool
 
-	room    Room
+	limits  Limits
 	usage   Usage
 	peers   Peers
-	changes chan change // cooldowns for the Sharer
+	changes chan change // cooldowns for the CooldownSharer
 
 	now   func() time.Time
 	float func() float64
@@ -78,7 +78,7 @@ func (r *Router) Models() []string { return r.models }
 func (r *Router) Has(name string) bool { return len(r.resolve(name)) > 0 }
 
 // Plan orders the attempts of a request. The error is an *upstream.Error for
-// the client: there is no such model, or nobody can serve it now.
+// the client: there is no such model, or no deployment can serve it now.
 func (r *Router) Plan(call *Call) (*Plan, error) {
 	asked := r.resolve(call.Request.Model)
 	if len(asked) == 0 {
@@ -94,7 +94,7 @@ func (r *Router) Plan(call *Call) (*Plan, error) {
 	if err := r.first(p, now); err != nil {
 		return nil, err
 	}
-	p.Timeout, p.Hurried = r.planTimeout(p), call.timeout() > 0
+	p.Timeout, p.ClientTimeout = r.planTimeout(p), call.timeout() > 0
 	return p, nil
 }
 

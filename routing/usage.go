@@ -2,7 +2,7 @@ package routing
 
 // usageBased chooses the deployment that has used the smallest share of its own
 // rpm and tpm in the sliding minute, whichever of the two is nearer its end. In
-// a group where nobody has a quota it is the one with the fewest tokens. Running
+// a group without quotas it is the one with the fewest tokens. Running
 // requests count with the tokens that a request has taken lately: else all would
 // go to one deployment until its first answers are in.
 type usageBased struct {

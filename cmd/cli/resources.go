@@ -138,7 +138,7 @@ func budgetOf(l config.SharedLimit) limit.Budget {
 }
 
 func (r *resources) openRouter(c *config.Config, log *slog.Logger, previous *resources) error {
-	o := routing.Options{Room: r.limiter, Previous: previous.router}
+	o := routing.Options{Limits: r.limiter, Previous: previous.router}
 	if c.Redis.Configured() {
 		o.Usage, o.Peers = r.limiter, r.limiter
 	}
@@ -147,7 +147,7 @@ func (r *resources) openRouter(c *config.Config, log *slog.Logger, previous *res
 		return fmt.Errorf("the model config cannot be used: %w", err)
 	}
 	if c.Redis.Configured() {
-		sharer := routing.NewSharer(r.router, r.store, r.guard, log)
+		sharer := routing.NewCooldownSharer(r.router, r.store, r.guard, log)
 		r.addPublisher(sharer.Close)
 	}
 	return nil

@@ -20,7 +20,7 @@ type Config struct {
 	Redis     Redis
 	Callbacks Callbacks
 
-	RedisTimeout   time.Duration // how long Redis may answer nobody before it counts as gone; default 100 ms
+	RedisTimeout   time.Duration // how long Redis may answer no call before it counts as gone; default 100 ms
 	MasterKey      secret.Text   // zero: no authentication
 	Origins        []string      // of web pages that may read answers: scheme://host[:port], or "*"; default none
 	MaxRequestBody int64         // bytes; default 100 MiB

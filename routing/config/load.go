@@ -29,7 +29,7 @@ type Options struct {
 	// no key is.
 	KeysElsewhere bool
 	// Command reads what stands behind "exec:" in a list of callbacks and says
-	// what is wrong with it; nil = nobody looks.
+	// what is wrong with it; nil = it is not checked.
 	Command func(line string) error
 	// AllowUnenforced names what restricts and is not enforced here, without which
 	// the user goes on: see litellm.Refused.
@@ -145,7 +145,7 @@ func (r *reader) include(item value, chain []string) []value {
 	return r.file(path, src, append(slices.Clone(chain), absolute(path)))
 }
 
-// onlyDocument parses the one document of a file. A second would be read by nobody, with
+// onlyDocument parses the one document of a file. A second would not be read, with
 // all that it says.
 func onlyDocument(src []byte) (doc yaml.Node, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(src))

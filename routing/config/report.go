@@ -138,7 +138,7 @@ func (w *reporter) setting(f value) {
 	}
 }
 
-// callbackShown is the name of a callback, for the report: one that nobody knows may
+// callbackShown is the name of a callback, for the report: one that is not known may
 // be anything, and a command may have keys among its arguments.
 func (v value) callbackShown(name string) string {
 	if strings.HasPrefix(name, "exec:") {

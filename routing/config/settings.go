@@ -48,7 +48,7 @@ func settingTable() map[string]setter {
 
 		"enable_request_queue": func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
 		"queue_max_size":       func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
-		"queue_timeout":        func(c *Config, v value) { v.someSeconds(&c.Limits.QueueTimeout, nobodyWaits) },
+		"queue_timeout":        func(c *Config, v value) { v.someSeconds(&c.Limits.QueueTimeout, noQueue) },
 		"tenant_header":        func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
 		"tenant_limits":        func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}
@@ -78,8 +78,8 @@ func (v value) bodySize(into *int64, unit float64) {
 	*into = int64(f * unit)
 }
 
-// nobodyWaits is what to say instead of a time of 0.
-const nobodyWaits = "to let nobody wait, set enable_request_queue: false"
+// noQueue is what to say instead of a time of 0.
+const noQueue = "to let nobody wait, set enable_request_queue: false"
 
 // settings applies the sections, the strongest last.
 func (r *reader) settings(c *Config, bySection map[string][]value) {

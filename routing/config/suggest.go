@@ -42,7 +42,7 @@ func editDistance(a, b string) int {
 	return now[len(b)]
 }
 
-// unknown says that nobody reads the key here. A key that holds something back is
+// unknown says that the key is not read here. A key that holds something back is
 // an error, see lost; one that is read elsewhere is told where; of any other the
 // nearest of those that are known here is named.
 func (v value) unknown(known []string) {
@@ -114,7 +114,7 @@ func (v value) parameter() bool {
 
 // credential reports whether a member that LiteLLM does not know is a credential by
 // its name, and says that it is not sent: in the body it would lie in the provider's
-// log, and help nobody.
+// log, to no use.
 func (v value) credential() bool {
 	if _, known := litellm.Lookup(litellm.Params, v.name); known {
 		return false

@@ -49,7 +49,7 @@ func (v value) unenforced(name, remedy string) {
 
 // on reports whether a setting that restricts does: not when it is empty, null or
 // false. A budget of 0 is none, and certificates are verified anyway. One whose
-// variable is not set does: nobody knows what it is where the variable is.
+// variable is not set does: what it is where the variable is set is not known.
 func (v value) on() bool {
 	if !v.present() {
 		return false

@@ -13,7 +13,7 @@ import (
 const maxSize = 16 << 20
 
 // Read is os.ReadFile for what a person has named, perhaps wrongly: only a regular
-// file is read, and none larger than 16 MiB, so that neither a pipe nobody writes to
+// file is read, and none larger than 16 MiB, so that neither a pipe without a writer
 // nor a device without end holds up the process. The error names the file.
 func Read(path string) ([]byte, error) {
 	// Opening a pipe would wait for who writes to it.

@@ -21,7 +21,7 @@ import (
 
 // What others ask of a Limiter and of its store.
 var (
-	_ routing.Room          = (*limit.Limiter)(nil)
+	_ routing.Limits        = (*limit.Limiter)(nil)
 	_ routing.Peers         = (*limit.Limiter)(nil)
 	_ limit.Store           = (*store.Shared)(nil)
 	_ routing.CooldownStore = (*store.Shared)(nil)

@@ -185,7 +185,7 @@ func (s *simulation) build(strategy string) error {
 	dice := rand.New(rand.NewPCG(seed, 3))
 	options := routing.Options{Now: func() time.Time { return epoch().Add(s.now) }, Float: dice.Float64}
 	if strategy == limited {
-		options.Room = s
+		options.Limits = s
 	}
 	s.router, err = routing.New(c, options)
 	if err != nil {

@@ -21,11 +21,11 @@ type CooldownStore interface {
 // change is a cooldown that began here, or ended when its Until is zero.
 type change struct{ store.Cooldown }
 
-// changeRoom is how many changes may wait to be shared; what is more is not:
+// maxChanges is how many changes may wait to be shared; what is more is not:
 // the other replicas will find out by themselves.
-const changeRoom = 256
+const maxChanges = 256
 
-// announce hands a change to the Sharer, if there is one. It never waits.
+// announce hands a change to the CooldownSharer, if there is one. It never waits.
 func (r *Router) announce(c change) {
 	select {
 	case r.changes <- c:
@@ -38,11 +38,11 @@ const (
 	shareTimeout = time.Second // of one call to the store
 )
 
-// Sharer tells the store of the cooldowns that begin and end here, and takes
+// CooldownSharer tells the store of the cooldowns that begin and end here, and takes
 // over those of other replicas, twice a second. While the store is away each
 // replica goes by what it knows. It works in one goroutine of its own, which
 // Close ends.
-type Sharer struct {
+type CooldownSharer struct {
 	router  *Router
 	store   CooldownStore
 	guard   *guard.Guard
@@ -53,22 +53,22 @@ type Sharer struct {
 	away    bool                 // the last call failed
 }
 
-// NewSharer starts sharing the cooldowns of a Router, which has at most one
-// Sharer.
-func NewSharer(r *Router, s CooldownStore, g *guard.Guard, log *slog.Logger) *Sharer {
+// NewCooldownSharer starts sharing the cooldowns of a Router, which has at most one
+// CooldownSharer.
+func NewCooldownSharer(r *Router, s CooldownStore, g *guard.Guard, log *slog.Logger) *CooldownSharer {
 	ctx, cancel := context.WithCancel(context.Background())
-	sh := &Sharer{router: r, store: s, guard: g, log: log, cancel: cancel, done: make(chan struct{}), adopted: map[string]time.Time{}}
+	sh := &CooldownSharer{router: r, store: s, guard: g, log: log, cancel: cancel, done: make(chan struct{}), adopted: map[string]time.Time{}}
 	g.Go("the sharing of cooldowns", func() { sh.run(ctx) })
 	return sh
 }
 
 // Close ends the sharing and waits for the call that runs.
-func (s *Sharer) Close() {
+func (s *CooldownSharer) Close() {
 	s.cancel()
 	<-s.done
 }
 
-func (s *Sharer) run(ctx context.Context) {
+func (s *CooldownSharer) run(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(sharePoll)
 	defer tick.Stop()
@@ -85,7 +85,7 @@ func (s *Sharer) run(ctx context.Context) {
 	}
 }
 
-func (s *Sharer) publish(ctx context.Context, c change) {
+func (s *CooldownSharer) publish(ctx context.Context, c change) {
 	delete(s.adopted, c.Deployment) // ours now
 	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
 	defer cancel()
@@ -98,7 +98,7 @@ func (s *Sharer) publish(ctx context.Context, c change) {
 
 // poll takes over what other replicas have found. A cooldown taken over before
 // and gone from the store was ended by a good probe elsewhere.
-func (s *Sharer) poll(ctx context.Context) {
+func (s *CooldownSharer) poll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
 	defer cancel()
 	list, err := s.store.Cooldowns(ctx)
@@ -112,14 +112,14 @@ func (s *Sharer) poll(ctx context.Context) {
 	}
 	for id, until := range s.adopted {
 		if _, still := listed[id]; !still || !now.Before(until) {
-			if d := s.router.find(id); d != nil && now.Before(until) {
-				d.health.abandon(until)
+			if d := s.router.Deployment(id); d != nil && now.Before(until) {
+				d.health.dropAdopted(until)
 			}
 			delete(s.adopted, id)
 		}
 	}
 	for _, c := range list {
-		d := s.router.find(c.Deployment)
+		d := s.router.Deployment(c.Deployment)
 		if d == nil || d.alone || !now.Before(c.Until) || s.adopted[c.Deployment].Equal(c.Until) {
 			continue
 		}
@@ -132,7 +132,7 @@ func (s *Sharer) poll(ctx context.Context) {
 
 // note says once that the store went away, and once that it is back, unless the
 // store says so itself.
-func (s *Sharer) note(ctx context.Context, err error) {
+func (s *CooldownSharer) note(ctx context.Context, err error) {
 	switch {
 	case errors.Is(err, store.ErrAway):
 	case err != nil && !s.away && ctx.Err() != context.Canceled:

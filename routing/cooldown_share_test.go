@@ -60,7 +60,7 @@ func replicas(t *testing.T, s CooldownStore, log *slog.Logger) (one, two *world)
 	for _, w := range []**world{&one, &two} {
 		*w = newWorld(t, "m/a", "m/b", "lone/c")
 		(*w).now = time.Now
-		sharer := NewSharer((*w).Router, s, nil, log)
+		sharer := NewCooldownSharer((*w).Router, s, nil, log)
 		t.Cleanup(sharer.Close)
 	}
 	return one, two

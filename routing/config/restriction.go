@@ -19,7 +19,7 @@ func restricting() []string {
 	}
 }
 
-// lost reports whether the key, which nobody reads where it stands, was to hold
+// lost reports whether the key, which is not read where it stands, was to hold
 // something back, and says so: an error.
 func (v value) lost() bool {
 	if v.misspeltRestriction() {

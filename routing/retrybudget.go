@@ -9,11 +9,11 @@ import (
 // budgetSlices is how far back, in seconds, requests earn retries.
 const budgetSlices = 10
 
-// budget bounds the attempts that follow a failed one, so that failures do not
+// retryBudget bounds the attempts that follow a failed one, so that failures do not
 // multiply the load on what still works: floor of them in each second, and
 // beyond these at most share of the requests of the last ten seconds. Asking for
 // a retry takes a lock; counting a request takes it once a second.
-type budget struct {
+type retryBudget struct {
 	share float64 // 0.2: a fifth of the requests
 	floor int64   // per second
 
@@ -29,7 +29,7 @@ type budgetSlice struct {
 }
 
 // request counts a request of the group.
-func (b *budget) request(now time.Time) {
+func (b *retryBudget) request(now time.Time) {
 	s := &b.slices[slot(now.Unix(), budgetSlices)]
 	if s.second.Load() != now.Unix() {
 		b.mu.Lock()
@@ -41,7 +41,7 @@ func (b *budget) request(now time.Time) {
 
 // turn makes a slice that of this second. Requests counted in the instant of
 // turning may be lost: the budget is a bound, not an account.
-func (b *budget) turn(s *budgetSlice, second int64) {
+func (b *retryBudget) turn(s *budgetSlice, second int64) {
 	if s.second.Load() == second {
 		return
 	}
@@ -51,7 +51,7 @@ func (b *budget) turn(s *budgetSlice, second int64) {
 }
 
 // take asks for one retry.
-func (b *budget) take(now time.Time) bool {
+func (b *retryBudget) take(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &b.slices[slot(now.Unix(), budgetSlices)]

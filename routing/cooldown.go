@@ -1,0 +1,82 @@
+package routing
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/routing/store"
+)
+
+// This file decides when a deployment cools down, and for how long; health.go keeps the
+// cooldown, cooldown_share.go tells other replicas of it.
+
+// HealthPolicy says when failures cool a deployment down.
+type HealthPolicy struct {
+	AllowedFails int           // the n-th failure within Window cools down
+	Window       time.Duration // how long a failure counts
+	Cooldown     time.Duration // how long a deployment stays away; 0 = never cool
+	MaxCooldown  time.Duration // bound of a provider's Retry-After
+}
+
+// blames reports whether a failure speaks against the deployment, and not
+// against the request.
+func (r *Router) blames(h *Hop, o Outcome) bool {
+	switch {
+	case o.TimedOut && h.clientTimeout: // by the client's own timeout
+		return false
+	case o.Status == http.StatusNotFound && h.Model != h.Deployment.Model:
+		return false // a model name that the request or a fallback made up
+	}
+	return countsAgainstHealth(o.Status)
+}
+
+// frequentFailures is the share of a minute's attempts above which failures
+// cool a deployment even when good answers come between them.
+const frequentFailures = 0.1
+
+// cool counts a failure against a deployment's health. One that is its group's
+// only one is not cooled: the provider's own error is worth more to the client
+// than a 503 of ours. It is when its host has no address: there is no such error
+// then, and Envoy, which does not retry that, would never come to the fallbacks.
+func (r *Router) cool(d *Deployment, o Outcome, now time.Time) {
+	p := r.policy(d)
+	if p.Cooldown <= 0 || d.alone && !o.Nowhere {
+		d.health.endProbe()
+		return
+	}
+	used := d.meter.used(now)
+	frequent := float64(used.Failures) >= frequentFailures*float64(used.Requests)
+	if d.health.fail(now, o, p, frequent) {
+		d.cooldowns.Add(1)
+		until, cause := d.health.cooldown()
+		r.announce(change{store.Cooldown{Deployment: d.ID, Until: until, Cause: cause}})
+	}
+}
+
+// policy is the health policy of a deployment.
+func (r *Router) policy(d *Deployment) HealthPolicy {
+	p := r.health
+	if d.allowedFails != nil {
+		p.AllowedFails = *d.allowedFails
+	}
+	if d.cooldown != nil {
+		p.Cooldown = *d.cooldown
+	}
+	return p
+}
+
+// coolsAtOnce lists the answers after which asking again soon cannot help: no
+// quota, a key that does not work, a model that is not there.
+func coolsAtOnce(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusPaymentRequired:
+		return true
+	}
+	return false
+}
+
+// countsAgainstHealth reports whether a failure is the deployment's and not the
+// client's.
+func countsAgainstHealth(status int) bool {
+	return status < 300 || status >= 500 || status == http.StatusRequestTimeout || coolsAtOnce(status)
+}
