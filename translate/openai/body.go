@@ -173,21 +173,21 @@ func (b *BodyEditor) editChat(req *chat.Request, edits *jsonedit.Edits) {
 // messages makes the edits inside messages. It looks at their names first: almost
 // always there is nothing to do and nothing is parsed again.
 func (b *BodyEditor) messages(messages jsontext.Value) jsontext.Value {
-	marks := marksOf(messages, b.quirks.Drop)
-	if b.quirks.NoEmptyTurns && marks.assistant {
+	found := featuresOf(messages, b.quirks.Drop)
+	if b.quirks.NoEmptyTurns && found.assistant {
 		messages = withoutEmptyTurns(messages)
 	}
-	if rewrite := b.messageEdits(&marks); len(rewrite) > 0 {
+	if rewrite := b.messageEdits(&found); len(rewrite) > 0 {
 		messages = mapObjects(messages, func(o *jsonedit.Object, edits *jsonedit.Edits) {
 			for _, f := range rewrite {
 				f(o, edits)
 			}
 		})
 	}
-	if marks.file {
+	if found.file {
 		messages = cleanFiles(messages)
 	}
-	if marks.image && marks.tool {
+	if found.image && found.tool {
 		messages = withoutToolImages(messages)
 	}
 	return messages

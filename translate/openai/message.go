@@ -19,9 +19,9 @@ var extensions = []string{"thinking_blocks", "provider_specific_fields", "extra_
 // messageEdit edits one message on top of edits already made to it.
 type messageEdit func(*jsonedit.Object, *jsonedit.Edits)
 
-// messageEdits returns what the server wants changed in messages that hold these
-// marks, in the order of the changes.
-func (b *BodyEditor) messageEdits(m *marks) []messageEdit {
+// messageEdits returns what the server wants changed in messages that have these
+// features, in the order of the changes.
+func (b *BodyEditor) messageEdits(m *features) []messageEdit {
 	q := b.quirks
 	var edits []messageEdit
 	add := func(wanted bool, edit messageEdit) {

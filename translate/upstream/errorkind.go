@@ -14,29 +14,49 @@ const (
 	CodeContentFilter = "content_filter"
 )
 
-// statusOverloaded is Anthropic's status of a server that is too busy.
-const statusOverloaded = 529
+// Statuses that net/http has no names for.
+const (
+	statusClientClosed = 499 // nginx's: the client left
+	statusOverloaded   = 529 // Anthropic's: the server is too busy
+)
+
+// kindOf is the error type that OpenAI's SDKs expect with a status, and LiteLLM's
+// name of the exception that it is raised as; 0: no answer came.
+func kindOf(status int) (openAIType, class string) {
+	switch status {
+	case 0:
+		return "server_error", "APIConnectionError"
+	case http.StatusUnauthorized:
+		return "authentication_error", "AuthenticationError"
+	case http.StatusForbidden:
+		return "permission_error", "PermissionDeniedError"
+	case http.StatusNotFound:
+		return "not_found_error", "NotFoundError"
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return "timeout_error", "Timeout"
+	case http.StatusUnprocessableEntity:
+		return "invalid_request_error", "UnprocessableEntityError"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error", "RateLimitError"
+	case statusClientClosed:
+		return "invalid_request_error", "ClientDisconnected"
+	case http.StatusBadGateway:
+		return "server_error", "BadGatewayError"
+	case http.StatusServiceUnavailable:
+		return "server_error", "ServiceUnavailableError"
+	case statusOverloaded:
+		return "overloaded_error", "ServiceUnavailableError"
+	}
+	if status >= 400 && status < 500 {
+		return "invalid_request_error", "BadRequestError"
+	}
+	return "server_error", "InternalServerError"
+}
 
 // TypeOf returns the error type that OpenAI's SDKs expect with a status.
 func TypeOf(status int) string {
-	switch status {
-	case http.StatusUnauthorized:
-		return "authentication_error"
-	case http.StatusForbidden:
-		return "permission_error"
-	case http.StatusNotFound:
-		return "not_found_error"
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return "timeout_error"
-	case http.StatusTooManyRequests:
-		return "rate_limit_error"
-	case statusOverloaded:
-		return "overloaded_error"
-	}
-	if status >= 400 && status < 500 {
-		return "invalid_request_error"
-	}
-	return "server_error"
+	openAIType, _ := kindOf(status)
+	return openAIType
 }
 
 // Normalise fills an absent type from the status and gives context-length and
@@ -70,32 +90,8 @@ func (e *Error) Class() string {
 
 // ClassOf is [Error.Class] where only the status is known; 0: no answer came.
 func ClassOf(status int) string {
-	switch status {
-	case 0:
-		return "APIConnectionError"
-	case http.StatusUnauthorized:
-		return "AuthenticationError"
-	case http.StatusForbidden:
-		return "PermissionDeniedError"
-	case http.StatusNotFound:
-		return "NotFoundError"
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return "Timeout"
-	case http.StatusUnprocessableEntity:
-		return "UnprocessableEntityError"
-	case http.StatusTooManyRequests:
-		return "RateLimitError"
-	case 499:
-		return "ClientDisconnected"
-	case http.StatusBadGateway:
-		return "BadGatewayError"
-	case http.StatusServiceUnavailable, statusOverloaded:
-		return "ServiceUnavailableError"
-	}
-	if status >= 400 && status < 500 {
-		return "BadRequestError"
-	}
-	return "InternalServerError"
+	_, class := kindOf(status)
+	return class
 }
 
 // ContextOverflow reports whether a provider's message says that the prompt is

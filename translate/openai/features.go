@@ -9,11 +9,11 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
-// marks are the signs in a conversation that something in it may have to change.
-// They are found by one look at its names; only where they stand is anything
-// parsed. A mark may stand elsewhere than where it counts, so that the change
-// itself has to look again.
-type marks struct {
+// features say what a conversation holds that may have to change. They are found in
+// one pass over its member names; only where there is one is anything parsed. A
+// member of that name may stand where it means nothing, so the change itself checks
+// the place.
+type features struct {
 	cacheControl, image, file, reasoning, text, calls bool // members of that meaning
 
 	extension bool // one of extensions
@@ -23,9 +23,9 @@ type marks struct {
 	developer, tool, assistant bool // roles
 }
 
-// marksOf looks at messages, which are valid JSON. drop lists the members that
+// featuresOf looks at messages, which are valid JSON. drop lists the members that
 // the server does not get.
-func marksOf(messages jsontext.Value, drop []string) (m marks) {
+func featuresOf(messages jsontext.Value, drop []string) (m features) {
 	for name, at := range jsonedit.Names(messages) {
 		switch string(name) {
 		case "role":
@@ -51,7 +51,7 @@ func marksOf(messages jsontext.Value, drop []string) (m marks) {
 	return m
 }
 
-func (m *marks) role(value []byte) {
+func (m *features) role(value []byte) {
 	switch {
 	case bytes.HasPrefix(value, []byte(`"assistant"`)):
 		m.assistant = true
