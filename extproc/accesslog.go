@@ -58,7 +58,9 @@ func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
 	entry := logEntry{ended: endingOf(e.GetCommonProperties().GetResponseFlags())}
 	fields := usage.GetFields()
 	number := func(name string) int64 { return int64(fields[name].GetNumberValue()) }
-	entry.usage = chat.Usage{Prompt: number(names.FieldPromptTokens), Completion: number(names.FieldCompletionTokens), Total: number(names.FieldTotalTokens)}
+	entry.usage = chat.Usage{
+		Prompt: number(names.FieldPromptTokens), Completion: number(names.FieldCompletionTokens), Total: number(names.FieldTotalTokens),
+	}
 	entry.known = entry.usage.Total > 0
 	return entry
 }
@@ -69,7 +71,8 @@ func endingOf(f *datav3.ResponseFlags) ending {
 		return endedClient
 	case f.GetUpstreamRequestTimeout(), f.GetStreamIdleTimeout(), f.GetDurationTimeout(), f.GetUpstreamMaxStreamDurationReached():
 		return endedTimeout
-	case f.GetUpstreamConnectionTermination(), f.GetUpstreamRemoteReset(), f.GetUpstreamProtocolError(), f.GetLocalReset(), f.GetUpstreamConnectionFailure():
+	case f.GetUpstreamConnectionTermination(), f.GetUpstreamRemoteReset(), f.GetUpstreamProtocolError(),
+		f.GetLocalReset(), f.GetUpstreamConnectionFailure():
 		return endedUpstream
 	}
 	return endedWhole

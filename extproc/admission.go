@@ -133,7 +133,7 @@ func candidate(l *limit.Limiter, c routing.Choice) string {
 // request has time.
 func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admission, error) {
 	x := s.exchange
-	ctx, stop := s.hold()
+	ctx, stop := s.extendMessageTimeout()
 	defer stop()
 	began := time.Now()
 	deadline, _ := ctx.Deadline()

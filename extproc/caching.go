@@ -39,7 +39,7 @@ func (s *requestStream) askCache(call *routing.Call) *wire.Answer {
 		return nil
 	}
 	began := time.Now()
-	ctx, stop := s.hold()
+	ctx, stop := s.extendMessageTimeout()
 	defer stop()
 	var reply cache.Reply
 	scope := x.snapshot.scope(x, call, controls, s.header)

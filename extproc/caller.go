@@ -95,7 +95,8 @@ func digestOf(text string) string {
 // holdsKey lists the headers that prove who asks.
 func holdsKey(name string) bool {
 	switch name {
-	case "authorization", "proxy-authorization", "cookie", "x-litellm-api-key", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key":
+	case "authorization", "proxy-authorization", "cookie",
+		"x-litellm-api-key", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key":
 		return true
 	}
 	return false

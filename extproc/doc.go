@@ -17,7 +17,7 @@
 //  2. The body follows, whole. It is parsed once, strictly. The cache is asked
 //     (caching.go), and may answer. Routing makes a plan (ordered attempts, each
 //     one deployment); room is taken in the limits of the first that has some
-//     (admission.go), after a wait in the queue if need be (hold.go); its
+//     (admission.go), after a wait in the queue if need be (timeouts.go); its
 //     deployment translates. The answer carries that body, the plan as metadata
 //     for Envoy's cluster specifier (planencoding.go), and clear_route_cache. From here on Envoy
 //     walks the plan by itself.
@@ -31,11 +31,11 @@
 //     one's limits. The new plan goes back as metadata together with the header
 //     that makes Envoy retry.
 //  5. The final answer's headers come on stream 1 (response.go). An error
-//     becomes OpenAI's error shape. For a good answer the provider's decoder is
+//     becomes OpenAI's error shape (errorresponse.go). For a good answer the provider's decoder is
 //     made, and Envoy is told how to send the body: streamed where it can be
 //     relayed, whole where it must be rewritten or is short enough to be judged
 //     first, not at all where nobody reads it. A document that comes where a
-//     stream was asked for is told as one (unstreamed.go).
+//     stream was asked for is told as one (streamform.go).
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
 //     the callbacks keep a copy where they want one (report.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
@@ -50,22 +50,22 @@
 // # A changed configuration
 //
 // A Snapshot (runtime.go) is one configuration in force. An exchange keeps the one
-// it began under; what comes after a change has the next (reload.go).
+// it began under; what comes after a change has the next (Runtime.Use).
 //
 // # Who looks at it
 //
-// The admin port (package extproc/admin) and the metrics (gauges.go) see the state
+// The admin port (package extproc/admin) and the metrics see the state
 // through view.go alone: a deployment's is taken there in one place.
 //
 // # Failure
 //
 // Envoy's timers bound the attempts (request.go), and the whole time of what does
 // not stream. That of a stream, until its answer begins, is bounded here
-// (deadline.go), with an answer that nothing asked for. Whoever claims the answer
+// (timeouts.go), with an answer that nothing asked for. Whoever claims the answer
 // first gives it (outcome.go).
 //
 // Envoy may send the streams of one request to several replicas: what belongs to
-// another one's exchange is handed on to it (relay.go, relayentry.go), if it is
+// another one's exchange is handed on to it (relay.go), if it is
 // known (package peer). When nobody has the exchange, a failure is passed on as it
 // is and a retry is stopped: the request that Envoy would send was written for
 // another provider, with that one's key.
@@ -74,4 +74,16 @@
 // does one that does not say the port's secret (secret.go). A panic costs its own
 // request: Envoy answers 503 for it. Nothing here waits without a deadline, and
 // nothing prints a message, which would hold keys and prompts.
+//
+// # Where else to look
+//
+//   - What a client asks for: path.go (the endpoints), routingparams.go (what it may
+//     say about routing), auth.go (the gateway's own key), caller.go (who asks),
+//     origin.go (web pages: CORS, requests of other sites).
+//   - What a client gets: localanswers.go (answers without a provider), headers.go
+//     (which headers pass, and those of ours), clienterrors.go (errors of ours; the
+//     shape of an error body is in translate/upstream/errorbody.go).
+//   - Who answered and with what: outcome.go, of which record.go is what is told
+//     afterwards; recent.go renders that for the status page.
+//   - How each attempt began and ended: attempts.go.
 package extproc

@@ -23,7 +23,7 @@ type exchange struct {
 	id       string // ours, never the client's x-request-id
 	started  time.Time
 	snapshot *Snapshot // the configuration the request began under
-	route    route
+	path     apiPath
 	quiet    bool // a health probe
 	keyless  bool // refused, and without a valid key: see strangers
 
@@ -49,10 +49,10 @@ type exchange struct {
 	took      time.Duration    // to the end; set by finish
 }
 
-func newExchange(g *Snapshot, r route, now time.Time) *exchange {
+func newExchange(g *Snapshot, path apiPath, now time.Time) *exchange {
 	g.runtime.open.Add(1)
 	g.open.Add(1)
-	x := &exchange{id: rand.Text(), started: now, snapshot: g, route: r}
+	x := &exchange{id: rand.Text(), started: now, snapshot: g, path: path}
 	x.attempts.router, x.attempts.observer = g.router, x
 	if g.runtime.steps {
 		x.steps = &stepLog{id: x.id, log: g.runtime.log}

@@ -99,7 +99,7 @@ func details(attempts []attemptRecord) string {
 
 func (x *exchange) record(o outcome) record {
 	rec := record{
-		id: x.id, endpoint: x.route.endpoint, asked: x.asked(), caller: x.caller, cache: x.caching.status, outcome: o,
+		id: x.id, endpoint: x.path.endpoint, asked: x.asked(), caller: x.caller, cache: x.caching.status, outcome: o,
 		started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, lacked: x.queuedFor,
 		quiet: x.quiet, keyless: x.keyless,
 		attempts: x.attempts.records(x.started, x.started.Add(x.took)),

@@ -79,34 +79,34 @@ func (s *requestStream) close() {
 func (s *requestStream) requestHeaders(m wire.Message) *wire.Answer {
 	g := s.server.runtime.Current()
 	s.header = m.Headers()
-	r := parsePath(s.header.Get(":path"))
-	x := newExchange(g, r, time.Now())
+	p := parsePath(s.header.Get(":path"))
+	x := newExchange(g, p, time.Now())
 	s.exchange = x
 	x.header, x.caller = s.header, g.tenancy.caller(s.header)
 	s.traced()
 	s.share(g)
-	if answer := s.withoutBody(g, r, m.EndOfStream()); answer != nil {
+	if answer := s.withoutBody(g, p, m.EndOfStream()); answer != nil {
 		return answer
 	}
 	return wire.PassRequestHeaders(s.server.names(x))
 }
 
 // withoutBody returns the answer to a request that needs no body, or nil.
-func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *wire.Answer {
-	if answer := s.preflight(r); answer != nil {
+func (s *requestStream) withoutBody(g *Snapshot, p apiPath, ended bool) *wire.Answer {
+	if answer := s.preflight(p); answer != nil {
 		return answer
 	}
-	if r.action == unknownPath {
+	if p.action == unknownPath {
 		s.exchange.keyless = g.auth.check(s.header) != nil
 		return s.refuse(unknownURL(s.header.Get(":method"), s.header.Get(":path")))
 	}
 	method := s.header.Get(":method")
-	if method != r.method() && (method != "HEAD" || r.method() != "GET") {
+	if method != p.method() && (method != "HEAD" || p.method() != "GET") {
 		s.exchange.keyless = g.auth.check(s.header) != nil
-		return s.refuse(wrongMethod(method, r.method()))
+		return s.refuse(wrongMethod(method, p.method()))
 	}
-	if r.action == liveness || r.action == readiness {
-		return s.health(g, r)
+	if p.action == liveness || p.action == readiness {
+		return s.health(g, p)
 	}
 	e := g.auth.check(s.header)
 	if e == nil {
@@ -116,14 +116,14 @@ func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *wire.Answ
 		s.exchange.keyless = true
 		return s.refuse(e)
 	}
-	if err := s.checkNames(g, r); err != nil {
+	if err := s.checkNames(g, p); err != nil {
 		return s.refuse(asError(err))
 	}
 	switch {
-	case r.action == listModels:
+	case p.action == listModels:
 		return s.answer(http.StatusOK, g.ModelList())
-	case r.action == showModel:
-		return s.showModel(g, r.model)
+	case p.action == showModel:
+		return s.showModel(g, p.model)
 	case g.draining():
 		return s.refuse(drainingError())
 	case ended:
@@ -138,9 +138,9 @@ func (s *requestStream) withoutBody(g *Snapshot, r route, ended bool) *wire.Answ
 
 // checkNames refuses what the request's headers name in a way that nothing can
 // pass on: the model in its path, the caller.
-func (s *requestStream) checkNames(g *Snapshot, r route) error {
-	if r.model != "" {
-		if err := upstream.CheckName("model", r.model); err != nil {
+func (s *requestStream) checkNames(g *Snapshot, p apiPath) error {
+	if p.model != "" {
+		if err := upstream.CheckName("model", p.model); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 {
 		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))
 	}
-	request, err := chat.Parse(x.route.endpoint, body, x.route.model)
+	request, err := chat.Parse(x.path.endpoint, body, x.path.model)
 	if err != nil {
 		return s.refuse(asError(err))
 	}

@@ -172,23 +172,6 @@ func impossible(req *chat.Request, header upstream.Header, ended bool) string {
 	return ""
 }
 
-// clientHeaders keeps the provider headers that the client may see and adds ours.
-func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing.Hop) *wire.HeaderMutation {
-	edit := &wire.HeaderMutation{}
-	ours := s.exchange.rateLimits()
-	for _, f := range header {
-		if !keepResponseHeader(f.Name) || len(ours) > 0 && isRateLimit(f.Name) || hop.Translator.Reveals(f.Value) {
-			edit.Remove(f.Name)
-		}
-	}
-	if len(ours) == 0 {
-		ours = upstream.RateLimits(header)
-	}
-	edit.SetAll(ours)
-	edit.SetAll(s.exchange.publicHeaders(n, &hop))
-	return edit
-}
-
 // responseBody passes one piece of the body through the decoder.
 func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	r := s.response
@@ -249,7 +232,10 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 	if result.Failure == nil && r.merge != nil {
 		merged, err := r.merge.Merge(out)
 		if err != nil {
-			result.Failure = &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer", Message: "the provider's answer is not what was asked for"}
+			result.Failure = &upstream.Error{
+				Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+				Message: "the provider's answer is not what was asked for",
+			}
 		}
 		out = merged
 	}
@@ -307,73 +293,6 @@ func (s *requestStream) responseTrailers() *wire.Answer {
 		answer.WithMetadata(s.exchange.metadata())
 	}
 	return answer
-}
-
-// errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
-func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
-	x := s.exchange
-	now := time.Now()
-	last := x.attempts.remembered()
-	local := localFailure(statusOf(header), details)
-	if _, planned := x.attempts.hop(n); !planned && n > 1 { // Envoy's word for the end of the plan; what ended it is why the last attempt failed
-		local = localFailure(0, x.attempts.lastReason(n-1))
-	}
-	if !strings.HasPrefix(details, ownDetails) {
-		x.attempts.failed(n, 0, details, now)
-	}
-	if last == nil {
-		last = local
-	}
-	return s.failure(header, last)
-}
-
-// ownDetails begins the details of the answers that isthmus makes itself.
-const ownDetails = "isthmus_"
-
-// localFailure is the error for an answer that Envoy made itself.
-func localFailure(status int, details string) *upstream.Error {
-	switch {
-	case status == http.StatusGatewayTimeout || strings.Contains(details, "timeout") || details == timedAnswer:
-		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "upstream_timeout",
-			Message: "the provider did not answer in time"}
-	case strings.Contains(details, "protocol_error"), strings.HasPrefix(details, "http1."), strings.HasPrefix(details, "http2."):
-		return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
-			Message: "the provider's answer is not valid HTTP"}
-	case status == http.StatusRequestEntityTooLarge:
-		return &upstream.Error{Status: status, Type: "invalid_request_error", Code: "request_too_large", Message: "the request is too large"}
-	}
-	return &upstream.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "upstream_unavailable",
-		Message: "no provider could be reached for this model"}
-}
-
-// failure replaces the answer by an error of ours; nil: the client is answered
-// already.
-func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *wire.Answer {
-	x := s.exchange
-	s.response = &responseReader{ended: true}
-	if !x.outcome.refused(byFailure, e) {
-		return nil
-	}
-	body := e.JSON()
-	edit := &wire.HeaderMutation{}
-	edit.Set(":status", strconv.Itoa(e.Status))
-	edit.SetAll(errorHeaders(e))
-	edit.SetAll(x.publicHeaders(0, nil))
-	edit.Set("content-length", strconv.Itoa(len(body)))
-	for _, f := range present {
-		if !edit.IsSet(f.Name) {
-			edit.Remove(f.Name)
-		}
-	}
-	return wire.ReplaceResponse(edit, body, x.metadata())
-}
-
-func errorHeaders(e *upstream.Error) upstream.Header {
-	header := upstream.Header{{Name: "content-type", Value: "application/json"}}
-	for _, f := range e.Header {
-		header.Set(f.Name, f.Value)
-	}
-	return header
 }
 
 // metadata is what Envoy's access log and rate limits may know of the exchange.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -13,7 +14,7 @@ import (
 func (rec *record) sample() *metrics.Request {
 	o := &rec.outcome
 	s := &metrics.Request{
-		Endpoint: string(rec.endpoint), Operation: operation(rec.endpoint), Asked: rec.asked, Cache: string(rec.cache),
+		Endpoint: string(rec.endpoint), Operation: trace.Operation(rec.endpoint), Asked: rec.asked, Cache: string(rec.cache),
 		Status: o.status, Aborted: o.ended != endedWhole, Failed: o.failure != nil || o.broken(), Stream: rec.stream,
 		Duration: rec.took, FirstToken: rec.firstToken(), Own: rec.own,
 		Fallbacks: rec.fallbacks(),

@@ -20,7 +20,7 @@ func (rt *Runtime) Trace(t *trace.Tracer) { rt.tracer = t }
 func (s *requestStream) traced() {
 	x := s.exchange
 	t := x.snapshot.runtime.tracer
-	if t == nil || x.route.action == liveness || x.route.action == readiness {
+	if t == nil || x.path.action == liveness || x.path.action == readiness {
 		return
 	}
 	p := trace.Parent{Traceparent: metadataValue(s.ctx, "traceparent"), Tracestate: metadataValue(s.ctx, "tracestate")}

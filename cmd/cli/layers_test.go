@@ -28,7 +28,7 @@ func layers() map[string][]string {
 		"extproc/callback/callbacktest": {"translate", "extproc/callback", "cmd/asynctest", "cmd/testring"},
 		"extproc/peer":                  {"routing/guard"},
 		"extproc/metrics":               {"translate", "extproc/wire"},
-		"extproc/trace":                 {"translate/upstream"},
+		"extproc/trace":                 {"translate/upstream", "translate/chat"},
 		"extproc/status":                {},
 		"extproc/wire":                  {"translate/upstream", "envoy/names"},
 		"extproc":                       {"translate", "routing", "extproc", "envoy/names"},

@@ -10,5 +10,5 @@
 //   - cache.go: GET /cache/ping and POST /cache/flushall
 //
 // A deployment's state is taken in one place, Snapshot.Deployments; health.go,
-// statuspage.go and the metrics (extproc/gauges.go) render it.
+// statuspage.go and the metrics (extproc/view.go) render it.
 package admin

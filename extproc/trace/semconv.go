@@ -1,10 +1,10 @@
-package extproc
+package trace
 
 import "github.com/isthmus-proxy/isthmus/translate/chat"
 
-// operation is an endpoint in the words of OpenTelemetry's GenAI conventions; ""
-// when it calls no model.
-func operation(e chat.Endpoint) string {
+// Operation is gen_ai.operation.name of OpenTelemetry's GenAI conventions for an
+// endpoint, as spans and metrics have it; "" when it calls no model.
+func Operation(e chat.Endpoint) string {
 	switch e {
 	case chat.Completions, chat.Responses:
 		return "chat"

@@ -4,11 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
-	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -44,12 +41,12 @@ func (s *requestStream) refuseBy(who answerer, e *upstream.Error) *wire.Answer {
 	return wire.Immediate(e.Status, header, e.JSON(), "isthmus_refused").WithMetadata(x.metadata())
 }
 
-func (s *requestStream) health(g *Snapshot, r route) *wire.Answer {
+func (s *requestStream) health(g *Snapshot, p apiPath) *wire.Answer {
 	s.exchange.quiet = true
-	if r.action == readiness && g.draining() {
+	if p.action == readiness && g.draining() {
 		return s.answer(http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
 	}
-	if r.action == readiness {
+	if p.action == readiness {
 		return s.answer(http.StatusOK, []byte(`{"status":"healthy"}`))
 	}
 	return s.answer(http.StatusOK, []byte(`"I'm alive!"`))
@@ -112,52 +109,4 @@ func (s *requestStream) mock(text string) *wire.Answer {
 	s.listen(x.request.Stream)
 	s.hear(body)
 	return wire.Immediate(http.StatusOK, header, body, "isthmus_mock").WithMetadata(x.metadata())
-}
-
-// publicHeaders are the headers that tell a client how it was served; never a
-// URL or a key. hop is nil for errors.
-func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
-	made, entry := x.attempts.count(), x.outcome.load().entry
-	attempts := max(n, made)
-	header := append(make(upstream.Header, 0, 16),
-		upstream.Field{Name: "x-isthmus-request-id", Value: x.id},
-		upstream.Field{Name: "x-litellm-call-id", Value: x.id},
-		upstream.Field{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
-		upstream.Field{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
-	)
-	if c := &x.caching; c.status != "" && entry == nil {
-		header = append(header, cache.Headers(c.status, c.key, nil, time.Time{})...)
-	}
-	if e := entry; e != nil {
-		header = append(header,
-			upstream.Field{Name: "x-isthmus-deployment", Value: e.Served.Deployment},
-			upstream.Field{Name: "x-litellm-model-id", Value: e.Served.Deployment},
-			upstream.Field{Name: "x-isthmus-model-group", Value: e.Served.Group},
-			upstream.Field{Name: "x-litellm-model-group", Value: e.Served.Group},
-		)
-	}
-	var fallbacks int
-	if hop != nil {
-		fallbacks = hop.Fallback
-		header = append(header,
-			upstream.Field{Name: "x-isthmus-deployment", Value: hop.Deployment.ID},
-			upstream.Field{Name: "x-litellm-model-id", Value: hop.Deployment.ID},
-			upstream.Field{Name: "x-isthmus-model-group", Value: hop.Group},
-			upstream.Field{Name: "x-litellm-model-group", Value: hop.Group},
-		)
-	} else {
-		fallbacks = x.attempts.fallbacks()
-	}
-	if x.queuedFor != "" {
-		header = append(header, upstream.Field{Name: "x-isthmus-queued-for", Value: x.queuedFor})
-	}
-	if x.snapshot.verbose && made > 0 {
-		attempts := x.attempts.records(x.started, time.Now())
-		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: details(attempts)})
-	}
-	return append(header,
-		upstream.Field{Name: "x-litellm-attempted-retries", Value: strconv.Itoa(max(attempts-1-fallbacks, 0))},
-		upstream.Field{Name: "x-isthmus-fallbacks", Value: strconv.Itoa(fallbacks)},
-		upstream.Field{Name: "x-litellm-attempted-fallbacks", Value: strconv.Itoa(fallbacks)},
-	)
 }

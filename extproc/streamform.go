@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"bytes"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,8 @@ func (s *requestStream) sniff(body []byte) {
 		return
 	}
 	r.form = mislabeled
-	r.decoder = r.hop.Translator.Decoder(x.asks(&r.hop), upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: eventStream}}})
+	head := upstream.Head{Status: http.StatusOK, Header: upstream.Header{{Name: "content-type", Value: eventStream}}}
+	r.decoder = r.hop.Translator.Decoder(x.asks(&r.hop), head)
 	x.caching.keep(x.request, &r.hop, true)
 	s.listen(true)
 }

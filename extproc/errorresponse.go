@@ -3,12 +3,60 @@ package extproc
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
+
+// The final answer when it is an error: the client gets it in OpenAI's shape. What an
+// attempt's failure leads to before that is in retry.go.
+
+// errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
+func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
+	x := s.exchange
+	now := time.Now()
+	last := x.attempts.remembered()
+	local := localFailure(statusOf(header), details)
+	if _, planned := x.attempts.hop(n); !planned && n > 1 {
+		// Envoy's word is for the end of the plan; what ended it is why the last attempt failed.
+		local = localFailure(0, x.attempts.lastReason(n-1))
+	}
+	if !strings.HasPrefix(details, ownDetails) {
+		x.attempts.failed(n, 0, details, now)
+	}
+	if last == nil {
+		last = local
+	}
+	return s.failure(header, last)
+}
+
+// ownDetails begins the details of the answers that isthmus makes itself.
+const ownDetails = "isthmus_"
+
+// failure replaces the answer by an error of ours; nil: the client is answered
+// already.
+func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *wire.Answer {
+	x := s.exchange
+	s.response = &responseReader{ended: true}
+	if !x.outcome.refused(byFailure, e) {
+		return nil
+	}
+	body := e.JSON()
+	edit := &wire.HeaderMutation{}
+	edit.Set(":status", strconv.Itoa(e.Status))
+	edit.SetAll(errorHeaders(e))
+	edit.SetAll(x.publicHeaders(0, nil))
+	edit.Set("content-length", strconv.Itoa(len(body)))
+	for _, f := range present {
+		if !edit.IsSet(f.Name) {
+			edit.Remove(f.Name)
+		}
+	}
+	return wire.ReplaceResponse(edit, body, x.metadata())
+}
 
 // unjudged is a provider's error that no failure filter has seen. Envoy 1.36 has
 // none (it crashes when an upstream filter asks for a retry) and retries by

@@ -7,7 +7,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
-// action is what a path stands for.
+// action is what a path asks for.
 type action int
 
 const (
@@ -19,16 +19,16 @@ const (
 	readiness
 )
 
-// route is a parsed request path.
-type route struct {
+// apiPath is a parsed request path of a client.
+type apiPath struct {
 	action   action
 	endpoint chat.Endpoint // callModel
 	model    string        // from the path: Azure-style URLs and models/{id}
 }
 
-// method is the only method the route takes; GET includes HEAD.
-func (r route) method() string {
-	if r.action == callModel {
+// method is the only method that the path takes; GET includes HEAD.
+func (p apiPath) method() string {
+	if p.action == callModel {
 		return "POST"
 	}
 	return "GET"
@@ -36,14 +36,14 @@ func (r route) method() string {
 
 // parsePath reads a request path. OpenAI's paths are known with and without
 // /v1, Azure's as /openai/deployments/{model}/… and /openai/v1/…
-func parsePath(path string) route {
+func parsePath(path string) apiPath {
 	path, _, _ = strings.Cut(path, "?")
 	path = strings.TrimSuffix(path, "/")
 	switch path {
 	case "/health/liveliness", "/health/liveness":
-		return route{action: liveness}
+		return apiPath{action: liveness}
 	case "/health/readiness":
-		return route{action: readiness}
+		return apiPath{action: readiness}
 	}
 	rest := path
 	if after, ok := strings.CutPrefix(path, "/openai/"); ok {
@@ -53,35 +53,35 @@ func parsePath(path string) route {
 		model, endpoint, _ := strings.Cut(named, "/")
 		// Azure clients escape a "/" inside the deployment's name.
 		if name, err := url.PathUnescape(model); err == nil && name != "" {
-			return modelRoute(endpoint, name)
+			return modelPath(endpoint, name)
 		}
-		return route{}
+		return apiPath{}
 	}
 	if after, ok := strings.CutPrefix(rest, "/v1/"); ok {
 		rest = "/" + after
 	}
 	rest, ok := strings.CutPrefix(rest, "/")
 	if !ok {
-		return route{}
+		return apiPath{}
 	}
 	if rest == "models" {
-		return route{action: listModels}
+		return apiPath{action: listModels}
 	}
 	if id, ok := strings.CutPrefix(rest, "models/"); ok {
 		if name, err := url.PathUnescape(id); err == nil {
-			return route{action: showModel, model: name}
+			return apiPath{action: showModel, model: name}
 		}
 	}
-	return modelRoute(rest, "")
+	return modelPath(rest, "")
 }
 
-func modelRoute(name, model string) route {
+func modelPath(name, model string) apiPath {
 	endpoint := chat.Endpoint(name)
 	switch endpoint {
 	case chat.Completions, chat.TextCompletions, chat.Embeddings, chat.Responses, chat.Moderations, chat.Images, chat.Speech, chat.Rerank:
-		return route{action: callModel, endpoint: endpoint, model: model}
+		return apiPath{action: callModel, endpoint: endpoint, model: model}
 	}
-	return route{}
+	return apiPath{}
 }
 
 func cutPrefixes(s string, prefixes ...string) (string, bool) {
