@@ -103,7 +103,8 @@ func subjects() (all []subject) {
 		}
 		all = append(all, subject{"`" + p.Name + "`", model, p})
 		for _, special := range map[string][]string{
-			"openai": {"o3", "gpt-5"}, "azure": {"o3", "gpt-5"}, "xai": {"grok-4"}, "anthropic": {"claude-3-5-haiku-latest"}, "gemini": {"gemini-3-pro-preview"}, "ollama": {"gpt-oss"},
+			"openai": {"o3", "gpt-5"}, "azure": {"o3", "gpt-5"}, "xai": {"grok-4"}, "anthropic": {"claude-3-5-haiku-latest"},
+			"gemini": {"gemini-3-pro-preview"}, "ollama": {"gpt-oss"},
 		}[p.Name] {
 			all = append(all, subject{"`" + p.Name + "`: " + special, special, p})
 		}
@@ -159,7 +160,10 @@ func (s *subject) takes(t *testing.T, part string) string {
 }
 
 func featureTable(t *testing.T) string {
-	header := []string{"Provider", "embeddings", "legacy completions", "other endpoints", "tools", "images", "documents", "audio in", "JSON schema", "reasoning effort", "reasoning in answers", "cached tokens"}
+	header := []string{
+		"Provider", "embeddings", "legacy completions", "other endpoints", "tools", "images", "documents", "audio in", "JSON schema",
+		"reasoning effort", "reasoning in answers", "cached tokens",
+	}
 	var rows [][]string
 	for _, s := range subjects() {
 		if s.label != "`"+s.Name+"`" {
@@ -197,18 +201,26 @@ func featureTable(t *testing.T) string {
 func (s *subject) answers(t *testing.T) (thought, cached string) {
 	t.Helper()
 	answer := map[string]string{
-		"anthropic": `{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"text","text":"ho"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"cache_read_input_tokens":8,"output_tokens":2}}`,
-		"gemini":    `{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"hm","thought":true},{"text":"ho"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"cachedContentTokenCount":8,"candidatesTokenCount":2,"totalTokenCount":11}}`,
-		"ollama":    `{"model":"m","message":{"role":"assistant","thinking":"hm","content":"ho"},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":2}`,
+		"anthropic": `{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"hm",` +
+			`"signature":"s"},{"type":"text","text":"ho"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"cache_read_input_tokens":8,` +
+			`"output_tokens":2}}`,
+		"gemini": `{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"hm","thought":true},{"text":"ho"}]},` +
+			`"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"cachedContentTokenCount":8,"candidatesTokenCount":2,` +
+			`"totalTokenCount":11}}`,
+		"ollama": `{"model":"m","message":{"role":"assistant","thinking":"hm","content":"ho"},"done":true,"done_reason":"stop",` +
+			`"prompt_eval_count":9,"eval_count":2}`,
 	}[s.Name]
 	if answer == "" {
-		answer = `{"id":"1","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"ho","reasoning":"hm"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":8}}}`
+		answer = `{"id":"1","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"ho","reasoning":"hm"},` +
+			`"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11,` +
+			`"prompt_tokens_details":{"cached_tokens":8}}}`
 	}
 	req, err := chat.Parse(chat.Completions, []byte(`{"model":"alias","messages":[]}`), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := bind(t, &s.Provider, s.model, false).Decoder(req, upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "application/json"}}})
+	d := bind(t, &s.Provider, s.model, false).Decoder(req,
+		upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "application/json"}}})
 	out := d.Feed([]byte(answer), true)
 	if e := d.Result().Failure; e != nil {
 		t.Fatalf("%s: %s", s.Name, e.Message)
@@ -244,7 +256,8 @@ func parameters() [][2]string {
 		{"presence_penalty", "0.5"}, {"frequency_penalty", "0.5"}, {"logit_bias", `{"1":1}`}, {"logprobs", "true"}, {"top_logprobs", "2"},
 		{"seed", "7"}, {"user", `"u-1"`}, {"tools", `[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]`},
 		{"tool_choice", `"required"`}, {"parallel_tool_calls", "false"}, {"functions", `[{"name":"f","parameters":{"type":"object"}}]`},
-		{"response_format", `{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object"}}}`}, {"reasoning_effort", `"low"`}, {"service_tier", `"flex"`}, {"store", "true"},
+		{"response_format", `{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object"}}}`}, {"reasoning_effort", `"low"`},
+		{"service_tier", `"flex"`}, {"store", "true"},
 		{"metadata", `{"a":"b"}`}, {"modalities", `["text","audio"]`}, {"audio", `{"voice":"alloy","format":"wav"}`},
 		{"prediction", `{"type":"content","content":"x"}`}, {"verbosity", `"low"`}, {"web_search_options", "{}"}, {"safety_identifier", `"s"`},
 		{"prompt_cache_key", `"k"`}, {"top_k", "5"}, {"thinking", `{"type":"enabled","budget_tokens":1024}`},
@@ -265,7 +278,9 @@ func parameterTable(t *testing.T) string {
 		}
 		rows = append(rows, []string{s.label, asIs, code(fates[yes]...), code(fates["dropped"]...), code(fates[no]...)})
 	}
-	return table([]string{"Provider: model", "as it is", "in the provider's words", "left out without a word", "refused, or dropped with `drop_params`"}, joinEqual(rows))
+	return table([]string{
+		"Provider: model", "as it is", "in the provider's words", "left out without a word", "refused, or dropped with `drop_params`",
+	}, joinEqual(rows))
 }
 
 // fate says what becomes of one parameter.

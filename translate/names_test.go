@@ -110,7 +110,8 @@ func TestNoCredentialAndNoPriceOfLiteLLMReachesAProvider(t *testing.T) {
 
 func TestNoCredentialReachesAProviderInsideItsOwnObjects(t *testing.T) {
 	for provider, member := range map[string]string{"gemini": "generationConfig", "ollama": "options"} {
-		body := `{"model": "m", "messages": [{"role": "user", "content": "hi"}], "` + member + `": {"api_key": ` + canary + `, "temperature": 0.25}}`
+		body := `{"model": "m", "messages": [{"role": "user", "content": "hi"}], "` + member + `": {"api_key": ` + canary +
+			`, "temperature": 0.25}}`
 		req, err := chat.Parse(chat.Completions, []byte(body), "")
 		if err != nil {
 			t.Fatal(err)
@@ -130,8 +131,10 @@ func TestNoCredentialReachesAProviderInsideItsOwnObjects(t *testing.T) {
 }
 
 func TestWhatIsNobodysOwnGoesToTheServersThatTakeIt(t *testing.T) {
-	const body = `{"model": "m", "messages": [], "chat_template_kwargs": {"thinking": true}, "extra_body": {"prompt_logprobs": 1}, "metadata": {"api_key": "mine"}}`
-	got := bodiesOf(t, chat.Completions, strings.Replace(body, `"chat_template_kwargs": {"thinking": true}, "extra_body": {"prompt_logprobs": 1}, `, "", 1))["openai"]
+	const body = `{"model": "m", "messages": [], "chat_template_kwargs": {"thinking": true}, "extra_body": {"prompt_logprobs": 1}, ` +
+		`"metadata": {"api_key": "mine"}}`
+	got := bodiesOf(t, chat.Completions,
+		strings.Replace(body, `"chat_template_kwargs": {"thinking": true}, "extra_body": {"prompt_logprobs": 1}, `, "", 1))["openai"]
 	if !strings.Contains(got, `"metadata": {"api_key": "mine"}`) {
 		t.Errorf("metadata is the user's own: %s", got)
 	}

@@ -132,7 +132,9 @@ func (d *redactingDecoder) Result() chat.Result {
 func beginsAsAnswer(text []byte) bool {
 	name, ok := bytes.CutPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{"))
 	name = bytes.TrimLeft(name, " \t\r\n")
-	return ok && slices.ContainsFunc([]string{"id", "object", "choices", "created", "data", "model", "usage", "service_tier", "system_fingerprint"},
+	return ok && slices.ContainsFunc([]string{
+		"id", "object", "choices", "created", "data", "model", "usage", "service_tier", "system_fingerprint",
+	},
 		func(known string) bool { return bytes.HasPrefix(name, []byte(`"`+known+`"`)) })
 }
 
@@ -151,7 +153,8 @@ func (b *Bound) redactEvents(out []byte, chunks bool) []byte {
 		switch {
 		case ok && (bytes.Contains(data, []byte("error")) || chunks && odd(line)):
 			end := len(bytes.TrimRight(data, "\r\n"))
-			line = slices.Concat(line[:len("data:")], []byte(strings.Repeat(" ", indent(data))), redactJSON(bytes.TrimSpace(data), b.redactor.Redact), data[end:])
+			line = slices.Concat(line[:len("data:")], []byte(strings.Repeat(" ", indent(data))),
+				redactJSON(bytes.TrimSpace(data), b.redactor.Redact), data[end:])
 		case !ok && chunks && odd(line):
 			line = []byte(b.redactor.Redact(string(line)))
 		}

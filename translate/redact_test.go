@@ -59,7 +59,8 @@ func TestNoMemberAndNoFieldOfAnErrorQuotesASecret(t *testing.T) {
 		for _, shape := range shapes {
 			for _, key := range everySecret() {
 				head := upstream.Head{Status: 401, Header: upstream.Header{
-					{Name: "retry-after", Value: key}, {Name: "x-ratelimit-limit-requests", Value: key}, {Name: "anthropic-ratelimit-tokens-limit", Value: key},
+					{Name: "retry-after", Value: key}, {Name: "x-ratelimit-limit-requests", Value: key},
+					{Name: "anthropic-ratelimit-tokens-limit", Value: key},
 					{Name: "x-ratelimit-remaining-requests", Value: "7"}, {Name: "x-should-retry", Value: key},
 				}}
 				if strings.Contains(key, `\`) {
@@ -87,23 +88,42 @@ func TestNoErrorEventQuotesASecret(t *testing.T) {
 		endpoint chat.Endpoint
 		stream   string
 	}{
-		"chat":                {"openai", chat.Completions, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\ndata: {\"error\":{\"message\":\"KEY\",\"type\":\"KEY\",\"code\":\"KEY\",\"param\":\"KEY\"}}\n\n"},
-		"old vLLM":            {"openai", chat.Completions, "data: {\"object\":\"error\",\"message\":\"KEY\",\"type\":\"KEY\"}\n\n"},
-		"Azure":               {"azure", chat.Completions, "data: {\"error\":{\"message\":\"KEY\",\"innererror\":{\"x\":\"KEY\"}}}\n\n"},
-		"Responses, failed":   {"openai", chat.Responses, "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"KEY\",\"message\":\"KEY\"},\"id\":\"r\"}}\n\n"},
-		"Responses, error":    {"openai", chat.Responses, "event: error\ndata: {\"type\":\"error\",\"code\":\"KEY\",\"message\":\"KEY\",\"param\":null}\n\n"},
-		"Anthropic":           {"anthropic", chat.Completions, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"KEY\",\"message\":\"KEY\"}}\n\n"},
+		"chat": {
+			"openai", chat.Completions,
+			"data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\ndata: {\"error\":{\"message\":\"KEY\",\"type\":\"KEY\",\"code\":\"KEY\"," +
+				"\"param\":\"KEY\"}}\n\n",
+		},
+		"old vLLM": {"openai", chat.Completions, "data: {\"object\":\"error\",\"message\":\"KEY\",\"type\":\"KEY\"}\n\n"},
+		"Azure":    {"azure", chat.Completions, "data: {\"error\":{\"message\":\"KEY\",\"innererror\":{\"x\":\"KEY\"}}}\n\n"},
+		"Responses, failed": {
+			"openai", chat.Responses,
+			"event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"KEY\",\"message\":\"KEY\"}," +
+				"\"id\":\"r\"}}\n\n",
+		},
+		"Responses, error": {
+			"openai", chat.Responses, "event: error\ndata: {\"type\":\"error\",\"code\":\"KEY\",\"message\":\"KEY\",\"param\":null}\n\n",
+		},
+		"Anthropic": {
+			"anthropic", chat.Completions, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"KEY\",\"message\":\"KEY\"}}\n\n",
+		},
 		"Gemini":              {"gemini", chat.Completions, "data: {\"error\":{\"code\":500,\"status\":\"KEY\",\"message\":\"KEY\"}}\n\n"},
 		"Ollama":              {"ollama", chat.Completions, "{\"error\":\"KEY\"}\n"},
 		"no JSON in an error": {"openai", chat.Completions, "data: {\"error\": KEY\n\n"},
 		"FastAPI":             {"openai", chat.Completions, "data: {\"detail\":[{\"msg\":\"KEY\",\"input\":\"KEY\"}]}\n\n"},
 		"a message, a code":   {"mistral", chat.TextCompletions, "event: failed\ndata: {\"message\":\"KEY\",\"code\":\"KEY\"}\n\n"},
 		"a list":              {"openai", chat.Completions, "data: [{\"message\":\"KEY\"}]\r\n\r\n"},
-		"carriage returns":    {"openai", chat.Completions, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\r\rdata: {\"detail\":\"KEY\"}\r\r"},
-		"plain text":          {"openai", chat.Completions, "event: error\ndata: no such key KEY\n\n"},
-		"a comment":           {"azure", chat.Completions, ": forwarded with KEY\n\n"},
-		"where text is cut":   {"openai", chat.Completions, "data: {\"error\":{\"message\":\"" + strings.Repeat("word ", (16<<10)/5-2) + "KEY\"}}\n\n"},
-		"Anthropic, cut":      {"anthropic", chat.Completions, "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"" + strings.Repeat("word ", (16<<10)/5-2) + "KEY\"}}\n\n"},
+		"carriage returns": {
+			"openai", chat.Completions, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\r\rdata: {\"detail\":\"KEY\"}\r\r",
+		},
+		"plain text": {"openai", chat.Completions, "event: error\ndata: no such key KEY\n\n"},
+		"a comment":  {"azure", chat.Completions, ": forwarded with KEY\n\n"},
+		"where text is cut": {
+			"openai", chat.Completions, "data: {\"error\":{\"message\":\"" + strings.Repeat("word ", (16<<10)/5-2) + "KEY\"}}\n\n",
+		},
+		"Anthropic, cut": {
+			"anthropic", chat.Completions,
+			"event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"" + strings.Repeat("word ", (16<<10)/5-2) + "KEY\"}}\n\n",
+		},
 	} {
 		for _, key := range everySecret() {
 			if strings.Contains(key, `\`) && (name == "plain text" || name == "a comment" || strings.HasPrefix(name, "no JSON")) {
@@ -137,7 +157,8 @@ func TestNoErrorEventQuotesASecret(t *testing.T) {
 func TestAnErrorWithoutALengthIsHeldAndCleaned(t *testing.T) {
 	b := bindKnowing(t, "openai")
 	feed := func(text string, size int) (out string, held bool) {
-		d := b.Decoder(&chat.Request{Endpoint: chat.Completions}, upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "application/json"}}})
+		d := b.Decoder(&chat.Request{Endpoint: chat.Completions},
+			upstream.Head{Status: 200, Header: upstream.Header{{Name: "content-type", Value: "application/json"}}})
 		for i := 0; i < len(text); i += size {
 			piece := d.Feed([]byte(text[i:min(i+size, len(text))]), i+size >= len(text))
 			held = held || len(piece) == 0

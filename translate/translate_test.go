@@ -13,7 +13,9 @@ import (
 func TestSecretsThatAServerQuotesAreTakenOutOfItsError(t *testing.T) {
 	b, err := translate.Bind(&upstream.Target{
 		Provider: "openai", Model: "m", BaseURL: "http://localhost/v1", APIKey: secret.New("sk-0123456789"),
-		Headers: []upstream.ExtraHeader{{Name: "Authorization", Value: secret.New("Bearer token-0123")}, {Name: "X-Stage", Value: secret.New("one")}},
+		Headers: []upstream.ExtraHeader{
+			{Name: "Authorization", Value: secret.New("Bearer token-0123")}, {Name: "X-Stage", Value: secret.New("one")},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -39,8 +41,15 @@ var streamedErrors = []struct {
 	provider, kind, stream, blocking string
 }{
 	{"openai", "text/event-stream", "data: {\"choices\":[]}\n\ndata: {\"error\":{\"message\":\"KEY is spent\"}}\n\ndata: [DONE]\n\n", ""},
-	{"anthropic", "text/event-stream", "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"KEY is spent\"}}\n\n", `{"type":"error","error":{"message":"KEY is spent"}}`},
-	{"gemini", "text/event-stream", "data: {\"error\":{\"code\":500,\"message\":\"KEY is spent\"}}\n\n", `{"error":{"code":500,"message":"KEY is spent"}}`},
+	{
+		"anthropic", "text/event-stream",
+		"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"KEY is spent\"}}\n\n",
+		`{"type":"error","error":{"message":"KEY is spent"}}`,
+	},
+	{
+		"gemini", "text/event-stream", "data: {\"error\":{\"code\":500,\"message\":\"KEY is spent\"}}\n\n",
+		`{"error":{"code":500,"message":"KEY is spent"}}`,
+	},
 	{"ollama", "application/x-ndjson", "{\"error\":\"KEY is spent\"}\n", `{"error":"KEY is spent"}`},
 }
 
@@ -73,7 +82,12 @@ func TestSecretsAreTakenOutOfErrorsInsideAnAnswerToo(t *testing.T) {
 }
 
 func TestAnAnswerThatIsNoErrorMayQuoteAnything(t *testing.T) {
-	b, err := translate.Bind(&upstream.Target{Provider: "openai", Model: "m", BaseURL: "http://localhost", APIKey: secret.New("sk-0123456789")})
+	b, err := translate.Bind(&upstream.Target{
+		Provider: "openai",
+		Model:    "m",
+		BaseURL:  "http://localhost",
+		APIKey:   secret.New("sk-0123456789"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,9 +52,12 @@ func TestNewWorksOutTheCall(t *testing.T) {
 			got := call(t, upstream.Target{BaseURL: test.base, APIKey: secret.New("sk-ant-1")}, `{`+hi+`,"max_tokens":9}`)
 			want := &upstream.Call{
 				Method: "POST", Path: test.path,
-				Header: upstream.Header{{Name: "content-type", Value: "application/json"}, {Name: "anthropic-version", Value: "2023-06-01"}, {Name: "x-api-key", Value: "sk-ant-1"}},
-				Joins:  []string{"anthropic-beta"},
-				Body:   []byte(`{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`),
+				Header: upstream.Header{
+					{Name: "content-type", Value: "application/json"}, {Name: "anthropic-version", Value: "2023-06-01"},
+					{Name: "x-api-key", Value: "sk-ant-1"},
+				},
+				Joins: []string{"anthropic-beta"},
+				Body:  []byte(`{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`),
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("call (-want +got):\n%s", diff)
@@ -95,11 +98,14 @@ func TestHeaders(t *testing.T) {
 		"beta features are merged, each once": {
 			target: upstream.Target{Headers: extra("anthropic-beta", "context-1m-2025-08-07, mcp-client-2025-04-04")},
 			params: `,"mcp_servers":[],"context_management":{"edits":[{"type":"compact_20260112"}]}`,
-			want:   map[string]string{"anthropic-beta": "context-1m-2025-08-07,mcp-client-2025-04-04,context-management-2025-06-27,compact-2026-01-12"},
+			want: map[string]string{
+				"anthropic-beta": "context-1m-2025-08-07,mcp-client-2025-04-04,context-management-2025-06-27,compact-2026-01-12",
+			},
 		},
 		"Anthropic's own tools bring theirs": {
-			params: `,"tools":[{"type":"computer_20250124","name":"computer"},{"type":"bash_20250124","name":"bash"},{"type":"memory_20250818","name":"memory"}]`,
-			want:   map[string]string{"anthropic-beta": "computer-use-2025-01-24,context-management-2025-06-27"},
+			params: `,"tools":[{"type":"computer_20250124","name":"computer"},{"type":"bash_20250124","name":"bash"},` +
+				`{"type":"memory_20250818","name":"memory"}]`,
+			want: map[string]string{"anthropic-beta": "computer-use-2025-01-24,context-management-2025-06-27"},
 		},
 	}
 	for name, test := range tests {
@@ -131,7 +137,12 @@ func TestRequestsDoNotShareHeaders(t *testing.T) {
 
 func TestSupports(t *testing.T) {
 	tr := suite.Bind(t, upstream.Target{})
-	for endpoint, want := range map[chat.Endpoint]bool{chat.Completions: true, chat.TextCompletions: true, chat.Embeddings: false, chat.Images: false} {
+	for endpoint, want := range map[chat.Endpoint]bool{
+		chat.Completions:     true,
+		chat.TextCompletions: true,
+		chat.Embeddings:      false,
+		chat.Images:          false,
+	} {
 		if got := tr.Supports(endpoint); got != want {
 			t.Errorf("Supports(%s) = %v", endpoint, got)
 		}
@@ -144,5 +155,6 @@ func TestSupports(t *testing.T) {
 // answer decodes a provider's answer and blanks out what is made up.
 func answer(t testing.TB, target upstream.Target, request, answer string) (string, chat.Result) {
 	t.Helper()
-	return translatetest.Feed(t, suite.Bind(t, target).Decoder(translatetest.Request(t, chat.Completions, request), upstream.Head{Status: 200}), answer)
+	return translatetest.Feed(t,
+		suite.Bind(t, target).Decoder(translatetest.Request(t, chat.Completions, request), upstream.Head{Status: 200}), answer)
 }

@@ -44,7 +44,8 @@ func (b *body) system() error {
 		for j := range m.Content {
 			p := &m.Content[j]
 			if p.Type != "text" {
-				return upstream.BadRequest("messages", fmt.Sprintf("messages[%d]: content[%d]: a %s message takes text parts only, not %q", i, j, m.Role, p.Type))
+				return upstream.BadRequest("messages",
+					fmt.Sprintf("messages[%d]: content[%d]: a %s message takes text parts only, not %q", i, j, m.Role, p.Type))
 			}
 			if blank(p.Text) {
 				continue

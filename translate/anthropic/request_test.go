@@ -33,19 +33,23 @@ func TestRequestParameters(t *testing.T) {
 	}{
 		"numbers keep their text and null is absent": {params: `"temperature":0.10,"top_k":5,"seed":null`, want: `"temperature":0.10,"top_k":5`},
 		"a deployment's defaults hold where the client says nothing": {
-			target: upstream.Target{Defaults: []upstream.Param{{Name: "temperature", Value: []byte("0.5")}, {Name: "max_tokens", Value: []byte("9")}}},
+			target: upstream.Target{
+				Defaults: []upstream.Param{{Name: "temperature", Value: []byte("0.5")}, {Name: "max_tokens", Value: []byte("9")}},
+			},
 			params: `"max_completion_tokens":3`,
 			want:   `"temperature":0.5`,
 		},
 		"what nobody misses is dropped": {
-			params: `"metadata":{"team":"red"},"store":true,"safety_identifier":"x","prompt_cache_key":"k","stream_options":{},"parallel_tool_calls":false,"tool_choice":"auto"`,
+			params: `"metadata":{"team":"red"},"store":true,"safety_identifier":"x","prompt_cache_key":"k","stream_options":{},` +
+				`"parallel_tool_calls":false,"tool_choice":"auto"`,
 		},
 		"parameters that ask for nothing are dropped": {
 			params: `"n":1,"logprobs":false,"top_logprobs":0,"frequency_penalty":0.0,"presence_penalty":-0,"logit_bias":{},"modalities":["text"]`,
 		},
 		"Anthropic's own parameters pass": {
-			params: `"service_tier":"auto","container":"c1","inference_geo":"eu","cache_control":{"type":"ephemeral"},"extra_body":{"top_k":3,"seed":null}`,
-			want:   `"service_tier":"auto","container":"c1","inference_geo":"eu","cache_control":{"type":"ephemeral"},"top_k":3`,
+			params: `"service_tier":"auto","container":"c1","inference_geo":"eu","cache_control":{"type":"ephemeral"},` +
+				`"extra_body":{"top_k":3,"seed":null}`,
+			want: `"service_tier":"auto","container":"c1","inference_geo":"eu","cache_control":{"type":"ephemeral"},"top_k":3`,
 		},
 		"OpenAI's default tier has another name":         {params: `"service_tier":"default"`, want: `"service_tier":"standard_only"`},
 		"a user is named":                                {params: `"user":"u-1"`, want: `"metadata":{"user_id":"u-1"}`},
@@ -97,30 +101,84 @@ func TestRequestThinking(t *testing.T) {
 		drop          bool
 		want          string
 	}{
-		"the least budget":                {"claude-sonnet-4-5", `"reasoning_effort":"minimal"`, false, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`},
-		"high":                            {"claude-3-7-sonnet-20250219", `"reasoning_effort":"high"`, false, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":4096}`},
-		"the most":                        {"claude-opus-4-1", `"reasoning_effort":"max"`, false, `"max_tokens":32000,"thinking":{"type":"enabled","budget_tokens":16384}`},
-		"the budget stays below the rest": {"claude-sonnet-4-5", `"reasoning_effort":"high","max_tokens":2000`, false, `"max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":1999}`},
-		"no room to think":                {"claude-sonnet-4-5", `"reasoning_effort":"low","max_tokens":1024`, false, `"max_tokens":1024`},
-		"none":                            {"claude-sonnet-4-5", `"reasoning_effort":"none"`, false, `"max_tokens":64000`},
-		"a forced call cannot think":      {"claude-sonnet-4-5", function + `,"reasoning_effort":"low","tool_choice":"required"`, false, `"max_tokens":64000`},
-		"results whose thinking is lost":  {"claude-sonnet-4-5", `"messages":[` + toolTurn + `],"reasoning_effort":"low"`, false, `"max_tokens":64000`},
-		"an earlier turn does not count": {"claude-sonnet-4-5", `"messages":[` + toolTurn + `,{"role":"user","content":"x"}],"reasoning_effort":"low"`, false,
-			`"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`},
-		"the client's own wins":                      {"claude-sonnet-4-5", `"reasoning_effort":"low","thinking":{"type":"enabled","budget_tokens":7}`, false, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":7}`},
-		"max_tokens makes room for the client's own": {"claude-opus-4", `"thinking":{"type":"enabled","budget_tokens":32000}`, false, `"max_tokens":36096,"thinking":{"type":"enabled","budget_tokens":32000}`},
-		"a stranger's budget leaves room to answer":  {"MiniMax-M2", `"reasoning_effort":"high"`, false, `"max_tokens":8192,"thinking":{"type":"enabled","budget_tokens":4096}`},
-		"an effort":                         {"claude-opus-4-7", `"reasoning_effort":"minimal"`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low"}`},
-		"an effort the model has":           {"claude-opus-4-7", `"reasoning_effort":"xhigh"`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"xhigh"}`},
-		"an effort the model has not":       {"claude-sonnet-4-6", `"reasoning_effort":"xhigh"`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"}`},
-		"no effort":                         {"claude-opus-4-6", `"reasoning_effort":"none"`, false, `"max_tokens":128000`},
-		"an effort joins output_config":     {"claude-opus-4-6", `"reasoning_effort":"low","output_config":{"effort":"max","x":1}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low","x":1}`},
-		"a budget where there are efforts":  {"claude-opus-4-7", `"thinking":{"type":"enabled","budget_tokens":4096}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"}`},
-		"a small one":                       {"claude-sonnet-5", `"thinking":{"type":"enabled","budget_tokens":1024}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low"}`},
-		"beside the client's own effort":    {"claude-opus-4-7", `"thinking":{"type":"enabled","budget_tokens":9000},"output_config":{"effort":"max"}`, false, `"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"max"}`},
-		"a budget while both are taken":     {"claude-opus-4-6", `"thinking":{"type":"enabled","budget_tokens":4096}`, false, `"max_tokens":128000,"thinking":{"type":"enabled","budget_tokens":4096}`},
-		"drop_params drops what disturbs":   {"claude-sonnet-4-5", `"reasoning_effort":"low","temperature":0.2,"top_k":4`, true, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`},
-		"else Anthropic says what it lacks": {"claude-sonnet-4-5", `"reasoning_effort":"low","temperature":0.2`, false, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024},"temperature":0.2`},
+		"the least budget": {
+			"claude-sonnet-4-5", `"reasoning_effort":"minimal"`, false, `"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`,
+		},
+		"high": {
+			"claude-3-7-sonnet-20250219", `"reasoning_effort":"high"`, false,
+			`"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":4096}`,
+		},
+		"the most": {
+			"claude-opus-4-1", `"reasoning_effort":"max"`, false, `"max_tokens":32000,"thinking":{"type":"enabled","budget_tokens":16384}`,
+		},
+		"the budget stays below the rest": {
+			"claude-sonnet-4-5", `"reasoning_effort":"high","max_tokens":2000`, false,
+			`"max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":1999}`,
+		},
+		"no room to think": {"claude-sonnet-4-5", `"reasoning_effort":"low","max_tokens":1024`, false, `"max_tokens":1024`},
+		"none":             {"claude-sonnet-4-5", `"reasoning_effort":"none"`, false, `"max_tokens":64000`},
+		"a forced call cannot think": {
+			"claude-sonnet-4-5", function + `,"reasoning_effort":"low","tool_choice":"required"`, false, `"max_tokens":64000`,
+		},
+		"results whose thinking is lost": {
+			"claude-sonnet-4-5", `"messages":[` + toolTurn + `],"reasoning_effort":"low"`, false, `"max_tokens":64000`,
+		},
+		"an earlier turn does not count": {
+			"claude-sonnet-4-5", `"messages":[` + toolTurn + `,{"role":"user","content":"x"}],"reasoning_effort":"low"`, false,
+			`"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`,
+		},
+		"the client's own wins": {
+			"claude-sonnet-4-5", `"reasoning_effort":"low","thinking":{"type":"enabled","budget_tokens":7}`, false,
+			`"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":7}`,
+		},
+		"max_tokens makes room for the client's own": {
+			"claude-opus-4", `"thinking":{"type":"enabled","budget_tokens":32000}`, false,
+			`"max_tokens":36096,"thinking":{"type":"enabled","budget_tokens":32000}`,
+		},
+		"a stranger's budget leaves room to answer": {
+			"MiniMax-M2", `"reasoning_effort":"high"`, false, `"max_tokens":8192,"thinking":{"type":"enabled","budget_tokens":4096}`,
+		},
+		"an effort": {
+			"claude-opus-4-7", `"reasoning_effort":"minimal"`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low"}`,
+		},
+		"an effort the model has": {
+			"claude-opus-4-7", `"reasoning_effort":"xhigh"`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"xhigh"}`,
+		},
+		"an effort the model has not": {
+			"claude-sonnet-4-6", `"reasoning_effort":"xhigh"`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"}`,
+		},
+		"no effort": {"claude-opus-4-6", `"reasoning_effort":"none"`, false, `"max_tokens":128000`},
+		"an effort joins output_config": {
+			"claude-opus-4-6", `"reasoning_effort":"low","output_config":{"effort":"max","x":1}`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low","x":1}`,
+		},
+		"a budget where there are efforts": {
+			"claude-opus-4-7", `"thinking":{"type":"enabled","budget_tokens":4096}`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"}`,
+		},
+		"a small one": {
+			"claude-sonnet-5", `"thinking":{"type":"enabled","budget_tokens":1024}`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low"}`,
+		},
+		"beside the client's own effort": {
+			"claude-opus-4-7", `"thinking":{"type":"enabled","budget_tokens":9000},"output_config":{"effort":"max"}`, false,
+			`"max_tokens":128000,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"max"}`,
+		},
+		"a budget while both are taken": {
+			"claude-opus-4-6", `"thinking":{"type":"enabled","budget_tokens":4096}`, false,
+			`"max_tokens":128000,"thinking":{"type":"enabled","budget_tokens":4096}`,
+		},
+		"drop_params drops what disturbs": {
+			"claude-sonnet-4-5", `"reasoning_effort":"low","temperature":0.2,"top_k":4`, true,
+			`"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024}`,
+		},
+		"else Anthropic says what it lacks": {
+			"claude-sonnet-4-5", `"reasoning_effort":"low","temperature":0.2`, false,
+			`"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":1024},"temperature":0.2`,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -177,17 +235,26 @@ func TestRequestRefusals(t *testing.T) {
 	}{
 		"all parameters Anthropic lacks are named": {
 			request: `{` + hi + `,"seed":1,"n":2,"verbosity":"low"}`,
-			want:    upstream.Error{Param: "seed", Message: "anthropic does not support parameters: seed, verbosity, n; set drop_params: true to drop them"},
+			want: upstream.Error{
+				Param:   "seed",
+				Message: "anthropic does not support parameters: seed, verbosity, n; set drop_params: true to drop them",
+			},
 		},
 		"sampling where the model has none": {
 			target:  upstream.Target{Model: "claude-opus-5"},
 			request: `{` + hi + `,"temperature":0.2}`,
-			want:    upstream.Error{Param: "temperature", Message: "anthropic does not support parameters: temperature; set drop_params: true to drop them"},
+			want: upstream.Error{
+				Param:   "temperature",
+				Message: "anthropic does not support parameters: temperature; set drop_params: true to drop them",
+			},
 		},
 		"a model that cannot think": {
 			target:  upstream.Target{Model: "claude-3-5-sonnet-20241022"},
 			request: `{` + hi + `,"reasoning_effort":"low"}`,
-			want:    upstream.Error{Param: "reasoning_effort", Message: "anthropic does not support parameters: reasoning_effort; set drop_params: true to drop them"},
+			want: upstream.Error{
+				Param:   "reasoning_effort",
+				Message: "anthropic does not support parameters: reasoning_effort; set drop_params: true to drop them",
+			},
 		},
 		"an effort nobody knows": {
 			request: `{` + hi + `,"reasoning_effort":"heroic"}`,
@@ -219,15 +286,24 @@ func TestRequestRefusals(t *testing.T) {
 		},
 		"an image from the assistant": {
 			request: `{"messages":[{"role":"assistant","content":[{"type":"image_url","image_url":"https://a/b.png"}]}]}`,
-			want:    upstream.Error{Param: "messages", Message: `messages[0]: content[0]: an assistant message takes text parts only, not "image_url"`},
+			want: upstream.Error{
+				Param:   "messages",
+				Message: `messages[0]: content[0]: an assistant message takes text parts only, not "image_url"`,
+			},
 		},
 		"arguments that are no object": {
 			request: `{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]}]}`,
-			want:    upstream.Error{Param: "messages", Message: "messages[0]: tool_calls[0]: the arguments of a function call must be a JSON object"},
+			want: upstream.Error{
+				Param:   "messages",
+				Message: "messages[0]: tool_calls[0]: the arguments of a function call must be a JSON object",
+			},
 		},
 		"arguments cut short": {
 			request: `{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"a\":"}}]}]}`,
-			want:    upstream.Error{Param: "messages", Message: "messages[0]: tool_calls[0]: the arguments of a function call must be a JSON object"},
+			want: upstream.Error{
+				Param:   "messages",
+				Message: "messages[0]: tool_calls[0]: the arguments of a function call must be a JSON object",
+			},
 		},
 		"a result of no call": {
 			request: `{"messages":[{"role":"tool","content":"x"}]}`,
@@ -239,7 +315,10 @@ func TestRequestRefusals(t *testing.T) {
 		},
 		"a part of a kind nobody knows": {
 			request: `{"messages":[{"role":"user","content":[{"type":"hologram"}]}]}`,
-			want:    upstream.Error{Param: "messages", Message: `messages[0]: content[0]: anthropic takes text, images and files, not "hologram" parts`},
+			want: upstream.Error{
+				Param:   "messages",
+				Message: `messages[0]: content[0]: anthropic takes text, images and files, not "hologram" parts`,
+			},
 		},
 	}
 	for name, test := range tests {
@@ -255,7 +334,8 @@ func TestRequestRefusals(t *testing.T) {
 
 func TestRequestLegacyCompletion(t *testing.T) {
 	tr := suite.Bind(t, upstream.Target{})
-	got, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","max_tokens":4,"echo":false,"best_of":1,"stream":true}`))
+	got, err := tr.Request(translatetest.Request(t, chat.TextCompletions,
+		`{"prompt":"Once","max_tokens":4,"echo":false,"best_of":1,"stream":true}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +343,8 @@ func TestRequestLegacyCompletion(t *testing.T) {
 	if diff := cmp.Diff(want, string(got.Body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	if _, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","suffix":"end"}`)); translatetest.Refusal(t, err).Param != "suffix" {
+	if _, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","suffix":"end"}`)); translatetest.Refusal(t,
+		err).Param != "suffix" {
 		t.Errorf("suffix: %v", err)
 	}
 }

@@ -295,7 +295,8 @@ func (r *Request) promptMessages() ([]Message, error) {
 	case '[':
 		var list []string
 		if err := json.Unmarshal(value, &list); err != nil || len(list) != 1 {
-			return nil, upstream.BadRequest("prompt", "this model takes one text prompt: token arrays and lists of several prompts are not supported")
+			return nil, upstream.BadRequest("prompt",
+				"this model takes one text prompt: token arrays and lists of several prompts are not supported")
 		}
 		text = list[0]
 	default:

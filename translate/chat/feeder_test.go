@@ -14,14 +14,16 @@ func TestFeederCutsAnAnswerIntoWhatADecoderReads(t *testing.T) {
 		answer string
 		want   []string
 	}{
-		"a body is one piece":                                          {chat.Whole, "{\"a\":\n1}", []string{"{\"a\":\n1}"}},
-		"an empty body is a piece too":                                 {chat.Whole, "", []string{""}},
-		"each event's data":                                            {chat.Events, "event: x\ndata: 1\n\ndata:2\r\n\r\n", []string{"1", "2"}},
-		"several data lines are one piece":                             {chat.Events, "data: {\ndata: }\n\n", []string{"{\n}"}},
-		"comments, empty events and OpenAI's terminator are no pieces": {chat.Events, ": hi\n\ndata:\n\ndata: 1\n\ndata: [DONE]\n\n: bye\n\n", []string{"1"}},
-		"an event without its blank line":                              {chat.Events, "data: 1\n\ndata: 2", []string{"1", "2"}},
-		"each line":                                                    {chat.Lines, "1\n\n2\r\n", []string{"1", "2"}},
-		"a line without its end":                                       {chat.Lines, "1\n2", []string{"1", "2"}},
+		"a body is one piece":              {chat.Whole, "{\"a\":\n1}", []string{"{\"a\":\n1}"}},
+		"an empty body is a piece too":     {chat.Whole, "", []string{""}},
+		"each event's data":                {chat.Events, "event: x\ndata: 1\n\ndata:2\r\n\r\n", []string{"1", "2"}},
+		"several data lines are one piece": {chat.Events, "data: {\ndata: }\n\n", []string{"{\n}"}},
+		"comments, empty events and OpenAI's terminator are no pieces": {
+			chat.Events, ": hi\n\ndata:\n\ndata: 1\n\ndata: [DONE]\n\n: bye\n\n", []string{"1"},
+		},
+		"an event without its blank line": {chat.Events, "data: 1\n\ndata: 2", []string{"1", "2"}},
+		"each line":                       {chat.Lines, "1\n\n2\r\n", []string{"1", "2"}},
+		"a line without its end":          {chat.Lines, "1\n2", []string{"1", "2"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

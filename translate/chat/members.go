@@ -64,7 +64,8 @@ func withExtraBody(params []upstream.Param) ([]upstream.Param, error) {
 	params = slices.Delete(params, at, at+1)
 	outside := params
 	for _, m := range object.Members() {
-		if value := object.Value(m); value.Kind() != 'n' && MayBeExtra(m.Name) && m.Name != "prompt" && m.Name != "input" && !given(outside, m.Name) {
+		if value := object.Value(m); value.Kind() != 'n' && MayBeExtra(m.Name) && m.Name != "prompt" && m.Name != "input" &&
+			!given(outside, m.Name) {
 			params = append(params, upstream.Param{Name: m.Name, Value: value})
 		}
 	}

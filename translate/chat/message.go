@@ -225,7 +225,9 @@ func (w wireCall) call() Call {
 	if kind == "" {
 		kind = "function"
 	}
-	return Call{ID: w.ID, Type: kind, Name: w.Function.Name, Arguments: w.Function.Arguments, Signature: signature, CacheControl: w.CacheControl}
+	return Call{
+		ID: w.ID, Type: kind, Name: w.Function.Name, Arguments: w.Function.Arguments, Signature: signature, CacheControl: w.CacheControl,
+	}
 }
 
 func decodeParts(raw jsontext.Value) ([]Part, error) {

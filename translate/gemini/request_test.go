@@ -23,7 +23,9 @@ func TestRequestParameters(t *testing.T) {
 			want:   `"generationConfig":{"temperature":0.1,"topK":5}`,
 		},
 		"a deployment's defaults hold where the client says nothing": {
-			target: upstream.Target{Defaults: []upstream.Param{{Name: "temperature", Value: []byte("0.5")}, {Name: "max_tokens", Value: []byte("9")}}},
+			target: upstream.Target{
+				Defaults: []upstream.Param{{Name: "temperature", Value: []byte("0.5")}, {Name: "max_tokens", Value: []byte("9")}},
+			},
 			params: `"max_completion_tokens":3`,
 			want:   `"generationConfig":{"temperature":0.5,"maxOutputTokens":3}`,
 		},
@@ -32,15 +34,18 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"Google's own names are taken in both spellings, the first one holding": {
 			params: `"responseModalities":["TEXT"],"image_config":{"aspectRatio":"1:1"},"cached_content":"cachedContents/1","top_p":1,"topP":2`,
-			want:   `"generationConfig":{"responseModalities":["TEXT"],"imageConfig":{"aspectRatio":"1:1"},"topP":1},"cachedContent":"cachedContents/1"`,
+			want: `"generationConfig":{"responseModalities":["TEXT"],"imageConfig":{"aspectRatio":"1:1"},"topP":1},` +
+				`"cachedContent":"cachedContents/1"`,
 		},
 		"generationConfig and Google's extra_body are merged in": {
-			params: `"temperature":1,"generationConfig":{"temperature":2,"futureField":true},"extra_body":{"google":{"thinking_config":{"thinkingBudget":1}}}`,
-			want:   `"generationConfig":{"temperature":1,"futureField":true,"thinkingConfig":{"thinkingBudget":1}}`,
+			params: `"temperature":1,"generationConfig":{"temperature":2,"futureField":true},` +
+				`"extra_body":{"google":{"thinking_config":{"thinkingBudget":1}}}`,
+			want: `"generationConfig":{"temperature":1,"futureField":true,"thinkingConfig":{"thinkingBudget":1}}`,
 		},
 		"speech asks for audio": {
 			params: `"audio":{"voice":"Kore","format":"pcm16"}`,
-			want:   `"generationConfig":{"speechConfig":{"voiceConfig":{"prebuiltVoiceConfig":{"voiceName":"Kore"}}},"responseModalities":["AUDIO"]}`,
+			want: `"generationConfig":{"speechConfig":{"voiceConfig":{"prebuiltVoiceConfig":{"voiceName":"Kore"}}},` +
+				`"responseModalities":["AUDIO"]}`,
 		},
 		"modalities are in capitals": {
 			params: `"modalities":["text","image"]`,
@@ -68,7 +73,8 @@ func TestRequestParameters(t *testing.T) {
 		},
 		"an older model gets the schema in OpenAPI's form": {
 			target: upstream.Target{Model: "gemini-1.5-pro"},
-			params: `"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"b":{"type":"string"},"a":{"const":"x"}},"additionalProperties":false}}}`,
+			params: `"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object",` +
+				`"properties":{"b":{"type":"string"},"a":{"const":"x"}},"additionalProperties":false}}}`,
 			want: `"generationConfig":{"responseMimeType":"application/json","responseSchema":{"type":"object",
 				"properties":{"b":{"type":"string"},"a":{"type":"string","enum":["x"]}},"propertyOrdering":["b","a"]}}`,
 		},
@@ -92,19 +98,32 @@ func TestRequestParameters(t *testing.T) {
 
 func TestRequestThinking(t *testing.T) {
 	tests := map[string]struct{ model, params, want string }{
-		"a little, flash":                {"gemini-2.5-flash", `"reasoning_effort":"minimal"`, `{"thinkingBudget":1,"includeThoughts":true}`},
-		"a little, flash-lite":           {"gemini-2.5-flash-lite", `"reasoning_effort":"minimal"`, `{"thinkingBudget":512,"includeThoughts":true}`},
-		"a little, pro":                  {"gemini-2.5-pro", `"reasoning_effort":"minimal"`, `{"thinkingBudget":128,"includeThoughts":true}`},
-		"medium":                         {"gemini-2.5-pro", `"reasoning_effort":"medium"`, `{"thinkingBudget":2048,"includeThoughts":true}`},
-		"more than there is":             {"gemini-2.5-pro", `"reasoning_effort":"xhigh"`, `{"thinkingBudget":4096,"includeThoughts":true}`},
-		"none":                           {"gemini-2.5-flash", `"reasoning_effort":"none"`, `{"thinkingBudget":0,"includeThoughts":false}`},
-		"a level from Gemini 3 on":       {"gemini-3.1-pro-preview", `"reasoning_effort":"medium"`, `{"thinkingLevel":"medium","includeThoughts":true}`},
-		"Gemini 3 cannot stop":           {"gemini-3-pro-preview", `"reasoning_effort":"none"`, `{"thinkingLevel":"low","includeThoughts":false}`},
-		"Gemini 3 Flash comes close":     {"gemini-3-flash-preview", `"reasoning_effort":"none"`, `{"thinkingLevel":"minimal","includeThoughts":false}`},
-		"a budget of tokens":             {"gemini-2.5-flash", `"thinking":{"type":"enabled","budget_tokens":7}`, `{"thinkingBudget":7,"includeThoughts":true}`},
-		"thinking disabled":              {"gemini-2.5-flash", `"thinking":{"type":"disabled"}`, `{"thinkingBudget":0}`},
-		"Gemini 3 has no budget":         {"gemini-3-pro", `"thinking":{"type":"enabled","budget_tokens":7}`, `{"includeThoughts":true}`},
-		"thinking wins over an effort":   {"gemini-2.5-flash", `"reasoning_effort":"low","thinking":{"type":"enabled","budget_tokens":7}`, `{"thinkingBudget":7,"includeThoughts":true}`},
+		"a little, flash": {"gemini-2.5-flash", `"reasoning_effort":"minimal"`, `{"thinkingBudget":1,"includeThoughts":true}`},
+		"a little, flash-lite": {
+			"gemini-2.5-flash-lite", `"reasoning_effort":"minimal"`, `{"thinkingBudget":512,"includeThoughts":true}`,
+		},
+		"a little, pro":      {"gemini-2.5-pro", `"reasoning_effort":"minimal"`, `{"thinkingBudget":128,"includeThoughts":true}`},
+		"medium":             {"gemini-2.5-pro", `"reasoning_effort":"medium"`, `{"thinkingBudget":2048,"includeThoughts":true}`},
+		"more than there is": {"gemini-2.5-pro", `"reasoning_effort":"xhigh"`, `{"thinkingBudget":4096,"includeThoughts":true}`},
+		"none":               {"gemini-2.5-flash", `"reasoning_effort":"none"`, `{"thinkingBudget":0,"includeThoughts":false}`},
+		"a level from Gemini 3 on": {
+			"gemini-3.1-pro-preview", `"reasoning_effort":"medium"`, `{"thinkingLevel":"medium","includeThoughts":true}`,
+		},
+		"Gemini 3 cannot stop": {
+			"gemini-3-pro-preview", `"reasoning_effort":"none"`, `{"thinkingLevel":"low","includeThoughts":false}`,
+		},
+		"Gemini 3 Flash comes close": {
+			"gemini-3-flash-preview", `"reasoning_effort":"none"`, `{"thinkingLevel":"minimal","includeThoughts":false}`,
+		},
+		"a budget of tokens": {
+			"gemini-2.5-flash", `"thinking":{"type":"enabled","budget_tokens":7}`, `{"thinkingBudget":7,"includeThoughts":true}`,
+		},
+		"thinking disabled":      {"gemini-2.5-flash", `"thinking":{"type":"disabled"}`, `{"thinkingBudget":0}`},
+		"Gemini 3 has no budget": {"gemini-3-pro", `"thinking":{"type":"enabled","budget_tokens":7}`, `{"includeThoughts":true}`},
+		"thinking wins over an effort": {
+			"gemini-2.5-flash", `"reasoning_effort":"low","thinking":{"type":"enabled","budget_tokens":7}`,
+			`{"thinkingBudget":7,"includeThoughts":true}`,
+		},
 		"an unversioned name is current": {"gemini-flash-latest", `"reasoning_effort":"low"`, `{"thinkingBudget":1024,"includeThoughts":true}`},
 	}
 	for name, test := range tests {
@@ -126,12 +145,18 @@ func TestRequestRefusals(t *testing.T) {
 	}{
 		"all parameters Gemini lacks are named": {
 			request: `{` + hi + `,"logit_bias":{"1":1},"verbosity":"low"}`,
-			want:    upstream.Error{Param: "logit_bias", Message: "gemini does not support parameters: logit_bias, verbosity; set drop_params: true to drop them"},
+			want: upstream.Error{
+				Param:   "logit_bias",
+				Message: "gemini does not support parameters: logit_bias, verbosity; set drop_params: true to drop them",
+			},
 		},
 		"a model that cannot think": {
 			target:  upstream.Target{Model: "gemini-2.0-flash"},
 			request: `{` + hi + `,"reasoning_effort":"low"}`,
-			want:    upstream.Error{Param: "reasoning_effort", Message: "gemini does not support parameters: reasoning_effort; set drop_params: true to drop them"},
+			want: upstream.Error{
+				Param:   "reasoning_effort",
+				Message: "gemini does not support parameters: reasoning_effort; set drop_params: true to drop them",
+			},
 		},
 		"a tool result without its call": {
 			request: `{"messages":[{"role":"tool","tool_call_id":"c9","content":"x"}]}`,
@@ -139,11 +164,17 @@ func TestRequestRefusals(t *testing.T) {
 		},
 		"arguments that are no object": {
 			request: `{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]}]}`,
-			want:    upstream.Error{Param: "messages", Message: "messages[0]: tool_calls[0]: the arguments of a function call must be a JSON object"},
+			want: upstream.Error{
+				Param:   "messages",
+				Message: "messages[0]: tool_calls[0]: the arguments of a function call must be a JSON object",
+			},
 		},
 		"a part of a kind nobody knows": {
 			request: `{"messages":[{"role":"user","content":[{"type":"hologram"}]}]}`,
-			want:    upstream.Error{Param: "messages", Message: `messages[0]: content[0]: gemini takes text, images, audio and files, not "hologram" parts`},
+			want: upstream.Error{
+				Param:   "messages",
+				Message: `messages[0]: content[0]: gemini takes text, images, audio and files, not "hologram" parts`,
+			},
 		},
 		"an image path of the client's machine": {
 			request: `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///x.png"}}]}]}`,
@@ -151,7 +182,10 @@ func TestRequestRefusals(t *testing.T) {
 		},
 		"a tool of another provider": {
 			request: `{` + hi + `,"tools":[{"type":"bash_20250124","name":"bash"}]}`,
-			want:    upstream.Error{Param: "tools", Message: `tools[0]: gemini has no tool of type "bash_20250124"; set drop_params: true to drop it`},
+			want: upstream.Error{
+				Param:   "tools",
+				Message: `tools[0]: gemini has no tool of type "bash_20250124"; set drop_params: true to drop it`,
+			},
 		},
 	}
 	for name, test := range tests {
@@ -167,12 +201,14 @@ func TestRequestRefusals(t *testing.T) {
 
 func TestRequestEmbeddings(t *testing.T) {
 	tr := suite.Bind(t, upstream.Target{Model: "gemini-embedding-001"})
-	call, err := tr.Request(translatetest.Request(t, chat.Embeddings, `{"input":["a\n","b"],"dimensions":2,"task_type":"CLUSTERING","encoding_format":"base64","user":"u"}`))
+	call, err := tr.Request(translatetest.Request(t, chat.Embeddings,
+		`{"input":["a\n","b"],"dimensions":2,"task_type":"CLUSTERING","encoding_format":"base64","user":"u"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := func(text string) string {
-		return `{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"` + text + `"}]},"outputDimensionality":2,"taskType":"CLUSTERING"}`
+		return `{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"` + text +
+			`"}]},"outputDimensionality":2,"taskType":"CLUSTERING"}`
 	}
 	if diff := cmp.Diff(`{"requests":[`+one(`a\n`)+","+one("b")+`]}`, string(call.Body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
@@ -195,7 +231,8 @@ func TestRequestLegacyCompletion(t *testing.T) {
 	if diff := cmp.Diff(want, string(call.Body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	if _, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","logprobs":3}`)); translatetest.Refusal(t, err).Param != "logprobs" {
+	if _, err := tr.Request(translatetest.Request(t, chat.TextCompletions, `{"prompt":"Once","logprobs":3}`)); translatetest.Refusal(t,
+		err).Param != "logprobs" {
 		t.Errorf("legacy logprobs: %v", err)
 	}
 }

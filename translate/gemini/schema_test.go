@@ -13,7 +13,8 @@ import (
 func TestCleanSchema(t *testing.T) {
 	tests := map[string]struct{ schema, want string }{
 		"unknown keywords are left out": {
-			`{"$schema":"x","$id":"y","type":"object","additionalProperties":false,"properties":{"a":{"type":"string","minLength":1,"contentEncoding":"base64"}},"patternProperties":{}}`,
+			`{"$schema":"x","$id":"y","type":"object","additionalProperties":false,"properties":{"a":{"type":"string","minLength":1,` +
+				`"contentEncoding":"base64"}},"patternProperties":{}}`,
 			`{"type":"object","properties":{"a":{"type":"string","minLength":1}}}`,
 		},
 		"a property may be called like a keyword": {
@@ -26,34 +27,70 @@ func TestCleanSchema(t *testing.T) {
 		},
 		"empty properties are left out": {`{"type":"object","properties":{}}`, `{"type":"object"}`},
 		"null in a list of types":       {`{"type":["integer","null"]}`, `{"type":"integer","nullable":true}`},
-		"several types":                 {`{"type":["string","array","null"],"items":{"type":"integer"},"description":"d"}`, `{"description":"d","anyOf":[{"type":"string","nullable":true},{"type":"array","items":{"type":"integer"},"nullable":true}]}`},
-		"a union has no title, a property has": {
-			`{"type":"object","title":"Args","properties":{"a":{"title":"A","type":"string"},"b":{"title":"B","anyOf":[{"type":"string"},{"type":"null"}]},"c":{"title":"C","type":["string","null"]},"d":{"title":"D","description":"d","anyOf":[{"type":"string"},{"type":"integer","title":"E"}]}}}`,
-			`{"title":"Args","type":"object","properties":{"a":{"title":"A","type":"string"},"b":{"type":"string","nullable":true},"c":{"type":"string","nullable":true},"d":{"description":"d","anyOf":[{"type":"string"},{"title":"E","type":"integer"}]}}}`,
+		"several types": {
+			`{"type":["string","array","null"],"items":{"type":"integer"},"description":"d"}`,
+			`{"description":"d","anyOf":[{"type":"string","nullable":true},{"type":"array","items":{"type":"integer"},"nullable":true}]}`,
 		},
-		"null in a union":                   {`{"anyOf":[{"type":"string","title":"T"},{"type":"null"}],"description":"d","default":null}`, `{"description":"d","type":"string","nullable":true}`},
-		"a union of several":                {`{"oneOf":[{"type":"string"},{"type":"integer"}],"title":"t","minLength":1}`, `{"anyOf":[{"type":"string"},{"type":"integer"}]}`},
-		"a union that only requires":        {`{"type":"object","properties":{"a":{"type":"string"}},"anyOf":[{"required":["a"]}]}`, `{"type":"object","properties":{"a":{"type":"string"}}}`},
-		"a union that only narrows":         {`{"type":"string","anyOf":[{"format":"ipv4"},{"format":"ipv6"}]}`, `{"type":"string"}`},
-		"null alone":                        {`{"type":"null"}`, `{"type":"string","nullable":true}`},
-		"a constant is an enum of one":      {`{"const":"a"}`, `{"type":"string","enum":["a"]}`},
-		"enums of strings only, none empty": {`{"type":"object","properties":{"i":{"type":"integer","enum":[1]},"s":{"type":"string","enum":["","a",null]},"e":{"type":"string","enum":[""]}}}`, `{"type":"object","properties":{"i":{"type":"integer"},"s":{"type":"string","enum":["a"],"nullable":true},"e":{"type":"string"}}}`},
-		"formats Gemini knows":              {`{"anyOf":[{"type":"string","format":"date-time"},{"type":"string","format":"email"}]}`, `{"anyOf":[{"type":"string","format":"date-time"},{"type":"string"}]}`},
-		"arrays hold something":             {`{"type":"array","minItems":1}`, `{"type":"array","minItems":1,"items":{"type":"object"}}`},
-		"items of anything":                 {`{"type":"array","items":{}}`, `{"type":"array","items":{"type":"object"}}`},
-		"tuples hold any of their members":  {`{"type":"array","prefixItems":[{"type":"string"},{"type":"integer"}]}`, `{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"integer"}]}}`},
-		"the type is told by the keywords":  {`{"properties":{"a":{"items":{"enum":["x"]}}}}`, `{"type":"object","properties":{"a":{"type":"array","items":{"type":"string","enum":["x"]}}}}`},
-		"types are spelt in any case":       {`{"type":"STRING"}`, `{"type":"string"}`},
-		"boolean schemas":                   {`{"type":"object","properties":{"a":true}}`, `{"type":"object","properties":{"a":{}}}`},
+		"a union has no title, a property has": {
+			`{"type":"object","title":"Args","properties":{"a":{"title":"A","type":"string"},"b":{"title":"B","anyOf":[{"type":"string"},` +
+				`{"type":"null"}]},"c":{"title":"C","type":["string","null"]},"d":{"title":"D","description":"d","anyOf":[{"type":"string"},` +
+				`{"type":"integer","title":"E"}]}}}`,
+			`{"title":"Args","type":"object","properties":{"a":{"title":"A","type":"string"},"b":{"type":"string","nullable":true},` +
+				`"c":{"type":"string","nullable":true},"d":{"description":"d","anyOf":[{"type":"string"},{"title":"E","type":"integer"}]}}}`,
+		},
+		"null in a union": {
+			`{"anyOf":[{"type":"string","title":"T"},{"type":"null"}],"description":"d","default":null}`,
+			`{"description":"d","type":"string","nullable":true}`,
+		},
+		"a union of several": {
+			`{"oneOf":[{"type":"string"},{"type":"integer"}],"title":"t","minLength":1}`, `{"anyOf":[{"type":"string"},{"type":"integer"}]}`,
+		},
+		"a union that only requires": {
+			`{"type":"object","properties":{"a":{"type":"string"}},"anyOf":[{"required":["a"]}]}`,
+			`{"type":"object","properties":{"a":{"type":"string"}}}`,
+		},
+		"a union that only narrows":    {`{"type":"string","anyOf":[{"format":"ipv4"},{"format":"ipv6"}]}`, `{"type":"string"}`},
+		"null alone":                   {`{"type":"null"}`, `{"type":"string","nullable":true}`},
+		"a constant is an enum of one": {`{"const":"a"}`, `{"type":"string","enum":["a"]}`},
+		"enums of strings only, none empty": {
+			`{"type":"object","properties":{"i":{"type":"integer","enum":[1]},"s":{"type":"string","enum":["","a",null]},` +
+				`"e":{"type":"string","enum":[""]}}}`,
+			`{"type":"object","properties":{"i":{"type":"integer"},"s":{"type":"string","enum":["a"],"nullable":true},"e":{"type":"string"}}}`,
+		},
+		"formats Gemini knows": {
+			`{"anyOf":[{"type":"string","format":"date-time"},{"type":"string","format":"email"}]}`,
+			`{"anyOf":[{"type":"string","format":"date-time"},{"type":"string"}]}`,
+		},
+		"arrays hold something": {`{"type":"array","minItems":1}`, `{"type":"array","minItems":1,"items":{"type":"object"}}`},
+		"items of anything":     {`{"type":"array","items":{}}`, `{"type":"array","items":{"type":"object"}}`},
+		"tuples hold any of their members": {
+			`{"type":"array","prefixItems":[{"type":"string"},{"type":"integer"}]}`,
+			`{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"integer"}]}}`,
+		},
+		"the type is told by the keywords": {
+			`{"properties":{"a":{"items":{"enum":["x"]}}}}`,
+			`{"type":"object","properties":{"a":{"type":"array","items":{"type":"string","enum":["x"]}}}}`,
+		},
+		"types are spelt in any case": {`{"type":"STRING"}`, `{"type":"string"}`},
+		"boolean schemas":             {`{"type":"object","properties":{"a":true}}`, `{"type":"object","properties":{"a":{}}}`},
 		"references are written out, what stands beside them wins": {
-			`{"type":"object","properties":{"a":{"$ref":"#/$defs/A~1B","description":"mine"}},"$defs":{"A/B":{"type":"string","description":"its"}}}`,
+			`{"type":"object","properties":{"a":{"$ref":"#/$defs/A~1B","description":"mine"}},"$defs":{"A/B":{"type":"string",` +
+				`"description":"its"}}}`,
 			`{"type":"object","properties":{"a":{"description":"mine","type":"string"}}}`,
 		},
 		"references of old drafts": {`{"$ref":"#/definitions/A","definitions":{"A":{"type":"string"}}}`, `{"type":"string"}`},
-		"references to nowhere":    {`{"type":"object","properties":{"a":{"$ref":"#/$defs/No"},"b":{"$ref":"http://x/y"}}}`, `{"type":"object","properties":{"a":{},"b":{}}}`},
-		"recursion ends":           {`{"type":"object","properties":{"next":{"$ref":"#"},"v":{"type":"string"}}}`, `{"type":"object","properties":{"next":{"type":"object","properties":{"next":{"type":"object"},"v":{"type":"string"}}},"v":{"type":"string"}}}`},
+		"references to nowhere": {
+			`{"type":"object","properties":{"a":{"$ref":"#/$defs/No"},"b":{"$ref":"http://x/y"}}}`,
+			`{"type":"object","properties":{"a":{},"b":{}}}`,
+		},
+		"recursion ends": {
+			`{"type":"object","properties":{"next":{"$ref":"#"},"v":{"type":"string"}}}`,
+			`{"type":"object","properties":{"next":{"type":"object","properties":{"next":{"type":"object"},"v":{"type":"string"}}},` +
+				`"v":{"type":"string"}}}`,
+		},
 		"allOf is one schema": {
-			`{"allOf":[{"$ref":"#/$defs/A"},{"type":"object","properties":{"b":{"type":"string"}},"required":["b"]}],"$defs":{"A":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}`,
+			`{"allOf":[{"$ref":"#/$defs/A"},{"type":"object","properties":{"b":{"type":"string"}},"required":["b"]}],` +
+				`"$defs":{"A":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}`,
 			`{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}},"required":["a","b"]}`,
 		},
 	}

@@ -28,7 +28,8 @@ func (tr *Translator) appendTools(dst []byte, c *chat.Completion, p *params) ([]
 		}
 		found := ownTools(&c.Tools[i])
 		if len(found) == 0 && !tr.target.DropParams {
-			return dst, upstream.BadRequest("tools", fmt.Sprintf("tools[%d]: %s has no tool of type %q; set drop_params: true to drop it", i, tr.target.Provider, c.Tools[i].Type))
+			return dst, upstream.BadRequest("tools",
+				fmt.Sprintf("tools[%d]: %s has no tool of type %q; set drop_params: true to drop it", i, tr.target.Provider, c.Tools[i].Type))
 		}
 		own = append(own, found...)
 	}

@@ -14,23 +14,29 @@ const document = "../../docs/litellm.md"
 
 const head = `# LiteLLM's names
 
-isthmus reads LiteLLM's config and answers LiteLLM's clients. This is every name that LiteLLM %s reads, and what becomes of it here. It is made from
-the table in ` + "`translate/litellm`" + ` (` + "`make golden`" + `), whose names ` + "`.ci/litellm-names`" + ` takes from LiteLLM itself.
+isthmus reads LiteLLM's config and answers LiteLLM's clients. This is every name that LiteLLM %s reads, and what
+becomes of it here. It is made from the table in ` + "`translate/litellm`" + ` (` + "`make golden`" + `), whose names
+` + "`.ci/litellm-names`" + ` takes from LiteLLM itself.
 
 * **works**: as in LiteLLM; [configuration.md](configuration.md) says how.
 * **works as**: another setting, which is named.
 * **ignored**: with a warning that names file and line. Nothing is lost that restricts anybody.
-* **refused**: the setting restricts what isthmus would let through. It stops the start, ` + "`check`" + ` and a reload, unless it is off (false, null, empty),
-  or ` + "`--allow-unenforced NAME,…`" + ` says that you go on without it: then each start says so in the log, and the status page and ` + "`/health`" + ` show it.
+* **refused**: the setting restricts what isthmus would let through. It stops the start, ` + "`check`" + ` and a reload,
+  unless it is off (false, null, empty), or ` + "`--allow-unenforced NAME,…`" + ` says that you go on without it: then
+  each start says so in the log, and the status page and ` + "`/health`" + ` show it.
 
-None of these names reaches a provider, but for those that are said to, not even inside ` + "`extra_body`" + `. In a name ` + "`*`" + ` stands for any text.
-**isthmus has no database**: no virtual keys, teams, users, budgets or spend; there is one key for all clients, ` + "`master_key`" + `.
+None of these names reaches a provider, but for those that are said to, not even inside ` + "`extra_body`" + `. In a name
+` + "`*`" + ` stands for any text.
+**isthmus has no database**: no virtual keys, teams, users, budgets or spend; there is one key for all clients,
+` + "`master_key`" + `.
 
-` + "`isthmus check --config FILE --report`" + ` gives the answer to each key of a config, ` + "`--report=json`" + ` for programs. It needs no keys, says everything at
-once, and ends with status 1 when something is refused.
+` + "`isthmus check --config FILE --report`" + ` gives the answer to each key of a config, ` + "`--report=json`" + ` for programs.
+It needs no keys, says everything at once, and ends with status 1 when something is refused.
 
-A member of ` + "`litellm_params`" + ` that is not named here goes to an OpenAI-compatible server as it is, unless it reads like a credential.
-Anthropic, Gemini, Ollama, Mistral, Azure and OpenAI's own servers are sent only parameters that they have: for any other ` + "`check`" + ` warns, and ` + "`extra_body`" + ` or ` + "`allowed_openai_params`" + ` sends it all the same.
+A member of ` + "`litellm_params`" + ` that is not named here goes to an OpenAI-compatible server as it is, unless it
+reads like a credential. Anthropic, Gemini, Ollama, Mistral, Azure and OpenAI's own servers are sent only
+parameters that they have: for any other ` + "`check`" + ` warns, and ` + "`extra_body`" + ` or
+` + "`allowed_openai_params`" + ` sends it all the same.
 `
 
 // titles are the sections as the document calls them.

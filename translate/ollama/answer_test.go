@@ -19,18 +19,24 @@ const (
 func TestBlockingAnswer(t *testing.T) {
 	tests := map[string]struct{ answer, choice, usage string }{
 		"text and thoughts": {
-			`{"model":"m","message":{"role":"assistant","content":"42","thinking":"hm"},"done":true,"done_reason":"length","prompt_eval_count":2,"eval_count":3}`,
-			`"message":{"role":"assistant","content":"42","reasoning_content":"hm"},"finish_reason":"length"`, `{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}`,
+			`{"model":"m","message":{"role":"assistant","content":"42","thinking":"hm"},"done":true,"done_reason":"length","prompt_eval_count":2,` +
+				`"eval_count":3}`,
+			`"message":{"role":"assistant","content":"42","reasoning_content":"hm"},"finish_reason":"length"`,
+			`{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}`,
 		},
 		"calls with and without id and arguments": {
-			`{"model":"m","message":{"content":"","tool_calls":[{"id":"x","function":{"name":"f","arguments":{ "a": 1.0 }}},{"function":{"name":"g"}},{"function":{"name":"h","arguments":"{}"}}]},"done":true,"done_reason":"stop"}`,
-			`"message":{"role":"assistant","content":null,"tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{\"a\":1.0}"}},
-				{"id":"*","type":"function","function":{"name":"g","arguments":"{}"}},{"id":"*","type":"function","function":{"name":"h","arguments":"{}"}}]},"finish_reason":"tool_calls"`,
+			`{"model":"m","message":{"content":"","tool_calls":[{"id":"x","function":{"name":"f","arguments":{ "a": 1.0 }}},` +
+				`{"function":{"name":"g"}},{"function":{"name":"h","arguments":"{}"}}]},"done":true,"done_reason":"stop"}`,
+			`"message":{"role":"assistant","content":null,"tool_calls":[{"id":"x","type":"function","function":{"name":"f",
+			"arguments":"{\"a\":1.0}"}},
+				{"id":"*","type":"function","function":{"name":"g","arguments":"{}"}},{"id":"*","type":"function","function":{"name":"h",
+				"arguments":"{}"}}]},"finish_reason":"tool_calls"`,
 			`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`,
 		},
 		"log probabilities are OpenAI's": {
 			`{"model":"m","message":{"content":"a"},"done":true,"logprobs":[{"token":"a","logprob":-0.10,"bytes":[97],"top_logprobs":[]}]}`,
-			`"message":{"role":"assistant","content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.10,"bytes":[97],"top_logprobs":[]}]},"finish_reason":"stop"`,
+			`"message":{"role":"assistant","content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.10,"bytes":[97],"top_logprobs":[]}]},` +
+				`"finish_reason":"stop"`,
 			`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`,
 		},
 		"a model that was only loaded": {
@@ -40,7 +46,8 @@ func TestBlockingAnswer(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			want := `{"id":"*","object":"chat.completion","created":0,"model":"m","choices":[{"index":0,` + test.choice + `}],"usage":` + test.usage + `}`
+			want := `{"id":"*","object":"chat.completion","created":0,"model":"m","choices":[{"index":0,` + test.choice + `}],"usage":` +
+				test.usage + `}`
 			got, result := feed(t, translatetest.Request(t, chat.Completions, blocking), test.answer)
 			if result.Failure != nil {
 				t.Fatal(result.Failure)
@@ -58,11 +65,15 @@ func TestStreamedAnswer(t *testing.T) {
 	const opened = head + `{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":null}]}` + "\n\n"
 	tests := map[string]struct{ lines, want string }{
 		"calls in lines of their own are calls of their own": {
-			`{"message":{"tool_calls":[{"id":"x","function":{"name":"f","arguments":{}}}]}}` + "\n" + `{"message":{"tool_calls":[{"id":"y","function":{"name":"f","arguments":{}}}]}}` + "\n\n" +
+			`{"message":{"tool_calls":[{"id":"x","function":{"name":"f","arguments":{}}}]}}` + "\n" +
+				`{"message":{"tool_calls":[{"id":"y","function":{"name":"f","arguments":{}}}]}}` + "\n\n" +
 				`{"message":{"content":"b"},"done":true,"done_reason":"stop","prompt_eval_count":1,"eval_count":2}`,
-			head + `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}]}` + "\n\n" +
-				head + `{"index":0,"delta":{"tool_calls":[{"index":1,"id":"y","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}]}` + "\n\n" +
-				head + `{"index":0,"delta":{"content":"b"},"finish_reason":null}]}` + "\n\n" + head + `{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\n" +
+			head + `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
+				`"finish_reason":null}]}` + "\n\n" +
+				head + `{"index":0,"delta":{"tool_calls":[{"index":1,"id":"y","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
+				`"finish_reason":null}]}` + "\n\n" +
+				head + `{"index":0,"delta":{"content":"b"},"finish_reason":null}]}` + "\n\n" + head +
+				`{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\n" +
 				head + `],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}` + "\n\ndata: [DONE]\n\n",
 		},
 		"an error line": {
@@ -71,11 +82,13 @@ func TestStreamedAnswer(t *testing.T) {
 		},
 		"a stream that ends before it is done": {
 			"\r\n",
-			`data: {"error":{"message":"the provider's answer ended before it was complete","type":"server_error","param":null,"code":"incomplete_answer"}}` + "\n\n",
+			`data: {"error":{"message":"the provider's answer ended before it was complete","type":"server_error","param":null,` +
+				`"code":"incomplete_answer"}}` + "\n\n",
 		},
 		"a line that is no JSON": {
 			"oops\n" + first,
-			`data: {"error":{"message":"the provider's answer could not be read","type":"server_error","param":null,"code":"invalid_answer"}}` + "\n\n",
+			`data: {"error":{"message":"the provider's answer could not be read","type":"server_error","param":null,"code":"invalid_answer"}}` +
+				"\n\n",
 		},
 	}
 	for name, test := range tests {
@@ -116,8 +129,10 @@ func TestAnswersThatFail(t *testing.T) {
 }
 
 func TestEmbeddingAnswer(t *testing.T) {
-	got, result := feed(t, translatetest.Request(t, chat.Embeddings, `{"input":"a","encoding_format":"base64"}`), `{"model":"m","embed`, `dings":[[1]],"prompt_eval_count":2}`)
-	want := `{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPw=="}],"model":"m","usage":{"prompt_tokens":2,"total_tokens":2}}`
+	got, result := feed(t, translatetest.Request(t, chat.Embeddings, `{"input":"a","encoding_format":"base64"}`), `{"model":"m","embed`,
+		`dings":[[1]],"prompt_eval_count":2}`)
+	want := `{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPw=="}],"model":"m","usage":{"prompt_tokens":2,` +
+		`"total_tokens":2}}`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
@@ -132,9 +147,23 @@ func TestFailure(t *testing.T) {
 		body   string
 		want   upstream.Error
 	}{
-		"a model that was not pulled": {404, `{"error":"model \"x\" not found, try pulling it first"}`, upstream.Error{Status: 404, Type: "not_found_error", Code: "model_not_found", Message: `model "x" not found, try pulling it first`}},
-		"an input that is too long":   {400, `{"error":"the input length exceeds the context length"}`, upstream.Error{Status: 400, Type: "invalid_request_error", Code: upstream.CodeContextLength, Message: "the input length exceeds the context length"}},
-		"a busy server":               {503, `{"error":"server busy, please try again"}`, upstream.Error{Status: 503, Type: "server_error", Message: "server busy, please try again"}},
+		"a model that was not pulled": {
+			404, `{"error":"model \"x\" not found, try pulling it first"}`,
+			upstream.Error{Status: 404, Type: "not_found_error", Code: "model_not_found", Message: `model "x" not found, try pulling it first`},
+		},
+		"an input that is too long": {
+			400, `{"error":"the input length exceeds the context length"}`,
+			upstream.Error{
+				Status:  400,
+				Type:    "invalid_request_error",
+				Code:    upstream.CodeContextLength,
+				Message: "the input length exceeds the context length",
+			},
+		},
+		"a busy server": {
+			503, `{"error":"server busy, please try again"}`,
+			upstream.Error{Status: 503, Type: "server_error", Message: "server busy, please try again"},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

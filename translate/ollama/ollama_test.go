@@ -27,13 +27,23 @@ func TestNewWorksOutTheCall(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			target := upstream.Target{BaseURL: test.base, APIKey: secret.New("k"), Headers: []upstream.ExtraHeader{{Name: "X-Team", Value: secret.New("a")}}}
+			target := upstream.Target{
+				BaseURL: test.base,
+				APIKey:  secret.New("k"),
+				Headers: []upstream.ExtraHeader{{Name: "X-Team", Value: secret.New("a")}},
+			}
 			call, err := suite.Bind(t, target).Request(translatetest.Request(t, chat.Completions, `{"messages":[{"role":"user","content":"hi"}]}`))
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := upstream.Call{Method: "POST", Path: test.path, Body: []byte(`{"model":"llama3.2","messages":[{"role":"user","content":"hi"}],"stream":false}`),
-				Header: upstream.Header{{Name: "content-type", Value: "application/json"}, {Name: "authorization", Value: "Bearer k"}, {Name: "x-team", Value: "a"}}}
+			want := upstream.Call{
+				Method: "POST",
+				Path:   test.path,
+				Body:   []byte(`{"model":"llama3.2","messages":[{"role":"user","content":"hi"}],"stream":false}`),
+				Header: upstream.Header{
+					{Name: "content-type", Value: "application/json"}, {Name: "authorization", Value: "Bearer k"}, {Name: "x-team", Value: "a"},
+				},
+			}
 			if diff := cmp.Diff(want, *call); diff != "" {
 				t.Errorf("call (-want +got):\n%s", diff)
 			}

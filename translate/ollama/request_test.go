@@ -24,7 +24,9 @@ func TestRequestParameters(t *testing.T) {
 			want:   `"options":{"temperature":0.1,"top_p":1,"seed":7,"frequency_penalty":0.5,"num_predict":5,"stop":["x"]}`,
 		},
 		"a deployment's defaults hold where the client says nothing": {
-			target: upstream.Target{Defaults: []upstream.Param{{Name: "num_ctx", Value: []byte("8192")}, {Name: "keep_alive", Value: []byte(`"5m"`)}, {Name: "temperature", Value: []byte("1")}}},
+			target: upstream.Target{Defaults: []upstream.Param{
+				{Name: "num_ctx", Value: []byte("8192")}, {Name: "keep_alive", Value: []byte(`"5m"`)}, {Name: "temperature", Value: []byte("1")},
+			}},
 			params: `"temperature":0`,
 			want:   `"keep_alive":"5m","options":{"temperature":0,"num_ctx":8192}`,
 		},
@@ -32,17 +34,30 @@ func TestRequestParameters(t *testing.T) {
 			params: `"options":{"num_ctx":1,"mirostat":2},"mirostat":0`,
 			want:   `"options":{"num_ctx":1,"mirostat":2}`,
 		},
-		"a format may be any JSON":                   {params: `"response_format":{"type":"json_object"}`, want: `"format":"json"`},
-		"a schema is sent as it is":                  {params: `"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":` + schema + `}}`, want: `"format":` + schema},
-		"effort is on or off":                        {params: `"reasoning_effort":"low"`, want: `"think":true`},
-		"no effort is off":                           {params: `"reasoning_effort":"none"`, want: `"think":false`},
-		"hardly any effort is off":                   {params: `"reasoning_effort":"minimal"`, want: `"think":false`},
-		"gpt-oss has levels":                         {target: upstream.Target{Model: "gpt-oss:20b"}, params: `"reasoning_effort":"medium"`, want: `"think":"medium"`},
-		"gpt-oss has no more than three":             {target: upstream.Target{Model: "gpt-oss:20b"}, params: `"reasoning_effort":"xhigh"`, want: `"think":"high"`},
+		"a format may be any JSON": {params: `"response_format":{"type":"json_object"}`, want: `"format":"json"`},
+		"a schema is sent as it is": {
+			params: `"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":` + schema + `}}`,
+			want:   `"format":` + schema,
+		},
+		"effort is on or off":      {params: `"reasoning_effort":"low"`, want: `"think":true`},
+		"no effort is off":         {params: `"reasoning_effort":"none"`, want: `"think":false`},
+		"hardly any effort is off": {params: `"reasoning_effort":"minimal"`, want: `"think":false`},
+		"gpt-oss has levels": {
+			target: upstream.Target{Model: "gpt-oss:20b"},
+			params: `"reasoning_effort":"medium"`,
+			want:   `"think":"medium"`,
+		},
+		"gpt-oss has no more than three": {
+			target: upstream.Target{Model: "gpt-oss:20b"},
+			params: `"reasoning_effort":"xhigh"`,
+			want:   `"think":"high"`,
+		},
 		"Anthropic's thinking":                       {params: `"thinking":{"type":"enabled","budget_tokens":9}`, want: `"think":true`},
 		"log probabilities stand beside the options": {params: `"logprobs":true,"top_logprobs":2`, want: `"logprobs":true,"top_logprobs":2`},
-		"what nobody misses is dropped":              {params: `"user":"u","metadata":{},"store":true,"service_tier":"auto","parallel_tool_calls":true,"modalities":["text"]`},
-		"no tools for nobody to choose":              {params: `"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none"`},
+		"what nobody misses is dropped": {
+			params: `"user":"u","metadata":{},"store":true,"service_tier":"auto","parallel_tool_calls":true,"modalities":["text"]`,
+		},
+		"no tools for nobody to choose": {params: `"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none"`},
 		"legacy functions are wrapped": {
 			params: `"functions":[{"name":"f","parameters":{"type":"object"}}]`,
 			want:   `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]`,
@@ -82,11 +97,13 @@ func TestRequestParameters(t *testing.T) {
 func TestRequestMessages(t *testing.T) {
 	tests := map[string]struct{ messages, want string }{
 		"text parts are one string and images stand beside it": {
-			`{"role":"user","content":[{"type":"text","text":"a "},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"type":"text","text":"b"}]}`,
+			`{"role":"user","content":[{"type":"text","text":"a "},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},` +
+				`{"type":"text","text":"b"}]}`,
 			`{"role":"user","content":"a b","images":["AA"]}`,
 		},
 		"a data: URL may be spelt in any case, and escaped": {
-			`{"role":"user","content":[{"type":"image_url","image_url":{"url":"DATA:Image/PNG;Name=x;BASE64,AA=="}},{"type":"image_url","image_url":{"url":"data:image/bmp,%42M"}}]}`,
+			`{"role":"user","content":[{"type":"image_url","image_url":{"url":"DATA:Image/PNG;Name=x;BASE64,AA=="}},` +
+				`{"type":"image_url","image_url":{"url":"data:image/bmp,%42M"}}]}`,
 			`{"role":"user","content":"","images":["AA==","Qk0="]}`,
 		},
 		"roles Ollama has, neighbours kept": {
@@ -94,15 +111,20 @@ func TestRequestMessages(t *testing.T) {
 			`{"role":"system","content":"a"},{"role":"system","content":"b"},{"role":"assistant","content":"","thinking":"hm"}`,
 		},
 		"calls have objects and their results the function's name": {
-			`{"role":"assistant","content":"t","tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{\"x\":1.0}"}},{"id":"c2","function":{"name":"g","arguments":""}}]},
-			 {"role":"tool","tool_call_id":"c2","content":"2"},{"role":"tool","tool_call_id":"lost","content":"?"},{"role":"function","name":"h","content":"3"}`,
-			`{"role":"assistant","content":"t","tool_calls":[{"id":"c1","function":{"name":"f","arguments":{"x":1.0}}},{"id":"c2","function":{"name":"g","arguments":{}}}]},
-			 {"role":"tool","content":"2","tool_name":"g","tool_call_id":"c2"},{"role":"tool","content":"?","tool_call_id":"lost"},{"role":"tool","content":"3","tool_name":"h"}`,
+			`{"role":"assistant","content":"t","tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{\"x\":1.0}"}},{"id":"c2",
+			"function":{"name":"g","arguments":""}}]},
+			 {"role":"tool","tool_call_id":"c2","content":"2"},{"role":"tool","tool_call_id":"lost","content":"?"},{"role":"function","name":"h",
+			"content":"3"}`,
+			`{"role":"assistant","content":"t","tool_calls":[{"id":"c1","function":{"name":"f","arguments":{"x":1.0}}},{"id":"c2",
+			"function":{"name":"g","arguments":{}}}]},
+			 {"role":"tool","content":"2","tool_name":"g","tool_call_id":"c2"},{"role":"tool","content":"?","tool_call_id":"lost"},{"role":"tool",
+			"content":"3","tool_name":"h"}`,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Completions, `{"messages":[`+test.messages+`],"stream":true}`))
+			call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Completions,
+				`{"messages":[`+test.messages+`],"stream":true}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +174,8 @@ func TestRequestRefusals(t *testing.T) {
 }
 
 func TestRequestEmbeddings(t *testing.T) {
-	call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Embeddings, `{"input":["a","b"],"dimensions":2,"truncate":false,"num_ctx":9,"user":"u","encoding_format":"base64"}`))
+	call, err := suite.Bind(t, upstream.Target{}).Request(translatetest.Request(t, chat.Embeddings,
+		`{"input":["a","b"],"dimensions":2,"truncate":false,"num_ctx":9,"user":"u","encoding_format":"base64"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,10 @@ import (
 const (
 	eventStream = "text/event-stream; charset=utf-8"
 	plainJSON   = "application/json"
-	counts      = `{"id":"c1","object":"chat.completion.chunk","model":"gpt","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":1}}}`
-	asked       = `{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}}`
-	unasked     = `{"model":"m","messages":[],"stream":true}`
+	counts      = `{"id":"c1","object":"chat.completion.chunk","model":"gpt","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,` +
+		`"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":1}}}`
+	asked   = `{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}}`
+	unasked = `{"model":"m","messages":[],"stream":true}`
 )
 
 var counted = chat.Usage{Prompt: 5, Completion: 2, Total: 7, Reasoning: 1}
@@ -53,7 +54,8 @@ func told(r chat.Result) chat.Result {
 }
 
 func TestBlockingAnswersAreRelayed(t *testing.T) {
-	const answer = `{ "id":"c1","model":"gpt", "choices":[{"message":{"refusal":"no","annotations":[]},"logprobs":{}}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":3}}, "x": 1.0}`
+	const answer = `{ "id":"c1","model":"gpt", "choices":[{"message":{"refusal":"no","annotations":[]},"logprobs":{}}],` +
+		`"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":3}}, "x": 1.0}`
 	req := translatetest.Request(t, chat.Completions, `{"model":"m","messages":[]}`)
 	for cut := range len(answer) {
 		out, result := feed(t, req, plainJSON, answer[:cut], answer[cut:])
@@ -80,7 +82,8 @@ func TestRelayedChunksAreTheProvidersMemory(t *testing.T) {
 
 func TestStreams(t *testing.T) {
 	text, end := chunk(`"delta":{"role":"assistant","content":"a"},"finish_reason":null`), chunk(`"delta":{},"finish_reason":"stop"`)
-	incomplete := `{"error":{"message":"the provider's answer ended before it was complete","type":"server_error","param":null,"code":"incomplete_answer"}}`
+	incomplete := `{"error":{"message":"the provider's answer ended before it was complete","type":"server_error","param":null,` +
+		`"code":"incomplete_answer"}}`
 	whole := chat.Result{ID: "c1", Model: "gpt", FinishReason: "stop", Usage: counted, HasUsage: true}
 	uncounted := chat.Result{ID: "c1", Model: "gpt", FinishReason: "stop"}
 	for name, tc := range map[string]struct {
@@ -90,17 +93,32 @@ func TestStreams(t *testing.T) {
 		"relayed as it is": {asked, stream(text, end, counts, "[DONE]"), stream(text, end, counts, "[DONE]"), whole},
 		"usage that the client did not ask for is hidden": {unasked, stream(text, end, counts, "[DONE]"), stream(text, end, "[DONE]"), whole},
 		"also out of a chunk with a choice": {
-			unasked, stream(text, `{"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":1}}}`, "[DONE]"),
+			unasked,
+			stream(text, `{"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,`+
+				`"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":1}}}`, "[DONE]"),
 			stream(text, `{"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`, "[DONE]"), whole,
 		},
-		"usage null is no usage":                   {unasked, stream(`{"id":"c1","model":"gpt","choices":[],"usage":null}`, end, "[DONE]"), stream(`{"id":"c1","model":"gpt","choices":[],"usage":null}`, end, "[DONE]"), uncounted},
-		"a forgotten [DONE] is added":              {asked, stream(text, end, counts), stream(text, end, counts, "[DONE]"), whole},
-		"a last event without its blank line":      {asked, stream(text, end) + "data: [DONE]", stream(text, end, "[DONE]"), uncounted},
-		"comments pass":                            {asked, ": PROCESSING\n\n" + stream(text, end, "[DONE]"), ": PROCESSING\n\n" + stream(text, end, "[DONE]"), uncounted},
-		"half a comment at the end says nothing":   {asked, stream(text, end) + ": keep", stream(text, end, "[DONE]"), uncounted},
-		"an answer that breaks off is not whole":   {asked, stream(text), stream(text, incomplete), chat.Result{ID: "c1", Model: "gpt", Failure: chat.Incomplete()}},
-		"nor one that breaks off inside an event":  {asked, stream(text) + `data: {"id":"c1","choi`, stream(text, incomplete), chat.Result{ID: "c1", Model: "gpt", Failure: chat.Incomplete()}},
-		"Azure's first chunk, which has no choice": {asked, stream(`{"id":"","model":"","object":"","choices":[],"prompt_filter_results":[{"prompt_index":0}]}`, text, end, "[DONE]"), stream(text, end, "[DONE]"), uncounted},
+		"usage null is no usage": {
+			unasked, stream(`{"id":"c1","model":"gpt","choices":[],"usage":null}`, end, "[DONE]"),
+			stream(`{"id":"c1","model":"gpt","choices":[],"usage":null}`, end, "[DONE]"), uncounted,
+		},
+		"a forgotten [DONE] is added":         {asked, stream(text, end, counts), stream(text, end, counts, "[DONE]"), whole},
+		"a last event without its blank line": {asked, stream(text, end) + "data: [DONE]", stream(text, end, "[DONE]"), uncounted},
+		"comments pass": {
+			asked, ": PROCESSING\n\n" + stream(text, end, "[DONE]"), ": PROCESSING\n\n" + stream(text, end, "[DONE]"), uncounted,
+		},
+		"half a comment at the end says nothing": {asked, stream(text, end) + ": keep", stream(text, end, "[DONE]"), uncounted},
+		"an answer that breaks off is not whole": {
+			asked, stream(text), stream(text, incomplete), chat.Result{ID: "c1", Model: "gpt", Failure: chat.Incomplete()},
+		},
+		"nor one that breaks off inside an event": {
+			asked, stream(text) + `data: {"id":"c1","choi`, stream(text, incomplete),
+			chat.Result{ID: "c1", Model: "gpt", Failure: chat.Incomplete()},
+		},
+		"Azure's first chunk, which has no choice": {
+			asked, stream(`{"id":"","model":"","object":"","choices":[],"prompt_filter_results":[{"prompt_index":0}]}`, text, end, "[DONE]"),
+			stream(text, end, "[DONE]"), uncounted,
+		},
 		"words in the text mean nothing": {
 			asked, stream(chunk(`"delta":{"content":"{\"error\":{},\"finish_reason\":\"stop\",\"usage\":{}}"}`), end, "[DONE]"),
 			stream(chunk(`"delta":{"content":"{\"error\":{},\"finish_reason\":\"stop\",\"usage\":{}}"}`), end, "[DONE]"), uncounted,
@@ -133,10 +151,17 @@ func TestErrorsInsideAStreamGetTheirMembers(t *testing.T) {
 	text := chunk(`"delta":{"content":"a"}`)
 	for name, tc := range map[string]struct{ event, want string }{
 		"OpenAI's": {
-			`{"error":{"message":"m","type":"server_error","param":null,"code":null}}`, `{"error":{"message":"m","type":"server_error","param":null,"code":null}}`},
-		"with the status as a number": {`{"error":{"code":502,"message":"Provider disconnected"},"choices":[{"finish_reason":"error"}]}`, `{"error":{"message":"Provider disconnected","type":"server_error","param":null,"code":"502"}}`},
-		"a bare text":                 {`{"error":"boom"}`, `{"error":{"message":"boom","type":"server_error","param":null,"code":null}}`},
-		"vLLM's flat object":          {`{"object":"error","message":"bad","type":"BadRequestError","param":null,"code":400}`, `{"error":{"message":"bad","type":"BadRequestError","param":null,"code":"400"}}`},
+			`{"error":{"message":"m","type":"server_error","param":null,"code":null}}`,
+			`{"error":{"message":"m","type":"server_error","param":null,"code":null}}`},
+		"with the status as a number": {
+			`{"error":{"code":502,"message":"Provider disconnected"},"choices":[{"finish_reason":"error"}]}`,
+			`{"error":{"message":"Provider disconnected","type":"server_error","param":null,"code":"502"}}`,
+		},
+		"a bare text": {`{"error":"boom"}`, `{"error":{"message":"boom","type":"server_error","param":null,"code":null}}`},
+		"vLLM's flat object": {
+			`{"object":"error","message":"bad","type":"BadRequestError","param":null,"code":400}`,
+			`{"error":{"message":"bad","type":"BadRequestError","param":null,"code":"400"}}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, result := feed(t, translatetest.Request(t, chat.Completions, asked), eventStream, stream(text, tc.event))
@@ -151,7 +176,9 @@ func TestErrorsInsideAStreamGetTheirMembers(t *testing.T) {
 }
 
 func TestStreamOfTheResponsesAPIEndsAsItLikes(t *testing.T) {
-	text := "event: response.created\ndata: {\"type\":\"response.created\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":2,\"output_tokens_details\":{\"reasoning_tokens\":1}}}}\n\n"
+	text := "event: response.created\ndata: {\"type\":\"response.created\"}\n\nevent: response.completed\n" +
+		"data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":2," +
+		"\"output_tokens_details\":{\"reasoning_tokens\":1}}}}\n\n"
 	out, result := feed(t, translatetest.Request(t, chat.Responses, `{"model":"m","input":"a","stream":true}`), eventStream, text)
 	if out != text || result.Usage != counted || result.Failure != nil {
 		t.Errorf("%q, %+v", out, result)

@@ -58,7 +58,8 @@ func renameLimit(req *chat.Request, edits *jsonedit.Edits) {
 	value, ok := req.Body.Get("max_tokens")
 	switch {
 	case !ok:
-	case value.Kind() == 'n', set(edits, "max_completion_tokens"), req.Body.Has("max_completion_tokens") && !isNull(req, "max_completion_tokens"):
+	case value.Kind() == 'n', set(edits, "max_completion_tokens"),
+		req.Body.Has("max_completion_tokens") && !isNull(req, "max_completion_tokens"):
 		edits.Delete("max_tokens")
 	case req.Body.Has("max_completion_tokens"):
 		edits.Delete("max_tokens")

@@ -34,12 +34,24 @@ var family = []Server{
 	{hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"), fireworks},
 	{hosted("perplexity", "https://api.perplexity.ai", "PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"), perplexity},
 	{hosted("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"), cerebras},
-	{hosted("nvidia_nim", "https://integrate.api.nvidia.com/v1", "NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"), Quirks{Renames: maxTokens, Lacks: bookkeeping, Plain: true}},
-	{hosted("sambanova", "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY"), Quirks{Renames: maxTokens, Lacks: bookkeeping, Plain: true, TextContent: true}},
+	{
+		hosted("nvidia_nim", "https://integrate.api.nvidia.com/v1", "NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"),
+		Quirks{Renames: maxTokens, Lacks: bookkeeping, Plain: true},
+	},
+	{
+		hosted("sambanova", "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY"),
+		Quirks{Renames: maxTokens, Lacks: bookkeeping, Plain: true, TextContent: true},
+	},
 	{hosted("deepinfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"), Quirks{Renames: maxTokens, Plain: true}},
 	{hosted("github", "https://models.github.ai/inference", "GITHUB_API_KEY", "GITHUB_TOKEN"), Quirks{Plain: true}},
-	{hosted("moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"), Quirks{Renames: maxTokens, Lacks: legacyTools, Plain: true, TextContent: true}},
-	{hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"), Quirks{Renames: maxTokens, TextContent: true}},
+	{
+		hosted("moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
+		Quirks{Renames: maxTokens, Lacks: legacyTools, Plain: true, TextContent: true},
+	},
+	{
+		hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"),
+		Quirks{Renames: maxTokens, TextContent: true},
+	},
 }
 
 var openai = upstream.Provider{
@@ -64,8 +76,9 @@ var (
 var (
 	// https://docs.mistral.ai/api/#tag/chat
 	mistral = Quirks{
-		Renames:         append([]Rename{{From: "seed", To: "random_seed"}}, maxTokens...),
-		Lacks:           list(bookkeeping[:1], bookkeeping[2:], logprobs, legacyTools, media, []string{"verbosity", "web_search_options", "service_tier", "top_k", "thinking"}),
+		Renames: append([]Rename{{From: "seed", To: "random_seed"}}, maxTokens...),
+		Lacks: list(bookkeeping[:1], bookkeeping[2:], logprobs, legacyTools, media,
+			[]string{"verbosity", "web_search_options", "service_tier", "top_k", "thinking"}),
 		Values:          []Value{{"tool_choice", "required", "any"}},
 		NoStreamOptions: true,
 		NoNamedTool:     true,

@@ -16,7 +16,12 @@ func TestAStreamWithoutUsageIsMeasured(t *testing.T) {
 	}{
 		{"content", `{"role":"assistant","content":""} {"content":"he\"llo"} {"content":" \u65e5"}`, chat.Output{Bytes: 10, Sample: "he\"llo 日"}},
 		{"reasoning", `{"reasoning_content":"hm","content":null}`, chat.Output{Bytes: 2, Sample: "hm"}},
-		{"arguments", `{"tool_calls":[{"index":0,"id":"1","function":{"name":"f","arguments":""}}]} {"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, chat.Output{Bytes: 2, Sample: "{}"}},
+		{
+			"arguments",
+			`{"tool_calls":[{"index":0,"id":"1","function":{"name":"f","arguments":""}}]} {"tool_calls":[{"index":0,` +
+				`"function":{"arguments":"{}"}}]}`,
+			chat.Output{Bytes: 2, Sample: "{}"},
+		},
 		{"nothing", `{"content":null}`, chat.Output{}},
 	}
 	for _, tt := range tests {
@@ -35,7 +40,8 @@ func TestAStreamWithoutUsageIsMeasured(t *testing.T) {
 }
 
 func TestUsageMakesMeasuringNeedless(t *testing.T) {
-	stream := `data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}` + "\n\ndata: [DONE]\n\n"
+	stream := `data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}` +
+		"\n\ndata: [DONE]\n\n"
 	if _, result := received(t, said{"openai", stream, true}, len(stream)); result.Output != (chat.Output{}) {
 		t.Errorf("output %+v beside a usage", result.Output)
 	}
@@ -50,8 +56,10 @@ func TestABlockingAnswerWithoutUsageIsWeighed(t *testing.T) {
 }
 
 func BenchmarkRelayedStream(b *testing.B) {
-	chunk := `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}` + "\n\n"
-	stream := strings.Repeat(chunk, 500) + `data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+	chunk := `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,` +
+		`"delta":{"content":" word"},"finish_reason":null}]}` + "\n\n"
+	stream := strings.Repeat(chunk, 500) + `data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` +
+		"\n\ndata: [DONE]\n\n"
 	for _, provider := range []string{"openai", "groq"} {
 		b.Run(provider, func(b *testing.B) {
 			b.ReportAllocs()
@@ -64,7 +72,8 @@ func BenchmarkRelayedStream(b *testing.B) {
 }
 
 func BenchmarkQuirkyRequest(b *testing.B) {
-	body := `{"model":"a","messages":[{"role":"user","content":"` + strings.Repeat("word ", 6000) + `"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
+	body := `{"model":"a","messages":[{"role":"user","content":"` + strings.Repeat("word ", 6000) +
+		`"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
 		`{"role":"tool","tool_call_id":"call_1","content":"1"}],"max_completion_tokens":5,"seed":1}`
 	for _, provider := range []string{"openai", "mistral"} {
 		b.Run(provider, func(b *testing.B) {

@@ -141,7 +141,8 @@ func cacheControlInParts(o *jsonedit.Object, edits *jsonedit.Edits) {
 	}
 	switch content.Kind() {
 	case '"':
-		part := slices.Concat(jsontext.Value(`[{"type":"text","text":`), content, jsontext.Value(`,"cache_control":`), control, jsontext.Value(`}]`))
+		part := slices.Concat(jsontext.Value(`[{"type":"text","text":`), content, jsontext.Value(`,"cache_control":`), control,
+			jsontext.Value(`}]`))
 		edits.Set("content", part)
 	case '[':
 		var n, at int

@@ -89,19 +89,25 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			`{"model":"m",` + hi + `,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"any"}`,
 		}, {
 			"Mistral cannot be told which function to call", "mistral", "m",
-			`{"model":"a",` + hi + `,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
+			`{"model":"a",` + hi +
+				`,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
 			`{"model":"m",` + hi + `,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"any"}`,
 		}, {
 			"Mistral's schemas lose what it refuses, and a property's name is none of that", "mistral", "m",
-			`{"model":"a",` + hi + `,"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"$schema":"s","$id":"i","type":"object","additionalProperties":false,` +
-				`"properties":{"strict":{"type":"object","additionalProperties":false},"m":{"type":"object","additionalProperties":{"type":"number"}},"l":{"items":{"anyOf":[{"strict":1,"minimum":1.50}]}}}}}}]}`,
+			`{"model":"a",` + hi + `,"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"$schema":"s","$id":"i",` +
+				`"type":"object","additionalProperties":false,` +
+				`"properties":{"strict":{"type":"object","additionalProperties":false},` +
+				`"m":{"type":"object","additionalProperties":{"type":"number"}},"l":{"items":{"anyOf":[{"strict":1,"minimum":1.50}]}}}}}}]}`,
 			`{"model":"m",` + hi + `,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object",` +
-				`"properties":{"strict":{"type":"object"},"m":{"type":"object","additionalProperties":{"type":"number"}},"l":{"items":{"anyOf":[{"minimum":1.50}]}}}}}}]}`,
+				`"properties":{"strict":{"type":"object"},"m":{"type":"object","additionalProperties":{"type":"number"}},` +
+				`"l":{"items":{"anyOf":[{"minimum":1.50}]}}}}}}]}`,
 		}, {
 			"Mistral gets short tool-call ids, the same for a call and its answer", "mistral", "m",
-			`{"model":"a","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"call_abcdefghijkl","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
+			`{"model":"a","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"call_abcdefghijkl","type":"function",` +
+				`"function":{"name":"f","arguments":"{}"}}]},` +
 				`{"role":"tool","tool_call_id":"call_abcdefghijkl","name":"f","content":"1"}]}`,
-			`{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"xL7KBiVI9","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
+			`{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"xL7KBiVI9","type":"function","function":{"name":"f",` +
+				`"arguments":"{}"}}]},` +
 				`{"role":"tool","tool_call_id":"xL7KBiVI9","name":"f","content":"1"}]}`,
 		}, {
 			"Mistral's own ids stay", "mistral", "m",
@@ -114,7 +120,8 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			`{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho","prefix":true}]}`,
 		}, {
 			"Groq gets no names, nulls or reasoning", "groq", "m",
-			`{"model":"a","messages":[{"role":"user","name":"Ann","content":"hi"},{"role":"assistant","content":"ho","function_call":null,"reasoning_content":"hm"}]}`,
+			`{"model":"a","messages":[{"role":"user","name":"Ann","content":"hi"},{"role":"assistant","content":"ho","function_call":null,` +
+				`"reasoning_content":"hm"}]}`,
 			`{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"}]}`,
 		}, {
 			"text parts become one string where lists are refused", "deepseek", "m",
@@ -142,12 +149,16 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			`{"model":"m","messages":[{"role":"assistant","content":"ho","reasoning_content":"hm"}]}`,
 		}, {
 			"DeepSeek gets a space for reasoning that the client did not keep", "deepseek", "m",
-			`{"model":"a","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"ho"}]},{"role":"assistant","content":"ho","reasoning_content":"hm"}],"thinking":{"type": "enabled"}}`,
-			`{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho","reasoning_content":" "},{"role":"assistant","content":"ho","reasoning_content":"hm"}],"thinking":{"type": "enabled"}}`,
+			`{"model":"a","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"ho"}]},` +
+				`{"role":"assistant","content":"ho","reasoning_content":"hm"}],"thinking":{"type": "enabled"}}`,
+			`{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho","reasoning_content":" "},` +
+				`{"role":"assistant","content":"ho","reasoning_content":"hm"}],"thinking":{"type": "enabled"}}`,
 		}, {
 			"xAI gets tools without strict and messages without names", "xai", "m",
-			`{"model":"a","messages":[{"role":"user","name":"Ann","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"additionalProperties":false}}}]}`,
-			`{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"additionalProperties":false}}}]}`,
+			`{"model":"a","messages":[{"role":"user","name":"Ann","content":"hi"}],"tools":[{"type":"function","function":{"name":"f",` +
+				`"strict":true,"parameters":{"additionalProperties":false}}}]}`,
+			`{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f",` +
+				`"parameters":{"additionalProperties":false}}}]}`,
 		}, {
 			"OpenRouter is asked for its own accounting", "openrouter", "org/m",
 			`{"model":"a",` + hi + `,"transforms":[],"provider":{"sort":"price"}}`,
@@ -158,14 +169,18 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			`{"model":"org/m",` + hi + `,"reasoning_effort":"xhigh","usage":{"include":false}}`,
 		}, {
 			"OpenRouter's Claude gets cache_control in the last content part", "openrouter", "anthropic/claude-x",
-			`{"model":"a","messages":[{"role":"user","cache_control":{"type":"ephemeral"},"content":[{"type":"text","text":"a"},{"type":"text","text":"a"}]},` +
+			`{"model":"a","messages":[{"role":"user","cache_control":{"type":"ephemeral"},"content":[{"type":"text","text":"a"},` +
+				`{"type":"text","text":"a"}]},` +
 				`{"role":"user","cache_control":{"type":"ephemeral"},"content":"b"}],"usage":1}`,
-			`{"model":"anthropic/claude-x","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},` +
+			`{"model":"anthropic/claude-x","messages":[{"role":"user","content":[{"type":"text","text":"a"},` +
+				`{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},` +
 				`{"role":"user","content":[{"type":"text","text":"b","cache_control":{"type":"ephemeral"}}]}],"usage":1}`,
 		}, {
 			"cache_control is removed where nobody knows it", "together_ai", "m",
-			`{"model":"a","messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}],"tools":[{"type":"function","function":{"name":"f"},"cache_control":{}}]}`,
-			`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"tools":[{"type":"function","function":{"name":"f"}}]}`,
+			`{"model":"a","messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}],` +
+				`"tools":[{"type":"function","function":{"name":"f"},"cache_control":{}}]}`,
+			`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],` +
+				`"tools":[{"type":"function","function":{"name":"f"}}]}`,
 		}, {
 			"another provider's thinking is not sent on", "openai", "gpt-4o",
 			`{"model":"a","messages":[{"role":"assistant","content":"ho","reasoning_content":"hm","thinking_blocks":[{"type":"thinking"}],` +
@@ -186,7 +201,8 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 			`{"model":"m","messages":[{"role":"system","content":"be kind"}]}`,
 		}, {
 			"bookkeeping and idle parameters vanish without a word", "perplexity", "sonar",
-			`{"model":"a",` + hi + `,"user":"u","metadata":{},"n":1,"logprobs":false,"tools":[],"tool_choice":"none","stop":null,"search_mode":"web"}`,
+			`{"model":"a",` + hi +
+				`,"user":"u","metadata":{},"n":1,"logprobs":false,"tools":[],"tool_choice":"none","stop":null,"search_mode":"web"}`,
 			`{"model":"sonar",` + hi + `,"search_mode":"web"}`,
 		}, {
 			"OpenAI's reasoning models take the temperature they have", "openai", "gpt-5",
@@ -220,7 +236,8 @@ func TestAServerGetsTheRequestInItsOwnWords(t *testing.T) {
 }
 
 func TestWhatAServerLacksIsRefusedOrDropped(t *testing.T) {
-	const body = `{"model":"a","messages":[],"tools":[{"type":"function","function":{"name":"f"}}],"n":2,"tool_choice":"auto","temperature":0.5}`
+	const body = `{"model":"a","messages":[],"tools":[{"type":"function","function":{"name":"f"}}],` +
+		`"n":2,"tool_choice":"auto","temperature":0.5}`
 	deployment := func(change func(*upstream.Target)) *upstream.Target {
 		t := target("perplexity", "sonar")
 		change(t)

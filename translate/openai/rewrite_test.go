@@ -48,15 +48,18 @@ func TestAnswersGetOpenAIsNames(t *testing.T) {
 	tests := []struct{ name, provider, answer, want string }{
 		{
 			"reasoning becomes reasoning_content", "groq",
-			`{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning":"hm","content":"ho"},"finish_reason":"stop"}],"x_groq":{"id":"r"}}`,
-			`{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"hm","content":"ho"},"finish_reason":"stop"}],"x_groq":{"id":"r"}}`,
+			`{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning":"hm","content":"ho"},"finish_reason":"stop"}],` +
+				`"x_groq":{"id":"r"}}`,
+			`{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"hm","content":"ho"},"finish_reason":"stop"}],` +
+				`"x_groq":{"id":"r"}}`,
 		}, {
 			"an answer that has reasoning_content keeps both", "openrouter",
 			`{"choices":[{"message":{"reasoning":"hm","reasoning_content":"hm"}}]}`,
 			`{"choices":[{"message":{"reasoning":"hm","reasoning_content":"hm"}}]}`,
 		}, {
 			"Mistral's content chunks become text and reasoning", "mistral",
-			`{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"},{"type":"text","text":"m"}]},{"type":"text","text":"ho"}]},"finish_reason":"model_length"}]}`,
+			`{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"},{"type":"text","text":"m"}]},` +
+				`{"type":"text","text":"ho"}]},"finish_reason":"model_length"}]}`,
 			`{"choices":[{"message":{"content":"ho","reasoning_content":"hm"},"finish_reason":"length"}]}`,
 		}, {
 			"Together's eos is a stop", "together_ai",
@@ -100,7 +103,13 @@ data: [DONE]
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("in pieces of %d (-want +got):\n%s", n, diff)
 		}
-		wantResult := chat.Result{ID: "1", Model: "m", FinishReason: "stop", HasUsage: true, Usage: chat.Usage{Prompt: 3, Completion: 2, Total: 5}}
+		wantResult := chat.Result{
+			ID:           "1",
+			Model:        "m",
+			FinishReason: "stop",
+			HasUsage:     true,
+			Usage:        chat.Usage{Prompt: 3, Completion: 2, Total: 5},
+		}
 		if diff := cmp.Diff(wantResult, result); diff != "" {
 			t.Fatalf("result (-want +got):\n%s", diff)
 		}
@@ -175,8 +184,10 @@ func FuzzRewrittenAnswersStayJSON(f *testing.F) {
 }
 
 func FuzzEveryServersRequestStaysJSON(f *testing.F) {
-	f.Add(`{"model":"a","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"x"}],"cache_control":{}}],"tools":[{"function":{"parameters":{"properties":{}}}}],"tool_choice":"required","seed":1}`, uint8(5))
-	f.Add(`{"model":"a","messages":[{"role":"user","content":[{"type":"text","text":"x"}],"name":null}],"max_completion_tokens":1,"max_tokens":null}`, uint8(7))
+	f.Add(`{"model":"a","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"x"}],"cache_control":{}}],`+
+		`"tools":[{"function":{"parameters":{"properties":{}}}}],"tool_choice":"required","seed":1}`, uint8(5))
+	f.Add(`{"model":"a","messages":[{"role":"user","content":[{"type":"text","text":"x"}],"name":null}],`+
+		`"max_completion_tokens":1,"max_tokens":null}`, uint8(7))
 	family := openai.Family()
 	f.Fuzz(func(t *testing.T, body string, which uint8) {
 		req, err := chat.Parse(chat.Completions, []byte(body), "")

@@ -70,7 +70,8 @@ func (tr *Translator) Relays(req *chat.Request) bool {
 // of OpenAI itself, or of a server whose streams are said to be like OpenAI's to
 // the last event.
 func (tr *Translator) Carries(req *chat.Request) bool {
-	return req.Stream && req.Endpoint == chat.Completions && (tr.editor.genuine || tr.target.CarryStreams) && !tr.editor.quirks.rewritesAnswers()
+	return req.Stream && req.Endpoint == chat.Completions && (tr.editor.genuine || tr.target.CarryStreams) &&
+		!tr.editor.quirks.rewritesAnswers()
 }
 
 // Decoder relays the answer and reads its usage.

@@ -57,7 +57,8 @@ func spellings(value string) []string {
 	}
 	out := []string{value, url.QueryEscape(value), url.PathEscape(value)}
 	json := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value)
-	out = append(out, json, strings.ReplaceAll(json, "/", `\/`), strings.NewReplacer("&", `\u0026`, "<", `\u003c`, ">", `\u003e`).Replace(json))
+	out = append(out, json, strings.ReplaceAll(json, "/", `\/`),
+		strings.NewReplacer("&", `\u0026`, "<", `\u003c`, ">", `\u003e`).Replace(json))
 	if scheme, token, ok := strings.Cut(value, " "); ok && (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "Basic")) {
 		out = append(out, spellings(token)...)
 		if pair, err := base64.StdEncoding.DecodeString(token); err == nil && strings.EqualFold(scheme, "Basic") {

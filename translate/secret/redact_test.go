@@ -7,7 +7,8 @@ import (
 )
 
 func TestWhatIsKnownIsHiddenHoweverItIsSpelt(t *testing.T) {
-	r := NewRedactor(New("sEcRet/key+1&2"), New("Bearer tOken-value-xyz"), New("Basic dXNlcjpwYXNzd29yZC14"), New("sk-1234"), New("none"), New(""))
+	r := NewRedactor(New("sEcRet/key+1&2"), New("Bearer tOken-value-xyz"), New("Basic dXNlcjpwYXNzd29yZC14"), New("sk-1234"), New("none"),
+		New(""))
 	for text, want := range map[string]string{
 		"key sEcRet/key+1&2 is wrong":           "key [secret] is wrong",
 		"url ?k=sEcRet%2Fkey%2B1%262":           "url ?k=[secret]",
@@ -45,15 +46,16 @@ func TestWhatLooksLikeAKeyIsHidden(t *testing.T) {
 		"xoxb-123456789012-abcdef and AKIAIOSFODNN7EXAMPLE":                       "[secret] and [secret]",
 		"aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY":          "aws_secret_access_key=[secret]",
 		"jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-def_ghi!":                   "jwt [secret]!",
-		"redis://:hunter2@cache:6379/0 and https://user:pw@host/path?x=1":         "redis://[secret]@cache:6379/0 and https://[secret]@host/path?x=1",
-		"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x":          "[secret]-----END PRIVATE KEY----- x",
-		"key (sk-ant-api03-abcdefgh) \"sk-or-v1-0123456789\"":                     "key ([secret]) \"[secret]\"",
-		"Invalid API key: 0123456789abcdef, see":                                  "Invalid API key: [secret], see",
-		"your api key '9f8e7d6c5b4a3210' has expired":                             "your api key '[secret]' has expired",
-		"env OPENAI_API_KEY=abcdef0123456789 LITELLM_MASTER_KEY=abcd1234":         "env OPENAI_API_KEY=[secret] LITELLM_MASTER_KEY=[secret]",
-		"Authorization: Token abcdef0123456789":                                   "Authorization: Token [secret]",
-		"token=abcdef0123456789 pcsk_abcdefghij0123456789":                        "token=[secret] [secret]",
-		"größe sk-abcdefgh12 größe":                                               "größe [secret] größe",
+		"redis://:hunter2@cache:6379/0 and https://user:pw@host/path?x=1": "redis://[secret]@cache:6379/0 and " +
+			"https://[secret]@host/path?x=1",
+		"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x":  "[secret]-----END PRIVATE KEY----- x",
+		"key (sk-ant-api03-abcdefgh) \"sk-or-v1-0123456789\"":             "key ([secret]) \"[secret]\"",
+		"Invalid API key: 0123456789abcdef, see":                          "Invalid API key: [secret], see",
+		"your api key '9f8e7d6c5b4a3210' has expired":                     "your api key '[secret]' has expired",
+		"env OPENAI_API_KEY=abcdef0123456789 LITELLM_MASTER_KEY=abcd1234": "env OPENAI_API_KEY=[secret] LITELLM_MASTER_KEY=[secret]",
+		"Authorization: Token abcdef0123456789":                           "Authorization: Token [secret]",
+		"token=abcdef0123456789 pcsk_abcdefghij0123456789":                "token=[secret] [secret]",
+		"größe sk-abcdefgh12 größe":                                       "größe [secret] größe",
 	} {
 		got := r.Redact(text)
 		if got != want {
@@ -74,10 +76,13 @@ func TestWhatPeopleReadStays(t *testing.T) {
 		"Basic authentication required", "Bearer token required", "a bearer of bad news, basically", "invalid token: unexpected end",
 		"Unknown parameter: 'messages[0].token'. Did you mean key: value?", "task-management-system risk-averse disk-usage",
 		"The model `gpt-4o-2024-08-06` does not exist", "request id req_011CSHoEeqs5C35K2UUqR7Fy", "api_key: field required",
-		"password must be set", "Request ID: 8f7c1e9a-1234-4a5b-9c3d-0123456789ab", "see https://docs.example/errors?page=2", "key: messages.0.content",
+		"password must be set", "Request ID: 8f7c1e9a-1234-4a5b-9c3d-0123456789ab", "see https://docs.example/errors?page=2",
+		"key: messages.0.content",
 		"password: must_be_at_least_8_characters", "secret: tenant-1 was not found", "authorization: header_is_missing_from_request",
-		"the bearer authentication-scheme is unsupported", "the model xai-grok-2-latest-model is unknown", "access_token: string_required_but_got_number",
-		"set your API key: https://platform.example.com/account/api-keys1", "the API key is not set", "token: 12345 exceeds", "an access key of another region",
+		"the bearer authentication-scheme is unsupported", "the model xai-grok-2-latest-model is unknown",
+		"access_token: string_required_but_got_number",
+		"set your API key: https://platform.example.com/account/api-keys1", "the API key is not set", "token: 12345 exceeds",
+		"an access key of another region",
 		"toolu_01A09q90qw90lq917835lq9 call_abc123DEF456 chatcmpl-9abc123DEF456ghi789JKL fp_44709d6fcb org-AbCdEf1234567890",
 		"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ", "postgres://localhost:5432/db", "file-abc123DEF456 is no image",
 		"secret sauce", "Rate limit reached for organization org-abc on tokens per min (TPM): Limit 30000, Used 29000",
@@ -101,7 +106,8 @@ func TestEverySecretOfAValueIsFound(t *testing.T) {
 		Not  string
 		hide Text
 	}{
-		A: &inner{Key: New("one"), URL: "redis://:three@host/0"}, List: []inner{{Many: map[string]Text{"x": New("two")}}}, Any: inner{URL: "https://h/p?key=four"},
+		A: &inner{Key: New("one"), URL: "redis://:three@host/0"}, List: []inner{{Many: map[string]Text{"x": New("two")}}},
+		Any: inner{URL: "https://h/p?key=four"},
 		Not: "plain", hide: New("unexported"),
 	}
 	var got []string

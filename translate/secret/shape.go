@@ -40,7 +40,8 @@ func shapes() []shape {
 	for _, name := range []string{
 		"api-key", "api_key", "apikey", "x-api-key", "x-goog-api-key", "x-litellm-api-key", "authorization", "proxy-authorization", "cookie",
 		"access_token", "access-token", "refresh_token", "id_token", "client_secret", "client-secret", "password", "passwd", "secret",
-		"secret_key", "secret_access_key", "secretaccesskey", "aws_secret_access_key", "aws_session_token", "sessiontoken", "x-amz-security-token",
+		"secret_key", "secret_access_key", "secretaccesskey", "aws_secret_access_key", "aws_session_token", "sessiontoken",
+		"x-amz-security-token",
 		"subscription-key", "ocp-apim-subscription-key", "key provided", "master_key", "openai_key",
 	} {
 		out = append(out, shape{start: name})
@@ -180,7 +181,8 @@ func afterScheme(s string, from int) int {
 // looksRandom reports whether a value is more likely a key than a word of a sentence.
 // One with asterisks has been hidden already.
 func looksRandom(v string) bool {
-	return !strings.Contains(v, "***") && !strings.Contains(v, "://") && !isWords(v) && (len(v) >= 20 || len(v) >= 6 && strings.ContainsAny(v, "0123456789"))
+	return !strings.Contains(v, "***") && !strings.Contains(v, "://") && !isWords(v) &&
+		(len(v) >= 20 || len(v) >= 6 && strings.ContainsAny(v, "0123456789"))
 }
 
 // isWords reports whether a value is words and small numbers with hyphens or

@@ -72,22 +72,32 @@ func TestPromptsAreCountedWithWhatSurroundsTheText(t *testing.T) {
 			{"role":"system","content":"You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},
 			{"role":"system","name":"example_user","content":"New synergies will help drive top-line growth."},
 			{"role":"system","name":"example_assistant","content":"Things working well together will increase revenue."},
-			{"role":"system","name":"example_user","content":"Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage."},
+			{"role":"system","name":"example_user",
+			"content":"Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage."},
 			{"role":"system","name":"example_assistant","content":"Let's talk later when we're less busy about how to do better."},
 			{"role":"user","content":"This late pivot means we don't have time to boil the ocean for the client deliverable."}]}`, 124},
 		{"one word", chat.Completions, `{"messages":[{"role":"user","content":"hi"}]}`, 3 + 3 + 1 + 1},
 		{"an image is a flat sum, its bytes are not text", chat.Completions,
-			`{"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"` + picture + `"}}]}]}`, 8 + 765},
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"` + picture + `"}}]}]}`,
+			8 + 765},
 		{"an image of low detail", chat.Completions,
-			`{"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"` + picture + `","detail":"low"}}]}]}`, 8 + 85},
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"` + picture +
+				`","detail":"low"}}]}]}`, 8 + 85},
 		{"a tool's name, description and schema", chat.Completions,
-			`{"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","description":"hi","parameters":{}}}]}`, 8 + 8 + 1 + 1 + 1},
+			`{"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","description":"hi",` +
+				`"parameters":{}}}]}`, 8 + 8 + 1 + 1 + 1},
 		{"a call", chat.Completions,
-			`{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"long-id","function":{"name":"f","arguments":"{}"}}]}]}`, 3 + 3 + 1 + 8 + 1 + 1},
+			`{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"long-id","function":{"name":"f","arguments":"{}"}}]}]}`,
+			3 + 3 + 1 + 8 + 1 + 1},
 		{"a legacy prompt", chat.TextCompletions, `{"prompt":"hi"}`, 1},
 		{"several texts to embed", chat.Embeddings, `{"input":["hi","hi"]}`, 2},
 		{"texts to embed that are tokens already", chat.Embeddings, `{"input":[[1,2,3],[4]]}`, 4},
-		{"Responses items", chat.Responses, `{"instructions":"hi","input":[{"role":"user","content":[{"type":"input_text","text":"hi"},{"type":"input_image","image_url":"` + picture + `"}]}]}`, 1 + 1 + 2 + 1 + 2},
+		{
+			"Responses items", chat.Responses,
+			`{"instructions":"hi","input":[{"role":"user","content":[{"type":"input_text","text":"hi"},{"type":"input_image","image_url":"` +
+				picture + `"}]}]}`,
+			1 + 1 + 2 + 1 + 2,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,12 +119,27 @@ func TestAnAnswerWithoutUsageGetsOne(t *testing.T) {
 		want   chat.Usage
 	}{
 		{"a provider's usage stays", prompt, chat.Result{HasUsage: true, Usage: chat.Usage{Prompt: 1}}, chat.Usage{Prompt: 1}},
-		{"a short answer is counted", prompt, chat.Result{Output: chat.Output{Bytes: 11, Sample: "hello world"}}, chat.Usage{Prompt: 8, Completion: 2, Total: 10}},
-		{"a long answer is extrapolated", prompt, chat.Result{Output: chat.Output{Bytes: 1100, Sample: "hello world"}}, chat.Usage{Prompt: 8, Completion: 200, Total: 208}},
-		{"an answer of which only the size is known is guessed", prompt, chat.Result{Output: chat.Output{Bytes: 400}}, chat.Usage{Prompt: 8, Completion: 100, Total: 108}},
-		{"an answer that broke off costs what was said", prompt, chat.Result{Failure: failed, Output: chat.Output{Bytes: 11, Sample: "hello world"}}, chat.Usage{Prompt: 8, Completion: 2, Total: 10}},
+		{
+			"a short answer is counted", prompt, chat.Result{Output: chat.Output{Bytes: 11, Sample: "hello world"}},
+			chat.Usage{Prompt: 8, Completion: 2, Total: 10},
+		},
+		{
+			"a long answer is extrapolated", prompt, chat.Result{Output: chat.Output{Bytes: 1100, Sample: "hello world"}},
+			chat.Usage{Prompt: 8, Completion: 200, Total: 208},
+		},
+		{
+			"an answer of which only the size is known is guessed", prompt, chat.Result{Output: chat.Output{Bytes: 400}},
+			chat.Usage{Prompt: 8, Completion: 100, Total: 108},
+		},
+		{
+			"an answer that broke off costs what was said", prompt,
+			chat.Result{Failure: failed, Output: chat.Output{Bytes: 11, Sample: "hello world"}}, chat.Usage{Prompt: 8, Completion: 2, Total: 10},
+		},
 		{"an answer that failed before it began costs nothing", prompt, chat.Result{Failure: failed}, chat.Usage{}},
-		{"vectors are no text", request(t, chat.Embeddings, `{"input":"hi"}`), chat.Result{Output: chat.Output{Bytes: 1 << 20}}, chat.Usage{Prompt: 1, Total: 1}},
+		{
+			"vectors are no text", request(t, chat.Embeddings, `{"input":"hi"}`), chat.Result{Output: chat.Output{Bytes: 1 << 20}},
+			chat.Usage{Prompt: 1, Total: 1},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,7 +183,8 @@ func TestGuessIsFourBytesAToken(t *testing.T) {
 // can hold by much, and comes soon.
 func FuzzPrompt(f *testing.F) {
 	f.Add(`{"model":"m","messages":[{"role":"user","content":"hi"}]}`)
-	f.Add(`{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/plain;base64,AAAA"}}]}],"tools":[{"function":{"name":"f"}}]}`)
+	f.Add(`{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/plain;base64,AAAA"}}]}],` +
+		`"tools":[{"function":{"name":"f"}}]}`)
 	f.Add(`{"model":"m","messages":[],"prompt":[["a",1]],"input":[[[[1,"x"]]]]}`)
 	c := tokens.New()
 	f.Fuzz(func(t *testing.T, body string) {

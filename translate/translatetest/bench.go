@@ -26,7 +26,8 @@ func Words(n int) string { return strings.Repeat("word ", n) }
 func Bench(b *testing.B, s Suite, say Answers) {
 	tr := s.Bind(b, upstream.Target{})
 	for _, size := range []int{1 << 10, 32 << 10, 1 << 20} {
-		body := `{"model":"m","messages":[{"role":"system","content":"Be terse."},{"role":"user","content":"` + Words(size/5) + `"}],"temperature":0.2}`
+		body := `{"model":"m","messages":[{"role":"system","content":"Be terse."},{"role":"user","content":"` + Words(size/5) +
+			`"}],"temperature":0.2}`
 		b.Run(fmt.Sprintf("request/%dKB", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

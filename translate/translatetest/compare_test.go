@@ -63,7 +63,10 @@ func check(t *testing.T, got []string, want ...string) {
 func goodCall(body string) *upstream.Call {
 	return &upstream.Call{
 		Method: "POST", Path: "/v1/chat?a=1", Body: []byte(body),
-		Header: upstream.Header{{Name: "content-type", Value: "application/json; charset=utf-8"}, {Name: "anthropic-beta", Value: "two, one"}, {Name: "x-more", Value: "1"}},
+		Header: upstream.Header{
+			{Name: "content-type", Value: "application/json; charset=utf-8"}, {Name: "anthropic-beta", Value: "two, one"},
+			{Name: "x-more", Value: "1"},
+		},
 	}
 }
 
@@ -116,43 +119,61 @@ func TestCompareCallTakesWhatAProviderTakesForEqual(t *testing.T) {
 			},
 		},
 		"Anthropic: kept and inlined references": {
-			provider: "anthropic", golden: `{"output_config":{"format":{"schema":{"$defs":{"A":{"type":"string"}},"properties":{"a":{"$ref":"#/$defs/A"}}}}}}`,
-			same:  []string{`{"output_config":{"format":{"schema":{"properties":{"a":{"type":"string"}}}}}}`},
-			other: []string{`{"output_config":{"format":{"schema":{"properties":{"a":{"type":"number"}}}}}}`},
+			provider: "anthropic",
+			golden:   `{"output_config":{"format":{"schema":{"$defs":{"A":{"type":"string"}},"properties":{"a":{"$ref":"#/$defs/A"}}}}}}`,
+			same:     []string{`{"output_config":{"format":{"schema":{"properties":{"a":{"type":"string"}}}}}}`},
+			other:    []string{`{"output_config":{"format":{"schema":{"properties":{"a":{"type":"number"}}}}}}`},
 		},
 		"Gemini: spellings, neighbours and wrapped results": {
 			provider: "gemini",
-			golden:   `{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],"systemInstruction":{"parts":[{"text":"a\nb"}]},"generationConfig":{}}`,
-			same: []string{`{"contents":[{"role":"user","parts":[{"text":"a"},{"text":""}]},{"role":"function","parts":[{"function_response":{"name":"f","response":{"result":"x"}}}]}],
-				"system_instruction":{"role":"x","parts":[{"text":"a"},{"text":"b"}]},"model":"m","generationConfig":{"responseMimeType":"text/plain"}}`},
+			golden: `{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],` +
+				`"systemInstruction":{"parts":[{"text":"a\nb"}]},"generationConfig":{}}`,
+			same: []string{`{"contents":[{"role":"user","parts":[{"text":"a"},{"text":""}]},{"role":"function",
+			"parts":[{"function_response":{"name":"f","response":{"result":"x"}}}]}],
+				"system_instruction":{"role":"x","parts":[{"text":"a"},{"text":"b"}]},"model":"m",
+				"generationConfig":{"responseMimeType":"text/plain"}}`},
 			other: []string{
-				`{"contents":[{"role":"model","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],"systemInstruction":{"parts":[{"text":"a\nb"}]}}`,
-				`{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"y"}}}]}],"systemInstruction":{"parts":[{"text":"a\nb"}]}}`,
-				`{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],"systemInstruction":{"parts":[{"text":"a"}]}}`,
+				`{"contents":[{"role":"model","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],` +
+					`"systemInstruction":{"parts":[{"text":"a\nb"}]}}`,
+				`{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"y"}}}]}],` +
+					`"systemInstruction":{"parts":[{"text":"a\nb"}]}}`,
+				`{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],` +
+					`"systemInstruction":{"parts":[{"text":"a"}]}}`,
 			},
 		},
 		"Gemini: the spellings of a schema": {
-			provider: "gemini", golden: `{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"object","properties":{"type":{"type":"string","nullable":true}}}}]}]}`,
+			provider: "gemini",
+			golden: `{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"object","properties":{"type":{"type":"string",` +
+				`"nullable":true}}}}]}]}`,
 			same: []string{
-				`{"tools":[{"function_declarations":[{"name":"f","parameters":{"type":"OBJECT","propertyOrdering":["type"],"properties":{"type":{"type":["STRING","null"],"default":"x"}}}}]}]}`,
-				`{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"type":{"anyOf":[{"type":"string"},{"type":"null"}]}}}}]}]}`,
+				`{"tools":[{"function_declarations":[{"name":"f","parameters":{"type":"OBJECT","propertyOrdering":["type"],` +
+					`"properties":{"type":{"type":["STRING","null"],"default":"x"}}}}]}]}`,
+				`{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"type":{"anyOf":[{"type":"string"},` +
+					`{"type":"null"}]}}}}]}]}`,
 			},
 			other: []string{
 				`{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"object","properties":{"type":{"type":"string"}}}}]}]}`,
-				`{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"object","properties":{"kind":{"type":"string","nullable":true}}}}]}]}`,
+				`{"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"object","properties":{"kind":{"type":"string",` +
+					`"nullable":true}}}}]}]}`,
 			},
 		},
 		"Ollama: ids of calls do not count, stream does": {
-			provider: "ollama", golden: `{"stream":false,"messages":[{"role":"tool","tool_name":"f"},{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}`,
-			same:  []string{`{"stream":false,"options":{},"messages":[{"role":"tool","tool_name":"f","tool_call_id":"1","content":"","images":[]},{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"index":0,"name":"f"}}]}]}`},
+			provider: "ollama",
+			golden:   `{"stream":false,"messages":[{"role":"tool","tool_name":"f"},{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}`,
+			same: []string{`{"stream":false,"options":{},"messages":[{"role":"tool","tool_name":"f","tool_call_id":"1","content":"",` +
+				`"images":[]},{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"index":0,"name":"f"}}]}]}`},
 			other: []string{`{"messages":[{"role":"tool","tool_name":"f"},{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}`},
 		},
 		"lenient places and alternatives": {
 			provider: "openai", golden: `{"a":1,"b":{"c":2},"d":"x","e":"y"}`,
-			more: "-- lenient --\n/upstream-request/body/a positive_int\n/upstream-request/body/f ignore\n/upstream-request/body/e absent_or_equal\n" +
+			more: "-- lenient --\n/upstream-request/body/a positive_int\n/upstream-request/body/f ignore\n" +
+				"/upstream-request/body/e absent_or_equal\n" +
 				"-- or /upstream-request/body/b --\n{\"z\":1}\n",
-			same:  []string{`{"a":7,"b":{"z":1},"d":"x","f":[1]}`},
-			other: []string{`{"a":0,"b":{"z":1},"d":"x"}`, `{"a":7,"b":{"z":2},"d":"x"}`, `{"a":7,"b":{"c":2},"d":"x","e":"z"}`, `{"a":7,"b":{"c":2}}`, `{"b":{"c":2},"d":"x"}`},
+			same: []string{`{"a":7,"b":{"z":1},"d":"x","f":[1]}`},
+			other: []string{
+				`{"a":0,"b":{"z":1},"d":"x"}`, `{"a":7,"b":{"z":2},"d":"x"}`, `{"a":7,"b":{"c":2},"d":"x","e":"z"}`, `{"a":7,"b":{"c":2}}`,
+				`{"b":{"c":2},"d":"x"}`,
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,15 +193,18 @@ func TestCompareCallTakesWhatAProviderTakesForEqual(t *testing.T) {
 
 func TestCompareAnswerSeesEveryPartOfACompletion(t *testing.T) {
 	const good = `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"tool_calls",` +
-		`"message":{"role":"assistant","content":"a","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}},{"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}]},` +
-		`"logprobs":{"content":[{"token":"a","logprob":-0.5}]}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":1}}}`
+		`"message":{"role":"assistant","content":"a","tool_calls":[{"id":"c1","type":"function","function":{"name":"f",` +
+		`"arguments":"{\"x\":1}"}},{"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}]},` +
+		`"logprobs":{"content":[{"token":"a","logprob":-0.5}]}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,` +
+		`"prompt_tokens_details":{"cached_tokens":1}}}`
 	want := strings.Replace(good, `"id":"c2"`, `"id":"{{GENERATED}}"`, 1)
 	x := parsed(t, "openai", "{}", "-- answer --\n200\nretry-after: 1\n\n"+want+"\n")
 	answer := func(body string) []string {
 		return x.CompareAnswer(Answer{Status: 200, Header: upstream.Header{{Name: "retry-after", Value: "1"}}, Body: []byte(body)})
 	}
 	check(t, answer(good))
-	check(t, answer(strings.NewReplacer(`{\"x\":1}`, `{ \"x\": 1.0 }`, `"id":"1"`, `"id":"9"`, `"content":"a",`, `"content":"a","refusal":null,"more":1,`).Replace(good)))
+	check(t, answer(strings.NewReplacer(`{\"x\":1}`, `{ \"x\": 1.0 }`, `"id":"1"`, `"id":"9"`, `"content":"a",`,
+		`"content":"a","refusal":null,"more":1,`).Replace(good)))
 	for old, replaced := range map[string][2]string{
 		`"id":"1"`:             {`"id":""`, "/body/id"},
 		`"finish_reason":"t`:   {`"finish_reason":"x`, "/body/choices/0/finish_reason"},
@@ -206,7 +230,8 @@ func TestCompareAnswerSeesEveryPartOfACompletion(t *testing.T) {
 }
 
 func TestCompareAnswerSeesEveryPartOfAnError(t *testing.T) {
-	x := parsed(t, "openai", "{}", "-- answer-error --\n400 422\n\n"+`{"message_contains":["too long"],"type_in":["invalid_request_error"],"code_in":["context_length_exceeded"]}`+"\n")
+	x := parsed(t, "openai", "{}", "-- answer-error --\n400 422\n\n"+
+		`{"message_contains":["too long"],"type_in":["invalid_request_error"],"code_in":["context_length_exceeded"]}`+"\n")
 	answer := func(message, kind, code string) []string {
 		e := &upstream.Error{Status: 422, Message: message, Type: kind, Code: code}
 		return x.CompareAnswer(failed(e))

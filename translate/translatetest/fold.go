@@ -186,7 +186,8 @@ func (f *folded) answer() object {
 				f.problem("tool call indices are not 0, 1, 2 …")
 			}
 			c := s.calls[n]
-			calls = append(calls, object{"id": c.ID, "type": "function", "function": object{"name": c.Function.Name, "arguments": c.Function.Arguments}})
+			calls = append(calls,
+				object{"id": c.ID, "type": "function", "function": object{"name": c.Function.Name, "arguments": c.Function.Arguments}})
 		}
 		if calls != nil {
 			message["tool_calls"] = calls

@@ -19,7 +19,9 @@ type Answer struct {
 }
 
 func failed(e *upstream.Error) Answer {
-	return Answer{Status: e.Status, Header: append(upstream.Header{{Name: "content-type", Value: "application/json"}}, e.Header...), Body: e.JSON()}
+	return Answer{
+		Status: e.Status, Header: append(upstream.Header{{Name: "content-type", Value: "application/json"}}, e.Header...), Body: e.JSON(),
+	}
 }
 
 // Parsed returns the client's request, or the error it would get.

@@ -16,7 +16,10 @@ func TestClassesAreLiteLLMs(t *testing.T) {
 			t.Errorf("%d is %s, want %s", status, got, want)
 		}
 	}
-	for code, want := range map[string]string{upstream.CodeContextLength: "ContextWindowExceededError", upstream.CodeContentFilter: "ContentPolicyViolationError"} {
+	for code, want := range map[string]string{
+		upstream.CodeContextLength: "ContextWindowExceededError",
+		upstream.CodeContentFilter: "ContentPolicyViolationError",
+	} {
 		if got := (&upstream.Error{Status: 400, Code: code}).Class(); got != want {
 			t.Errorf("%s is %s, want %s", code, got, want)
 		}

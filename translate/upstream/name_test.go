@@ -9,14 +9,18 @@ import (
 
 func TestANameThatLeavesItsFolderIsRefused(t *testing.T) {
 	for _, name := range []string{
-		".", "..", "a/..", "../a", "a/../b", "a/./b", `a\..\b`, `..\`, "a/%2e%2e/b", "a%2f..%2fb", "%2E%2e", ".%2e", "a%5c..%5Cb", "%252e%252e/x", "a%25252f..",
+		".", "..", "a/..", "../a", "a/../b", "a/./b", `a\..\b`, `..\`, "a/%2e%2e/b", "a%2f..%2fb", "%2E%2e", ".%2e", "a%5c..%5Cb",
+		"%252e%252e/x", "a%25252f..",
 		"/../x", "//..", "..//",
 	} {
 		if CheckName("model", name) == nil {
 			t.Errorf("%q is taken", name)
 		}
 	}
-	for _, name := range []string{"gpt-4.1", "a/b.c", "...", "a..b", "models/gemini-2.5-pro", "org/model:free", "100%", "a%20b", "größe-ß", "日本語", "up/*", "@cf/meta/llama"} {
+	for _, name := range []string{
+		"gpt-4.1", "a/b.c", "...", "a..b", "models/gemini-2.5-pro", "org/model:free", "100%", "a%20b", "größe-ß", "日本語", "up/*",
+		"@cf/meta/llama",
+	} {
 		if err := CheckName("model", name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}

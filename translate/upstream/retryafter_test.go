@@ -86,16 +86,22 @@ func TestAnErrorSaysHowLongToWait(t *testing.T) {
 		},
 		"details that are none of Google's": {429, nil, `{"error":{"message":"m","details":{"retryDelay":"3s"}}}`, 0, ""},
 		"a delay that is none":              {429, nil, `{"error":{"message":"m","details":[{"retryDelay":"soon"},{"retryDelay":3}]}}`, 0, ""},
-		"OpenAI's words":                    {429, nil, `{"error":{"message":"Limit 3, Used 3. Please try again in 20s. Visit"}}`, 20 * time.Second, "20"},
-		"OpenAI's milliseconds":             {429, nil, `{"error":{"message":"Please try again in 250ms."}}`, 250 * time.Millisecond, "1"},
-		"Groq's words":                      {429, nil, `{"error":{"message":"Please try again in 7m12.5s."}}`, 7*time.Minute + 12500*time.Millisecond, "433"},
-		"Google's words":                    {429, nil, `{"error":{"message":"Please retry in 1.5s."}}`, 1500 * time.Millisecond, "2"},
-		"Azure's words":                     {429, nil, `{"error":{"message":"Please retry after 9 seconds."}}`, 9 * time.Second, "9"},
-		"Azure's gateway":                   {429, nil, `{"statusCode":429,"message":"Rate limit is exceeded. Try again in 1 second."}`, time.Second, "1"},
-		"minutes, of a busy server":         {503, nil, `busy: try again in 2 minutes`, 2 * time.Minute, "120"},
-		"a number without a unit":           {429, nil, `{"error":{"message":"try again in 5"}}`, 0, ""},
-		"the same words of a bad request":   {400, nil, `{"error":{"message":"try again in 20s"}}`, 0, ""},
-		"too long":                          {429, nil, `{"error":{"message":"try again in 9999h"}}`, 24 * time.Hour, "86400"},
+		"OpenAI's words": {
+			429, nil, `{"error":{"message":"Limit 3, Used 3. Please try again in 20s. Visit"}}`, 20 * time.Second, "20",
+		},
+		"OpenAI's milliseconds": {429, nil, `{"error":{"message":"Please try again in 250ms."}}`, 250 * time.Millisecond, "1"},
+		"Groq's words": {
+			429, nil, `{"error":{"message":"Please try again in 7m12.5s."}}`, 7*time.Minute + 12500*time.Millisecond, "433",
+		},
+		"Google's words": {429, nil, `{"error":{"message":"Please retry in 1.5s."}}`, 1500 * time.Millisecond, "2"},
+		"Azure's words":  {429, nil, `{"error":{"message":"Please retry after 9 seconds."}}`, 9 * time.Second, "9"},
+		"Azure's gateway": {
+			429, nil, `{"statusCode":429,"message":"Rate limit is exceeded. Try again in 1 second."}`, time.Second, "1",
+		},
+		"minutes, of a busy server":       {503, nil, `busy: try again in 2 minutes`, 2 * time.Minute, "120"},
+		"a number without a unit":         {429, nil, `{"error":{"message":"try again in 5"}}`, 0, ""},
+		"the same words of a bad request": {400, nil, `{"error":{"message":"try again in 20s"}}`, 0, ""},
+		"too long":                        {429, nil, `{"error":{"message":"try again in 9999h"}}`, 24 * time.Hour, "86400"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := upstream.ReadError(upstream.Head{Status: tc.status, Header: tc.header}, []byte(tc.body))

@@ -69,7 +69,8 @@ type ExtraHeader struct {
 // Secrets returns the value, unless the header holds no credential by its name.
 func (h ExtraHeader) Secrets() []secret.Text {
 	switch strings.ToLower(h.Name) {
-	case "accept", "accept-language", "anthropic-beta", "anthropic-version", "content-type", "http-referer", "openai-beta", "referer", "user-agent", "x-title":
+	case "accept", "accept-language", "anthropic-beta", "anthropic-version", "content-type", "http-referer", "openai-beta", "referer",
+		"user-agent", "x-title":
 		return nil
 	}
 	return []secret.Text{h.Value}

@@ -18,7 +18,13 @@ func TestWordsOfAClientAreBounded(t *testing.T) {
 		"nothing":                         {[]string{"", " , ,"}, nil},
 		"what is no word":                 {[]string{"a b", "c;d", "ok", "e\r\nx: y", "é", `"f"`, "g=h"}, []string{"ok"}},
 		"a word that is too long":         {[]string{long + ",ok"}, []string{"ok"}},
-		"too many words":                  {[]string{many + "1," + many + "2," + many + "3," + many + "4", many + "5," + many + "6," + many + "7," + many + "8," + many + "9," + many + "X,last"}, []string{many + "1", many + "2", many + "3", many + "4", many + "5", many + "6", many + "7", many + "8", many + "9", many + "X"}},
+		"too many words": {
+			[]string{
+				many + "1," + many + "2," + many + "3," + many + "4",
+				many + "5," + many + "6," + many + "7," + many + "8," + many + "9," + many + "X,last",
+			},
+			[]string{many + "1", many + "2", many + "3", many + "4", many + "5", many + "6", many + "7", many + "8", many + "9", many + "X"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := Header{{"other", "x"}}
@@ -34,7 +40,11 @@ func TestWordsOfAClientAreBounded(t *testing.T) {
 
 func TestACallGetsWhatItsProviderTakesOfTheClients(t *testing.T) {
 	client := Header{{"version", "2"}, {"beta", "b,c"}, {"beta", "d"}, {"cookie", "canary"}, {"own", "theirs"}}
-	call := &Call{Header: Header{{"beta", "a,b"}, {"own", "ours"}}, Takes: []string{"version", "own", "absent"}, Joins: []string{"beta", "absent"}}
+	call := &Call{
+		Header: Header{{"beta", "a,b"}, {"own", "ours"}},
+		Takes:  []string{"version", "own", "absent"},
+		Joins:  []string{"beta", "absent"},
+	}
 	want := Header{{"beta", "a,b,c,d"}, {"own", "ours"}, {"version", "2"}}
 	if diff := cmp.Diff(want, call.HeaderWith(client)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
