@@ -106,7 +106,8 @@ func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 		target: upstream.Target{
 			Provider: d.Provider, Model: d.Model, BaseURL: d.APIBase, CustomBase: d.CustomBase, APIKey: d.APIKey, AzureADToken: d.AzureADToken,
 			APIVersion: d.APIVersion, BaseModel: d.BaseModel, Organization: d.Organization, Headers: d.Headers, Defaults: d.Defaults,
-			DropParams: c.DropParams, DropAlso: d.AdditionalDropParams, AllowAlso: d.AllowedOpenAIParams, HideStreamUsage: !c.StreamUsage, CarryStreams: d.StreamPassthrough,
+			DropParams: c.DropParams, DropAlso: d.AdditionalDropParams, AllowAlso: d.AllowedOpenAIParams, HideStreamUsage: !c.StreamUsage,
+			CarryStreams: d.StreamPassthrough,
 		},
 	}
 	if d.DropParams != nil {

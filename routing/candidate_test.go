@@ -100,7 +100,8 @@ func TestPromptsThatSurelyDoNotFitGoElsewhere(t *testing.T) {
 		return c
 	}
 	long := `"` + strings.Repeat("words ", 2000) + `"` // 12,000 bytes, 2,000 tokens
-	image := `[{"type":"text","text":"what is it?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 50000) + `"}}]`
+	image := `[{"type":"text","text":"what is it?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,` +
+		strings.Repeat("A", 50000) + `"}}]`
 	for name, tc := range map[string]struct {
 		off     bool
 		message string
@@ -108,12 +109,13 @@ func TestPromptsThatSurelyDoNotFitGoElsewhere(t *testing.T) {
 		window  map[string][]string // context_window_fallbacks
 		want    []string            // deployments of the plan; nil: 400
 	}{
-		"a small window is passed over":            {false, long, map[string]int{"a": 1000, "b": 8000}, nil, []string{"b", "b", "b"}},
-		"not when the check is off":                {true, long, map[string]int{"a": 1000, "b": 8000}, nil, []string{"a", "b", "a"}},
-		"not when it is no sure thing":             {false, long, map[string]int{"a": 1900, "b": 8000}, nil, []string{"a", "b", "a"}},
-		"an image is no text":                      {false, image, map[string]int{"a": 1000, "b": 1000}, nil, []string{"a", "b", "a"}},
-		"none large enough is the client's error":  {false, long, map[string]int{"a": 1000, "b": 1000}, nil, nil},
-		"unless context_window_fallbacks has some": {false, long, map[string]int{"a": 1000, "b": 1000}, map[string][]string{"m": {"big"}}, []string{"c", "c", "c"}},
+		"a small window is passed over":           {false, long, map[string]int{"a": 1000, "b": 8000}, nil, []string{"b", "b", "b"}},
+		"not when the check is off":               {true, long, map[string]int{"a": 1000, "b": 8000}, nil, []string{"a", "b", "a"}},
+		"not when it is no sure thing":            {false, long, map[string]int{"a": 1900, "b": 8000}, nil, []string{"a", "b", "a"}},
+		"an image is no text":                     {false, image, map[string]int{"a": 1000, "b": 1000}, nil, []string{"a", "b", "a"}},
+		"none large enough is the client's error": {false, long, map[string]int{"a": 1000, "b": 1000}, nil, nil},
+		"unless context_window_fallbacks has some": {false, long, map[string]int{"a": 1000, "b": 1000}, map[string][]string{"m": {"big"}},
+			[]string{"c", "c", "c"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "m/a", "m/b", "big/c")

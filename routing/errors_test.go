@@ -14,8 +14,10 @@ import (
 // again on the deployment that said it, a 504 stays a 504, and our own timeout
 // is one.
 func TestEveryKindOfFailure(t *testing.T) {
-	const contextText = `{"error":{"message":"This model's maximum context length is 8192 tokens","type":"invalid_request_error","param":null,"code":null}}`
-	const policyText = `{"error":{"message":"Your request was rejected as a result of our safety system","type":"invalid_request_error","param":null,"code":"content_policy_violation"}}`
+	const contextText = `{"error":{"message":"This model's maximum context length is 8192 tokens",` +
+		`"type":"invalid_request_error","param":null,"code":null}}`
+	const policyText = `{"error":{"message":"Your request was rejected as a result of our safety system",` +
+		`"type":"invalid_request_error","param":null,"code":"content_policy_violation"}}`
 	type result struct {
 		Alone  []string // attempts when the deployment is its group's only one, which is retried twice
 		Two    []string // attempts in a group with b, with a fallback group
@@ -92,12 +94,13 @@ func TestRetryPolicies(t *testing.T) {
 		status   int
 		want     int // attempts when all fail alike
 	}{
-		"without one the router's num_retries holds":     {newPolicies(nil, nil), nil, 500, 3},
-		"a class has its own retries":                    {newPolicies(map[string]int{"InternalServer": 4}, nil), nil, 500, 5},
-		"none is a number too":                           {newPolicies(map[string]int{"RateLimit": 0}, nil), nil, 429, 1},
-		"a policy retries what is else final":            {newPolicies(map[string]int{"BadRequest": 1}, nil), nil, 400, 2},
-		"other classes go by the default":                {newPolicies(map[string]int{"RateLimit": 0, "Default": 1}, nil), nil, 503, 2},
-		"a group's policy comes before that of all":      {newPolicies(map[string]int{"RateLimit": 0}, map[string]map[string]int{"m": {"RateLimit": 1}}), nil, 429, 2},
+		"without one the router's num_retries holds": {newPolicies(nil, nil), nil, 500, 3},
+		"a class has its own retries":                {newPolicies(map[string]int{"InternalServer": 4}, nil), nil, 500, 5},
+		"none is a number too":                       {newPolicies(map[string]int{"RateLimit": 0}, nil), nil, 429, 1},
+		"a policy retries what is else final":        {newPolicies(map[string]int{"BadRequest": 1}, nil), nil, 400, 2},
+		"other classes go by the default":            {newPolicies(map[string]int{"RateLimit": 0, "Default": 1}, nil), nil, 503, 2},
+		"a group's policy comes before that of all": {newPolicies(map[string]int{"RateLimit": 0},
+			map[string]map[string]int{"m": {"RateLimit": 1}}), nil, 429, 2},
 		"the policy replaces what the request says":      {newPolicies(map[string]int{"InternalServer": 1}, nil), &three, 500, 2},
 		"but a request that wants no retries gets none":  {newPolicies(map[string]int{"InternalServer": 4}, nil), &zero, 500, 1},
 		"the request's number holds without a policy":    {newPolicies(nil, nil), &three, 500, 4},

@@ -94,7 +94,8 @@ func TestTheGuidesFallbackBlock(t *testing.T) {
 func TestTheGuidesProductionBlock(t *testing.T) {
 	r := guide(t, "18-production.yaml")
 	want := []string{
-		"gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp",
+		"gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp", "5s",
+		"gemini/gemini-2.0-flash-exp", "5s", "gemini/gemini-2.0-flash-exp",
 		"openai/gpt-4o", "openai/gpt-4o", "5s", "openai/gpt-4o", "5s", "openai/gpt-4o",
 		"ollama/llama2", "5s", "ollama/llama2", "5s", "ollama/llama2", "5s", "ollama/llama2",
 	}

@@ -129,9 +129,10 @@ func TestWhenADeploymentCools(t *testing.T) {
 		happened []failure
 		want     string
 	}{
-		"the third failure within the window cools":             {[]failure{{0, 500}, {30 * time.Second, 500}, {29 * time.Second, 0}}, "cooling"},
-		"two failures do not":                                   {[]failure{{0, 500}, {0, 500}}, "healthy"},
-		"a failure out of the window no longer counts":          {[]failure{{0, 500}, {50 * time.Second, 500}, {20 * time.Second, 500}}, "healthy"},
+		"the third failure within the window cools": {[]failure{{0, 500}, {30 * time.Second, 500}, {29 * time.Second, 0}}, "cooling"},
+		"two failures do not":                       {[]failure{{0, 500}, {0, 500}}, "healthy"},
+		"a failure out of the window no longer counts": {[]failure{{0, 500}, {50 * time.Second, 500}, {20 * time.Second, 500}},
+			"healthy"},
 		"a quota cools at once":                                 {[]failure{{0, 429}}, "cooling"},
 		"a key that does not work cools at once":                {[]failure{{0, 401}}, "cooling"},
 		"a forbidden one too":                                   {[]failure{{0, 403}}, "cooling"},
@@ -294,7 +295,8 @@ func TestFixedOrdersAreWhatPlanFixedFollows(t *testing.T) {
 	if diff := cmp.Diff(orders[OrderName(p.Name, p.Hops[0].Deployment.Cluster)], clusters); diff != "" {
 		t.Errorf("the plan is not its order (-order +plan):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"deployment/a/a.test:80", "deployment/b/b.test:80", "deployment/c/c.test:80", "deployment/c/c.test:80"}, clusters); diff != "" {
+	if diff := cmp.Diff([]string{"deployment/a/a.test:80", "deployment/b/b.test:80", "deployment/c/c.test:80", "deployment/c/c.test:80"},
+		clusters); diff != "" {
 		t.Errorf("the order (-want +got):\n%s", diff)
 	}
 }

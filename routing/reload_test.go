@@ -25,8 +25,9 @@ func TestADeploymentThatStaysKeepsItsLoadAndHealthOverAReload(t *testing.T) {
 	const (
 		head    = "model_list:\n"
 		first   = "- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/up, api_base: 'http://one.test/v1', api_key: k1}}\n"
-		renamed = "- {model_name: other, model_info: {id: first}, litellm_params: {model: openai/up, api_base: 'http://one.test/v1', api_key: k1, rpm: 7}}\n"
-		sister  = "- {model_name: m, model_info: {id: sister}, litellm_params: {model: openai/up, api_base: 'http://two.test/v1', api_key: k2}}\n"
+		renamed = "- {model_name: other, model_info: {id: first}, litellm_params: {model: openai/up, api_base: 'http://one.test/v1', " +
+			"api_key: k1, rpm: 7}}\n"
+		sister = "- {model_name: m, model_info: {id: sister}, litellm_params: {model: openai/up, api_base: 'http://two.test/v1', api_key: k2}}\n"
 	)
 	for name, tc := range map[string]struct {
 		next  string
@@ -34,9 +35,12 @@ func TestADeploymentThatStaysKeepsItsLoadAndHealthOverAReload(t *testing.T) {
 	}{
 		"the same entry":                      {first, true},
 		"in another group, with other limits": {renamed, true},
-		"another key":                         {"- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/up, api_base: 'http://one.test/v1', api_key: new}}\n", false},
-		"another address":                     {"- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/up, api_base: 'http://three.test/v1', api_key: k1}}\n", false},
-		"another model":                       {"- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/other, api_base: 'http://one.test/v1', api_key: k1}}\n", false},
+		"another key": {"- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/up, api_base: " +
+			"'http://one.test/v1', api_key: new}}\n", false},
+		"another address": {"- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/up, api_base: " +
+			"'http://three.test/v1', api_key: k1}}\n", false},
+		"another model": {"- {model_name: m, model_info: {id: first}, litellm_params: {model: openai/other, api_base: " +
+			"'http://one.test/v1', api_key: k1}}\n", false},
 	} {
 		old := reloaded(t, head+first+sister, nil)
 		d := old.Deployment("first")
@@ -72,7 +76,8 @@ func TestTheAddressIsPartOfTheClustersName(t *testing.T) {
 		"http://[::1]:4000/v1":     "deployment/d/[::1]:4000",
 		"https://bücher.test/v1":   "deployment/d/xn--bcher-kva.test:443",
 	} {
-		r := reloaded(t, "model_list: [{model_name: m, model_info: {id: d}, litellm_params: {model: openai/up, api_key: k, api_base: '"+base+"'}}]\n", nil)
+		r := reloaded(t,
+			"model_list: [{model_name: m, model_info: {id: d}, litellm_params: {model: openai/up, api_key: k, api_base: '"+base+"'}}]\n", nil)
 		if got := r.Deployment("d").Cluster; got != want {
 			t.Errorf("%s: %s, want %s", base, got, want)
 		}

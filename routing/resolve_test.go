@@ -119,20 +119,27 @@ func TestSettingsOfAWildcardGroupHoldForEachNameItServes(t *testing.T) {
 		code     string // of the failure
 		want     []string
 	}{
-		"fallbacks":                              {"  fallbacks: [{'a/*': [back]}]", "", []string{"a a-x", "back back"}},
-		"fallbacks of the name itself win":       {"  fallbacks: [{'a/*': [back]}, {a/x: [other]}]", "", []string{"a a-x", "other other"}},
-		"fallbacks of another name":              {"  fallbacks: [{a/y: [other]}]", "", []string{"a a-x"}},
-		"fallbacks to a wildcard":                {"  fallbacks: [{'a/*': ['b/*']}]", "", []string{"a a-x", "b b-x"}},
-		"fallbacks to a wildcard and on":         {"  fallbacks: [{'a/*': ['b/*']}, {'b/*': [back]}]", "", []string{"a a-x", "b b-x", "back back"}},
-		"fallbacks in a circle":                  {"  fallbacks: [{'a/*': ['b/*']}, {'b/*': ['a/*']}]", "", []string{"a a-x", "b b-x"}},
-		"default fallbacks":                      {"  default_fallbacks: [back]", "", []string{"a a-x", "back back"}},
-		"default fallbacks to a wildcard":        {"  default_fallbacks: ['b/*']", "", []string{"a a-x", "b b-x"}},
-		"fallbacks when the context is too long": {"  context_window_fallbacks: [{'a/*': [back]}]", upstream.CodeContextLength, []string{"a a-x", "back back"}},
-		"the same of the name itself":            {"  context_window_fallbacks: [{'a/*': [back]}, {a/x: [other]}]", upstream.CodeContextLength, []string{"a a-x", "other other"}},
-		"the same to a wildcard":                 {"  context_window_fallbacks: [{'a/*': ['b/*']}]", upstream.CodeContextLength, []string{"a a-x", "b b-x"}},
-		"fallbacks when the content is refused":  {"  content_policy_fallbacks: [{'a/*': [back]}]", upstream.CodeContentFilter, []string{"a a-x", "back back"}},
-		"a retry policy":                         {"  model_group_retry_policy: {'a/*': {BadRequestErrorRetries: 1}}", "other", []string{"a a-x", "a a-x"}},
-		"a retry policy of the name itself":      {"  model_group_retry_policy: {'a/*': {BadRequestErrorRetries: 2}, a/x: {BadRequestErrorRetries: 1}}", "other", []string{"a a-x", "a a-x"}},
+		"fallbacks":                        {"  fallbacks: [{'a/*': [back]}]", "", []string{"a a-x", "back back"}},
+		"fallbacks of the name itself win": {"  fallbacks: [{'a/*': [back]}, {a/x: [other]}]", "", []string{"a a-x", "other other"}},
+		"fallbacks of another name":        {"  fallbacks: [{a/y: [other]}]", "", []string{"a a-x"}},
+		"fallbacks to a wildcard":          {"  fallbacks: [{'a/*': ['b/*']}]", "", []string{"a a-x", "b b-x"}},
+		"fallbacks to a wildcard and on": {"  fallbacks: [{'a/*': ['b/*']}, {'b/*': [back]}]", "",
+			[]string{"a a-x", "b b-x", "back back"}},
+		"fallbacks in a circle":           {"  fallbacks: [{'a/*': ['b/*']}, {'b/*': ['a/*']}]", "", []string{"a a-x", "b b-x"}},
+		"default fallbacks":               {"  default_fallbacks: [back]", "", []string{"a a-x", "back back"}},
+		"default fallbacks to a wildcard": {"  default_fallbacks: ['b/*']", "", []string{"a a-x", "b b-x"}},
+		"fallbacks when the context is too long": {"  context_window_fallbacks: [{'a/*': [back]}]", upstream.CodeContextLength,
+			[]string{"a a-x", "back back"}},
+		"the same of the name itself": {"  context_window_fallbacks: [{'a/*': [back]}, {a/x: [other]}]", upstream.CodeContextLength,
+			[]string{"a a-x", "other other"}},
+		"the same to a wildcard": {"  context_window_fallbacks: [{'a/*': ['b/*']}]", upstream.CodeContextLength,
+			[]string{"a a-x", "b b-x"}},
+		"fallbacks when the content is refused": {"  content_policy_fallbacks: [{'a/*': [back]}]", upstream.CodeContentFilter,
+			[]string{"a a-x", "back back"}},
+		"a retry policy": {"  model_group_retry_policy: {'a/*': {BadRequestErrorRetries: 1}}", "other",
+			[]string{"a a-x", "a a-x"}},
+		"a retry policy of the name itself": {"  model_group_retry_policy: {'a/*': {BadRequestErrorRetries: 2}, a/x: " +
+			"{BadRequestErrorRetries: 1}}", "other", []string{"a a-x", "a a-x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := wildcards(t, tc.settings)
@@ -231,7 +238,8 @@ func FuzzPlan(f *testing.F) {
 			if len(p.Hops) == 0 || len(p.Hops) > maxAttempts || len(p.targets) > 2*maxAttempts {
 				t.Fatalf("%q: %d hops, %d stages", model, len(p.Hops), len(p.targets))
 			}
-			for n := 1; n < 2*maxAttempts && r.Failed(p, n, Failure{Error: &upstream.Error{Status: []int{400, 500}[dice.IntN(2)], Code: upstream.CodeContextLength}}).Retry; n++ {
+			for n := 1; n < 2*maxAttempts && r.Failed(p, n, Failure{Error: &upstream.Error{Status: []int{400, 500}[dice.IntN(2)],
+				Code: upstream.CodeContextLength}}).Retry; n++ {
 			}
 			if p, err = r.PlanFixed(c); err != nil {
 				continue

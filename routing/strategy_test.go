@@ -55,7 +55,8 @@ func TestADeploymentOfWeightZeroIsChosenWhenNoOtherCanBe(t *testing.T) {
 	config := func(weights ...string) string {
 		text := "model_list:\n"
 		for i, w := range weights {
-			text += fmt.Sprintf("- {model_name: m, model_info: {id: d%d}, litellm_params: {model: openai/up, api_key: k, api_base: 'http://a.test'%s}}\n", i, w)
+			text += fmt.Sprintf("- {model_name: m, model_info: {id: d%d}, litellm_params: {model: openai/up, api_key: k, api_base: "+
+				"'http://a.test'%s}}\n", i, w)
 		}
 		return text
 	}

@@ -100,10 +100,12 @@ func TestSoakAliasesThatMultiplyAreRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"lists in a parameter":    bomb("[x]", list, entry),
 		"mappings in a parameter": bomb("{x: y}", "{a: X, b: X, c: X, d: X, e: X, f: X, g: X, h: X}", entry),
-		"merges":                  bomb("{x: y}", "{<<: "+list+"}", "model_list:\n- model_name: m\n  litellm_params:\n    <<: X\n    model: ollama/m\n"),
-		"an unknown section":      bomb("{x: y}", "{a: X, b: X, c: X, d: X, e: X, f: X, g: X, h: X}", oneModel+"unknown: {x: X}\n"),
-		"a list in itself":        "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h/v1', p: &p [*p, *p]}\n",
-		"a mapping in itself":     oneModel + "unknown: {x: {y: &p {a: *p, b: *p, c: *p}}}\n",
+		"merges": bomb("{x: y}", "{<<: "+list+"}",
+			"model_list:\n- model_name: m\n  litellm_params:\n    <<: X\n    model: ollama/m\n"),
+		"an unknown section": bomb("{x: y}", "{a: X, b: X, c: X, d: X, e: X, f: X, g: X, h: X}", oneModel+"unknown: {x: X}\n"),
+		"a list in itself": "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h/v1', p: &p " +
+			"[*p, *p]}\n",
+		"a mapping in itself": oneModel + "unknown: {x: {y: &p {a: *p, b: *p, c: *p}}}\n",
 		"long texts in a parameter": "long: &l " + strings.Repeat("x", 1<<20) + "\nmany: &m " + strings.ReplaceAll(list, "X", "*l") +
 			"\n" + strings.ReplaceAll(entry, "X", strings.ReplaceAll(list, "X", "*m")),
 	} {
@@ -119,10 +121,12 @@ func TestSoakAliasesThatMultiplyAreRefused(t *testing.T) {
 
 func TestDeepNestingIsAnErrorOrReadToItsEnd(t *testing.T) {
 	for name, text := range map[string]string{
-		"of a parameter":            "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h/v1', p: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}\n",
-		"beyond YAML's":             oneModel + "x: " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + "\n",
-		"of blocks":                 oneModel + "x:\n  " + strings.Repeat("- ", 100_000) + "y\n",
-		"of a parameter's mappings": "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h/v1', p: " + strings.Repeat("{a: ", 5000) + "1" + strings.Repeat("}", 5000) + "}\n",
+		"of a parameter": "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h/v1', p: " +
+			strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}\n",
+		"beyond YAML's": oneModel + "x: " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + "\n",
+		"of blocks":     oneModel + "x:\n  " + strings.Repeat("- ", 100_000) + "y\n",
+		"of a parameter's mappings": "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: 'http://h/v1', p: " +
+			strings.Repeat("{a: ", 5000) + "1" + strings.Repeat("}", 5000) + "}\n",
 	} {
 		if _, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(nil)}); err == nil {
 			t.Errorf("%s: no error", name)

@@ -20,7 +20,8 @@ func cacheTable() map[string]setter {
 		"cache_params":  func(c *Config, v value) { v.cacheParams(c) },
 		"redis_timeout": func(c *Config, v value) { v.redisTimeout(&c.RedisTimeout) },
 	}
-	for _, name := range []string{"url", "host", "port", "password", "username", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "db"} {
+	for _, name := range []string{"url", "host", "port", "password", "username", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile",
+		"ssl_keyfile", "db"} {
 		table["redis_"+name] = func(c *Config, v value) {
 			v.name = name // as cache_params calls it
 			v.redisParam(&c.Redis)
@@ -111,7 +112,8 @@ func (v value) cacheParams(c *Config) {
 
 // cacheNames are the members of cache_params, for who has misspelt one.
 func cacheNames() []string {
-	return []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types", "max_entry_size", "max_size",
+	return []string{"type", "ttl", "default_in_redis_ttl", "default_in_memory_ttl", "namespace", "mode", "supported_call_types",
+		"max_entry_size", "max_size",
 		"host", "port", "password", "username", "url", "ssl", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "db",
 		"redis_startup_nodes", "sentinel_nodes", "service_name"}
 }

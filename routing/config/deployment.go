@@ -50,7 +50,8 @@ func (r *reader) deployments(c *Config, items []value) {
 	}
 	if len(c.LeftOut) == 0 {
 		if !slices.ContainsFunc(r.diagnostics, func(d Diagnostic) bool { return d.Severity == Error }) {
-			r.diagnostics = append(r.diagnostics, Diagnostic{Severity: Error, Key: "model_list", Message: "the list is empty: name at least one model"})
+			r.diagnostics = append(r.diagnostics, Diagnostic{Severity: Error, Key: "model_list",
+				Message: "the list is empty: name at least one model"})
 		}
 		return
 	}
@@ -180,7 +181,8 @@ func (e *entry) provider() bool {
 		if !ok {
 			e.Model = e.full
 		}
-		e.model.say(Notice, "%q is no provider isthmus knows: its api_base is taken for an OpenAI-compatible server that serves %q", prefix, e.Model)
+		e.model.say(Notice, "%q is no provider isthmus knows: its api_base is taken for an OpenAI-compatible server that serves %q", prefix,
+			e.Model)
 	default:
 		e.unknownProvider(prefix, ok, table)
 		return false

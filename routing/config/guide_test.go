@@ -84,7 +84,8 @@ func TestGuideModelsMeanWhatTheirCommentsSay(t *testing.T) {
 			{"gpt-4o", "openai", "gpt-4o", "sk-2", openAI, 300, 0},
 			{"gpt-4o", "azure", "gpt-4o", "az", "https://res.openai.azure.com", 0, 0},
 		},
-		"03-gemini.yaml":    {{"gemini-2.0-flash", "gemini", "gemini-2.0-flash", "AIza", "https://generativelanguage.googleapis.com/v1beta", 0, 0}},
+		"03-gemini.yaml": {{"gemini-2.0-flash", "gemini", "gemini-2.0-flash", "AIza", "https://generativelanguage.googleapis.com/v1beta", 0,
+			0}},
 		"04-azure.yaml":     {{"gpt-4o", "azure", "gpt-4o-deployment", "az", "https://res.openai.azure.com", 0, 0}},
 		"05-anthropic.yaml": {{"claude-3-opus", "anthropic", "claude-3-opus-20240229", "sk-ant", "https://api.anthropic.com", 0, 0}},
 		"06-ollama.yaml":    {{"llama2-local", "ollama", "llama2", "", "http://localhost:11434", 0, 0}},
@@ -159,7 +160,8 @@ func TestGuideRoutingMeansWhatItsCommentsSay(t *testing.T) {
 	if diff := cmp.Diff(want, r.Aliases); diff != "" {
 		t.Errorf("primary (-want +got):\n%s", diff)
 	}
-	if r.Strategy != "least-busy" || r.NumRetries != 3 || r.RetryAfter != 5*time.Second || r.Timeout != 30*time.Second || r.RequestTimeout != 10*time.Minute {
+	if r.Strategy != "least-busy" || r.NumRetries != 3 || r.RetryAfter != 5*time.Second || r.Timeout != 30*time.Second ||
+		r.RequestTimeout != 10*time.Minute {
 		t.Errorf("production router = %+v", r)
 	}
 	if production.Limits.MaxParallelRequests != 50 || production.Verbose {
@@ -169,7 +171,8 @@ func TestGuideRoutingMeansWhatItsCommentsSay(t *testing.T) {
 
 func TestGuideCacheAndSinksMeanWhatTheirCommentsSay(t *testing.T) {
 	redis, _ := guide(t, "09-cache-redis.yaml", guideVars())
-	if diff := cmp.Diff(config.Cache{Enabled: true, Type: "redis", TTL: time.Hour, Namespace: "litellm_cache", MaxEntrySize: 1 << 20, MaxSize: 256 << 20}, redis.Cache); diff != "" {
+	if diff := cmp.Diff(config.Cache{Enabled: true, Type: "redis", TTL: time.Hour, Namespace: "litellm_cache", MaxEntrySize: 1 << 20,
+		MaxSize: 256 << 20}, redis.Cache); diff != "" {
 		t.Errorf("cache (-want +got):\n%s", diff)
 	}
 	if r := redis.Redis; r.Host != "redis.test" || r.Port != 6380 || !r.Password.IsZero() {
@@ -180,7 +183,8 @@ func TestGuideCacheAndSinksMeanWhatTheirCommentsSay(t *testing.T) {
 		t.Errorf("local cache = %+v", c)
 	}
 	langfuse, _ := guide(t, "11-langfuse.yaml", guideVars())
-	if c := langfuse.Callbacks; c.Langfuse.PublicKey != "pk" || c.Langfuse.SecretKey.Reveal() != "sk-lf" || c.Langfuse.Host != "https://cloud.langfuse.com" ||
+	if c := langfuse.Callbacks; c.Langfuse.PublicKey != "pk" || c.Langfuse.SecretKey.Reveal() != "sk-lf" ||
+		c.Langfuse.Host != "https://cloud.langfuse.com" ||
 		len(c.Success) != 1 || len(c.Failure) != 1 {
 		t.Errorf("langfuse = %+v", c)
 	}
@@ -200,7 +204,8 @@ func TestGuideCacheAndSinksMeanWhatTheirCommentsSay(t *testing.T) {
 
 func TestGuideEnvFileGivesDefaults(t *testing.T) {
 	text := "model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\ngeneral_settings: {cache: true, cache_params: {type: redis}}\n"
-	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{EnvFile: "testdata/guide/19-env.env", Lookup: environ(map[string]string{"LITELLM_NUM_RETRIES": "7"})})
+	c, _, err := config.Parse("c.yaml", []byte(text), config.Options{EnvFile: "testdata/guide/19-env.env",
+		Lookup: environ(map[string]string{"LITELLM_NUM_RETRIES": "7"})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -215,7 +215,8 @@ func (r *reader) build(tops []value) *Config {
 				r.readCredentials(f)
 			case f.name == "include", f.name == "environment_variables":
 			case f.name == "api_key":
-				f.fail("nobody reads it here: the key that clients must send is master_key in general_settings, that of a provider belongs in litellm_params")
+				f.fail("nobody reads it here: the key that clients must send is master_key in general_settings, that of a provider belongs in " +
+					"litellm_params")
 			case f.answer(litellm.Top):
 			default:
 				f.unknown(append(sections(), "model_list", "include", "environment_variables", "credential_list"))

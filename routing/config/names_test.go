@@ -87,28 +87,46 @@ func load(text string, allowed ...string) (*Config, Diagnostics, error) {
 
 func TestWhatRestrictsStopsTheStart(t *testing.T) {
 	for name, tc := range map[string]struct{ text, at, named string }{
-		"tokens":                            {oneEntry("", "general_settings: {enable_jwt_auth: true}\n"), "c.yaml:4: general_settings.enable_jwt_auth", "enable_jwt_auth"},
-		"an authentication of one's own":    {oneEntry("", "general_settings:\n  custom_auth: my.auth\n"), "c.yaml:5: general_settings.custom_auth", "custom_auth"},
-		"addresses":                         {oneEntry("", "general_settings: {allowed_ips: [10.0.0.1]}\n"), "general_settings.allowed_ips", "allowed_ips"},
-		"addresses of a variable":           {oneEntry("", "general_settings: {allowed_ips: os.environ/SET}\n"), "general_settings.allowed_ips", "allowed_ips"},
-		"paths":                             {oneEntry("", "general_settings: {allowed_routes: [/v1/models]}\n"), "allowed_routes", "allowed_routes"},
-		"the header of the key":             {oneEntry("", "general_settings: {litellm_key_header_name: X-Mine}\n"), "litellm_key_header_name", "litellm_key_header_name"},
-		"members of a request":              {oneEntry("", "general_settings: {enforced_params: [user]}\n"), "enforced_params", "enforced_params"},
-		"a budget for all":                  {oneEntry("", "litellm_settings: {max_budget: 10}\n"), "litellm_settings.max_budget", "max_budget"},
-		"budgets of providers":              {oneEntry("", "router_settings: {provider_budget_config: {openai: {budget_limit: 1}}}\n"), "provider_budget_config", "provider_budget_config"},
-		"the budget of a model":             {oneEntry(", max_budget: 2", ""), "c.yaml:3: model_list[0].litellm_params.max_budget", "max_budget"},
-		"guardrails":                        {oneEntry("", "guardrails:\n- {guardrail_name: pii, litellm_params: {guardrail: presidio, default_on: true}}\n"), "c.yaml:5: guardrails", "guardrails"},
-		"guardrails of LiteLLM's settings":  {oneEntry("", "litellm_settings: {guardrails: [{a: {callbacks: [presidio]}}]}\n"), "litellm_settings.guardrails", "guardrails"},
-		"the guardrails of a model":         {oneEntry(", guardrails: [pii]", ""), "litellm_params.guardrails", "guardrails"},
-		"a guardrail among the callbacks":   {oneEntry("", "litellm_settings: {callbacks: [langfuse, hide_secrets]}\n"), "litellm_settings.callbacks[1]", "hide_secrets"},
-		"a Python class":                    {oneEntry("", "litellm_settings: {callbacks: my.hooks.one}\n"), "litellm_settings.callbacks", "my.hooks.one"},
-		"policies":                          {oneEntry("", "policies: {a: {guardrails: {add: [pii]}}}\n"), "policies", "policies"},
-		"groups of a model":                 {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {access_groups: [a]}\n", "c.yaml:4: model_list[0].model_info.access_groups", "access_groups"},
-		"the team of a model":               {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {team_id: a}\n", "model_info.team_id", "team_id"},
-		"a model that is blocked":           {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {blocked: true}\n", "model_info.blocked", "blocked"},
-		"a certificate authority":           {oneEntry(", ssl_verify: /ca.pem", ""), "litellm_params.ssl_verify", "ssl_verify"},
-		"the size of answers":               {oneEntry("", "general_settings: {max_response_size_mb: 1}\n"), "max_response_size_mb", "max_response_size_mb"},
-		"records of one model without text": {oneEntry(", turn_off_message_logging: true", ""), "litellm_params.turn_off_message_logging", "turn_off_message_logging"},
+		"tokens": {oneEntry("", "general_settings: {enable_jwt_auth: true}\n"),
+			"c.yaml:4: general_settings.enable_jwt_auth", "enable_jwt_auth"},
+		"an authentication of one's own": {oneEntry("", "general_settings:\n  custom_auth: my.auth\n"),
+			"c.yaml:5: general_settings.custom_auth", "custom_auth"},
+		"addresses": {oneEntry("", "general_settings: {allowed_ips: [10.0.0.1]}\n"), "general_settings.allowed_ips",
+			"allowed_ips"},
+		"addresses of a variable": {oneEntry("", "general_settings: {allowed_ips: os.environ/SET}\n"), "general_settings.allowed_ips",
+			"allowed_ips"},
+		"paths": {oneEntry("", "general_settings: {allowed_routes: [/v1/models]}\n"), "allowed_routes",
+			"allowed_routes"},
+		"the header of the key": {oneEntry("", "general_settings: {litellm_key_header_name: X-Mine}\n"), "litellm_key_header_name",
+			"litellm_key_header_name"},
+		"members of a request": {oneEntry("", "general_settings: {enforced_params: [user]}\n"), "enforced_params",
+			"enforced_params"},
+		"a budget for all": {oneEntry("", "litellm_settings: {max_budget: 10}\n"), "litellm_settings.max_budget", "max_budget"},
+		"budgets of providers": {oneEntry("", "router_settings: {provider_budget_config: {openai: {budget_limit: 1}}}\n"),
+			"provider_budget_config", "provider_budget_config"},
+		"the budget of a model": {oneEntry(", max_budget: 2", ""), "c.yaml:3: model_list[0].litellm_params.max_budget", "max_budget"},
+		"guardrails": {oneEntry("",
+			"guardrails:\n- {guardrail_name: pii, litellm_params: {guardrail: presidio, default_on: true}}\n"),
+			"c.yaml:5: guardrails", "guardrails"},
+		"guardrails of LiteLLM's settings": {oneEntry("", "litellm_settings: {guardrails: [{a: {callbacks: [presidio]}}]}\n"),
+			"litellm_settings.guardrails", "guardrails"},
+		"the guardrails of a model": {oneEntry(", guardrails: [pii]", ""), "litellm_params.guardrails", "guardrails"},
+		"a guardrail among the callbacks": {oneEntry("", "litellm_settings: {callbacks: [langfuse, hide_secrets]}\n"),
+			"litellm_settings.callbacks[1]", "hide_secrets"},
+		"a Python class": {oneEntry("", "litellm_settings: {callbacks: my.hooks.one}\n"), "litellm_settings.callbacks",
+			"my.hooks.one"},
+		"policies": {oneEntry("", "policies: {a: {guardrails: {add: [pii]}}}\n"), "policies", "policies"},
+		"groups of a model": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: " +
+			"{access_groups: [a]}\n", "c.yaml:4: model_list[0].model_info.access_groups", "access_groups"},
+		"the team of a model": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {team_id: a}\n",
+			"model_info.team_id", "team_id"},
+		"a model that is blocked": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {blocked: " +
+			"true}\n", "model_info.blocked", "blocked"},
+		"a certificate authority": {oneEntry(", ssl_verify: /ca.pem", ""), "litellm_params.ssl_verify", "ssl_verify"},
+		"the size of answers": {oneEntry("", "general_settings: {max_response_size_mb: 1}\n"), "max_response_size_mb",
+			"max_response_size_mb"},
+		"records of one model without text": {oneEntry(", turn_off_message_logging: true", ""), "litellm_params.turn_off_message_logging",
+			"turn_off_message_logging"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := load(tc.text)
@@ -120,7 +138,10 @@ func TestWhatRestrictsStopsTheStart(t *testing.T) {
 			if err != nil || !slices.Equal(c.Unenforced, []string{tc.named}) {
 				t.Fatalf("allowed: %v, unenforced %v", err, c)
 			}
-			if !slices.ContainsFunc(notes, func(d Diagnostic) bool { return d.Severity == Warning && strings.HasPrefix(d.Message, "NOT ENFORCED") }) {
+			if !slices.ContainsFunc(notes, func(d Diagnostic) bool {
+				return d.Severity == Warning &&
+					strings.HasPrefix(d.Message, "NOT ENFORCED")
+			}) {
 				t.Errorf("nothing is said: %v", notes)
 			}
 		})
@@ -129,7 +150,8 @@ func TestWhatRestrictsStopsTheStart(t *testing.T) {
 
 func TestWhatIsOffRestrictsNothing(t *testing.T) {
 	for _, text := range []string{
-		oneEntry("", "general_settings: {enable_jwt_auth: false, allowed_ips: [], custom_auth: null, allowed_routes: , ssl_verify: os.environ/UNSET}\n"),
+		oneEntry("",
+			"general_settings: {enable_jwt_auth: false, allowed_ips: [], custom_auth: null, allowed_routes: , ssl_verify: os.environ/UNSET}\n"),
 		oneEntry(", guardrails: [], max_budget: null, ssl_verify: true", "guardrails: []\n"),
 		oneEntry("", "litellm_settings: {max_budget: 0, budget_duration: '', guardrails: [], ssl_verify: true}\n"),
 		"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m}\n  model_info: {access_groups: [], team_id: null, blocked: false}\n",
@@ -146,7 +168,8 @@ func TestWhatIsOffRestrictsNothing(t *testing.T) {
 
 func TestWhatRestrictsNothingNeverStopsTheStart(t *testing.T) {
 	for name, text := range map[string]string{
-		"another cache":              oneEntry("", "litellm_settings: {cache: true, cache_params: {type: s3, s3_bucket_name: b, s3_aws_secret_access_key: k}}\n"),
+		"another cache": oneEntry("",
+			"litellm_settings: {cache: true, cache_params: {type: s3, s3_bucket_name: b, s3_aws_secret_access_key: k}}\n"),
 		"a pager":                    oneEntry("", "litellm_settings: {callbacks: [pagerduty]}\n"),
 		"a logger that nobody knows": oneEntry("", "litellm_settings: {callbacks: [my_logger]}\n"),
 		"Phoenix is not otel":        oneEntry("", "litellm_settings: {callbacks: [arize_phoenix]}\n"),
@@ -169,7 +192,8 @@ func TestWhatRestrictsNothingNeverStopsTheStart(t *testing.T) {
 func TestANameThatNobodyNeedsToAllowIsAMistake(t *testing.T) {
 	text := oneEntry("", "general_settings: {allowed_ips: [a], enforced_params: [user]}\n")
 	_, _, err := load(text, "alowed_ips")
-	if err == nil || !strings.Contains(err.Error(), "--allow-unenforced alowed_ips: no such name; those of this config are allowed_ips, enforced_params") {
+	if err == nil || !strings.Contains(err.Error(),
+		"--allow-unenforced alowed_ips: no such name; those of this config are allowed_ips, enforced_params") {
 		t.Errorf("error: %v", err)
 	}
 	// One that the file does not have any more: the file has become safer, and still loads.
@@ -203,7 +227,8 @@ func TestNoKeyOfLiteLLMsIsAParameter(t *testing.T) {
 	for _, p := range translate.Providers() {
 		t.Run(p.Name, func(t *testing.T) {
 			all := strings.Join(members, ", ")
-			config := "model_list:\n- model_name: m\n  litellm_params: {model: " + p.Name + "/m, api_key: k, api_base: 'http://h/v1', " + all + ", extra_body: {" + all + ", mine: 1}}\n"
+			config := "model_list:\n- model_name: m\n  litellm_params: {model: " + p.Name + "/m, api_key: k, api_base: 'http://h/v1', " + all +
+				", extra_body: {" + all + ", mine: 1}}\n"
 			c, notes, err := load(config)
 			if err != nil {
 				t.Fatal(err)
@@ -220,17 +245,18 @@ func TestNoKeyOfLiteLLMsIsAParameter(t *testing.T) {
 
 func TestAParameterThatTheProviderLacksIsNotSent(t *testing.T) {
 	for params, want := range map[string]string{
-		"model: anthropic/claude-sonnet-4-5, api_key: k, min_p: 1, top_k: 3":                                     "top_k",
-		"model: anthropic/claude-sonnet-4-5, api_key: k, min_p: 1, allowed_openai_params: [min_p]":               "min_p",
-		"model: anthropic/claude-sonnet-4-5, api_key: k, extra_body: {min_p: 1}":                                 "extra_body",
-		"model: gemini/gemini-2.5-pro, api_key: k, min_p: 1, top_k: 3, safety_settings: []":                      "top_k safety_settings",
-		"model: gemini/gemini-embedding-001, api_key: k, task_type: X, dimensions: 3":                            "task_type dimensions",
-		"model: ollama/m, min_p: 1, num_ctx: 3, chat_template: x":                                                "min_p num_ctx",
-		"model: openai/gpt-4o, api_key: k, min_p: 1, temperature: 0.5":                                           "temperature",
-		"model: openai/gpt-4o, api_key: k, min_p: 1, api_base: 'http://h/v1'":                                    "min_p",
-		"model: azure/d, api_key: k, api_base: 'https://h', min_p: 1, data_sources: []":                          "data_sources",
-		"model: mistral/m, api_key: k, min_p: 1, safe_prompt: true, temperature: 1":                              "safe_prompt temperature",
-		"model: hosted_vllm/m, api_base: 'http://h', guided_json: {}, min_p: 1, chat_template_kwargs: {a: true}": "guided_json min_p chat_template_kwargs",
+		"model: anthropic/claude-sonnet-4-5, api_key: k, min_p: 1, top_k: 3":                       "top_k",
+		"model: anthropic/claude-sonnet-4-5, api_key: k, min_p: 1, allowed_openai_params: [min_p]": "min_p",
+		"model: anthropic/claude-sonnet-4-5, api_key: k, extra_body: {min_p: 1}":                   "extra_body",
+		"model: gemini/gemini-2.5-pro, api_key: k, min_p: 1, top_k: 3, safety_settings: []":        "top_k safety_settings",
+		"model: gemini/gemini-embedding-001, api_key: k, task_type: X, dimensions: 3":              "task_type dimensions",
+		"model: ollama/m, min_p: 1, num_ctx: 3, chat_template: x":                                  "min_p num_ctx",
+		"model: openai/gpt-4o, api_key: k, min_p: 1, temperature: 0.5":                             "temperature",
+		"model: openai/gpt-4o, api_key: k, min_p: 1, api_base: 'http://h/v1'":                      "min_p",
+		"model: azure/d, api_key: k, api_base: 'https://h', min_p: 1, data_sources: []":            "data_sources",
+		"model: mistral/m, api_key: k, min_p: 1, safe_prompt: true, temperature: 1":                "safe_prompt temperature",
+		"model: hosted_vllm/m, api_base: 'http://h', guided_json: {}, min_p: 1, chat_template_kwargs: {a: true}": "guided_json min_p " +
+			"chat_template_kwargs",
 	} {
 		c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {" + params + "}\n")
 		if err != nil {
@@ -259,17 +285,22 @@ func TestAParameterThatTheProviderLacksIsNotSent(t *testing.T) {
 
 func TestWhatACloudLogsInWithIsNamedWithARemedy(t *testing.T) {
 	for name, tc := range map[string]struct{ params, want string }{
-		"Entra without a key":    {"model: azure/d, api_base: 'https://h', tenant_id: t, client_id: c, client_secret: s", "litellm_params.tenant_id: isthmus cannot log in at Microsoft Entra yet: give a token as azure_ad_token, or api_key"},
-		"Bedrock":                {"model: bedrock/m, aws_secret_access_key: s", "litellm_params.model: isthmus does not speak to AWS (bedrock) yet: take the entry out"},
-		"Bedrock with a base":    {"model: bedrock/m, api_base: 'http://h', aws_secret_access_key: s", "isthmus does not speak to AWS (bedrock) yet"},
-		"Vertex by its provider": {"model: m, custom_llm_provider: vertex_ai, api_base: 'http://h'", "isthmus does not speak to Google Vertex AI yet"},
+		"Entra without a key": {"model: azure/d, api_base: 'https://h', tenant_id: t, client_id: c, client_secret: s",
+			"litellm_params.tenant_id: isthmus cannot log in at Microsoft Entra yet: give a token as azure_ad_token, or api_key"},
+		"Bedrock": {"model: bedrock/m, aws_secret_access_key: s",
+			"litellm_params.model: isthmus does not speak to AWS (bedrock) yet: take the entry out"},
+		"Bedrock with a base": {"model: bedrock/m, api_base: 'http://h', aws_secret_access_key: s",
+			"isthmus does not speak to AWS (bedrock) yet"},
+		"Vertex by its provider": {"model: m, custom_llm_provider: vertex_ai, api_base: 'http://h'",
+			"isthmus does not speak to Google Vertex AI yet"},
 	} {
 		_, _, err := load("model_list:\n- model_name: m\n  litellm_params: {" + tc.params + "}\n")
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "give its api_base") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {model: azure/d, api_base: 'https://h', api_key: k, tenant_id: t, client_secret: s}\n")
+	c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {model: azure/d, api_base: 'https://h', api_key: k, tenant_id: " +
+		"t, client_secret: s}\n")
 	if err != nil || len(notes) != 2 || len(c.Deployments[0].Defaults) != 0 {
 		t.Errorf("Entra beside a key: %v %v", err, notes)
 	}
@@ -299,7 +330,8 @@ func TestDefaultsOfLitellmParamsHoldWhereAnEntrySaysNothing(t *testing.T) {
 }
 
 func TestAMisspeltRestrictionOfLiteLLMsIsNamed(t *testing.T) {
-	for name, want := range map[string]string{"allowed_ipss": "allowed_ips", "enable_jwt_aut": "enable_jwt_auth", "enforce_user_params": "enforce_user_param"} {
+	for name, want := range map[string]string{"allowed_ipss": "allowed_ips", "enable_jwt_aut": "enable_jwt_auth",
+		"enforce_user_params": "enforce_user_param"} {
 		_, notes, err := load(oneEntry("", "general_settings: {"+name+": true}\n"))
 		if err == nil || !strings.Contains(err.Error(), name+`: unknown key, and so nothing is held back: did you mean "`+want+`"?`) {
 			t.Errorf("%s: %v %v", name, err, notes)
@@ -324,22 +356,26 @@ func TestACredentialInAnotherSpellingIsNotSent(t *testing.T) {
 		if want != "reads like a credential" {
 			continue
 		}
-		if c, notes, err = load(entry + name + ": x, allowed_openai_params: [" + name + "]}\n"); err != nil || len(notes) > 0 || len(c.Deployments[0].Defaults) != 1 {
+		if c, notes, err = load(entry + name + ": x, allowed_openai_params: [" + name + "]}\n"); err != nil || len(notes) > 0 ||
+			len(c.Deployments[0].Defaults) != 1 {
 			t.Errorf("%s, allowed: %v %v", name, err, notes)
 		}
 	}
-	c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {model: hosted_vllm/m, api_base: 'http://h', guided_json: {}, prompt_cache_key: x, " +
+	c, notes, err := load("model_list:\n- model_name: m\n  litellm_params: {model: hosted_vllm/m, api_base: 'http://h', guided_json: {}, " +
+		"prompt_cache_key: x, " +
 		"add_special_tokens: true, maxOutputTokens: 3, stop_token_ids: [1], chat_template_kwargs: {a: 1}}\n")
 	told := func(d Diagnostic) bool {
 		return d.Severity == Notice && strings.Contains(d.Message, "goes to the provider as it is")
 	}
-	if err != nil || len(c.Deployments[0].Defaults) != 6 || len(notes) != 4 || slices.ContainsFunc(notes, func(d Diagnostic) bool { return !told(d) }) {
+	if err != nil || len(c.Deployments[0].Defaults) != 6 || len(notes) != 4 || slices.ContainsFunc(notes,
+		func(d Diagnostic) bool { return !told(d) }) {
 		t.Errorf("parameters: %v %v", err, notes)
 	}
 }
 
 func TestEntraWhoseVariablesAreNotSetIsSaidToo(t *testing.T) {
-	_, _, err := load("model_list:\n- model_name: m\n  litellm_params: {model: azure/m, api_base: 'https://h', tenant_id: os.environ/UNSET, client_secret: os.environ/UNSET}\n")
+	_, _, err := load("model_list:\n- model_name: m\n  litellm_params: {model: azure/m, api_base: 'https://h', tenant_id: " +
+		"os.environ/UNSET, client_secret: os.environ/UNSET}\n")
 	if err == nil || !strings.Contains(err.Error(), "litellm_params.tenant_id: isthmus cannot log in at Microsoft Entra yet") {
 		t.Error(err)
 	}

@@ -27,17 +27,20 @@ func sent(t *testing.T, params string, vars map[string]string) (string, error) {
 
 func TestAVariableIsOfTheTypeThatItsParameterHas(t *testing.T) {
 	for name, tc := range map[string]struct{ params, value, want string }{
-		"a whole number":                          {"max_tokens: os.environ/V", "17", "max_tokens=17"},
-		"a whole number in a float's spelling":    {"max_tokens: os.environ/V", "1e3", "max_tokens=1000"},
-		"a whole number of Gemini's":              {"maxOutputTokens: os.environ/V", "17", "maxOutputTokens=17"},
-		"a number":                                {"temperature: os.environ/V", "0.2", "temperature=0.2"},
-		"a number as people write it":             {"temperature: os.environ/V", " .5\n", "temperature=0.5"},
-		"true":                                    {"parallel_tool_calls: os.environ/V", "true", "parallel_tool_calls=true"},
-		"true as Python writes it":                {"parallel_tool_calls: os.environ/V", "True", "parallel_tool_calls=true"},
-		"no":                                      {"store: os.environ/V", "no", "store=false"},
-		"one for a boolean":                       {"stream_options: {include_usage: os.environ/V}", "1", `stream_options={"include_usage":true}`},
-		"a number inside":                         {"thinking: {type: enabled, budget_tokens: os.environ/V}", "1024", `thinking={"type":"enabled","budget_tokens":1024}`},
-		"a number inside extra_body":              {"extra_body: {top_k: os.environ/V, x: {y: [os.environ/V]}}", "5", `extra_body={"top_k":5,"x":{"y":[5]}}`},
+		"a whole number":                       {"max_tokens: os.environ/V", "17", "max_tokens=17"},
+		"a whole number in a float's spelling": {"max_tokens: os.environ/V", "1e3", "max_tokens=1000"},
+		"a whole number of Gemini's":           {"maxOutputTokens: os.environ/V", "17", "maxOutputTokens=17"},
+		"a number":                             {"temperature: os.environ/V", "0.2", "temperature=0.2"},
+		"a number as people write it":          {"temperature: os.environ/V", " .5\n", "temperature=0.5"},
+		"true":                                 {"parallel_tool_calls: os.environ/V", "true", "parallel_tool_calls=true"},
+		"true as Python writes it":             {"parallel_tool_calls: os.environ/V", "True", "parallel_tool_calls=true"},
+		"no":                                   {"store: os.environ/V", "no", "store=false"},
+		"one for a boolean": {"stream_options: {include_usage: os.environ/V}", "1",
+			`stream_options={"include_usage":true}`},
+		"a number inside": {"thinking: {type: enabled, budget_tokens: os.environ/V}", "1024",
+			`thinking={"type":"enabled","budget_tokens":1024}`},
+		"a number inside extra_body": {"extra_body: {top_k: os.environ/V, x: {y: [os.environ/V]}}", "5",
+			`extra_body={"top_k":5,"x":{"y":[5]}}`},
 		"a number in Ollama's options":            {"options: {num_ctx: os.environ/V}", "4096", `options={"num_ctx":4096}`},
 		"a level where a boolean may stand":       {"think: os.environ/V", "high", `think="high"`},
 		"a boolean where a level may stand":       {"think: os.environ/V", "true", "think=true"},
@@ -70,7 +73,8 @@ func TestAVariableIsOfTheTypeThatItsParameterHas(t *testing.T) {
 
 func TestAVariableThatIsNotOfItsParametersTypeIsAnError(t *testing.T) {
 	for params, tc := range map[string]struct{ value, want string }{
-		"max_tokens: os.environ/V":                 {"canary", "c.yaml:3: model_list[0].litellm_params.max_tokens: want a whole number, got the value of $V"},
+		"max_tokens: os.environ/V": {"canary",
+			"c.yaml:3: model_list[0].litellm_params.max_tokens: want a whole number, got the value of $V"},
 		"n: os.environ/V":                          {"1.5", "want a whole number, got the value of $V"},
 		"temperature: os.environ/V":                {"NaN", "want a number, got the value of $V"},
 		"top_p: os.environ/V":                      {"1e999", "want a number, got the value of $V"},
@@ -93,7 +97,8 @@ func FuzzParameterOfAVariable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		for _, name := range []string{"V", "seed", "top_p", "think", "logprobs", "user"} {
-			text := "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: \"http://h/v1\", " + name + ": os.environ/X}\n"
+			text := "model_list:\n- model_name: m\n  litellm_params: {model: custom_openai/m, api_base: \"http://h/v1\", " + name +
+				": os.environ/X}\n"
 			c, _, err := config.Parse("c.yaml", []byte(text), config.Options{Lookup: environ(map[string]string{"X": value})})
 			if err != nil {
 				continue

@@ -83,7 +83,8 @@ func TestEveryKeyIsReportedOnce(t *testing.T) {
 			seen[at] = true
 		}
 	}
-	for _, key := range []string{"general_settings.allowed_ips", "model_list[0].litellm_params.num_ctx", "router_settings.fallbacks", "guardrails", "prompts", "include"} {
+	for _, key := range []string{"general_settings.allowed_ips", "model_list[0].litellm_params.num_ctx", "router_settings.fallbacks",
+		"guardrails", "prompts", "include"} {
 		found := false
 		for at := range seen {
 			found = found || at.Key == key
@@ -95,13 +96,15 @@ func TestEveryKeyIsReportedOnce(t *testing.T) {
 }
 
 func TestAFileThatIsNoConfigIsReportedToo(t *testing.T) {
-	for _, text := range []string{"", "- a\n", "a: [", "model_list: 5\n", "router_settings: {num_retries: 1}\n", "model_list: [5]\nrouter_settings: []\n", "model_list: [{model_info: 3}]\n"} {
-		r, c, err := NewReport(Options{Path: "c.yaml", Lookup: func(string) (string, bool) { return "", false }, Read: func(path string) ([]byte, error) {
-			if path == "c.yaml" {
-				return []byte(text), nil
-			}
-			return nil, os.ErrNotExist
-		}})
+	for _, text := range []string{"", "- a\n", "a: [", "model_list: 5\n", "router_settings: {num_retries: 1}\n",
+		"model_list: [5]\nrouter_settings: []\n", "model_list: [{model_info: 3}]\n"} {
+		r, c, err := NewReport(Options{Path: "c.yaml", Lookup: func(string) (string, bool) { return "", false },
+			Read: func(path string) ([]byte, error) {
+				if path == "c.yaml" {
+					return []byte(text), nil
+				}
+				return nil, os.ErrNotExist
+			}})
 		if err != nil || c != nil || len(r.Refused) == 0 {
 			t.Errorf("%q: %v %v %+v", text, err, c, r)
 		}

@@ -27,9 +27,12 @@ func TestWhatWasToHoldSomethingBackAndDoesNotIsAnError(t *testing.T) {
 		{oneModel + "router_settings:\n  masterkey: k\n", open},
 		{oneModel + "master_key: k\n", "c.yaml:4: master_key: nobody reads it here, and so everybody is let in: it belongs in general_settings"},
 		{oneModel + "masterkey: k\n", open},
-		{oneModel + "api_key: k\n", "c.yaml:4: api_key: nobody reads it here: the key that clients must send is master_key in general_settings, that of a provider belongs in litellm_params"},
+		{oneModel + "api_key: k\n",
+			"c.yaml:4: api_key: nobody reads it here: the key that clients must send is master_key in general_settings, that of a provider " +
+				"belongs in litellm_params"},
 		{oneModel + "  master_key: k\n", "c.yaml:4: model_list[0].master_key: nobody reads it here, " + open},
-		{oneModel + "  general_settings: {master_key: k}\n", "c.yaml:4: model_list[0].general_settings.master_key: nobody reads it here, " + open},
+		{oneModel + "  general_settings: {master_key: k}\n", "c.yaml:4: model_list[0].general_settings.master_key: nobody reads it here, " +
+			open},
 		{oneModel + "  model_info: {master_key: k}\n", "model_list[0].model_info.master_key: nobody reads it here"},
 		{param("master_key: k"), "c.yaml:3: model_list[0].litellm_params.master_key: nobody reads it here, " + open},
 		{param("general_settings: {master_key: k}"), "litellm_params.general_settings.master_key: nobody reads it here"},
@@ -37,20 +40,25 @@ func TestWhatWasToHoldSomethingBackAndDoesNotIsAnError(t *testing.T) {
 		{oneModel + "general-settings: {mater_key: k}\n", "general-settings.mater_key: unknown key, " + open},
 		{oneModel + "General_Settings: {max_parallel_requests: 3}\n", "General_Settings.max_parallel_requests: nobody reads it here, " + nothing},
 		{oneModel + "litellm:\n  general_settings: {master_key: k}\n", "c.yaml:5: litellm.general_settings.master_key: nobody reads it here"},
-		{oneModel + "router_settings:\n  general_settings: {master_key: k}\n", "c.yaml:5: router_settings.general_settings.master_key: nobody reads it here"},
+		{oneModel + "router_settings:\n  general_settings: {master_key: k}\n",
+			"c.yaml:5: router_settings.general_settings.master_key: nobody reads it here"},
 		{general("cache_params: {master_key: k}"), "cache_params.master_key: nobody reads it here"},
 		{general("tenant_heder: x-team"), nothing + `did you mean "tenant_header"?`},
 		{general("tenant_limit: {rpm: 1}"), nothing + `did you mean "tenant_limits"?`},
 		{general("max_paralel_requests: 3"), nothing + `did you mean "max_parallel_requests"?`},
 		{general("model_groups_limits: {m: {rpm: 1}}"), nothing + `did you mean "model_group_limits"?`},
 		{general("turn_of_message_logging: true"), nothing + `did you mean "turn_off_message_logging"?`},
-		{oneModel + "max_parallel_requests: 3\n", "c.yaml:4: max_parallel_requests: nobody reads it here, and so nothing is held back: it belongs in general_settings, or litellm_params for one deployment"},
+		{oneModel + "max_parallel_requests: 3\n",
+			"c.yaml:4: max_parallel_requests: nobody reads it here, and so nothing is held back: it belongs in general_settings, or " +
+				"litellm_params for one deployment"},
 		{oneModel + "  max_parallel_requests: 3\n", "model_list[0].max_parallel_requests: nobody reads it here"},
 		{param("rmp: 3"), `litellm_params.rmp: unknown key, and so nothing is limited by it: did you mean "rpm"?`},
 		{param("max_parallel_request: 3"), `did you mean "max_parallel_requests"?`},
-		{general("tenant_limits: {rps: 3}"), "tenant_limits.rps: unknown key, and so nothing is limited by it: want rpm, tpm, itpm, otpm or max_parallel_requests"},
+		{general("tenant_limits: {rps: 3}"),
+			"tenant_limits.rps: unknown key, and so nothing is limited by it: want rpm, tpm, itpm, otpm or max_parallel_requests"},
 		{general("model_group_limits: {m: {RPM: 3}}"), "model_group_limits.m.RPM: unknown key, and so nothing is limited by it"},
-		{general("max_parallel_requests: os.environ/NO_SUCH"), "$NO_SUCH is not set, and nothing would be held back: set it, or remove max_parallel_requests"},
+		{general("max_parallel_requests: os.environ/NO_SUCH"),
+			"$NO_SUCH is not set, and nothing would be held back: set it, or remove max_parallel_requests"},
 		{general("tenant_header: os.environ/NO_SUCH"), "$NO_SUCH is not set, and nothing would be held back"},
 		{general("tenant_limits: {rpm: os.environ/NO_SUCH}"), "$NO_SUCH is not set, and nothing would be limited: set it, or remove rpm"},
 		{general("global_max_parallel_request: 3"), nothing + `did you mean "global_max_parallel_requests"?`},
@@ -71,10 +79,12 @@ func TestWhatWasToHoldSomethingBackAndDoesNotIsAnError(t *testing.T) {
 		{general("master_key: '${MASTER_KEY}'"), "the key would be the name of a variable, which everybody can guess: say os.environ/NAME"},
 		{general("master_key: os.environ.MASTER_KEY"), "the key would be the name of a variable"},
 		{general("master_key: '  '"), "the key is empty, and everybody would be let in"},
-		{oneModel + "environment_variables: {LITELLM_MASTER_KEY: ''}\n", "c.yaml:4: environment_variables.LITELLM_MASTER_KEY: the key is empty, and everybody would be let in"},
+		{oneModel + "environment_variables: {LITELLM_MASTER_KEY: ''}\n",
+			"c.yaml:4: environment_variables.LITELLM_MASTER_KEY: the key is empty, and everybody would be let in"},
 		{oneModel + "environment_variables:\n  LITELLM_MASTER_KEY:\n", "c.yaml:5: environment_variables.LITELLM_MASTER_KEY: the key is empty"},
 		{oneModel + "environment_variables: {LITELLM_MASTER_KEY: os.environ/NO_SUCH}\n", "LITELLM_MASTER_KEY: the key is empty"},
-		{oneModel + "environment_variables: {LITELLM_MATER_KEY: k}\n", `LITELLM_MATER_KEY: nobody reads it, and so everybody is let in: did you mean "LITELLM_MASTER_KEY"?`},
+		{oneModel + "environment_variables: {LITELLM_MATER_KEY: k}\n",
+			`LITELLM_MATER_KEY: nobody reads it, and so everybody is let in: did you mean "LITELLM_MASTER_KEY"?`},
 		{oneModel + "environment_variables: {MASTER_KEY: k}\n", "MASTER_KEY: nobody reads it, and so everybody is let in"},
 		{oneModel + "---\ngeneral_settings: {master_key: k}\n", "c.yaml:5: not valid YAML: a second document begins here, which nobody reads"},
 	} {
@@ -91,7 +101,8 @@ func TestWhatOnlyLooksAsIfItHeldSomethingBackIsNoError(t *testing.T) {
 		oneModel + "mine: {anything: {max_parallel_requests: 5}}\n",
 		oneModel + "general_settings: {default_internal_user_params: {max_parallel_requests: 5}}\n",
 		oneModel + "general_settings: {use_master_keys_of: x, openai_key: k, mistral_key: k}\n",
-		"model_list:\n- model_name: m\n  litellm_params: {model: openai/m, api_key: k, top_p: 1, stop: x, top_k: 3}\n  model_info: {mine: {max_parallel_requests: 5}}\n",
+		"model_list:\n- model_name: m\n  litellm_params: {model: openai/m, api_key: k, top_p: 1, stop: x, top_k: 3}\n  model_info: {mine: " +
+			"{max_parallel_requests: 5}}\n",
 		oneModel + "environment_variables: {MASTER_KEY: k}\ngeneral_settings: {master_key: os.environ/MASTER_KEY}\n",
 		oneModel + "environment_variables: {MEILI_MASTER_KEY: k}\nmine: os.environ/MEILI_MASTER_KEY\n",
 		oneModel + "environment_variables: {LITELLM_MASTER_KEY: ''}\ngeneral_settings: {master_key: k}\n",
@@ -108,17 +119,20 @@ func TestWhatOnlyLooksAsIfItHeldSomethingBackIsNoError(t *testing.T) {
 
 // A deployment whose limit is not known is left out, like one whose key is not.
 func TestADeploymentWhoseLimitIsNotSetIsLeftOut(t *testing.T) {
-	for _, params := range []string{"litellm_params: {model: ollama/n, rpm: os.environ/N}", "litellm_params: {model: ollama/n, max_parallel_requests: os.environ/N}",
+	for _, params := range []string{"litellm_params: {model: ollama/n, rpm: os.environ/N}",
+		"litellm_params: {model: ollama/n, max_parallel_requests: os.environ/N}",
 		"litellm_params: {model: ollama/n}\n  tpm: os.environ/N", "litellm_params: {model: ollama/n}\n  model_info: {tpm: os.environ/N}"} {
 		text := []byte(oneModel + "- model_name: n\n  " + params + "\n")
 		c, notes, err := config.Parse("c.yaml", text, config.Options{Lookup: environ(nil)})
 		if err != nil || len(c.Deployments) != 1 || !strings.Contains(notes[0].String(), "$N is not set") {
 			t.Errorf("%s: %v, %v", params, err, notes)
 		}
-		if c, _, err = config.Parse("c.yaml", text, config.Options{Lookup: environ(map[string]string{"N": "3"})}); err != nil || len(c.Deployments) != 2 {
+		if c, _, err = config.Parse("c.yaml", text, config.Options{Lookup: environ(map[string]string{"N": "3"})}); err != nil ||
+			len(c.Deployments) != 2 {
 			t.Errorf("%s with the variable: %v", params, err)
 		}
-		if c, _, err = config.Parse("c.yaml", text, config.Options{Lookup: environ(nil), KeysElsewhere: true}); err != nil || len(c.Deployments) != 2 {
+		if c, _, err = config.Parse("c.yaml", text, config.Options{Lookup: environ(nil), KeysElsewhere: true}); err != nil ||
+			len(c.Deployments) != 2 {
 			t.Errorf("%s with the variable elsewhere: %v", params, err)
 		}
 	}
@@ -151,7 +165,8 @@ func TestAKnownNameIsNeverTakenForAnother(t *testing.T) {
 		"replicate/m":   "LiteLLM's provider replicate is not here",
 		"opneai/gpt-4o": `provider "opneai" is not known; did you mean openai?`,
 	} {
-		_, _, err := config.Parse("c.yaml", []byte("model_list:\n- {model_name: m, litellm_params: {model: "+model+"}}\n"), config.Options{Lookup: environ(nil)})
+		_, _, err := config.Parse("c.yaml", []byte("model_list:\n- {model_name: m, litellm_params: {model: "+model+"}}\n"),
+			config.Options{Lookup: environ(nil)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", model, err, want)
 		}
@@ -162,8 +177,9 @@ func TestAKnownNameIsNeverTakenForAnother(t *testing.T) {
 func TestAnEmptyVariableOfTheMasterKeyIsAnError(t *testing.T) {
 	const want = "$LITELLM_MASTER_KEY is empty, and everybody would be let in: give it a key, or unset it"
 	for name, o := range map[string]config.Options{
-		"of the process":  {Lookup: environ(map[string]string{"LITELLM_MASTER_KEY": ""})},
-		"of the env file": {Lookup: environ(nil), EnvFile: ".env", Read: func(string) ([]byte, error) { return []byte("LITELLM_MASTER_KEY=\n"), nil }},
+		"of the process": {Lookup: environ(map[string]string{"LITELLM_MASTER_KEY": ""})},
+		"of the env file": {Lookup: environ(nil), EnvFile: ".env",
+			Read: func(string) ([]byte, error) { return []byte("LITELLM_MASTER_KEY=\n"), nil }},
 	} {
 		if _, _, err := config.Parse("c.yaml", []byte(oneModel), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", name, err, want)

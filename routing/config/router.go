@@ -88,7 +88,8 @@ func (v value) numbers(into map[string]float64) {
 // retryClasses are the members of retry_policy.
 func retryClasses() []string {
 	return []string{"BadRequestErrorRetries", "AuthenticationErrorRetries", "TimeoutErrorRetries", "RateLimitErrorRetries",
-		"ContentPolicyViolationErrorRetries", "InternalServerErrorRetries", "ServiceUnavailableErrorRetries", "NotFoundErrorRetries", "DefaultRetries"}
+		"ContentPolicyViolationErrorRetries", "InternalServerErrorRetries", "ServiceUnavailableErrorRetries",
+		"NotFoundErrorRetries", "DefaultRetries"}
 }
 
 // retryPolicy reads LiteLLM's retry_policy: retries per class of error.

@@ -29,7 +29,8 @@ func secretPlace(key string) bool {
 	for part := range strings.SplitSeq(strings.ToLower(key), ".") {
 		part, _, _ = strings.Cut(part, "[")
 		switch {
-		case part == "key", part == "token", part == "headers", part == "extra_headers", part == "environment_variables", part == "credential_values":
+		case part == "key", part == "token", part == "headers", part == "extra_headers",
+			part == "environment_variables", part == "credential_values":
 			return true
 		case strings.HasSuffix(part, "_key"), strings.HasSuffix(part, "_token") && !strings.HasSuffix(part, "_per_token"),
 			strings.HasSuffix(part, "_headers"), strings.Contains(part, "password"), strings.Contains(part, "secret"):

@@ -22,12 +22,14 @@ func TestOnlyRegularFilesOfBoundedSizeAreRead(t *testing.T) {
 	}
 	write("good", 16<<20)
 	write("large", 16<<20+1)
-	if err := errors.Join(syscall.Mkfifo(at("pipe"), 0o600), os.Symlink("good", at("link")), os.Symlink("pipe", at("linked-pipe"))); err != nil {
+	if err := errors.Join(syscall.Mkfifo(at("pipe"), 0o600), os.Symlink("good", at("link")),
+		os.Symlink("pipe", at("linked-pipe"))); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		at("good"): "", at("link"): "", at("large"): "it is larger than 16 MiB", at("pipe"): "it is a pipe: want a regular file",
-		at("linked-pipe"): "it is a pipe", dir: "it is a directory", "/dev/zero": "it is a device: want a regular file", at("none"): "no such file",
+		at("linked-pipe"): "it is a pipe", dir: "it is a directory", "/dev/zero": "it is a device: want a regular file",
+		at("none"): "no such file",
 	} {
 		text, err := file.Read(name)
 		switch {

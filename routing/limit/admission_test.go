@@ -35,10 +35,14 @@ func TestNoNumberOpensAFullWindow(t *testing.T) {
 		size limit.Size
 		used limit.Outcome
 	}{
-		"a client that wants all tokens there are":    {limit.Size{MaxOutput: math.MaxInt64}, limit.Outcome{Reached: true, Known: true, Prompt: 1000}},
-		"a client that sends more than can be":        {limit.Size{Text: math.MaxInt64 / 2}, limit.Outcome{Reached: true, Known: true, Prompt: 1000}},
-		"a provider that counts all tokens there are": {limit.Size{}, limit.Outcome{Reached: true, Known: true, Prompt: math.MaxInt64, Completion: math.MaxInt64}},
-		"a provider that counts none, and fewer":      {limit.Size{}, limit.Outcome{Reached: true, Known: true, Prompt: 1000, Completion: math.MinInt64}},
+		"a client that wants all tokens there are": {limit.Size{MaxOutput: math.MaxInt64},
+			limit.Outcome{Reached: true, Known: true, Prompt: 1000}},
+		"a client that sends more than can be": {limit.Size{Text: math.MaxInt64 / 2},
+			limit.Outcome{Reached: true, Known: true, Prompt: 1000}},
+		"a provider that counts all tokens there are": {limit.Size{},
+			limit.Outcome{Reached: true, Known: true, Prompt: math.MaxInt64, Completion: math.MaxInt64}},
+		"a provider that counts none, and fewer": {limit.Size{},
+			limit.Outcome{Reached: true, Known: true, Prompt: 1000, Completion: math.MinInt64}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alone(t, limit.Options{Deployments: deployments(limit.Budget{TPM: 1000})}, func(t *testing.T, w *world) {
@@ -57,19 +61,20 @@ func TestNoNumberOpensAFullWindow(t *testing.T) {
 }
 
 func TestWhatNeverReachedTheProviderIsGivenBack(t *testing.T) {
-	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1, TPM: 1000}), Caller: limit.Budget{RPM: 1}}, func(t *testing.T, w *world) {
-		for range 3 {
-			ask := w.ask("a")
-			ask.Caller = "tenant"
-			a, err := w.Admit(t.Context(), ask)
-			if err != nil {
-				t.Fatal(err)
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1, TPM: 1000}), Caller: limit.Budget{RPM: 1}},
+		func(t *testing.T, w *world) {
+			for range 3 {
+				ask := w.ask("a")
+				ask.Caller = "tenant"
+				a, err := w.Admit(t.Context(), ask)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.Close(limit.Outcome{})
+				a.Close(limit.Outcome{Reached: true}) // only the first counts
 			}
-			a.Close(limit.Outcome{})
-			a.Close(limit.Outcome{Reached: true}) // only the first counts
-		}
-		w.wantUsed("a", 0, 0)
-	})
+			w.wantUsed("a", 0, 0)
+		})
 }
 
 func TestAnUnknownUsageLetsTheEstimateStand(t *testing.T) {
@@ -80,7 +85,8 @@ func TestAnUnknownUsageLetsTheEstimateStand(t *testing.T) {
 }
 
 func TestNextTradesOneDeploymentForAnother(t *testing.T) {
-	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 1, MaxParallel: 1}, limit.Budget{RPM: 1}), MaxParallel: 1, Caller: limit.Budget{RPM: 1}}
+	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 1, MaxParallel: 1}, limit.Budget{RPM: 1}), MaxParallel: 1,
+		Caller: limit.Budget{RPM: 1}}
 	alone(t, o, func(t *testing.T, w *world) {
 		ask := w.ask("ab")
 		ask.Caller = "tenant"
@@ -119,17 +125,18 @@ func TestNextTradesOneDeploymentForAnother(t *testing.T) {
 }
 
 func TestARequestThatEndsWhileItAsksForTheNextAttemptHoldsNothing(t *testing.T) {
-	alone(t, limit.Options{Deployments: deployments(limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1, RPM: 1})}, func(t *testing.T, w *world) {
-		a := w.admit("a")
-		w.during = func() { a.Close(limit.Outcome{}) }
-		if got, err := a.Next(t.Context(), []string{"b"}, limit.Outcome{}); err == nil {
-			t.Errorf("candidate %d for a request that has ended", got)
-		}
-		w.during = nil
-		w.admit("a")
-		w.admit("b")
-		if w.Running("a") != 1 || w.Running("b") != 1 {
-			t.Errorf("in flight: %d and %d", w.Running("a"), w.Running("b"))
-		}
-	})
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1, RPM: 1})},
+		func(t *testing.T, w *world) {
+			a := w.admit("a")
+			w.during = func() { a.Close(limit.Outcome{}) }
+			if got, err := a.Next(t.Context(), []string{"b"}, limit.Outcome{}); err == nil {
+				t.Errorf("candidate %d for a request that has ended", got)
+			}
+			w.during = nil
+			w.admit("a")
+			w.admit("b")
+			if w.Running("a") != 1 || w.Running("b") != 1 {
+				t.Errorf("in flight: %d and %d", w.Running("a"), w.Running("b"))
+			}
+		})
 }

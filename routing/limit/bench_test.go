@@ -19,7 +19,8 @@ func benchmark(b *testing.B, l *limit.Limiter, caller string) {
 	b.RunParallel(func(pb *testing.PB) {
 		id := fmt.Sprint("worker-", ids.Add(1))
 		for pb.Next() {
-			a, err := l.Admit(b.Context(), &limit.Ask{ID: id, Model: "m", Caller: caller, Candidates: []string{"a", "b"}, Size: limit.Size{Text: 2000, MaxOutput: 300}})
+			a, err := l.Admit(b.Context(), &limit.Ask{ID: id, Model: "m", Caller: caller, Candidates: []string{"a", "b"},
+				Size: limit.Size{Text: 2000, MaxOutput: 300}})
 			if err != nil {
 				b.Error(err)
 				return

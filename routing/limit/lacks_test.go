@@ -34,7 +34,8 @@ func TestARefusalNamesTheLimitsThatLeaveNoSlot(t *testing.T) {
 			MaxParallel: 1, Deployments: deployments(one)}, "a", []string{"gateway"}},
 		"no more than eight": {limit.Options{
 			Deployments: deployments(one, one, one, one, one, one, one, one, one)}, "abcdefghi",
-			[]string{"deployment/a", "deployment/b", "deployment/c", "deployment/d", "deployment/e", "deployment/f", "deployment/g", "deployment/h"}},
+			[]string{"deployment/a", "deployment/b", "deployment/c", "deployment/d", "deployment/e", "deployment/f", "deployment/g",
+				"deployment/h"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alone(t, tc.options, func(t *testing.T, w *world) {

@@ -97,7 +97,8 @@ func New(o Options) *Limiter {
 		groups[name] = &m
 	}
 	for _, d := range o.Deployments {
-		known := &deployment{id: d.ID, own: newKeyedBudget(deploymentKeys+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{}, load: &load{}}
+		known := &deployment{id: d.ID, own: newKeyedBudget(deploymentKeys+d.ID, d.Budget), group: groups[d.Group], estimate: &estimator{},
+			load: &load{}}
 		if o.Previous != nil && o.Previous.byID[d.ID] != nil {
 			known.estimate, known.load = o.Previous.byID[d.ID].estimate, o.Previous.byID[d.ID].load
 		}

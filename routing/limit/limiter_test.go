@@ -161,73 +161,76 @@ func TestRefusalIsOpenAIShaped(t *testing.T) {
 }
 
 func TestTheFirstDeploymentWithRoomIsChosen(t *testing.T) {
-	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1}, limit.Budget{MaxParallel: 1}, limit.Budget{})}, func(t *testing.T, w *world) {
-		var got []int
-		for range 4 {
-			got = append(got, w.admit("abc").Chosen())
-		}
-		if diff := cmp.Diff([]int{0, 1, 2, 2}, got); diff != "" {
-			t.Errorf("choices (-want +got):\n%s", diff)
-		}
-	})
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1}, limit.Budget{MaxParallel: 1}, limit.Budget{})},
+		func(t *testing.T, w *world) {
+			var got []int
+			for range 4 {
+				got = append(got, w.admit("abc").Chosen())
+			}
+			if diff := cmp.Diff([]int{0, 1, 2, 2}, got); diff != "" {
+				t.Errorf("choices (-want +got):\n%s", diff)
+			}
+		})
 }
 
 func TestAFullDeploymentIsKnownUntilItHasRoom(t *testing.T) {
-	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1}, limit.Budget{TPM: 1000}, limit.Budget{MaxParallel: 1})}, func(t *testing.T, w *world) {
-		w.admit("a")
-		if wait := w.Wait("a", 10); wait != 0 {
-			t.Errorf("%v before anybody was refused", wait)
-		}
-		told := w.refused(w.ask("a")).Wait
-		if wait := w.Wait("a", 10); wait != told {
-			t.Errorf("%v, want %v as the refusal says", wait, told)
-		}
-		time.Sleep(told)
-		if wait := w.Wait("a", 10); wait != 0 {
-			t.Errorf("%v after that time", wait)
-		}
-		running := w.admit("b") // 520 of 1000 tokens
-		w.refused(w.ask("b"))
-		if small, large := w.Wait("b", 100), w.Wait("b", 600); small != 0 || large == 0 {
-			t.Errorf("%v for few tokens, %v for many", small, large)
-		}
-		running.Close(done) // 15 tokens, in truth
-		if wait := w.Wait("b", 600); wait != 0 {
-			t.Errorf("%v after the correction", wait)
-		}
-		elsewhere := func(tokens int64) { // another replica charges, or corrects
-			w.memory.Settle(store.Settlement{Corrections: []store.Correction{{Key: "d/b/tpm", Second: time.Now().Unix(), Delta: tokens}}})
-		}
-		elsewhere(985)
-		w.refused(w.ask("b"))
-		elsewhere(-500)
-		time.Sleep(1500 * time.Millisecond)
-		if wait := w.Wait("b", 600); wait != 0 {
-			t.Errorf("%v after the correction of another replica", wait)
-		}
-		w.admit("c")
-		w.refused(w.ask("c"))
-		if wait := w.Wait("c", 10); wait != 0 {
-			t.Errorf("%v for want of a slot", wait)
-		}
-	})
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1}, limit.Budget{TPM: 1000}, limit.Budget{MaxParallel: 1})},
+		func(t *testing.T, w *world) {
+			w.admit("a")
+			if wait := w.Wait("a", 10); wait != 0 {
+				t.Errorf("%v before anybody was refused", wait)
+			}
+			told := w.refused(w.ask("a")).Wait
+			if wait := w.Wait("a", 10); wait != told {
+				t.Errorf("%v, want %v as the refusal says", wait, told)
+			}
+			time.Sleep(told)
+			if wait := w.Wait("a", 10); wait != 0 {
+				t.Errorf("%v after that time", wait)
+			}
+			running := w.admit("b") // 520 of 1000 tokens
+			w.refused(w.ask("b"))
+			if small, large := w.Wait("b", 100), w.Wait("b", 600); small != 0 || large == 0 {
+				t.Errorf("%v for few tokens, %v for many", small, large)
+			}
+			running.Close(done) // 15 tokens, in truth
+			if wait := w.Wait("b", 600); wait != 0 {
+				t.Errorf("%v after the correction", wait)
+			}
+			elsewhere := func(tokens int64) { // another replica charges, or corrects
+				w.memory.Settle(store.Settlement{Corrections: []store.Correction{{Key: "d/b/tpm", Second: time.Now().Unix(), Delta: tokens}}})
+			}
+			elsewhere(985)
+			w.refused(w.ask("b"))
+			elsewhere(-500)
+			time.Sleep(1500 * time.Millisecond)
+			if wait := w.Wait("b", 600); wait != 0 {
+				t.Errorf("%v after the correction of another replica", wait)
+			}
+			w.admit("c")
+			w.refused(w.ask("c"))
+			if wait := w.Wait("c", 10); wait != 0 {
+				t.Errorf("%v for want of a slot", wait)
+			}
+		})
 }
 
 func TestWithoutLimitsTheStoreIsNotAsked(t *testing.T) {
-	alone(t, limit.Options{Deployments: deployments(limit.Budget{}, limit.Budget{RPM: 1}), Caller: limit.Budget{RPM: 5}}, func(t *testing.T, w *world) {
-		a := w.admit("ab")
-		if n := w.Running("a"); n != 1 {
-			t.Errorf("%d in flight", n)
-		}
-		if h := a.Header(); h != nil {
-			t.Errorf("header %v", h)
-		}
-		a.Close(done)
-		if n := w.asked.Load(); n != 0 {
-			t.Errorf("the store was asked %d times", n)
-		}
-		w.wantUsed("a", 1, 15)
-	})
+	alone(t, limit.Options{Deployments: deployments(limit.Budget{}, limit.Budget{RPM: 1}), Caller: limit.Budget{RPM: 5}},
+		func(t *testing.T, w *world) {
+			a := w.admit("ab")
+			if n := w.Running("a"); n != 1 {
+				t.Errorf("%d in flight", n)
+			}
+			if h := a.Header(); h != nil {
+				t.Errorf("header %v", h)
+			}
+			a.Close(done)
+			if n := w.asked.Load(); n != 0 {
+				t.Errorf("the store was asked %d times", n)
+			}
+			w.wantUsed("a", 1, 15)
+		})
 }
 
 func TestARequestLargerThanEveryLimitIsToldSo(t *testing.T) {

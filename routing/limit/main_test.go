@@ -41,7 +41,8 @@ func victim(addr string) {
 		panic(err)
 	}
 	o := victimLimits()
-	o.Now, o.Store = time.Now, store.NewShared(store.SharedOptions{Redis: r, Lease: victimLease, Silence: 4 * time.Second, Budget: 5 * time.Second, Now: time.Now, Log: slog.Default()})
+	o.Now, o.Store = time.Now, store.NewShared(store.SharedOptions{Redis: r, Lease: victimLease, Silence: 4 * time.Second,
+		Budget: 5 * time.Second, Now: time.Now, Log: slog.Default()})
 	l := limit.New(o)
 	var held []string
 	for i := range 5 {

@@ -30,7 +30,8 @@ func TestAFrozenRedisDelaysAndFailsNobody(t *testing.T) {
 
 func testFrozen(t *testing.T, server store.Server, servers []*storetest.Server) {
 	const lots = 1 << 30
-	r := newReplicaOf(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots}, store.SharedOptions{})
+	r := newReplicaOf(t, server, limit.Options{Deployments: deployments(limit.Budget{RPM: lots, MaxParallel: lots}), MaxParallel: lots},
+		store.SharedOptions{})
 	p, clock := press(t, 10, r), asynctest.WatchStalls(t).Clock()
 	asynctest.Await(t, "200 requests have been admitted", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.took) > 200 })
 	for _, s := range servers {
@@ -109,7 +110,11 @@ func TestWithoutRedisEachReplicaKeepsItsShare(t *testing.T) {
 	o := limit.Options{Deployments: deployments(limit.Budget{RPM: 100})}
 	both := []*replica{newReplicaOf(t, at(server), o, store.SharedOptions{}), newReplicaOf(t, at(server), o, store.SharedOptions{})}
 	// The first learns of the second with its next beat.
-	asynctest.Await(t, "the replicas know each other", func() bool { p, _ := both[0].store.Beat(t.Context(), store.Beat{}); return p.Replicas == 2 })
+	asynctest.Await(t, "the replicas know each other", func() bool {
+		p,
+			_ := both[0].store.Beat(t.Context(), store.Beat{})
+		return p.Replicas == 2
+	})
 	ids := 0
 	admit := func(r *replica, most int) (n int) {
 		for range most {
@@ -171,7 +176,12 @@ func TestSoakAReplicaKilledGivesItsSlotsBackWithinTheLease(t *testing.T) {
 	_ = cmd.Wait()
 	clock := asynctest.WatchStalls(t).Clock()
 	id := 1000
-	asynctest.Await(t, "a slot of the killed replica is free", func() bool { id++; _, err := r.Admit(t.Context(), one(id)); return err == nil })
+	asynctest.Await(t, "a slot of the killed replica is free", func() bool {
+		id++
+		_,
+			err := r.Admit(t.Context(), one(id))
+		return err == nil
+	})
 	if took, late := clock(); took-late > victimLease+time.Second {
 		t.Errorf("the slots were free %v after the kill, the lease is %v; the machine was late by %v", took, victimLease, late)
 	}

@@ -39,7 +39,8 @@ func (c *crowd) roll(n int) int {
 // busy are limits that a crowd runs into all the time.
 func busy() limit.Options {
 	return limit.Options{
-		Deployments: deployments(limit.Budget{RPM: 40, TPM: 40000, MaxParallel: 3}, limit.Budget{ITPM: 9000, OTPM: 30000, MaxParallel: 4}, limit.Budget{}),
+		Deployments: deployments(limit.Budget{RPM: 40, TPM: 40000, MaxParallel: 3}, limit.Budget{ITPM: 9000, OTPM: 30000, MaxParallel: 4},
+			limit.Budget{}),
 		Groups:      map[string]limit.Budget{"g": {RPM: 90, MaxParallel: 6}},
 		Caller:      limit.Budget{RPM: 50, TPM: 60000, MaxParallel: 4},
 		MaxParallel: 8,

@@ -13,11 +13,13 @@ type panel struct{ left, top, width, height float64 }
 // plot draws the latencies and the quotas as an SVG.
 func plot(results []*result) []byte {
 	var b bytes.Buffer
-	fmt.Fprintln(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 470" font-family="Helvetica, Arial, sans-serif" font-size="13">`)
+	fmt.Fprintln(&b,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 470" font-family="Helvetica, Arial, sans-serif" font-size="13">`)
 	fmt.Fprintln(&b, `<title>Routing strategies compared</title>`)
 	fmt.Fprintln(&b, `<rect width="960" height="470" fill="#ffffff"/>`)
 	label(&b, point{20, 28}, lettering{"start", 17, "#1a1a1a"}, "How long requests take, and how far quotas are overrun")
-	label(&b, point{20, 48}, lettering{"start", 13, "#555555"}, "100 deployments, a million requests; a quarter of the deployments is four times slower for an eighth of the time")
+	label(&b, point{20, 48}, lettering{"start", 13, "#555555"},
+		"100 deployments, a million requests; a quarter of the deployments is four times slower for an eighth of the time")
 	latencyPanel(&b, panel{70, 85, 520, 320}, results)
 	quotaPanel(&b, panel{740, 85, 190, 320}, results)
 	fmt.Fprintln(&b, `</svg>`)
@@ -41,7 +43,8 @@ type lettering struct {
 
 func label(b *bytes.Buffer, at point, how lettering, text string) {
 	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
-	fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" font-size=\"%d\" fill=\"%s\">%s</text>\n", at.x, at.y, how.anchor, how.size, how.fill, escaped)
+	fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" font-size=\"%d\" fill=\"%s\">%s</text>\n", at.x, at.y, how.anchor, how.size,
+		how.fill, escaped)
 }
 
 func line(b *bytes.Buffer, from, to point, stroke string) {

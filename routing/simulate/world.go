@@ -150,7 +150,8 @@ func epoch() time.Time { return time.Unix(1_800_000_000, 0) }
 
 func simulate(strategy string, n int) (*result, error) {
 	span := time.Duration(float64(n) / rate * float64(time.Second))
-	s := &simulation{machines: machines(span), index: map[string]int{}, dice: rand.New(rand.NewPCG(seed, 2)), result: &result{strategy: strategy}}
+	s := &simulation{machines: machines(span), index: map[string]int{}, dice: rand.New(rand.NewPCG(seed, 2)),
+		result: &result{strategy: strategy}}
 	if err := s.build(strategy); err != nil {
 		return nil, err
 	}
@@ -174,7 +175,9 @@ func (s *simulation) build(strategy string) error {
 	for i, m := range s.machines {
 		id := fmt.Sprintf("d%02d", i)
 		s.index[id] = i
-		fmt.Fprintf(&text, "- model_name: m\n  litellm_params: {model: openai/up, api_key: k, tpm: %d, input_cost_per_token: %g, output_cost_per_token: %g}\n  model_info: {id: %s}\n",
+		fmt.Fprintf(&text,
+			"- model_name: m\n  litellm_params: {model: openai/up, api_key: k, tpm: %d, input_cost_per_token: %g, output_cost_per_token: %g}\n  "+
+				"model_info: {id: %s}\n",
 			m.tpm, m.price/1e6, m.price/1e6, id)
 	}
 	fmt.Fprintf(&text, "router_settings: {routing_strategy: %s, num_retries: 0}\n", strategy)

@@ -263,7 +263,8 @@ func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
 }
 
 func readPeers(used string, loads []string, asked *Beat) (Peers, error) {
-	p := Peers{Replicas: 1 + len(loads), Load: map[string]int64{}, Used: make([]int64, len(asked.Watch)), Held: make([]int64, len(asked.Slots))}
+	p := Peers{Replicas: 1 + len(loads), Load: map[string]int64{}, Used: make([]int64, len(asked.Watch)),
+		Held: make([]int64, len(asked.Slots))}
 	in := reader{text: used}
 	for _, into := range [][]int64{p.Used, p.Held} {
 		for i := range into {

@@ -21,7 +21,8 @@ import (
 func request(id string) *store.Request {
 	return &store.Request{
 		ID: id, Lease: time.Minute,
-		Candidates: []store.Demand{{Windows: []store.Window{{Key: "d/a/rpm", Limit: 10, Cost: 1}}, Slots: []store.Slot{{Key: "d/a/slots", Limit: 10}}}},
+		Candidates: []store.Demand{{Windows: []store.Window{{Key: "d/a/rpm", Limit: 10, Cost: 1}},
+			Slots: []store.Slot{{Key: "d/a/slots", Limit: 10}}}},
 	}
 }
 

@@ -81,5 +81,6 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 	at.URL = map[bool]string{true: "rediss://", false: "redis://"}[at.TLS] + replica.Addr
 	other := newRedis(t, at)
 	asynctest.Await(t, "the new master counts all eight", func() bool { return used(t, other) == 8 })
-	asynctest.Await(t, "the log says once that the master went, and that there is one again", func() bool { return log.Reads("redis does not answer", "redis answers again") })
+	asynctest.Await(t, "the log says once that the master went, and that there is one again",
+		func() bool { return log.Reads("redis does not answer", "redis answers again") })
 }

@@ -24,7 +24,8 @@ const longSilence = time.Second
 func newShared(t *testing.T, server store.Server, silence time.Duration) (*store.Shared, *asynctest.Text) {
 	t.Helper()
 	log := &asynctest.Text{}
-	s := store.NewShared(store.SharedOptions{Redis: newRedis(t, server), Silence: silence, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
+	s := store.NewShared(store.SharedOptions{Redis: newRedis(t, server), Silence: silence, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(log, nil))})
 	t.Cleanup(func() { _ = s.Close() })
 	return s, log
 }
@@ -81,7 +82,8 @@ func TestHowLongRedisMayBeSilentCanBeSaid(t *testing.T) {
 	server := storetest.Start(t)
 	log := &asynctest.Text{}
 	s := store.NewShared(store.SharedOptions{
-		Redis: newRedis(t, store.Server{URL: "redis://" + server.Addr}), Silence: 4 * time.Second, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Redis: newRedis(t, store.Server{URL: "redis://" +
+			server.Addr}), Silence: 4 * time.Second, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	defer s.Close()
 	other := newRedis(t, store.Server{URL: "redis://" + server.Addr})
@@ -135,7 +137,8 @@ func TestARedisThatStartsAgainIsToldWhatItHasForgotten(t *testing.T) {
 	})
 	q := request("x")
 	q.Candidates[0].Slots[0].Limit = 3
-	if reply, err := other.Acquire(t.Context(), q); err != nil || reply.Chosen != -1 || len(reply.Lacks) != 1 || reply.Lacks[0] != "d/a/slots" {
+	if reply, err := other.Acquire(t.Context(), q); err != nil || reply.Chosen != -1 || len(reply.Lacks) != 1 ||
+		reply.Lacks[0] != "d/a/slots" {
 		t.Errorf("the held slots are forgotten: %+v, %v", reply, err)
 	}
 }
@@ -167,5 +170,8 @@ func TestANodeThatIsAwayDoesNotTakeTheLimitsWithIt(t *testing.T) {
 	}
 	other.Thaw(t)
 	asynctest.Await(t, "the cache is used again", func() bool { _, err := s.Get(t.Context(), "ns:1"); return errors.Is(err, store.ErrMiss) })
-	asynctest.Await(t, "the log says that all is back", func() bool { return log.Reads("a part of redis does not answer", "all of redis answers again") })
+	asynctest.Await(t, "the log says that all is back", func() bool {
+		return log.Reads("a part of redis does not answer",
+			"all of redis answers again")
+	})
 }
