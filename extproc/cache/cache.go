@@ -16,7 +16,7 @@ var ErrMiss = errors.New("cache: no such entry")
 
 // Blobs is a store of bytes. Get returns Config.Miss (or an error that wraps it)
 // for a key that is not there; both give up when ctx ends. Both are safe for
-// concurrent use and keep or return values that nobody changes.
+// concurrent use and keep or return values that must not be changed.
 type Blobs interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error

@@ -41,7 +41,7 @@ func ReadControls(req *chat.Request, header upstream.Header) (Controls, error) {
 	if v, ok := req.Body.Get("caching"); ok && !isNull(v) {
 		var on bool
 		if err := json.Unmarshal(v, &on); err != nil {
-			return Controls{}, wrong("caching", "true or false")
+			return Controls{}, badControl("caching", "true or false")
 		}
 		c.onOff(on)
 	}
@@ -55,7 +55,7 @@ func ReadControls(req *chat.Request, header upstream.Header) (Controls, error) {
 	return c, nil
 }
 
-func wrong(name, want string) *upstream.Error {
+func badControl(name, want string) *upstream.Error {
 	return upstream.BadRequest(name, "'"+name+"' must be "+want)
 }
 
@@ -77,11 +77,11 @@ func (c *Controls) cache(v jsontext.Value) error {
 		return nil
 	case '{':
 	default:
-		return wrong("cache", "true, false or an object")
+		return badControl("cache", "true, false or an object")
 	}
 	object, err := jsonedit.Parse(v)
 	if err != nil {
-		return wrong("cache", "true, false or an object")
+		return badControl("cache", "true, false or an object")
 	}
 	for _, m := range object.Members() {
 		if err := c.member(m.Name, object.Value(m)); err != nil {
@@ -107,15 +107,15 @@ func (c *Controls) member(name string, v jsontext.Value) error {
 	case "ttl":
 		seconds, ok := secondsOf(string(v))
 		if !ok || seconds < time.Millisecond {
-			return wrong(full, "a number of seconds, a millisecond (0.001) at least")
+			return badControl(full, "a number of seconds, a millisecond (0.001) at least")
 		}
 		c.TTL = seconds
 	case "s-maxage", "s-max-age":
 		seconds, ok := secondsOf(string(v))
 		if !ok {
-			return wrong(full, "a number of seconds")
+			return badControl(full, "a number of seconds")
 		}
-		c.atMost(seconds)
+		c.limitAge(seconds)
 	case "namespace":
 		return c.namespace(full, v)
 	default:
@@ -127,7 +127,7 @@ func (c *Controls) member(name string, v jsontext.Value) error {
 func flag(name string, v jsontext.Value, into *bool) error {
 	var on bool
 	if err := json.Unmarshal(v, &on); err != nil {
-		return wrong(name, "true or false")
+		return badControl(name, "true or false")
 	}
 	*into = *into || on
 	return nil
@@ -139,7 +139,7 @@ const maxNamespace = 128
 func (c *Controls) namespace(name string, v jsontext.Value) error {
 	var s string
 	if err := json.Unmarshal(v, &s); err != nil || s == "" || len(s) > maxNamespace || strings.ContainsFunc(s, unprintable) {
-		return wrong(name, "a printable string of 1 to "+strconv.Itoa(maxNamespace)+" bytes without spaces")
+		return badControl(name, "a printable string of 1 to "+strconv.Itoa(maxNamespace)+" bytes without spaces")
 	}
 	c.Namespace = s
 	return nil
@@ -147,8 +147,9 @@ func (c *Controls) namespace(name string, v jsontext.Value) error {
 
 func unprintable(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
 
-// atMost sets the oldest age that will do. 0 seconds is nothing stored.
-func (c *Controls) atMost(age time.Duration) {
+// limitAge sets the greatest age of an entry, unless a smaller one is set. 0 means
+// that no stored entry may be used.
+func (c *Controls) limitAge(age time.Duration) {
 	switch {
 	case age == 0:
 		c.NoCache = true
@@ -184,7 +185,7 @@ func (c *Controls) header(text string) error {
 			if !ok {
 				return upstream.BadRequest("", "header cache-control: "+strings.ToLower(name)+" must be a number of seconds")
 			}
-			c.atMost(seconds)
+			c.limitAge(seconds)
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 //   - without one, because its client left: the next one leads, in the order of
 //     their coming;
 //   - without one, because it failed: the same, once. After a second failure all
-//     go by themselves, so that nobody waits through a row of them.
+//     go by themselves, so that no request waits through several of them.
 //
 // Those who wait hold nothing but their place. flights is safe for concurrent
 // use.

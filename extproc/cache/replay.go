@@ -62,23 +62,24 @@ func Events(req *chat.Request, body []byte) (events []byte, ok bool) {
 	}
 	for v := range jsonedit.Elements(choices) {
 		choice, err := jsonedit.Parse(v)
-		if err != nil || !tellable(req.Endpoint, choice) {
+		if err != nil || !replayableChoice(req.Endpoint, choice) {
 			return nil, false
 		}
 	}
 	return replay(&Entry{Endpoint: req.Endpoint, JSON: object.Source()}, req.WantsUsage), true
 }
 
-// tellable reports whether a choice says something and why it ends there.
-func tellable(endpoint chat.Endpoint, choice *jsonedit.Object) bool {
-	said, _ := choice.Get("message")
+// replayableChoice reports whether a choice has a message (or text) and a finish
+// reason.
+func replayableChoice(endpoint chat.Endpoint, choice *jsonedit.Object) bool {
+	content, _ := choice.Get("message")
 	kind := jsontext.Kind('{')
 	if endpoint == chat.TextCompletions {
-		said, _ = choice.Get("text")
+		content, _ = choice.Get("text")
 		kind = '"'
 	}
 	reason, _ := choice.Get("finish_reason")
-	return said.Kind() == kind && len(reason) > len(`""`) && reason.Kind() == '"'
+	return content.Kind() == kind && len(reason) > len(`""`) && reason.Kind() == '"'
 }
 
 // player writes the chunks of one answer.

@@ -47,7 +47,7 @@ func (c *Cache) ask(ctx context.Context, key Key, controls Controls, find lookup
 	}
 	returned := false
 	defer func() {
-		if !returned { // the store panics: nobody may wait for this request
+		if !returned { // the store panics: no request may wait for this one
 			ticket.Leave()
 		}
 	}()
@@ -86,7 +86,7 @@ type Ticket struct {
 	cache    *Cache
 	key      Key
 	controls Controls
-	turn     *turn  // nil: nobody can wait for it
+	turn     *turn  // nil: no request can wait for it
 	batch    *Batch // nil: the answer is stored whole
 	over     bool
 }

@@ -40,9 +40,9 @@ func hasSchemas(name string) bool {
 	return false
 }
 
-// aSchema reports whether a member is a JSON schema, whose members' names say what a
+// isSchema reports whether a member is a JSON schema, whose members' names say what a
 // model is to write: "password" is no password there.
-func aSchema(name string) bool {
+func isSchema(name string) bool {
 	switch name {
 	case "parameters", "input_schema", "json_schema", "schema", "properties":
 		return true
@@ -103,7 +103,7 @@ func appendWithout(dst []byte, d *jsontext.Decoder, schemas bool) ([]byte, bool)
 				continue
 			}
 			dst = append(jsonedit.AppendString(dst, name), ':')
-			if schemas && aSchema(name) {
+			if schemas && isSchema(name) {
 				v, err := d.ReadValue()
 				if dst = append(dst, v...); err != nil {
 					return dst, false

@@ -37,7 +37,7 @@ func WithoutEcho(said string, sent ...[]byte) string {
 		}
 		out.WriteString(word)
 	}
-	return squeezed(out.String())
+	return mergeMarks(out.String())
 }
 
 func isWordPart(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
@@ -51,8 +51,8 @@ func contained(word string, in [][]byte) bool {
 	return false
 }
 
-// squeezed makes one mark of many that only signs and spaces stand between.
-func squeezed(text string) string {
+// mergeMarks replaces marks with only punctuation and spaces between them by one.
+func mergeMarks(text string) string {
 	const mark = "…"
 	var out strings.Builder
 	for {

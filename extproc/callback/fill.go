@@ -73,8 +73,8 @@ func (r *Record) SetUsage(u chat.Usage, p Prices) {
 	if p == (Prices{}) {
 		return
 	}
-	cost := CostBreakdown{Input: usd(float64(u.Prompt) * p.Input), Output: usd(float64(u.Completion) * p.Output)}
-	cost.Total = usd(cost.Input + cost.Output)
+	cost := CostBreakdown{Input: roundUSD(float64(u.Prompt) * p.Input), Output: roundUSD(float64(u.Completion) * p.Output)}
+	cost.Total = roundUSD(cost.Input + cost.Output)
 	if r.CacheHit {
 		r.SavedCacheCost = cost.Total
 		return
@@ -82,8 +82,8 @@ func (r *Record) SetUsage(u chat.Usage, p Prices) {
 	r.CostBreakdown, r.ResponseCost, r.HiddenParams.ResponseCost = &cost, cost.Total, cost.Total
 }
 
-// usd takes the dust of binary fractions off an amount.
-func usd(v float64) float64 { return math.Round(v*1e15) / 1e15 }
+// roundUSD removes the error of binary fractions from an amount in US dollars.
+func roundUSD(v float64) float64 { return math.Round(v*1e15) / 1e15 }
 
 // SetError fills what a failure says. provider is whose error it is; "" when it
 // is the gateway's own.

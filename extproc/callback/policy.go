@@ -114,7 +114,7 @@ func (r *Record) redact() {
 	r.ErrorInformation, r.ErrorStr = &hidden, redacted
 }
 
-// redactValue replaces every text that is not known to be harmless: what
+// redactValue replaces every text that is not known to be isIdentifierField: what
 // providers will add tomorrow is hidden too. Lists of numbers (embeddings,
 // tokens) are emptied.
 func redactValue(v jsontext.Value) jsontext.Value {
@@ -122,7 +122,7 @@ func redactValue(v jsontext.Value) jsontext.Value {
 		return nil
 	}
 	w := rewriter{dec: jsontext.NewDecoder(bytes.NewBuffer(v)), numbers: true, change: func(name string, s jsontext.Value) jsontext.Value {
-		if harmless(name) {
+		if isIdentifierField(name) {
 			return s
 		}
 		return jsontext.Value(`"` + redacted + `"`)
@@ -134,10 +134,12 @@ func redactValue(v jsontext.Value) jsontext.Value {
 	return slices.Clone(bytes.TrimSpace(w.out.Bytes()))
 }
 
-// harmless lists the members whose text nobody wrote.
-func harmless(name string) bool {
+// isIdentifierField reports whether a member's text is a name from a fixed set or an
+// id, which no person wrote: it is not redacted.
+func isIdentifierField(name string) bool {
 	switch name {
-	case "id", "object", "model", "role", "type", "finish_reason", "native_finish_reason", "stop_reason", "status", "system_fingerprint", "service_tier",
+	case "id", "object", "model", "role", "type", "finish_reason", "native_finish_reason", "stop_reason", "status",
+		"system_fingerprint", "service_tier",
 		"reasoning_effort", "effort", "verbosity", "encoding_format", "tool_choice", "truncation", "modality", "modalities", "format", "voice", "size",
 		"quality", "style", "response_format", "detail", "user", "include":
 		return true

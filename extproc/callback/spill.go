@@ -101,7 +101,7 @@ func (s *spill[T]) read(items, size int) ([]entry[T], int64) {
 	if s == nil || s.next >= s.end {
 		return nil, 0
 	}
-	r := bufio.NewReader(&sectionFrom[T]{s, s.next})
+	r := bufio.NewReader(&spillReader[T]{s, s.next})
 	at, begin := s.next, s.next
 	var batch []entry[T]
 	for len(batch) < items && at-begin < int64(size) {
@@ -140,13 +140,13 @@ func (s *spill[T]) close() {
 	}
 }
 
-// sectionFrom reads the part of the file that holds whole lines.
-type sectionFrom[T any] struct {
+// spillReader reads the part of the file that holds whole lines.
+type spillReader[T any] struct {
 	s  *spill[T]
 	at int64
 }
 
-func (r *sectionFrom[T]) Read(p []byte) (int, error) {
+func (r *spillReader[T]) Read(p []byte) (int, error) {
 	if r.at >= r.s.end {
 		return 0, os.ErrClosed
 	}

@@ -12,7 +12,7 @@
 // so with [Metrics.Watch], and it is asked at each scrape (state.go).
 //
 // Labels are names from the configuration, never a client's text or a
-// provider's: a model that nobody serves is counted under "". docs/metrics.md
+// provider's: a model that no deployment serves is counted under "". docs/metrics.md
 // lists every metric; a test holds it to what this package makes.
 //
 // Nothing is global: two gateways in one process count apart.

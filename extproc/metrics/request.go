@@ -7,8 +7,8 @@ import "time"
 type Request struct {
 	Endpoint  string // as in its path: "chat/completions"; "" for an unknown one
 	Operation string // the same in the words of the GenAI conventions
-	Asked     string // the name asked for, as the configuration spells it; "" when nobody serves it
-	Served    Served // who answered; zero: nobody
+	Asked     string // the name asked for, as the configuration spells it; "" when no deployment does
+	Served    Served // who answered; zero: none did
 
 	Status  int    // sent to the client; 0: nothing was
 	Aborted bool   // the client left, or the answer broke off

@@ -39,7 +39,7 @@ func newStreams(k *maker) streams {
 	return s
 }
 
-// Filter is what is counted of the streams of one filter. Whoever serves streams
+// Filter is what is counted of the streams of one filter. The server of streams
 // keeps it. It is safe for concurrent use.
 type Filter struct {
 	opened, panics, relayed, broken prometheus.Counter

@@ -17,16 +17,16 @@ const (
 	pollEvery   = time.Second
 	pollSoonest = 200 * time.Millisecond // between two, when somebody asks
 	pollTimeout = 2 * time.Second
-	knownFor    = 5 * time.Minute // without a word from the source
+	knownFor    = 5 * time.Minute // since the source's last answer
 	idleTime    = 5 * time.Minute // of a connection
 	maxReplicas = 512             // that one source may name
 	maxAddress  = 261             // bytes: a host name and a port
 )
 
-// ErrUnknown says that an address is none of a replica.
+// ErrUnknown means that an address is not that of a known replica.
 var ErrUnknown = errors.New("no replica that is known has this address")
 
-// ErrAway is the answer of a source that has said by itself that it is away.
+// ErrAway is returned by a source that is not available and has logged that itself.
 var ErrAway = errors.New("away")
 
 // Conn is a connection to a replica.
@@ -42,8 +42,8 @@ type Options struct {
 	Guard *guard.Guard
 }
 
-// Set is the replicas that are known. It is safe for concurrent use; nil knows
-// nobody.
+// Set is the replicas that are known. It is safe for concurrent use; a nil Set knows
+// none.
 type Set struct {
 	options Options
 
@@ -60,10 +60,11 @@ type shared struct {
 	idle  *time.Timer // closes it; nil while it has users
 }
 
-// NewSet returns a Set that knows nobody yet. End it with Close.
+// NewSet returns an empty Set. Close must be called.
 func NewSet(o Options) *Set { return &Set{options: o, conns: map[string]*shared{}} }
 
-// Close ends all connections. Sources are stopped by whoever has them followed.
+// Close ends all connections. Sources are stopped by the functions that Follow
+// returned.
 func (s *Set) Close() {
 	if s == nil {
 		return
@@ -76,8 +77,8 @@ func (s *Set) Close() {
 	}
 }
 
-// Knows reports whether an address is that of a replica, as far as the sources have
-// said by now. It does not wait.
+// Knows reports whether an address is that of a replica by the sources' last answers.
+// It does not block.
 func (s *Set) Knows(address string) bool {
 	if s == nil || address == "" || len(address) > maxAddress {
 		return false
@@ -104,7 +105,7 @@ func (s *Set) Find(ctx context.Context, address string) bool {
 	for range 2 { // the question under way may have been asked too early
 		for _, from := range s.following() {
 			select {
-			case <-from.again():
+			case <-from.askAgain():
 			case <-ctx.Done():
 				return false
 			}
@@ -122,8 +123,9 @@ func (s *Set) following() []*source {
 	return slices.Clone(s.sources)
 }
 
-// Conn returns the connection to a replica that is known, and what must be called
-// when it is not used any more.
+// Conn returns the connection to a known replica, made at the first use. done must be
+// called after the last use of it; it is idempotent. The error is ErrUnknown or that
+// of Dial.
 func (s *Set) Conn(address string) (conn grpc.ClientConnInterface, done func(), err error) {
 	if !s.Knows(address) {
 		return nil, nil, ErrUnknown
@@ -146,12 +148,11 @@ func (s *Set) Conn(address string) (conn grpc.ClientConnInterface, done func(), 
 		c.idle.Stop()
 		c.idle = nil
 	}
-	return c.conn, sync.OnceFunc(func() { s.leave(address, c) }), nil
+	return c.conn, sync.OnceFunc(func() { s.release(address, c) }), nil
 }
 
-// leave ends one use of a connection, which is closed when nobody uses it for a
-// while.
-func (s *Set) leave(address string, c *shared) {
+// release ends one use of a connection, which is closed after idleTime without a use.
+func (s *Set) release(address string, c *shared) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.users--; c.users > 0 || s.conns[address] != c {
@@ -178,8 +179,8 @@ func (s *Set) dropLocked(address string) {
 	_ = c.conn.Close()
 }
 
-// forget closes the connections that nobody uses to replicas that are gone.
-func (s *Set) forget() {
+// closeUnknown closes the unused connections to replicas that are no longer known.
+func (s *Set) closeUnknown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for address, c := range s.conns {

@@ -12,19 +12,19 @@ import (
 type source struct {
 	name string
 	ask  func(context.Context) ([]string, error)
-	wake chan struct{} // somebody asks for an address that is not known
+	wake chan struct{} // asks for a poll now; holds one request
 
-	mu    sync.Mutex
-	said  map[string]struct{}
-	when  time.Time     // it said so
-	asked chan struct{} // closed when the next question has been answered
-	away  bool
+	mu        sync.Mutex
+	addresses map[string]struct{} // of the last answer that had any
+	received  time.Time           // when that came
+	asked     chan struct{}       // closed by the next answer, then replaced
+	away      bool                // the last answer was an error
 }
 
 // Follow asks a source for the addresses of replicas, now and from then on, until
-// stop is called, which may be called again. ask is called by one goroutine at a
-// time and may wait; name is for the log. What it says beside an error is taken
-// for all that can be known; nothing leaves in force what it said before.
+// stop is called, which is idempotent. ask is called by one goroutine at a time and
+// may block; name is for the log. Addresses that it returns replace those before, also
+// beside an error; an error without addresses leaves those before in force.
 func (s *Set) Follow(name string, ask func(context.Context) ([]string, error)) (stop func()) {
 	from := &source{name: name, ask: ask, wake: make(chan struct{}, 1), asked: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -53,7 +53,7 @@ func (s *Set) follow(ctx context.Context, from *source) {
 		last := time.Now()
 		select {
 		case <-ctx.Done():
-			from.answered() // nobody waits for one that is stopped
+			from.answered() // releases callers of askAgain
 			return
 		case <-tick.C:
 		case <-from.wake:
@@ -82,42 +82,44 @@ func (s *Set) poll(ctx context.Context, from *source) {
 		s.options.Log.Warn("there are more replicas than can be known", "source", from.name, "replicas", len(list), "known", maxReplicas)
 		list = list[:maxReplicas]
 	}
-	switch gone := from.hear(list, err); {
+	switch gone := from.record(list, err); {
 	case ctx.Err() != nil, errors.Is(err, ErrAway):
 	case gone && err != nil:
 		s.options.Log.Warn("other replicas cannot be asked for: those known so far are", "source", from.name, "error", err)
 	case gone:
 		s.options.Log.Info("other replicas can be asked for again", "source", from.name)
 	}
-	s.forget()
+	s.closeUnknown()
 }
 
-// hear notes an answer; it reports whether the source went away by it, or came
-// back.
-func (from *source) hear(list []string, err error) (changed bool) {
+// record keeps an answer. It reports whether the source became unavailable by it, or
+// available again.
+func (from *source) record(list []string, err error) (changed bool) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	changed = from.away != (err != nil)
 	if from.away = err != nil; from.away && len(list) == 0 {
 		return changed
 	}
-	from.said, from.when = make(map[string]struct{}, len(list)), time.Now()
+	from.addresses, from.received = make(map[string]struct{}, len(list)), time.Now()
 	for _, address := range list {
-		from.said[address] = struct{}{}
+		from.addresses[address] = struct{}{}
 	}
 	return changed
 }
 
-// names reports whether the source has said an address, and not too long ago.
+// names reports whether the last answer has an address and is not older than
+// knownFor.
 func (from *source) names(address string, now time.Time) bool {
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	_, said := from.said[address]
-	return said && now.Sub(from.when) < knownFor
+	_, named := from.addresses[address]
+	return named && now.Sub(from.received) < knownFor
 }
 
-// again has the source asked; what it returns is closed when it has answered.
-func (from *source) again() <-chan struct{} {
+// askAgain wakes the goroutine that asks. The channel that it returns is closed by the
+// next answer.
+func (from *source) askAgain() <-chan struct{} {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	select {
@@ -127,7 +129,7 @@ func (from *source) again() <-chan struct{} {
 	return from.asked
 }
 
-// answered wakes those who wait for an answer.
+// answered releases callers of askAgain.
 func (from *source) answered() {
 	from.mu.Lock()
 	defer from.mu.Unlock()

@@ -56,7 +56,7 @@ func (b *Board) Frame(since int64) ([]byte, int64, error) {
 	defer b.mu.Unlock()
 	now := b.now()
 	if b.looked.IsZero() || now.Sub(b.looked) >= Interval {
-		if err := b.look(); err != nil {
+		if err := b.update(); err != nil {
 			return nil, since, err
 		}
 		b.looked = now
@@ -81,9 +81,9 @@ func (b *Board) Frame(since int64) ([]byte, int64, error) {
 	return text, b.version, err
 }
 
-// look compares what is with what was.
-func (b *Board) look() error {
-	l := look{board: b, version: b.version + 1, seen: make(map[place]bool, len(b.parts))}
+// update takes a snapshot and gives what changed since the last one a new version.
+func (b *Board) update() error {
+	l := comparison{board: b, version: b.version + 1, seen: make(map[place]bool, len(b.parts))}
 	s := b.source()
 	l.put("gateway", "", &s.Gateway)
 	for i := range s.Deployments {
@@ -110,8 +110,8 @@ func (b *Board) look() error {
 	return l.err
 }
 
-// look is one comparison.
-type look struct {
+// comparison is one run of update.
+type comparison struct {
 	board   *Board
 	version int64 // of what has changed
 	seen    map[place]bool
@@ -120,7 +120,7 @@ type look struct {
 }
 
 // put sets a part.
-func (l *look) put(section, key string, value any) {
+func (l *comparison) put(section, key string, value any) {
 	at := place{section, key}
 	l.seen[at] = true
 	text, err := json.Marshal(value, json.Deterministic(true))
@@ -136,8 +136,8 @@ func (l *look) put(section, key string, value any) {
 }
 
 // ended takes in the requests that have ended since the last look. One that left
-// the History leaves the Board without a word: readers keep the newest, too.
-func (l *look) ended() {
+// the History leaves the Board without an event: readers keep the newest, too.
+func (l *comparison) ended() {
 	b := l.board
 	for _, r := range b.history.last(b.requests) {
 		l.put("requests", strconv.FormatInt(r.number, 10), &r.Request)
@@ -155,8 +155,8 @@ func (l *look) ended() {
 	}
 }
 
-// forget drops what is there no more.
-func (l *look) forget() {
+// forget removes what the snapshot no longer has.
+func (l *comparison) forget() {
 	for at := range l.board.parts {
 		if !l.seen[at] {
 			delete(l.board.parts, at)

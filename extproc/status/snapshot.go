@@ -8,7 +8,7 @@ type Snapshot struct {
 	Deployments []Deployment
 	Names       []Name
 	LeftOut     []LeftOut
-	Unenforced  []string // what the configuration restricts and nobody enforces
+	Unenforced  []string // restrictions of the configuration that isthmus does not enforce
 	Cache       *Cache   // nil: there is none
 	Queue       *Queue   // nil: there is none
 	Limits      []Limit

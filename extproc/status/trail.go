@@ -29,7 +29,7 @@ func (t *trail) add(number int64, a *Attempt) {
 		*s = slice{number: number}
 	}
 	switch {
-	case a.Failed && blames(a.Status):
+	case a.Failed && isDeploymentFault(a.Status):
 		s.failed++
 		return
 	case a.Failed, a.Status == 0:
@@ -39,9 +39,9 @@ func (t *trail) add(number int64, a *Attempt) {
 	s.wait += time.Duration(a.FirstByte * float64(time.Millisecond))
 }
 
-// blames reports whether a failure with this status is the deployment's and not
+// isDeploymentFault reports whether a failure with this status is the deployment's and not
 // the request's.
-func blames(status int) bool {
+func isDeploymentFault(status int) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return false

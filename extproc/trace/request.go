@@ -22,7 +22,7 @@ type Request struct {
 	span   trace.Span
 
 	mu       sync.Mutex
-	attempts []trace.Span // attempt n is attempts[n-1]; nil: nobody began it
+	attempts []trace.Span // attempt n is attempts[n-1]; nil: it was not begun
 	ended    bool
 }
 

@@ -16,7 +16,7 @@ type Summary struct {
 	Operation string // in the words of the GenAI conventions; "" when it calls no model
 	Asked     string // the model, in the client's words
 
-	Group, Deployment string // who answered; "": nobody
+	Group, Deployment string // who answered; "": none did
 	System            string // its provider, in the conventions' words
 	ResponseID        string
 	ResponseModel     string
@@ -66,7 +66,7 @@ type attributes []attribute.KeyValue
 // maxText bounds a text of a span, in bytes.
 const maxText = 1024
 
-// clip is a text as a span may hold it: the SDK mends none, and one that is no UTF-8
+// clip is a text as a span may hold it: the SDK mends none, and one that is not UTF-8
 // loses the whole batch.
 func clip(text string) string { return upstream.Clip(text, maxText) }
 

@@ -35,7 +35,7 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
-// Open makes a Tracer, or returns nil when nobody wants spans. It does not wait
+// Open makes a Tracer, or returns nil when spans are not configured. It does not wait
 // for the collector. Close must be called.
 func Open(ctx context.Context, c Config) (*Tracer, error) {
 	s, err := readEnvironment(c.Getenv, c.Asked)
@@ -53,7 +53,7 @@ func Open(ctx context.Context, c Config) (*Tracer, error) {
 		c.Log.Warn("traces: OTEL_RESOURCE_ATTRIBUTES is not wholly understood", "error", err)
 	}
 	// The SDK has one place for its errors in a process.
-	otel.SetErrorHandler(&complaints{log: c.Log, secrets: headerValues(c.Getenv)})
+	otel.SetErrorHandler(&errorLogger{log: c.Log, secrets: headerValues(c.Getenv)})
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/isthmus-proxy/isthmus", trace.WithInstrumentationVersion(c.Version))}, nil
 }
@@ -81,28 +81,28 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// complaintPause is how long the log is spared after a line about the collector.
-const complaintPause = time.Minute
+// errorLogPause is how long the log is spared after a line about the collector.
+const errorLogPause = time.Minute
 
-// maxComplaint bounds what is said of an error, in bytes: a collector may answer at length.
-const maxComplaint = 300
+// maxErrorText bounds the text of an error in the log, in bytes: a collector may answer at length.
+const maxErrorText = 300
 
-// complaints logs what goes wrong with the spans, now and then.
-type complaints struct {
+// errorLogger logs the SDK's errors, at most one an interval.
+type errorLogger struct {
 	log     *slog.Logger
 	secrets []string // never said, though a collector may repeat them
 	last    atomic.Pointer[time.Time]
 }
 
-// Handle takes an error of the SDK.
-func (c *complaints) Handle(err error) {
+// Handle logs an error of the SDK, without secrets. Safe for concurrent use.
+func (c *errorLogger) Handle(err error) {
 	now, last := time.Now(), c.last.Load()
-	if last != nil && now.Sub(*last) < complaintPause || !c.last.CompareAndSwap(last, &now) {
+	if last != nil && now.Sub(*last) < errorLogPause || !c.last.CompareAndSwap(last, &now) {
 		return
 	}
 	text := err.Error()
 	for _, s := range c.secrets {
 		text = strings.ReplaceAll(text, s, "…")
 	}
-	c.log.Warn("traces: spans are lost", "error", upstream.Clip(text, maxComplaint))
+	c.log.Warn("traces: spans are lost", "error", upstream.Clip(text, maxErrorText))
 }

@@ -40,7 +40,7 @@ func (e *entry) details() []detail {
 	return e.clientDetails(slices.DeleteFunc(out, func(d detail) bool { return d.text == "" }))
 }
 
-// clientDetails adds the client's metadata but for what steers Langfuse.
+// clientDetails adds the client's metadata but for what hasOwnField Langfuse.
 func (e *entry) clientDetails(out []detail) []detail {
 	ours := len(out)
 	var members map[string]jsontext.Value
@@ -48,7 +48,7 @@ func (e *entry) clientDetails(out []detail) []detail {
 		return out
 	}
 	for name, value := range members {
-		if steers(name) || slices.ContainsFunc(out[:ours], func(d detail) bool { return d.name == name }) {
+		if hasOwnField(name) || slices.ContainsFunc(out[:ours], func(d detail) bool { return d.name == name }) {
 			continue
 		}
 		var s string
@@ -66,8 +66,8 @@ func (e *entry) clientDetails(out []detail) []detail {
 	return out
 }
 
-// steers reports whether a member of the metadata has a place of its own.
-func steers(name string) bool {
+// hasOwnField reports whether a member of the metadata has a place of its own.
+func hasOwnField(name string) bool {
 	switch name {
 	case "trace_id", "existing_trace_id", "trace_name", "trace_user_id", "trace_version", "trace_release", "trace_metadata", "session_id",
 		"generation_id", "generation_name", "parent_observation_id", "version", "mask_input", "mask_output", "tags":

@@ -15,27 +15,27 @@ import (
 // metadata is what a client's metadata says to Langfuse. A member of
 // another type than expected is ignored.
 type metadata struct {
-	TraceID           loose          `json:"trace_id"`
-	ExistingTraceID   loose          `json:"existing_trace_id"` // continue a trace: its name, input and user stay
-	TraceName         loose          `json:"trace_name"`
-	TraceUserID       loose          `json:"trace_user_id"`
-	TraceVersion      loose          `json:"trace_version"`
-	TraceRelease      loose          `json:"trace_release"`
+	TraceID           looseText      `json:"trace_id"`
+	ExistingTraceID   looseText      `json:"existing_trace_id"` // continue a trace: its name, input and user stay
+	TraceName         looseText      `json:"trace_name"`
+	TraceUserID       looseText      `json:"trace_user_id"`
+	TraceVersion      looseText      `json:"trace_version"`
+	TraceRelease      looseText      `json:"trace_release"`
 	TraceMetadata     jsontext.Value `json:"trace_metadata"`
-	SessionID         loose          `json:"session_id"`
-	GenerationID      loose          `json:"generation_id"`
-	GenerationName    loose          `json:"generation_name"`
-	ParentObservation loose          `json:"parent_observation_id"`
-	Version           loose          `json:"version"`
-	MaskInput         loose          `json:"mask_input"`
-	MaskOutput        loose          `json:"mask_output"`
+	SessionID         looseText      `json:"session_id"`
+	GenerationID      looseText      `json:"generation_id"`
+	GenerationName    looseText      `json:"generation_name"`
+	ParentObservation looseText      `json:"parent_observation_id"`
+	Version           looseText      `json:"version"`
+	MaskInput         looseText      `json:"mask_input"`
+	MaskOutput        looseText      `json:"mask_output"`
 }
 
-// loose is text that may also be written as a number or a truth value.
-type loose string
+// looseText is text that may also be written as a number or a truth value.
+type looseText string
 
 // UnmarshalJSONFrom takes what can be shown in one line and ignores the rest.
-func (l *loose) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+func (l *looseText) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	v, err := dec.ReadValue()
 	if err != nil {
 		return err
@@ -46,9 +46,9 @@ func (l *loose) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		if err := json.Unmarshal(v, &s); err != nil {
 			return err
 		}
-		*l = loose(s)
+		*l = looseText(s)
 	case '0', 't', 'f':
-		*l = loose(v)
+		*l = looseText(v)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func newEntry(r *callback.Record) *entry {
 		e.parent = hex.EncodeToString(otlp.SpanID(string(m.ParentObservation)))
 	}
 	e.traceName = cmp.Or(string(m.TraceName), "litellm-"+r.CallType)
-	e.name = cmp.Or(string(m.GenerationName), keyed(r), "litellm-"+r.CallType)
+	e.name = cmp.Or(string(m.GenerationName), keyName(r), "litellm-"+r.CallType)
 	e.session = cmp.Or(string(m.SessionID), r.SessionID)
 	e.user = cmp.Or(string(m.TraceUserID), string(r.EndUser))
 	e.readContent()
@@ -93,7 +93,7 @@ func newEntry(r *callback.Record) *entry {
 	return e
 }
 
-func keyed(r *callback.Record) string {
+func keyName(r *callback.Record) string {
 	if r.Metadata.KeyAlias == "" {
 		return ""
 	}

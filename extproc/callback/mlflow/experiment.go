@@ -12,8 +12,8 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 )
 
-// memory is how long an experiment is believed to be there. MLflow takes traces
-// of one that was deleted without a word, and nobody would see them.
+// memory is how long an experiment is assumed to exist. MLflow accepts
+// traces of a deleted one without an error, and does not show them.
 const memory = time.Minute
 
 // experimentID returns the id of the experiment, from memory for a minute. Only
