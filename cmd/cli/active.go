@@ -16,7 +16,7 @@ import (
 type activeConfig struct {
 	loaded    *loaded
 	resources *resources
-	snapshot  *extproc.Snapshot
+	snapshot  interface{ Open() int64 } // an *extproc.Snapshot: how many requests run under it
 }
 
 // activate puts a configuration in force for new requests and returns the one it
