@@ -108,7 +108,8 @@ func TestAURLThatLeadsNowhereIsRefusedByTheDeploymentsName(t *testing.T) {
 		"https://\u2260.\u200dexample/": "not a host name",
 	} {
 		_, err := Upstream{Deployment: "gpt-1", URL: url}.parseEndpoint()
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "deployment gpt-1: ") || strings.Contains(err.Error(), "canary") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "deployment gpt-1: ") ||
+			strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v; want …%s…", url, err, want)
 		}
 	}

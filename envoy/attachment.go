@@ -47,7 +47,8 @@ func (b *builder) attachment() (*Attachment, error) {
 	a := &Attachment{Filter: b.httpFilter(RequestFilter, b.requestFilter()), VirtualHost: b.virtualHost(domains)}
 	a.Filter.Disabled = true
 	a.VirtualHost.TypedPerFilterConfig = map[string]*anypb.Any{
-		RequestFilter: b.any(&extprocv3.ExtProcPerRoute{Override: &extprocv3.ExtProcPerRoute_Overrides{Overrides: &extprocv3.ExtProcOverrides{}}}),
+		RequestFilter: b.any(&extprocv3.ExtProcPerRoute{Override: &extprocv3.ExtProcPerRoute_Overrides{
+			Overrides: &extprocv3.ExtProcOverrides{}}}),
 	}
 	if !b.in.Version.buffersByHost() {
 		a.ListenerBuffer = b.connectionBuffer()

@@ -85,12 +85,13 @@ func (b *builder) processorCluster(name string) *clusterv3.Cluster {
 // whole bodies.
 func (b *builder) processorOptions() map[string]*anypb.Any {
 	return map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
-				InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+					InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
+					InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
+				}},
 			}},
-		}},
 	})}
 }
 

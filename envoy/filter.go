@@ -78,7 +78,8 @@ func (b *builder) requestFilter() *extprocv3.ExternalProcessor {
 		ResponseHeaderMode: extprocv3.ProcessingMode_SEND, ResponseBodyMode: extprocv3.ProcessingMode_NONE,
 	})
 	p.ResponseAttributes = []string{names.AttributeAttempt, names.AttributeDetails}
-	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(names.NamespaceExchange, names.NamespacePlan, names.NamespaceAttempt)}
+	p.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: untyped(names.NamespaceExchange, names.NamespacePlan,
+		names.NamespaceAttempt)}
 	return p
 }
 
@@ -134,23 +135,27 @@ func (b *builder) upstreamFilters() []*hcmv3.HttpFilter {
 }
 
 func (b *builder) requestInput(header string) *xdscorev3.TypedExtensionConfig {
-	return &xdscorev3.TypedExtensionConfig{Name: "request-header", TypedConfig: b.any(&envoymatcherv3.HttpRequestHeaderMatchInput{HeaderName: header})}
+	return &xdscorev3.TypedExtensionConfig{Name: "request-header",
+		TypedConfig: b.any(&envoymatcherv3.HttpRequestHeaderMatchInput{HeaderName: header})}
 }
 
 func (b *builder) responseInput(header string) *xdscorev3.TypedExtensionConfig {
-	return &xdscorev3.TypedExtensionConfig{Name: "response-header", TypedConfig: b.any(&envoymatcherv3.HttpResponseHeaderMatchInput{HeaderName: header})}
+	return &xdscorev3.TypedExtensionConfig{Name: "response-header",
+		TypedConfig: b.any(&envoymatcherv3.HttpResponseHeaderMatchInput{HeaderName: header})}
 }
 
 // unless wraps a filter so that it runs only where the input does not match: it
 // costs nothing where it does.
-func (b *builder) unless(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
+func (b *builder) unless(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig,
+	value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
 	return b.where(name, config, &xdsmatcherv3.Matcher_MatcherList_Predicate{
 		MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: matches(input, value)},
 	})
 }
 
 // when wraps a filter so that it runs only where the input matches.
-func (b *builder) when(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
+func (b *builder) when(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig,
+	value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
 	return b.where(name, config, matches(input, value))
 }
 
@@ -198,7 +203,8 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader(names.HeaderUsage),
 			removeHeader(names.HeaderCluster),
 			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-				Header:       &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + names.NamespaceAttempt + ":" + names.FieldLength + ")%"},
+				Header: &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + names.NamespaceAttempt + ":" +
+					names.FieldLength + ")%"},
 				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 			}}},
 		},

@@ -58,15 +58,17 @@ func TestWhatCannotBecomeAConfigurationSaysWhy(t *testing.T) {
 		err  error
 		want string
 	}{
-		"https without root certificates":     {bootstrap(noRoots), "deployment gpt-1 is asked over https, but no file with root certificates"},
-		"one cluster name for two":            {bootstrap(input(https, https)), `two deployments have the cluster name "c"`},
-		"a cluster with the service's name":   {bootstrap(input(Upstream{Cluster: ProcessorCluster, Deployment: "d", URL: https.URL})), `cluster name "isthmus"`},
-		"a cluster with the name of no group": {bootstrap(input(Upstream{Cluster: names.EndCluster, Deployment: "d", URL: https.URL})), `cluster name "isthmus-end"`},
-		"a URL without a host":                {bootstrap(input(Upstream{Cluster: "c", Deployment: "d", URL: "v1"})), "deployment d: its api_base"},
-		"parts without a domain":              {attach(noDomain), "say the host name that leads to isthmus"},
-		"parts for no domain":                 {attach(wrongDomain), `domain "llm.*.example.com"`},
-		"a mesh without a namespace":          {istioError(input(https), IstioOptions{Selector: map[string]string{"a": "b"}}), "no namespace"},
-		"a mesh without a selector":           {istioError(input(https), IstioOptions{Namespace: "edge"}), "no selector"},
+		"https without root certificates": {bootstrap(noRoots), "deployment gpt-1 is asked over https, but no file with root certificates"},
+		"one cluster name for two":        {bootstrap(input(https, https)), `two deployments have the cluster name "c"`},
+		"a cluster with the service's name": {bootstrap(input(Upstream{Cluster: ProcessorCluster, Deployment: "d", URL: https.URL})),
+			`cluster name "isthmus"`},
+		"a cluster with the name of no group": {bootstrap(input(Upstream{Cluster: names.EndCluster, Deployment: "d", URL: https.URL})),
+			`cluster name "isthmus-end"`},
+		"a URL without a host":       {bootstrap(input(Upstream{Cluster: "c", Deployment: "d", URL: "v1"})), "deployment d: its api_base"},
+		"parts without a domain":     {attach(noDomain), "say the host name that leads to isthmus"},
+		"parts for no domain":        {attach(wrongDomain), `domain "llm.*.example.com"`},
+		"a mesh without a namespace": {istioError(input(https), IstioOptions{Selector: map[string]string{"a": "b"}}), "no namespace"},
+		"a mesh without a selector":  {istioError(input(https), IstioOptions{Namespace: "edge"}), "no selector"},
 	} {
 		if tc.err == nil || !strings.Contains(tc.err.Error(), tc.want) {
 			t.Errorf("%s: %v; want …%s…", name, tc.err, tc.want)

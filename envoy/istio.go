@@ -173,7 +173,8 @@ func (m *mesh) patches() ([]configPatch, error) {
 			PerConnectionBufferLimitBytes: wrapperspb.UInt32(a.ListenerBuffer),
 		})
 	}
-	add("VIRTUAL_HOST", "ADD", patchMatch{RouteConfiguration: &routeConfigurationMatch{PortNumber: m.options.Port, Gateway: m.options.Gateway}}, a.VirtualHost)
+	add("VIRTUAL_HOST", "ADD", patchMatch{RouteConfiguration: &routeConfigurationMatch{PortNumber: m.options.Port,
+		Gateway: m.options.Gateway}}, a.VirtualHost)
 	if m.service.name == "" {
 		a.Clusters = append(m.processorClusters(), a.Clusters...)
 	} else {

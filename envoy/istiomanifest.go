@@ -77,7 +77,8 @@ type patch struct {
 }
 
 func (m *mesh) metadata() manifestMetadata {
-	return manifestMetadata{Name: m.options.Name, Namespace: m.options.Namespace, Labels: map[string]string{"app.kubernetes.io/part-of": "isthmus"}}
+	return manifestMetadata{Name: m.options.Name, Namespace: m.options.Namespace,
+		Labels: map[string]string{"app.kubernetes.io/part-of": "isthmus"}}
 }
 
 func (m *mesh) envoyFilter(patches []configPatch) manifest {

@@ -56,9 +56,11 @@ func TestTheFiltersOfTheAttemptsHaveAClusterOfTheirOwnInEveryFormat(t *testing.T
 		if err != nil {
 			t.Fatal(err)
 		}
-		for format, clusters := range map[string][]*clusterv3.Cluster{"bootstrap": boot.GetStaticResources().GetClusters(), "filters": attached.Clusters} {
+		for format, clusters := range map[string][]*clusterv3.Cluster{"bootstrap": boot.GetStaticResources().GetClusters(),
+			"filters": attached.Clusters} {
 			a, b := clusters[0], proto.CloneOf(clusters[1])
-			if a.GetName() != ProcessorCluster || b.GetName() != AttemptsCluster || a.GetPerConnectionBufferLimitBytes().GetValue() != math.MaxUint32 {
+			if a.GetName() != ProcessorCluster || b.GetName() != AttemptsCluster ||
+				a.GetPerConnectionBufferLimitBytes().GetValue() != math.MaxUint32 {
 				t.Errorf("%s of %s: %v", format, v, clusters[:2])
 			}
 			b.Name, b.LoadAssignment.ClusterName = a.GetName(), a.GetName()
@@ -101,6 +103,7 @@ func TestAListenerOfOurOwnBoundsWhatAStrangerCanHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runtime := boot.GetLayeredRuntime().GetLayers()[0].GetStaticLayer().GetFields()
 	listener, m := boot.GetStaticResources().GetListeners()[0], &hcmv3.HttpConnectionManager{}
 	if err := listener.GetFilterChains()[0].GetFilters()[0].GetTypedConfig().UnmarshalTo(m); err != nil {
 		t.Fatal(err)
@@ -116,7 +119,7 @@ func TestAListenerOfOurOwnBoundsWhatAStrangerCanHold(t *testing.T) {
 		"paths":                         m.GetNormalizePath().GetValue() && m.GetMergeSlashes(),
 		"escaped slashes are kept":      m.GetPathWithEscapedSlashesAction() == hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		"connections":                   len(boot.GetOverloadManager().GetResourceMonitors()) == 1,
-		"requests of one turn":          boot.GetLayeredRuntime().GetLayers()[0].GetStaticLayer().GetFields()["http.max_requests_per_io_cycle"].GetNumberValue() == 1,
+		"requests of one turn":          runtime["http.max_requests_per_io_cycle"].GetNumberValue() == 1,
 		"what is held for a connection": listener.GetPerConnectionBufferLimitBytes().GetValue() == connectionBuffer,
 	} {
 		if !ok {

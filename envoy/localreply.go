@@ -17,8 +17,10 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 			"the gateway's service did not answer; try again", "server_error", "gateway_unavailable"),
 		b.localReply("response.code_details == 'request_payload_too_large'",
 			"the request body exceeds the gateway's limit (general_settings.max_request_body_bytes)", "invalid_request_error", "request_too_large"),
-		b.localReply("response.code_details == 'request_headers_too_large' || response.code_details.startsWith('http1.') || response.code_details.startsWith('http2.')"+
-			" || response.code_details in ['missing_host_header', 'missing_path_rejected', 'absolute_path_rejected', 'path_normalization_failed', 'low_version', 'request_header_timeout', 'upgrade_failed']",
+		b.localReply("response.code_details == 'request_headers_too_large' || response.code_details.startsWith('http1.') || "+
+			"response.code_details.startsWith('http2.')"+
+			" || response.code_details in ['missing_host_header', 'missing_path_rejected', 'absolute_path_rejected', "+
+			"'path_normalization_failed', 'low_version', 'request_header_timeout', 'upgrade_failed']",
 			"the request is not valid HTTP for this gateway", "invalid_request_error", "bad_http_request"),
 		b.localReply("response.code_details.startsWith('upstream_reset') && response.code_details.contains('protocol_error')",
 			"the provider's answer is not valid HTTP", "server_error", "invalid_answer"),
@@ -50,10 +52,11 @@ func (b *builder) localReply(condition, message, kind, code string) *hcmv3.Respo
 		}}),
 	}}
 	return &hcmv3.ResponseMapper{
-		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslogv3.ExtensionFilter{
-			Name:       "envoy.access_loggers.extension_filters.cel",
-			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: b.any(&celv3.ExpressionFilter{Expression: condition})},
-		}}},
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+			ExtensionFilter: &accesslogv3.ExtensionFilter{
+				Name:       "envoy.access_loggers.extension_filters.cel",
+				ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: b.any(&celv3.ExpressionFilter{Expression: condition})},
+			}}},
 		BodyFormatOverride: &corev3.SubstitutionFormatString{
 			Format:      &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
 			ContentType: "application/json",

@@ -66,16 +66,17 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 // unread matches requests whose answer the service does not read, which it marks in
 // their metadata.
 func unread() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
-		Matcher: &matcherv3.MetadataMatcher{
-			Filter: names.NamespaceExchange,
-			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: names.FieldUnread}}},
-			Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: names.Unread},
-			}}},
-		},
-		MatchIfKeyNotFound: wrapperspb.Bool(false),
-	}}}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+		MetadataFilter: &accesslogv3.MetadataFilter{
+			Matcher: &matcherv3.MetadataMatcher{
+				Filter: names.NamespaceExchange,
+				Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: names.FieldUnread}}},
+				Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+					MatchPattern: &matcherv3.StringMatcher_Exact{Exact: names.Unread},
+				}}},
+			},
+			MatchIfKeyNotFound: wrapperspb.Bool(false),
+		}}}
 }
 
 // usageFilterName names the filter that reads the usage of a stream.

@@ -12,7 +12,8 @@ import (
 // of the system's roots and name the host that was configured.
 func (b *builder) tls(u Upstream, e endpoint) (*corev3.TransportSocket, error) {
 	if b.in.CABundle == "" {
-		return nil, fmt.Errorf("deployment %s is asked over https, but no file with root certificates was found: install the system's ca-certificates", u.Deployment)
+		return nil, fmt.Errorf("deployment %s is asked over https, but no file with root certificates was found: install the system's "+
+			"ca-certificates", u.Deployment)
 	}
 	sni := e.host
 	if _, err := netip.ParseAddr(e.host); err == nil {

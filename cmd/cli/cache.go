@@ -71,9 +71,11 @@ func openOperatorCache(c *config.Config) (_ *cache.Cache, done func(), err error
 	case !c.Cache.Enabled:
 		return nil, nil, errors.New("the model config has no cache: it does not say cache: true")
 	case c.Cache.Type == "local":
-		return nil, nil, errors.New("the cache is in the memory of the running isthmus: ask its admin port, GET /cache/ping or POST /cache/flushall")
+		return nil, nil, errors.New("the cache is in the memory of the running isthmus: ask its admin port, GET /cache/ping or POST " +
+			"/cache/flushall")
 	}
-	redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: fmt.Sprint("operator-", os.Getpid()), Now: time.Now})
+	redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: fmt.Sprint("operator-", os.Getpid()),
+		Now: time.Now})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open Redis: %w", err)
 	}

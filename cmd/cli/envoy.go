@@ -40,7 +40,8 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 		"bootstrap: a whole configuration for an Envoy of its own\n"+
 		"filters: the parts to add to an Envoy that has other traffic\n"+
 		"istio: an EnvoyFilter and its like for an Istio gateway")
-	flags.StringVar(&f.version, "envoy-version", envoy.Default.String(), "the Envoy `VERSION` to write for, 1.36 to 1.40 (istio: see --istio-version)")
+	flags.StringVar(&f.version, "envoy-version", envoy.Default.String(),
+		"the Envoy `VERSION` to write for, 1.36 to 1.40 (istio: see --istio-version)")
 	flags.StringVar(&f.processor, "processor", "", "`ADDRESS` of isthmus serve: IP:PORT, NAME:PORT or unix:///path\n"+
 		"(default 127.0.0.1:9100; istio: isthmus.NAMESPACE.svc.cluster.local:9100)")
 	flags.StringVar(&f.secretFile, "shared-secret-file", "",
@@ -60,7 +61,8 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.domains, "domain", "", "filters, istio: host `NAMES` that lead to isthmus, with commas between")
 	flags.StringVar(&f.istio.version, "istio-version", envoy.DefaultIstio.String(), "istio: the Istio `VERSION` to write for, 1.28 to 1.31")
 	flags.StringVar(&f.istio.namespace, "namespace", "istio-system", "istio: the `NAMESPACE` of the gateway")
-	flags.StringVar(&f.istio.selector, "gateway-selector", "istio=ingressgateway", "istio: `LABELS` of the gateway's pods, name=value with commas between")
+	flags.StringVar(&f.istio.selector, "gateway-selector", "istio=ingressgateway",
+		"istio: `LABELS` of the gateway's pods, name=value with commas between")
 	flags.StringVar(&f.istio.gateway, "gateway", "", "istio: the Gateway resource, `NAMESPACE/NAME` (default: every one of the pods)")
 	flags.UintVar(&f.istio.port, "gateway-port", 443, "istio: the `PORT` of the Gateway's server; 0 for all of them")
 	flags.StringVar(&f.istio.name, "name", "isthmus", "istio: the `NAME` of the resources")

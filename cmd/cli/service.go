@@ -126,8 +126,9 @@ func startService(cfg *loaded, o serviceOptions, log *slog.Logger) (*service, er
 	}
 	runtime.Trace(built.tracer)
 	s := &service{
-		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), metrics: m, envoyVersion: o.EnvoyVersion, ending: make(chan struct{}),
-		peers: peer.NewSet(peer.Options{Dial: o.Port.dial, Log: log, Guard: runtime.Guard()}), replica: o.Replica,
+		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), metrics: m, envoyVersion: o.EnvoyVersion,
+		ending: make(chan struct{}),
+		peers:  peer.NewSet(peer.Options{Dial: o.Port.dial, Log: log, Guard: runtime.Guard()}), replica: o.Replica,
 		adminHandler: admin.NewHandler(runtime, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 	}
 	s.activate(cfg, built)
@@ -172,7 +173,8 @@ func (s *service) adminNotice(prefix string) string {
 }
 
 func (s *service) serve(name string, serve func() error) {
-	if err := s.runtime.Guard().Call(name, serve); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.runtime.Guard().Call(name, serve); err != nil && !errors.Is(err, http.ErrServerClosed) &&
+		!errors.Is(err, grpc.ErrServerStopped) {
 		s.failed <- fmt.Errorf("%s ended: %w", name, err)
 	}
 }

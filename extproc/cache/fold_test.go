@@ -181,7 +181,8 @@ func invent(rng *rand.Rand) answer {
 		if rng.IntN(3) == 0 || s.Content == "" {
 			s.Finish = "tool_calls"
 			for range 1 + rng.IntN(3) {
-				s.Calls = append(s.Calls, called{"call_" + fmt.Sprint(rng.IntN(1e9)), "function", "f" + fmt.Sprint(rng.IntN(9)), `{"q":` + spell(rng, words(rng, 3)) + `}`})
+				s.Calls = append(s.Calls, called{"call_" + fmt.Sprint(rng.IntN(1e9)), "function", "f" + fmt.Sprint(rng.IntN(9)), `{"q":` +
+					spell(rng, words(rng, 3)) + `}`})
 			}
 		}
 		if s.Content != "" && rng.IntN(3) == 0 {
@@ -193,7 +194,8 @@ func invent(rng *rand.Rand) answer {
 }
 
 func words(rng *rand.Rand, n int) string {
-	list := []string{"the", "cache", "\"quoted\"", "back\\slash", "líne\nbreak", "😀", "\t", "日本", "</s>", "\u2028", "data:", "[DONE]", "null", "{}"}
+	list := []string{"the", "cache", "\"quoted\"", "back\\slash", "líne\nbreak", "😀", "\t", "日本", "</s>", "\u2028", "data:", "[DONE]", "null",
+		"{}"}
 	var b strings.Builder
 	for range n {
 		b.WriteString(list[rng.IntN(len(list))] + " ")
@@ -270,7 +272,8 @@ func (a answer) stream(rng *rand.Rand, usage bool) []byte {
 		if rng.IntN(3) == 0 {
 			padding = fmt.Sprintf(`,"obfuscation":"%d"`, rng.IntN(1e6))
 		}
-		fmt.Fprintf(&b, "data: {\"id\":%q,\"object\":\"chat.completion.chunk\",\"created\":%d,\"model\":%q,\"system_fingerprint\":\"fp\",%s%s}\n\n", a.ID, a.Created, a.Model, rest, padding)
+		fmt.Fprintf(&b, "data: {\"id\":%q,\"object\":\"chat.completion.chunk\",\"created\":%d,\"model\":%q,\"system_fingerprint\":\"fp\","+
+			"%s%s}\n\n", a.ID, a.Created, a.Model, rest, padding)
 	}
 	for left > 0 {
 		i := rng.IntN(len(queues))

@@ -12,7 +12,8 @@ import (
 func TestWhatReachesNoProviderDoesNotCount(t *testing.T) {
 	keyer := cache.NewKeyer("")
 	plain := keyer.Key(chatRequest(t, `{"model":"m",`+hello+`}`), cache.Scope{})
-	for _, name := range []string{"litellm_x", "litellm_metadata", "api_key", "extra_headers", "user_config", "temperature", "never_heard_of", "drop_params", "top_k", "metadata"} {
+	for _, name := range []string{"litellm_x", "litellm_metadata", "api_key", "extra_headers", "user_config", "temperature", "never_heard_of",
+		"drop_params", "top_k", "metadata"} {
 		value := `true`
 		if name == "metadata" {
 			value = `{"a":1}`

@@ -50,7 +50,8 @@ func TestRequestsThatMeanTheSameHaveOneKey(t *testing.T) {
 			`{"model":"m",` + hello + `}`, `{"model":"m",` + hello + `,"stream":true,"stream_options":{"include_usage":true}}`},
 		"what only steers the gateway is irrelevant": {
 			`{"model":"m",` + hello + `}`,
-			`{"model":"m",` + hello + `,"cache":{"ttl":5},"caching":true,"fallbacks":["x"],"num_retries":3,"timeout":5,"tags":["a"],"metadata":{"trace":"1"},"litellm_trace_id":"9","prompt_cache_key":"k"}`},
+			`{"model":"m",` + hello + `,"cache":{"ttl":5},"caching":true,"fallbacks":["x"],"num_retries":3,"timeout":5,"tags":["a"],` +
+				`"metadata":{"trace":"1"},"litellm_trace_id":"9","prompt_cache_key":"k"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := keyer.Key(chatRequest(t, pair[0]), cache.Scope{}), keyer.Key(chatRequest(t, pair[1]), cache.Scope{})
@@ -280,7 +281,8 @@ func scramble(v jsontext.Value) (out []byte, ok bool) {
 func FuzzKey(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"a\nb"}],"temperature":1.50,"n":3}`), uint64(1))
 	f.Add([]byte(`{"model":"m","messages":[],"a":{"z":1,"b":[{"y":2,"x":[10,0.001,-7]}]}}`), uint64(2))
-	f.Add([]byte(`{"model":"m","messages":["`+strings.Repeat(`\u00e9x`, 900)+`"],"k":`+strings.Repeat(`[`, 50)+strings.Repeat(`]`, 50)+`}`), uint64(3))
+	f.Add([]byte(`{"model":"m","messages":["`+strings.Repeat(`\u00e9x`, 900)+`"],"k":`+strings.Repeat(`[`, 50)+strings.Repeat(`]`, 50)+`}`),
+		uint64(3))
 	keyer := cache.NewKeyer("")
 	f.Fuzz(func(t *testing.T, body []byte, seed uint64) {
 		req, err := chat.Parse(chat.Completions, body, "m")
@@ -316,13 +318,15 @@ func FuzzKey(f *testing.F) {
 // sized is a chat request of about n bytes, many messages or one image.
 func sized(n int, image bool) string {
 	if image {
-		return `{"model":"m","temperature":0.7,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` +
+		return `{"model":"m","temperature":0.7,"messages":[{"role":"user","content":[{"type":"image_url",` +
+			`"image_url":{"url":"data:image/png;base64,` +
 			strings.Repeat("iVBORw0KGgo", n/11) + `"}}]}]}`
 	}
 	var b strings.Builder
 	b.WriteString(`{"model":"m","temperature":0.7,"messages":[{"role":"system","content":"You are helpful."}`)
 	for i := 0; b.Len() < n-100; i++ {
-		fmt.Fprintf(&b, `,{"role":"user","content":"Message %d: tell me something about \"caches\".\nPlease be brief; this is line two of it."}`, i)
+		fmt.Fprintf(&b, `,{"role":"user","content":"Message %d: tell me something about \"caches\".\nPlease be brief; this is line two of it."}`,
+			i)
 	}
 	return b.String() + `]}`
 }

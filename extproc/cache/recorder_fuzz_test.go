@@ -15,7 +15,8 @@ func FuzzRecorder(f *testing.F) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		f.Add(invent(rng).stream(rng, true), seed)
 	}
-	f.Add([]byte(oneChunk(`{"role":"assistant","content":"a"}`, "null")+oneChunk(`{"content":"b\"c"}`, "null")+oneChunk(`{"content":"d"}`, `"stop"`)+"data: [DONE]\n\n"), uint64(1))
+	f.Add([]byte(oneChunk(`{"role":"assistant","content":"a"}`, "null")+oneChunk(`{"content":"b\"c"}`, "null")+
+		oneChunk(`{"content":"d"}`, `"stop"`)+"data: [DONE]\n\n"), uint64(1))
 	f.Add([]byte("data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DONE]\n\n"), uint64(2))
 	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
 		req := asking(t, 1, streaming)
@@ -30,7 +31,8 @@ func FuzzRecorder(f *testing.F) {
 		if string(whole.JSON) != string(split.JSON) {
 			t.Fatalf("the split decides what is stored:\n%s\n%s", whole.JSON, split.JSON)
 		}
-		if !strings.Contains(string(stream), "[DONE]") || !strings.Contains(string(stream), "finish_reason") || !jsontext.Value(whole.JSON).IsValid() {
+		if !strings.Contains(string(stream), "[DONE]") || !strings.Contains(string(stream), "finish_reason") ||
+			!jsontext.Value(whole.JSON).IsValid() {
 			t.Fatalf("an unfinished stream was stored: %s", stream)
 		}
 		if blocking, err := record(asking(t, 1, ""), false, whole.JSON, nil); err != nil || string(blocking.JSON) != string(whole.JSON) {
@@ -55,7 +57,8 @@ func FuzzRecorderBlocking(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		events, ok := cache.Events(asking(t, 1, streaming), body)
-		if e, err := record(asking(t, 1, ""), false, body, nil); err == nil && (!ok || string(e.Body(asking(t, 1, streaming))) != string(events)) {
+		if e, err := record(asking(t, 1, ""), false, body, nil); err == nil &&
+			(!ok || string(e.Body(asking(t, 1, streaming))) != string(events)) {
 			t.Fatalf("what is stored is told otherwise: %q of %s", events, body)
 		}
 		if !ok {

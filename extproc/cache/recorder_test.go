@@ -95,7 +95,8 @@ func TestABlockingAnswerIsTheSameAsAStreamAndBack(t *testing.T) {
 }
 
 func TestUsageComesOnlyToStreamsThatAskForIt(t *testing.T) {
-	body := `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}`
+	body := `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant",` +
+		`"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}`
 	e, err := record(asking(t, 1, ""), false, []byte(body), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -103,10 +104,12 @@ func TestUsageComesOnlyToStreamsThatAskForIt(t *testing.T) {
 	if got := e.Body(asking(t, 1, `,"stream":true`)); strings.Contains(string(got), "usage") {
 		t.Errorf("usage in a stream that did not ask for it: %s", got)
 	}
-	if got := e.Body(asking(t, 1, streaming)); !strings.Contains(string(got), `"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}`) {
+	if got := e.Body(asking(t, 1, streaming)); !strings.Contains(string(got),
+		`"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}`) {
 		t.Errorf("no usage chunk: %s", got)
 	}
-	if want := (chat.Usage{Prompt: 3, Completion: 1, Total: 4}); e.Result.Usage != want || e.Result.FinishReason != "stop" || e.Result.ID != "1" || e.Result.Model != "m" {
+	if want := (chat.Usage{Prompt: 3, Completion: 1, Total: 4}); e.Result.Usage != want || e.Result.FinishReason != "stop" ||
+		e.Result.ID != "1" || e.Result.Model != "m" {
 		t.Errorf("result = %+v", e.Result)
 	}
 }
@@ -124,12 +127,14 @@ func TestTheUsageHiddenFromAStreamIsInItsEntry(t *testing.T) {
 }
 
 func oneChunk(delta, finish string) string {
-	return `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":` + delta + `,"finish_reason":` + finish + "}]}\n\n"
+	return `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":` + delta +
+		`,"finish_reason":` + finish + "}]}\n\n"
 }
 
 // padded is a chunk with OpenAI's padding and another member after it.
 func padded(content, rest string) string {
-	return `data: {"id":"c","choices":[{"index":0,"delta":{"content":"` + content + `"},"finish_reason":null}],"obfuscation":"xyz"` + rest + "}\n\n"
+	return `data: {"id":"c","choices":[{"index":0,"delta":{"content":"` + content + `"},"finish_reason":null}],"obfuscation":"xyz"` + rest +
+		"}\n\n"
 }
 
 func TestChunksThatLookAlikeAreReadInFull(t *testing.T) {
@@ -149,8 +154,10 @@ func TestChunksThatLookAlikeAreReadInFull(t *testing.T) {
 
 func TestMembersNobodyHereKnowsSurvive(t *testing.T) {
 	stream := oneChunk(`{"role":"assistant","content":"","audio_tag":"x"}`, "null") +
-		`data: {"id":"c","created":1,"model":"m","citations":["a"],"choices":[{"index":0,"delta":{"thinking_blocks":[{"t":1}]},"finish_reason":null}]}` + "\n\n" +
-		`data: {"id":"c","created":1,"model":"m","citations":["a","b"],"choices":[{"index":0,"delta":{"content":"hi","thinking_blocks":[{"t":2}]},"finish_reason":"stop","matched_stop":7}]}` + "\n\n" +
+		`data: {"id":"c","created":1,"model":"m","citations":["a"],"choices":[{"index":0,"delta":{"thinking_blocks":[{"t":1}]},` +
+		`"finish_reason":null}]}` + "\n\n" +
+		`data: {"id":"c","created":1,"model":"m","citations":["a","b"],"choices":[{"index":0,"delta":{"content":"hi",` +
+		`"thinking_blocks":[{"t":2}]},"finish_reason":"stop","matched_stop":7}]}` + "\n\n" +
 		"data: [DONE]\n\n"
 	e, err := record(asking(t, 1, streaming), true, []byte(stream), nil)
 	if err != nil {
@@ -179,7 +186,9 @@ func TestHalvesOfACharacterInTwoChunksAreOneAgain(t *testing.T) {
 }
 
 func TestLegacyCompletionsAreReplayedInTheirOwnForm(t *testing.T) {
-	body := `{"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"text":"one ","index":0,"logprobs":{"tokens":["one"],"text_offset":[0]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":null,"finish_reason":"length"}]}`
+	body := `{"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"text":"one ","index":0,` +
+		`"logprobs":{"tokens":["one"],"text_offset":[0]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":null,` +
+		`"finish_reason":"length"}]}`
 	req := parse(t, chat.TextCompletions, `{"model":"m","prompt":["a","b"],"stream":true}`)
 	e, err := record(parse(t, chat.TextCompletions, `{"model":"m","prompt":["a","b"]}`), false, []byte(body), nil)
 	if err != nil {
@@ -193,7 +202,8 @@ func TestLegacyCompletionsAreReplayedInTheirOwnForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(readBlocking(t, []byte(body)), readBlocking(t, again.JSON)); diff != "" || !strings.Contains(string(again.JSON), `"tokens":["one"]`) {
+	if diff := cmp.Diff(readBlocking(t, []byte(body)), readBlocking(t, again.JSON)); diff != "" ||
+		!strings.Contains(string(again.JSON), `"tokens":["one"]`) {
 		t.Errorf("(-want +got):\n%s\n%s", diff, again.JSON)
 	}
 }
@@ -207,26 +217,32 @@ func TestWhatIsNoGoodForOthersIsNotStored(t *testing.T) {
 		result    chat.Result
 		served    cache.Served
 	}{
-		"an error":                       {body: `{"error":{"message":"x"}}`},
-		"an error beside choices":        {body: `{"error":{"message":"x"},"choices":[` + good + `]}`},
-		"text that is no JSON":           {body: `<html>`},
-		"a cut body":                     {body: whole(good)[:40]},
-		"duplicate members":              {body: `{"choices":[` + good + `],"choices":[` + good + `]}`},
-		"no choices":                     {body: whole("")},
-		"a filter's stop":                {body: whole(strings.Replace(good, `"stop"`, `"content_filter"`, 1))},
-		"a finish reason nobody knows":   {body: whole(strings.Replace(good, `"stop"`, `"network_error"`, 1))},
-		"no finish reason":               {body: whole(strings.Replace(good, `"stop"`, `null`, 1))},
-		"a refusal":                      {body: whole(`{"index":0,"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":"stop"}`)},
-		"an empty answer":                {body: whole(`{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"stop"}`)},
-		"reasoning without an answer":    {body: whole(`{"index":0,"message":{"role":"assistant","content":null,"reasoning_content":"hm"},"finish_reason":"length"}`)},
-		"one of two choices":             {req: `{"model":"m",` + hello + `,"n":2}`, body: whole(good)},
-		"two choices, one unfinished":    {req: `{"model":"m",` + hello + `,"n":2}`, body: whole(good + `,{"index":1,"message":{"role":"assistant","content":"h"},"finish_reason":null}`)},
-		"a failure the decoder saw":      {body: whole(good), result: chat.Result{Failure: upstream.BadRequest("", "x")}},
-		"the answer of a fallback":       {body: whole(good), served: cache.Served{Fallback: 1}},
-		"embeddings fewer than asked":    {endpoint: chat.Embeddings, req: `{"model":"m","input":["a","b"]}`, body: `{"data":[{"index":0,"embedding":[1]}]}`},
-		"a response that is in progress": {endpoint: chat.Responses, req: `{"model":"m","input":"a"}`, body: `{"status":"in_progress","output":[{"type":"message"}]}`},
-		"a response that refuses":        {endpoint: chat.Responses, req: `{"model":"m","input":"a"}`, body: `{"status":"completed","output":[{"content":[{"type":"refusal","refusal":"no"}]}]}`},
-		"an image":                       {endpoint: chat.Images, req: `{"model":"m","prompt":"a"}`, body: `{"data":[{"url":"x"}]}`},
+		"an error":                     {body: `{"error":{"message":"x"}}`},
+		"an error beside choices":      {body: `{"error":{"message":"x"},"choices":[` + good + `]}`},
+		"text that is no JSON":         {body: `<html>`},
+		"a cut body":                   {body: whole(good)[:40]},
+		"duplicate members":            {body: `{"choices":[` + good + `],"choices":[` + good + `]}`},
+		"no choices":                   {body: whole("")},
+		"a filter's stop":              {body: whole(strings.Replace(good, `"stop"`, `"content_filter"`, 1))},
+		"a finish reason nobody knows": {body: whole(strings.Replace(good, `"stop"`, `"network_error"`, 1))},
+		"no finish reason":             {body: whole(strings.Replace(good, `"stop"`, `null`, 1))},
+		"a refusal": {body: whole(`{"index":0,"message":{"role":"assistant","content":null,"refusal":"no"},` +
+			`"finish_reason":"stop"}`)},
+		"an empty answer": {body: whole(`{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"stop"}`)},
+		"reasoning without an answer": {body: whole(`{"index":0,"message":{"role":"assistant","content":null,"reasoning_content":"hm"},` +
+			`"finish_reason":"length"}`)},
+		"one of two choices": {req: `{"model":"m",` + hello + `,"n":2}`, body: whole(good)},
+		"two choices, one unfinished": {req: `{"model":"m",` + hello + `,"n":2}`,
+			body: whole(good + `,{"index":1,"message":{"role":"assistant","content":"h"},"finish_reason":null}`)},
+		"a failure the decoder saw": {body: whole(good), result: chat.Result{Failure: upstream.BadRequest("", "x")}},
+		"the answer of a fallback":  {body: whole(good), served: cache.Served{Fallback: 1}},
+		"embeddings fewer than asked": {endpoint: chat.Embeddings, req: `{"model":"m","input":["a","b"]}`,
+			body: `{"data":[{"index":0,"embedding":[1]}]}`},
+		"a response that is in progress": {endpoint: chat.Responses, req: `{"model":"m","input":"a"}`,
+			body: `{"status":"in_progress","output":[{"type":"message"}]}`},
+		"a response that refuses": {endpoint: chat.Responses, req: `{"model":"m","input":"a"}`,
+			body: `{"status":"completed","output":[{"content":[{"type":"refusal","refusal":"no"}]}]}`},
+		"an image": {endpoint: chat.Images, req: `{"model":"m","prompt":"a"}`, body: `{"data":[{"url":"x"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.endpoint == "" {
@@ -251,26 +267,31 @@ func TestStreamsThatAreCutOrOddAreNotStored(t *testing.T) {
 	end := oneChunk(`{}`, `"stop"`)
 	done := "data: [DONE]\n\n"
 	for name, stream := range map[string]string{
-		"nothing at all":                      "",
-		"no finish reason":                    begin + done,
-		"no [DONE]":                           begin + end,
-		"bytes after [DONE]":                  begin + end + done + "data: {",
-		"a chunk like the last and a letter":  begin + oneChunk(`{"content":"a"}`, "null") + strings.TrimSuffix(oneChunk(`{"content":"b"}`, "null"), "\n\n") + "x\n\n" + end + done,
-		"an error behind the padding":         begin + padded("a", "") + padded("b", `,"error":{"message":"x"}`) + end + done,
-		"a cut [DONE]":                        begin + end + "data: [DO",
-		"an error event":                      begin + `data: {"error":{"message":"x"}}` + "\n\n",
-		"an error event after the finish":     begin + end + `data: {"error":{"message":"x"}}` + "\n\n" + done,
-		"an event that is no JSON":            begin + "data: {]\n\n" + end + done,
-		"more after [DONE]":                   begin + end + done + begin,
-		"a filter's stop":                     begin + oneChunk(`{}`, `"content_filter"`) + done,
-		"a gap between the choices":           begin + end + `data: {"choices":[{"index":2,"delta":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}` + "\n\n" + done,
-		"an absurd index":                     begin + end + `data: {"choices":[{"index":1000000000,"delta":{},"finish_reason":"stop"}]}` + "\n\n" + done,
-		"two calls under one index":           begin + oneChunk(`{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`, "null") + oneChunk(`{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{}"}}]}`, "null") + end + done,
-		"an unknown member that changes":      begin + oneChunk(`{"mystery":1}`, "null") + oneChunk(`{"mystery":2}`, "null") + end + done,
-		"content in parts":                    oneChunk(`{"role":"assistant","content":[{"type":"text","text":"x"}]}`, "null") + end + done,
-		"half a character at the end":         begin + oneChunk(`{"content":"\ud83d"}`, "null") + end + done,
-		"sound, whose id expires":             oneChunk(`{"role":"assistant","audio":{"id":"1"}}`, `"stop"`) + done,
-		"a stream of which a choice is empty": begin + end + `data: {"choices":[{"index":1,"delta":{"role":"assistant"},"finish_reason":"stop"}]}` + "\n\n" + done,
+		"nothing at all":     "",
+		"no finish reason":   begin + done,
+		"no [DONE]":          begin + end,
+		"bytes after [DONE]": begin + end + done + "data: {",
+		"a chunk like the last and a letter": begin + oneChunk(`{"content":"a"}`, "null") +
+			strings.TrimSuffix(oneChunk(`{"content":"b"}`, "null"), "\n\n") + "x\n\n" + end + done,
+		"an error behind the padding":     begin + padded("a", "") + padded("b", `,"error":{"message":"x"}`) + end + done,
+		"a cut [DONE]":                    begin + end + "data: [DO",
+		"an error event":                  begin + `data: {"error":{"message":"x"}}` + "\n\n",
+		"an error event after the finish": begin + end + `data: {"error":{"message":"x"}}` + "\n\n" + done,
+		"an event that is no JSON":        begin + "data: {]\n\n" + end + done,
+		"more after [DONE]":               begin + end + done + begin,
+		"a filter's stop":                 begin + oneChunk(`{}`, `"content_filter"`) + done,
+		"a gap between the choices": begin + end + `data: {"choices":[{"index":2,"delta":{"role":"assistant","content":"x"},` +
+			`"finish_reason":"stop"}]}` + "\n\n" + done,
+		"an absurd index": begin + end + `data: {"choices":[{"index":1000000000,"delta":{},"finish_reason":"stop"}]}` +
+			"\n\n" + done,
+		"two calls under one index": begin + oneChunk(`{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`,
+			"null") + oneChunk(`{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{}"}}]}`, "null") + end + done,
+		"an unknown member that changes": begin + oneChunk(`{"mystery":1}`, "null") + oneChunk(`{"mystery":2}`, "null") + end + done,
+		"content in parts":               oneChunk(`{"role":"assistant","content":[{"type":"text","text":"x"}]}`, "null") + end + done,
+		"half a character at the end":    begin + oneChunk(`{"content":"\ud83d"}`, "null") + end + done,
+		"sound, whose id expires":        oneChunk(`{"role":"assistant","audio":{"id":"1"}}`, `"stop"`) + done,
+		"a stream of which a choice is empty": begin + end +
+			`data: {"choices":[{"index":1,"delta":{"role":"assistant"},"finish_reason":"stop"}]}` + "\n\n" + done,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if e, err := record(asking(t, 1, streaming), true, []byte(stream), nil); err == nil {
@@ -312,7 +333,8 @@ func TestOtherEndpointsKeepTheirJSON(t *testing.T) {
 	for endpoint, c := range map[chat.Endpoint][2]string{
 		chat.Moderations: {`{"model":"m","input":"x"}`, `{"id":"modr","results":[{"flagged":false}]}`},
 		chat.Rerank:      {`{"model":"m","query":"q","documents":["a"]}`, `{"results":[{"index":0,"relevance_score":0.5}]}`},
-		chat.Responses:   {`{"model":"m","input":"x"}`, `{"id":"resp","status":"completed","output":[{"type":"message"}],"usage":{"input_tokens":1,"output_tokens":2}}`},
+		chat.Responses: {`{"model":"m","input":"x"}`, `{"id":"resp","status":"completed","output":[{"type":"message"}],` +
+			`"usage":{"input_tokens":1,"output_tokens":2}}`},
 	} {
 		req := parse(t, endpoint, c[0])
 		e, err := record(req, false, []byte(c[1]), nil)
@@ -327,7 +349,8 @@ func TestOtherEndpointsKeepTheirJSON(t *testing.T) {
 }
 
 func TestAnswerShowsWhatWasReadSoFar(t *testing.T) {
-	const chunk = "data: {\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Era uma\"},\"finish_reason\":null}]}\n\n"
+	const chunk = "data: {\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Era uma\"}," +
+		"\"finish_reason\":null}]}\n\n"
 	for _, c := range []struct {
 		name, body string
 		stream     bool
@@ -335,7 +358,8 @@ func TestAnswerShowsWhatWasReadSoFar(t *testing.T) {
 	}{
 		{"nothing yet", "", true, ""},
 		{"a stream that was cut in an event", chunk + "data: {\"id\":", true,
-			`{"object":"chat.completion","id":"c1","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Era uma"},"logprobs":null,"finish_reason":null}]}`},
+			`{"object":"chat.completion","id":"c1","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Era uma"},` +
+				`"logprobs":null,"finish_reason":null}]}`},
 		{"a whole body", ` {"id":"c1"} `, false, `{"id":"c1"}`},
 		{"half a body", `{"id":`, false, ""},
 	} {

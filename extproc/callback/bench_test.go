@@ -31,7 +31,8 @@ func BenchmarkAdd(b *testing.B) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	messages := jsontext.Value(`[` + strings.Repeat(`{"role":"user","content":"`+strings.Repeat("lorem ipsum ", 40)+`"},`, 19) + `{"role":"user","content":"x"}]`)
+	messages := jsontext.Value(`[` + strings.Repeat(`{"role":"user","content":"`+strings.Repeat("lorem ipsum ", 40)+`"},`, 19) +
+		`{"role":"user","content":"x"}]`)
 	for name, policy := range map[string]Policy{"shown": {}, "redacted": {Redact: true}, "cut": {MaxText: 4 << 10}} {
 		b.Run(name, func(b *testing.B) {
 			template := fullRecord()

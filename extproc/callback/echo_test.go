@@ -6,7 +6,8 @@ import (
 )
 
 func TestWhatASinkRepeatsIsTakenOutOfItsWords(t *testing.T) {
-	sent := [][]byte{[]byte(`{"messages":[{"content":"my pin is 4711, caf\u00e9"}]}`), []byte("Bearer sk-canary-1"), []byte("http://h/hook?key=s3cr3t")}
+	sent := [][]byte{[]byte(`{"messages":[{"content":"my pin is 4711, caf\u00e9"}]}`), []byte("Bearer sk-canary-1"),
+		[]byte("http://h/hook?key=s3cr3t")}
 	for said, want := range map[string]string{
 		"":                                  "",
 		"the quota of this account is used": "the quota of this account … used",

@@ -140,7 +140,8 @@ func isIdentifierField(name string) bool {
 	switch name {
 	case "id", "object", "model", "role", "type", "finish_reason", "native_finish_reason", "stop_reason", "status",
 		"system_fingerprint", "service_tier",
-		"reasoning_effort", "effort", "verbosity", "encoding_format", "tool_choice", "truncation", "modality", "modalities", "format", "voice", "size",
+		"reasoning_effort", "effort", "verbosity", "encoding_format", "tool_choice", "truncation", "modality", "modalities", "format", "voice",
+		"size",
 		"quality", "style", "response_format", "detail", "user", "include":
 		return true
 	}

@@ -20,7 +20,8 @@ func TestShorten(t *testing.T) {
 		limit    int
 		check    func(string) bool
 	}{
-		{"a short value stays as it is, number text included", `{"a":1.50,"b":"x"}`, 1000, func(s string) bool { return s == `{"a":1.50,"b":"x"}` }},
+		{"a short value stays as it is, number text included", `{"a":1.50,"b":"x"}`, 1000,
+			func(s string) bool { return s == `{"a":1.50,"b":"x"}` }},
 		{"a data URL is shortened although it would fit", `[{"image_url":{"url":"data:image/png;base64,` + pixels + `"}}]`, 1 << 20,
 			func(s string) bool {
 				return s == `[{"image_url":{"url":"data:image/png;base64,… [5500 bytes cut]"}}]`
@@ -29,10 +30,13 @@ func TestShorten(t *testing.T) {
 			func(s string) bool { return strings.Contains(s, long) && !strings.Contains(s, pixels[:100]) }},
 		{"a long text is cut with a mark that tells how much is gone", `{"content":"` + long + `"}`, 1000,
 			func(s string) bool { return strings.Contains(s, "… [1100 bytes cut]") }},
-		{"texts are cut between letters", `{"content":"` + strings.Repeat("ção", 400) + `"}`, 301, func(s string) bool { return !strings.Contains(s, "\uFFFD") }},
-		{"of a long list the first and the last elements stay", `[{"role":"system","content":"be brief"}` + strings.Repeat(`,{"role":"user","content":"hi"}`, 100) + `,{"role":"user","content":"last"}]`, 400,
+		{"texts are cut between letters", `{"content":"` + strings.Repeat("ção", 400) + `"}`, 301,
+			func(s string) bool { return !strings.Contains(s, "\uFFFD") }},
+		{"of a long list the first and the last elements stay", `[{"role":"system","content":"be brief"}` +
+			strings.Repeat(`,{"role":"user","content":"hi"}`, 100) + `,{"role":"user","content":"last"}]`, 400,
 			func(s string) bool {
-				return strings.HasPrefix(s, `[{"role":"system","content":"be brief"},{"role":"system","content":"… [`) && strings.HasSuffix(s, `"last"}]`) && len(s) <= 400
+				return strings.HasPrefix(s, `[{"role":"system","content":"be brief"},{"role":"system","content":"… [`) &&
+					strings.HasSuffix(s, `"last"}]`) && len(s) <= 400
 			}},
 		{"what cannot be shortened in shape becomes a mark", `{` + strings.Repeat(`"a":1,`, 1) + `"b":[` + strings.Repeat("1,", 500) + `1]}`, 100,
 			func(s string) bool { return s == `"… [1015 bytes cut]"` }},
@@ -88,10 +92,13 @@ func FuzzShorten(f *testing.F) {
 func TestRedactionHidesEveryText(t *testing.T) {
 	r := fullRecord()
 	r.Messages = jsontext.Value(`[{"role":"user","content":"SECRET"}]`)
-	r.ModelParameters = jsontext.Value(`{"temperature":0.5,"reasoning_effort":"low","stop":["SECRET"],"tools":[{"type":"function","function":{"name":"f","description":"SECRET"}}]}`)
-	r.Response = jsontext.Value(`{"id":"chatcmpl-1","model":"gpt-4o","choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant",
-		"content":"SECRET","reasoning_content":"SECRET","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"q\":\"SECRET\"}"}}]},
-		"logprobs":{"content":[{"token":"SECRET","bytes":[83,69]}]}}],"data":[{"embedding":[0.1,0.2]}],"usage":{"prompt_tokens":3},"tomorrow":{"thoughts":["SECRET"]}}`)
+	r.ModelParameters = jsontext.Value(`{"temperature":0.5,"reasoning_effort":"low","stop":["SECRET"],"tools":[{"type":"function",` +
+		`"function":{"name":"f","description":"SECRET"}}]}`)
+	r.Response = jsontext.Value(`{"id":"chatcmpl-1","model":"gpt-4o","choices":[{"index":0,"finish_reason":"tool_calls",
+		"message":{"role":"assistant","content":"SECRET","reasoning_content":"SECRET",
+			"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"q\":\"SECRET\"}"}}]},
+		"logprobs":{"content":[{"token":"SECRET","bytes":[83,69]}]}}],"data":[{"embedding":[0.1,0.2]}],
+		"usage":{"prompt_tokens":3},"tomorrow":{"thoughts":["SECRET"]}}`)
 	Policy{Redact: true}.Apply(r, Inherit)
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -108,9 +115,12 @@ func TestRedactionHidesEveryText(t *testing.T) {
 		want := map[string]string{
 			"messages": `[{"role":"user","content":"redacted-by-litellm"}]`,
 			"response": `{"id":"chatcmpl-1","model":"gpt-4o","choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant",` +
-				`"content":"redacted-by-litellm","reasoning_content":"redacted-by-litellm","tool_calls":[{"id":"c1","type":"function","function":{"name":"redacted-by-litellm","arguments":"redacted-by-litellm"}}]},` +
-				`"logprobs":{"content":[{"token":"redacted-by-litellm","bytes":[]}]}}],"data":[{"embedding":[]}],"usage":{"prompt_tokens":3},"tomorrow":{"thoughts":["redacted-by-litellm"]}}`,
-			"parameters": `{"temperature":0.5,"reasoning_effort":"low","stop":["redacted-by-litellm"],"tools":[{"type":"function","function":{"name":"redacted-by-litellm","description":"redacted-by-litellm"}}]}`,
+				`"content":"redacted-by-litellm","reasoning_content":"redacted-by-litellm","tool_calls":[{"id":"c1","type":"function",` +
+				`"function":{"name":"redacted-by-litellm","arguments":"redacted-by-litellm"}}]},` +
+				`"logprobs":{"content":[{"token":"redacted-by-litellm","bytes":[]}]}}],"data":[{"embedding":[]}],"usage":{"prompt_tokens":3},` +
+				`"tomorrow":{"thoughts":["redacted-by-litellm"]}}`,
+			"parameters": `{"temperature":0.5,"reasoning_effort":"low","stop":["redacted-by-litellm"],"tools":[{"type":"function",` +
+				`"function":{"name":"redacted-by-litellm","description":"redacted-by-litellm"}}]}`,
 		}[what]
 		if diff := cmp.Diff(want, value); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", what, diff)
@@ -148,12 +158,16 @@ func TestWishes(t *testing.T) {
 		{"turn_off_message_logging hides", Policy{Redact: true}, ReadWish(nil, Inherit), true},
 		{"a header hides one request", Policy{}, ReadWish(header("x-litellm-enable-message-redaction"), Inherit), true},
 		{"the body hides one request", Policy{}, ReadWish(nil, Hide), true},
-		{"a header alone does not show what is hidden", Policy{Redact: true}, ReadWish(header("litellm-disable-message-redaction"), Inherit), true},
-		{"a header shows where the administrator allows it", Policy{Redact: true, AllowShow: true}, ReadWish(header("litellm-disable-message-redaction"), Inherit), false},
-		{"the wish to show is stronger than the body's to hide", Policy{AllowShow: true}, ReadWish(header("litellm-disable-message-redaction"), Hide), false},
+		{"a header alone does not show what is hidden", Policy{Redact: true}, ReadWish(header("litellm-disable-message-redaction"), Inherit),
+			true},
+		{"a header shows where the administrator allows it", Policy{Redact: true, AllowShow: true},
+			ReadWish(header("litellm-disable-message-redaction"), Inherit), false},
+		{"the wish to show is stronger than the body's to hide", Policy{AllowShow: true}, ReadWish(header("litellm-disable-message-redaction"),
+			Hide), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, e := fullRecord(), &Event{Messages: jsontext.Value(`[{"content":"Olá"}]`), Chunk: jsontext.Value(`{"choices":[{"delta":{"content":"Olá"}}]}`)}
+			r, e := fullRecord(), &Event{Messages: jsontext.Value(`[{"content":"Olá"}]`),
+				Chunk: jsontext.Value(`{"choices":[{"delta":{"content":"Olá"}}]}`)}
 			c.policy.Apply(r, c.wish)
 			c.policy.ApplyEvent(e, c.wish)
 			for what, value := range map[string]jsontext.Value{"record": r.Messages, "event": e.Messages, "chunk": e.Chunk} {

@@ -58,7 +58,8 @@ func NewPoster(c PosterConfig) *Poster {
 // sameHost is the rule for redirects.
 func sameHost(next *http.Request, via []*http.Request) error {
 	first := via[0].URL
-	keeps := next.Response != nil && (next.Response.StatusCode == http.StatusTemporaryRedirect || next.Response.StatusCode == http.StatusPermanentRedirect)
+	keeps := next.Response != nil && (next.Response.StatusCode == http.StatusTemporaryRedirect ||
+		next.Response.StatusCode == http.StatusPermanentRedirect)
 	if !keeps || len(via) > 3 || next.URL.Scheme != first.Scheme || !strings.EqualFold(next.URL.Host, first.Host) {
 		return http.ErrUseLastResponse
 	}

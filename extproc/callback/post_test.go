@@ -75,7 +75,8 @@ func TestErrorsShowNoMoreThanTheHost(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	address := server.URL
 	server.Close() // nobody listens
-	for _, u := range []string{address + "/SECRET?k=SECRET", "http://user:SECRET@127.0.0.1:1/SECRET", "http://127.0.0.1:1/%zz SECRET", "SECRET://x"} {
+	for _, u := range []string{address + "/SECRET?k=SECRET", "http://user:SECRET@127.0.0.1:1/SECRET", "http://127.0.0.1:1/%zz SECRET",
+		"SECRET://x"} {
 		_, err := newPoster(t, 20*time.Second).Do(t.Context(), Post{URL: u})
 		if err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%v", err)

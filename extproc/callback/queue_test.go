@@ -263,7 +263,8 @@ func TestAFullQueueDropsTheOldestAndSaysSoOnce(t *testing.T) {
 		if diff := cmp.Diff(append([]string{"1", "2"}, numbers(93, 100)...), got); diff != "" {
 			t.Errorf("delivered (-want +got)\n%s", diff)
 		}
-		for text, times := range map[string]int{"delivery failed": 1, "queue full": 1, "were dropped\" sink=test records=90": 1, "answers again": 1} {
+		for text, times := range map[string]int{"delivery failed": 1, "queue full": 1, "were dropped\" sink=test records=90": 1,
+			"answers again": 1} {
 			if n := strings.Count(log.String(), text); n != times {
 				t.Errorf("%q is logged %d times, want %d:\n%s", text, n, times, log.String())
 			}

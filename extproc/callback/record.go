@@ -112,7 +112,8 @@ type HiddenParams struct {
 
 // Metadata is what is known of the caller.
 type Metadata struct {
-	KeyHash         Optional       `json:"user_api_key_hash"`          // always null: one key for all identifies no caller, and its hash could be guessed at
+	// always null: one key for all identifies no caller, and its hash could be guessed at
+	KeyHash         Optional       `json:"user_api_key_hash"`
 	KeyAlias        Optional       `json:"user_api_key_alias"`         // the caller, as the tenant header names it
 	RequestRoute    string         `json:"user_api_key_request_route"` // "/v1/chat/completions"
 	Requester       jsontext.Value `json:"requester_metadata"`         // the body's metadata object

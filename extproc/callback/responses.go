@@ -58,6 +58,7 @@ func (r *ResponsesReader) Answer() jsontext.Value {
 	if r.answer != nil || r.text == nil {
 		return r.answer
 	}
-	out := []byte(`{"object":"response","status":"incomplete","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":`)
+	out := []byte(`{"object":"response","status":"incomplete","output":[{"type":"message","role":"assistant",` +
+		`"content":[{"type":"output_text","text":`)
 	return append(jsonedit.AppendString(out, string(r.text)), "}]}]}"...)
 }

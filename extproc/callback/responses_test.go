@@ -12,7 +12,8 @@ func TestResponsesReader(t *testing.T) {
 	for _, c := range []struct{ name, stream, want string }{
 		{"a whole stream gives the whole answer", deltas + completed, `{"id":"r1","output":[1.50]}`},
 		{"a cut stream gives its text so far", deltas + completed[:len(completed)-4],
-			`{"object":"response","status":"incomplete","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Olá, \"mundo\""}]}]}`},
+			`{"object":"response","status":"incomplete","output":[{"type":"message","role":"assistant","content":[{"type":"output_text",` +
+				`"text":"Olá, \"mundo\""}]}]}`},
 		{"a stream without text gives nothing", deltas[:80], ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

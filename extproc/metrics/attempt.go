@@ -53,9 +53,11 @@ func newAttempts(k *maker) attempts {
 	deployment := []string{"requested_model", "litellm_model_name", "model_id", "api_provider"}
 	return attempts{
 		count: k.counter("isthmus_attempts_total",
-			"Attempts. outcome: good, failed, no_answer (refused or reset), timed_out, abandoned (the client left). status is the provider's; 0: none.",
+			"Attempts. outcome: good, failed, no_answer (refused or reset), timed_out, abandoned (the client left). status is the provider's; "+
+				"0: none.",
 			"model_group", "deployment", "provider", "outcome", "status"),
-		duration: k.histogram("isthmus_upstream_duration_seconds", "Attempts from their begin to their end.", durationBuckets(), "model_group", "deployment", "outcome"),
+		duration: k.histogram("isthmus_upstream_duration_seconds", "Attempts from their begin to their end.", durationBuckets(), "model_group",
+			"deployment", "outcome"),
 		requests: k.counter("litellm_deployment_total_requests_total", "Attempts.", deployment...),
 		success:  k.counter("litellm_deployment_success_responses_total", "Attempts that answered.", deployment...),
 		failure: k.counter("litellm_deployment_failure_responses_total",

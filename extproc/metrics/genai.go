@@ -15,7 +15,8 @@ func newGenAI(k *maker) genAI {
 		return append([]string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model"}, more...)
 	}
 	return genAI{
-		usage: k.histogram("gen_ai_client_token_usage", "Tokens of one request, by type: input or output.", tokenBuckets(), labels("gen_ai_token_type")...),
+		usage: k.histogram("gen_ai_client_token_usage", "Tokens of one request, by type: input or output.", tokenBuckets(),
+			labels("gen_ai_token_type")...),
 		duration: k.histogram("gen_ai_server_request_duration_seconds",
 			"From the request's headers to its end.", durationBuckets(), labels("error_type")...),
 		firstToken: k.histogram("gen_ai_server_time_to_first_token_seconds",

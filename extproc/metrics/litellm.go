@@ -23,8 +23,9 @@ func newLiteLLM(k *maker) litellm {
 	model := []string{"requested_model", "model", "model_id"}
 	fallback := []string{"requested_model", "fallback_model", "exception_status"}
 	return litellm{
-		requests:    k.counter("litellm_proxy_total_requests_metric_total", "Ended requests.", "requested_model", "status_code"),
-		failed:      k.counter("litellm_proxy_failed_requests_metric_total", "Requests whose client got an error.", "requested_model", "exception_status", "exception_class"),
+		requests: k.counter("litellm_proxy_total_requests_metric_total", "Ended requests.", "requested_model", "status_code"),
+		failed: k.counter("litellm_proxy_failed_requests_metric_total", "Requests whose client got an error.", "requested_model",
+			"exception_status", "exception_class"),
 		input:       k.counter("litellm_input_tokens_metric_total", "Tokens of prompts.", model...),
 		output:      k.counter("litellm_output_tokens_metric_total", "Tokens of answers.", model...),
 		total:       k.counter("litellm_total_tokens_metric_total", "Tokens of prompts and answers.", model...),
@@ -33,10 +34,12 @@ func newLiteLLM(k *maker) litellm {
 		cacheHits:   k.counter("litellm_cache_hits_metric_total", "Requests answered from the cache.", "model"),
 		cacheMisses: k.counter("litellm_cache_misses_metric_total", "Requests that the cache had no answer to.", "model"),
 
-		fallbackGood:   k.counter("litellm_deployment_successful_fallbacks_total", "Fallbacks that answered. exception_status is of the attempt before.", fallback...),
+		fallbackGood: k.counter("litellm_deployment_successful_fallbacks_total",
+			"Fallbacks that answered. exception_status is of the attempt before.", fallback...),
 		fallbackFailed: k.counter("litellm_deployment_failed_fallbacks_total", "Fallbacks that failed too.", fallback...),
 
-		latency:    k.histogram("litellm_request_total_latency_metric", "Seconds from the request's headers to its end.", durationBuckets(), model...),
+		latency: k.histogram("litellm_request_total_latency_metric", "Seconds from the request's headers to its end.", durationBuckets(),
+			model...),
 		apiLatency: k.histogram("litellm_llm_api_latency_metric", "Seconds of the provider's call that answered.", durationBuckets(), model...),
 		apiFirstToken: k.histogram("litellm_llm_api_time_to_first_token_metric",
 			"Seconds from the provider's call to the first piece of its stream.", firstTokenBuckets(), model...),

@@ -36,7 +36,8 @@ func everything(t testing.TB) (*Metrics, *prometheus.Registry) {
 	m.Watch(Sources{
 		Gateway: func() Gateway { return Gateway{Open: 3, Draining: true, LeftOut: 1} },
 		Deployments: func() []Deployment {
-			return []Deployment{{Group: "m", ID: "d1", Provider: "openai", Model: "gpt", InFlight: 2, Cooldowns: 5, State: Cooling, Cooling: 4 * time.Second, Requests: 7, Tokens: 70, RPM: 10, TPM: 100}}
+			return []Deployment{{Group: "m", ID: "d1", Provider: "openai", Model: "gpt", InFlight: 2, Cooldowns: 5, State: Cooling,
+				Cooling: 4 * time.Second, Requests: 7, Tokens: 70, RPM: 10, TPM: 100}}
 		},
 	})
 	m.Watch(Sources{
@@ -131,7 +132,8 @@ func carries(m *dto.Metric, labels []string) bool {
 func TestARequestIsCountedUnderEachOfItsNames(t *testing.T) {
 	_, registry := everything(t)
 	families := gather(t, registry)
-	genAI := []string{"gen_ai_operation_name", "chat", "gen_ai_provider_name", "gcp.gemini", "gen_ai_request_model", "other", "gen_ai_response_model", "flash"}
+	genAI := []string{"gen_ai_operation_name", "chat", "gen_ai_provider_name", "gcp.gemini", "gen_ai_request_model", "other",
+		"gen_ai_response_model", "flash"}
 	lite := []string{"requested_model", "m", "model", "flash", "model_id", "d2"}
 	for _, tc := range []struct {
 		name   string
@@ -178,7 +180,8 @@ func TestARequestIsCountedUnderEachOfItsNames(t *testing.T) {
 func TestTokensOfAnAnswerFromTheCacheAreNotCounted(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := New(registry, "")
-	m.Request(&Request{Endpoint: "chat/completions", Operation: "chat", Asked: "m", Status: 200, Cache: "hit", Tokens: Tokens{Prompt: 5, Completion: 5}})
+	m.Request(&Request{Endpoint: "chat/completions", Operation: "chat", Asked: "m", Status: 200, Cache: "hit",
+		Tokens: Tokens{Prompt: 5, Completion: 5}})
 	for _, f := range gather(t, registry) {
 		if strings.Contains(f.GetName(), "token") {
 			t.Errorf("%s has samples", f.GetName())

@@ -132,7 +132,8 @@ func check(t *testing.T, q query, all map[string]Definition) map[string]bool {
 		}
 	}
 	found := map[string]bool{}
-	for _, m := range regexp.MustCompile(`\b(?:isthmus|gen_ai|litellm|process)_\w+`).FindAllString(regexp.MustCompile(`\{[^}]*\}|by \([^)]*\)`).ReplaceAllString(text, ""), -1) {
+	for _, m := range regexp.MustCompile(`\b(?:isthmus|gen_ai|litellm|process)_\w+`).FindAllString(
+		regexp.MustCompile(`\{[^}]*\}|by \([^)]*\)`).ReplaceAllString(text, ""), -1) {
 		if strings.HasPrefix(m, "process_") {
 			continue // the client library's
 		}

@@ -41,10 +41,13 @@ func newState(k *maker, version string) *state {
 		open:     k.gaugeReading("isthmus_requests_in_flight", "Requests that have not ended."),
 		draining: k.gaugeReading("isthmus_draining", "1 while the gateway refuses new requests to end."),
 		leftOut:  k.gaugeReading("isthmus_deployments_left_out", "Deployments of the configuration that cannot be served, for want of a key."),
-		reloads:  k.counterReading("isthmus_config_reloads_total", "Changed configurations. outcome: good, or refused, after which the old one stays.", "outcome"),
-		loaded:   k.gaugeReading("isthmus_config_loaded_timestamp_seconds", "When the configuration in force was loaded."),
-		current:  k.gaugeReading("isthmus_config_current", "0 while the configuration in force is not the last that came, for that one cannot be used."),
-		restarts: k.counterReading("isthmus_envoy_restarts_total", "Times that the Envoy of isthmus run ended by itself, or could not be started again."),
+		reloads: k.counterReading("isthmus_config_reloads_total",
+			"Changed configurations. outcome: good, or refused, after which the old one stays.", "outcome"),
+		loaded: k.gaugeReading("isthmus_config_loaded_timestamp_seconds", "When the configuration in force was loaded."),
+		current: k.gaugeReading("isthmus_config_current", "0 while the configuration in force is not the last that came, for that one "+
+			"cannot be used."),
+		restarts: k.counterReading("isthmus_envoy_restarts_total",
+			"Times that the Envoy of isthmus run ended by itself, or could not be started again."),
 	}
 	s.deployments = newDeploymentReadings(k)
 	s.cache = newCacheReadings(k)
@@ -71,9 +74,10 @@ func newDeploymentReadings(k *maker) deploymentReadings {
 		cooldowns: k.counterReading("isthmus_cooldowns_total", "Cooldowns begun.", own...),
 		cooling:   k.gaugeReading("isthmus_deployment_cooldown_seconds", "How long the cooldown still lasts; 0: none.", own...),
 		used:      k.gaugeReading("isthmus_deployment_minute_used", "Use in the last 60 s. kind: requests or tokens.", append(own, "kind")...),
-		limit:     k.gaugeReading("isthmus_deployment_minute_limit", "rpm and tpm, where configured. kind: requests or tokens.", append(own, "kind")...),
-		state:     k.gaugeReading("litellm_deployment_state", "0: healthy, 1: one request tries it, 2: cooling down.", named...),
-		cooled:    k.counterReading("litellm_deployment_cooled_down_total", "Cooldowns begun.", named...),
+		limit: k.gaugeReading("isthmus_deployment_minute_limit", "rpm and tpm, where configured. kind: requests or tokens.",
+			append(own, "kind")...),
+		state:  k.gaugeReading("litellm_deployment_state", "0: healthy, 1: one request tries it, 2: cooling down.", named...),
+		cooled: k.counterReading("litellm_deployment_cooled_down_total", "Cooldowns begun.", named...),
 	}
 }
 
@@ -81,7 +85,8 @@ func newCacheReadings(k *maker) cacheReadings {
 	return cacheReadings{
 		lookups: k.counterReading("isthmus_cache_lookups_total",
 			"Requests by what the cache did: hit, shared (the answer of an identical request that ran), miss, bypass.", "result"),
-		errors:      k.counterReading("isthmus_cache_errors_total", "What went wrong in the cache's store. kind: lookup, corrupt or store.", "kind"),
+		errors: k.counterReading("isthmus_cache_errors_total", "What went wrong in the cache's store. kind: lookup, corrupt or store.",
+			"kind"),
 		stores:      k.counterReading("isthmus_cache_stores_total", "Answers stored."),
 		drops:       k.counterReading("isthmus_cache_drops_total", "Answers not stored: the queue was full, or they were too large."),
 		unstorable:  k.counterReading("isthmus_cache_unstorable_total", "Answers that were no good for others."),

@@ -19,16 +19,21 @@ type streams struct {
 
 func newStreams(k *maker) streams {
 	s := streams{
-		opened:   k.counter("isthmus_extproc_streams_total", "gRPC streams opened by Envoy, by filter: request, retry or failure.", "filter"),
-		duration: k.histogram("isthmus_extproc_message_duration_seconds", "Time that isthmus took to answer a message, waits included.", ownBuckets(), "filter", "phase"),
-		panics:   k.counter("isthmus_extproc_panics_total", "Requests that ended with a bug of isthmus.", "filter"),
-		relayed:  k.counter("isthmus_extproc_relayed_streams_total", "Streams handed on to the replica that owns their request.", "filter"),
-		broken:   k.counter("isthmus_extproc_protocol_errors_total", "Streams ended for a message that no Envoy sends: of a wrong kind, or at a wrong time.", "filter"),
+		opened: k.counter("isthmus_extproc_streams_total", "gRPC streams opened by Envoy, by filter: request, retry or failure.", "filter"),
+		duration: k.histogram("isthmus_extproc_message_duration_seconds", "Time that isthmus took to answer a message, waits included.",
+			ownBuckets(), "filter", "phase"),
+		panics:  k.counter("isthmus_extproc_panics_total", "Requests that ended with a bug of isthmus.", "filter"),
+		relayed: k.counter("isthmus_extproc_relayed_streams_total", "Streams handed on to the replica that owns their request.", "filter"),
+		broken: k.counter("isthmus_extproc_protocol_errors_total",
+			"Streams ended for a message that no Envoy sends: of a wrong kind, or at a wrong time.", "filter"),
 		refused: k.counter("isthmus_extproc_refused_streams_total",
-			"Streams refused before any message was read. reason: secret (none, or a wrong one), or filter (it does not say which it is).", "reason"),
-		caught: k.counter("isthmus_panics_total", "Bugs of isthmus that were caught beside the answering of a message. where: in which work.", "where"),
+			"Streams refused before any message was read. reason: secret (none, or a wrong one), or filter (it does not say which it is).",
+			"reason"),
+		caught: k.counter("isthmus_panics_total", "Bugs of isthmus that were caught beside the answering of a message. where: in which work.",
+			"where"),
 		entries: k.counter("isthmus_access_log_relayed_entries_total",
-			"Entries of Envoy's access log for requests of another replica. outcome: sent, or dropped: that replica is not known, or takes too long.", "outcome"),
+			"Entries of Envoy's access log for requests of another replica. outcome: sent, or dropped: that replica is not known, or "+
+				"takes too long.", "outcome"),
 	}
 	for _, reason := range []string{RefusedSecret, RefusedFilter} {
 		s.refused.WithLabelValues(reason)
@@ -49,8 +54,9 @@ type Filter struct {
 // Filter returns the counters of the filter with this name.
 func (m *Metrics) Filter(name string) *Filter {
 	f := &Filter{
-		opened: m.streams.opened.WithLabelValues(name), panics: m.streams.panics.WithLabelValues(name), relayed: m.streams.relayed.WithLabelValues(name),
-		broken: m.streams.broken.WithLabelValues(name),
+		opened: m.streams.opened.WithLabelValues(name), panics: m.streams.panics.WithLabelValues(name),
+		relayed: m.streams.relayed.WithLabelValues(name),
+		broken:  m.streams.broken.WithLabelValues(name),
 	}
 	for p := range wire.Phases {
 		f.duration[p] = m.streams.duration.WithLabelValues(name, p.String())

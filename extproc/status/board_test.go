@@ -21,7 +21,8 @@ type world struct {
 func newWorld() *world {
 	w := &world{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	now := func() time.Time { return w.at }
-	w.snapshot = Snapshot{Gateway: Gateway{Version: "v1"}, Deployments: []Deployment{{ID: "a", State: "healthy"}, {ID: "b", Order: 1, State: "healthy"}}}
+	w.snapshot = Snapshot{Gateway: Gateway{Version: "v1"}, Deployments: []Deployment{{ID: "a", State: "healthy"},
+		{ID: "b", Order: 1, State: "healthy"}}}
 	w.history = NewHistory(now)
 	w.history.Track([]string{"a", "b"})
 	w.board = NewBoard(func() Snapshot { return w.snapshot }, w.history, now)
@@ -74,7 +75,8 @@ func TestAFrameHoldsWhatHasChangedSinceAVersion(t *testing.T) {
 	w.snapshot.Deployments[1].State = "cooling"
 	next := w.frame(t, first.Version)
 	want := &seen{Version: first.Version + 1, Sections: map[string]map[string]any{
-		"deployments": {"b": map[string]any{"id": "b", "order": 1.0, "group": "", "provider": "", "model": "", "state": "cooling", "in_flight": 0.0, "requests": 0.0, "tokens": 0.0, "failures": 0.0}},
+		"deployments": {"b": map[string]any{"id": "b", "order": 1.0, "group": "", "provider": "", "model": "", "state": "cooling",
+			"in_flight": 0.0, "requests": 0.0, "tokens": 0.0, "failures": 0.0}},
 	}}
 	if diff := cmp.Diff(want, next); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -126,7 +128,8 @@ func TestTheLastHundredRequestsAreKept(t *testing.T) {
 	w := newWorld()
 	first := w.frame(t, 0)
 	for i := range 250 {
-		w.history.Add(Request{ID: fmt.Sprint(i), Model: strings.Repeat("m", 5000) + "\xff", Attempts: []Attempt{{Deployment: "nobody", Reason: strings.Repeat("é", 5000)}}})
+		w.history.Add(Request{ID: fmt.Sprint(i), Model: strings.Repeat("m", 5000) + "\xff",
+			Attempts: []Attempt{{Deployment: "nobody", Reason: strings.Repeat("é", 5000)}}})
 	}
 	got := w.frame(t, first.Version)
 	requests := got.Sections["requests"]

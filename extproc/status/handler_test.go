@@ -62,7 +62,8 @@ func newSite(t *testing.T, streams int) *site {
 // open asks for the events and returns the answer, whose body is read by hand.
 func (s *site) open(ctx context.Context) (*http.Response, *bufio.Reader) {
 	s.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn,
+		error) {
 		here, there := net.Pipe()
 		s.pipes.conns <- there
 		return here, nil

@@ -42,12 +42,14 @@ func newScene(deployments int) *scene {
 	now := func() time.Time { return s.at }
 	s.history = NewHistory(now)
 	s.snapshot = Snapshot{
-		Gateway: Gateway{Version: "v0.9.0", Envoy: "1.40.0", Strategy: "latency-based", Started: s.at.Add(-51*time.Hour - 12*time.Minute).UnixMilli(), Open: 23},
-		Cache:   &Cache{Hits: 18_422, Shared: 310, Misses: 41_207, Stores: 40_911, Drops: 0, Waiting: 1, Bytes: 87 << 20},
-		Queue:   &Queue{Waiting: 2, Room: 100},
+		Gateway: Gateway{Version: "v0.9.0", Envoy: "1.40.0", Strategy: "latency-based",
+			Started: s.at.Add(-51*time.Hour - 12*time.Minute).UnixMilli(), Open: 23},
+		Cache: &Cache{Hits: 18_422, Shared: 310, Misses: 41_207, Stores: 40_911, Drops: 0, Waiting: 1, Bytes: 87 << 20},
+		Queue: &Queue{Waiting: 2, Room: 100},
 		Limits: []Limit{
 			{"all", "", "running", 23, 100}, {"group", "gpt-5", "tokens/min", 1_204_000, 3_000_000},
-			{"caller", "team-search", "requests/min", 212, 300}, {"caller", "team-search", "tokens/min", 148_900, 200_000}, {"caller", "team-agents", "requests/min", 120, 120},
+			{"caller", "team-search", "requests/min", 212, 300}, {"caller", "team-search", "tokens/min", 148_900, 200_000},
+			{"caller", "team-agents", "requests/min", 120, 120},
 		},
 		Sinks:      []Sink{{Name: "langfuse", Sent: 59_604, Retried: 12, Queued: 38}, {Name: "webhook https", Sent: 59_642, Dropped: 3}},
 		LeftOut:    []LeftOut{{"mistral-large", "$MISTRAL_API_KEY is not set"}},
@@ -73,7 +75,8 @@ func (s *scene) deploy(n int) {
 	var ids []string
 	for i := range n {
 		k := sorts()[i%len(sorts())]
-		d := Deployment{ID: fmt.Sprintf("%08x", 0x9e3779b9*uint32(i+3)), Order: i, Group: k.group, Provider: k.provider, Model: k.model, State: "healthy", RPM: k.rpm, TPM: k.tpm}
+		d := Deployment{ID: fmt.Sprintf("%08x", 0x9e3779b9*uint32(i+3)), Order: i, Group: k.group, Provider: k.provider, Model: k.model,
+			State: "healthy", RPM: k.rpm, TPM: k.tpm}
 		if i >= len(sorts()) {
 			d.Group = fmt.Sprintf("%s-%d", k.group, i/27)
 		}
@@ -138,7 +141,8 @@ func (s *scene) fail(d *Deployment, a Attempt) {
 
 func (s *scene) end(d *Deployment, r Request) {
 	last := r.Attempts[len(r.Attempts)-1]
-	r.ID, r.Endpoint, r.Model, r.Status, r.Stream = fmt.Sprintf("%016X", s.random.Uint64()), "chat/completions", r.Attempts[0].Group, 200, s.random.IntN(3) > 0
+	r.ID, r.Endpoint, r.Model, r.Status, r.Stream = fmt.Sprintf("%016X", s.random.Uint64()), "chat/completions", r.Attempts[0].Group, 200,
+		s.random.IntN(3) > 0
 	r.Deployment, r.Group, r.Cache = d.ID, d.Group, "miss"
 	r.Prompt, r.Completion, r.Counted = int64(80+s.random.IntN(2400)), int64(20+s.random.IntN(700)), true
 	r.FirstByte, r.Took = last.After+last.FirstByte+2, last.After+last.Took+3

@@ -35,7 +35,8 @@ func newGRPCCollector(t *testing.T) *grpcCollector {
 	return c
 }
 
-func (c *grpcCollector) Export(ctx context.Context, m *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+func (c *grpcCollector) Export(ctx context.Context, m *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse,
+	error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.batches = append(c.batches, m)
@@ -49,10 +50,12 @@ func TestSpansTravelOverGRPC(t *testing.T) {
 		env   func(address string) []string
 	}{
 		"the standard variables": {env: func(address string) []string {
-			return []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://" + address, "OTEL_EXPORTER_OTLP_HEADERS", "x-team=llm"}
+			return []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://" + address, "OTEL_EXPORTER_OTLP_HEADERS",
+				"x-team=llm"}
 		}},
 		"those for traces alone": {env: func(address string) []string {
-			return []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://" + address, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-team=llm"}
+			return []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://" + address,
+				"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-team=llm"}
 		}},
 		"the callback otel and LiteLLM's variables": {asked: true, env: func(address string) []string {
 			return []string{"OTEL_EXPORTER", "otlp_grpc", "OTEL_ENDPOINT", "http://" + address, "OTEL_HEADERS", "x-team=llm"}

@@ -18,9 +18,11 @@ func TestNoTextLosesABatch(t *testing.T) {
 	for _, bad := range []string{"bad\xff", "\xc3", strings.Repeat("ß", 5000)} {
 		r := tracer.Begin(Parent{Tracestate: bad}, began)
 		r.End(&Summary{
-			ID: bad, Path: bad, Operation: "chat", Asked: bad, Group: bad, Deployment: bad, System: bad, ResponseID: bad, ResponseModel: bad, FinishReason: bad,
-			ErrorType: bad, Cache: bad, Status: 500, Began: began, Took: time.Second,
-			Attempts: []Attempt{{Group: bad, Deployment: bad, System: bad, Model: bad, Host: bad, Error: bad, Fallback: 1, Cooled: true, Began: began, Took: time.Second}},
+			ID: bad, Path: bad, Operation: "chat", Asked: bad, Group: bad, Deployment: bad, System: bad, ResponseID: bad, ResponseModel: bad,
+			FinishReason: bad,
+			ErrorType:    bad, Cache: bad, Status: 500, Began: began, Took: time.Second,
+			Attempts: []Attempt{{Group: bad, Deployment: bad, System: bad, Model: bad, Host: bad, Error: bad, Fallback: 1, Cooled: true,
+				Began: began, Took: time.Second}},
 		})
 	}
 	if err := tracer.Close(t.Context()); err != nil {

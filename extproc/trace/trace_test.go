@@ -53,7 +53,8 @@ func (c *collector) take(w http.ResponseWriter, r *http.Request) {
 	}
 	text, err := io.ReadAll(body)
 	m := &collectorpb.ExportTraceServiceRequest{}
-	if err = errors.Join(err, proto.Unmarshal(text, m)); err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+	if err = errors.Join(err, proto.Unmarshal(text, m)); err != nil || r.URL.Path != "/v1/traces" ||
+		r.Header.Get("Content-Type") != "application/x-protobuf" {
 		http.Error(w, "not OTLP", http.StatusBadRequest)
 		return
 	}
@@ -135,7 +136,8 @@ const clientParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func TestACascadeIsARequestWithAttemptsThatJoinsTheClientsTrace(t *testing.T) {
 	c := newCollector(t)
-	tracer := open(t, Config{Version: "1.2.3", Getenv: environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "OTEL_EXPORTER_OTLP_HEADERS", "x-team=llm")})
+	tracer := open(t, Config{Version: "1.2.3", Getenv: environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "OTEL_EXPORTER_OTLP_HEADERS",
+		"x-team=llm")})
 	began := time.Unix(1_700_000_000, 0)
 	r := tracer.Begin(Parent{Traceparent: clientParent}, began)
 	r.Attempt(1, began.Add(time.Millisecond))
@@ -148,8 +150,10 @@ func TestACascadeIsARequestWithAttemptsThatJoinsTheClientsTrace(t *testing.T) {
 		ResponseID: "chatcmpl-1", ResponseModel: "gpt-x", FinishReason: "stop", Began: began, Took: 5 * time.Second, FirstToken: 3 * time.Second,
 		Stream: true, Status: 200, Cache: "miss", Usage: &Usage{Input: 10, Output: 20, CacheRead: 4},
 		Attempts: []Attempt{
-			{Group: "m", Deployment: "d1", System: "anthropic", Model: "claude", Host: "api.a.test", Port: 443, Began: began.Add(time.Millisecond), Took: time.Second, Status: 500, Error: "500", Cooled: true},
-			{Group: "other", Deployment: "d2", System: "openai", Model: "gpt", Host: "b.test", Port: 8080, Began: began.Add(2 * time.Second), Took: 3 * time.Second, Status: 200, Fallback: 1},
+			{Group: "m", Deployment: "d1", System: "anthropic", Model: "claude", Host: "api.a.test", Port: 443, Began: began.Add(time.Millisecond),
+				Took: time.Second, Status: 500, Error: "500", Cooled: true},
+			{Group: "other", Deployment: "d2", System: "openai", Model: "gpt", Host: "b.test", Port: 8080, Began: began.Add(2 * time.Second),
+				Took: 3 * time.Second, Status: 200, Fallback: 1},
 		},
 	})
 	if err := tracer.Close(t.Context()); err != nil {
@@ -187,13 +191,15 @@ func expectJoined(t *testing.T, request, one, two *tracepb.Span) {
 			t.Errorf("%s is in the trace %x", s.Name, s.TraceId)
 		}
 	}
-	if hex(request.ParentSpanId) != "b7ad6b7169203331" || !bytes.Equal(one.ParentSpanId, request.SpanId) || !bytes.Equal(two.ParentSpanId, request.SpanId) {
+	if hex(request.ParentSpanId) != "b7ad6b7169203331" || !bytes.Equal(one.ParentSpanId, request.SpanId) ||
+		!bytes.Equal(two.ParentSpanId, request.SpanId) {
 		t.Errorf("parents: %x, %x, %x; the request is %x", request.ParentSpanId, one.ParentSpanId, two.ParentSpanId, request.SpanId)
 	}
 	if request.Kind != tracepb.Span_SPAN_KIND_SERVER || one.Kind != tracepb.Span_SPAN_KIND_CLIENT {
 		t.Errorf("kinds: %v, %v", request.Kind, one.Kind)
 	}
-	if one.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || two.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR || request.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR {
+	if one.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || two.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR ||
+		request.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR {
 		t.Errorf("status: %v, %v, %v", request.Status, one.Status, two.Status)
 	}
 }
@@ -234,7 +240,8 @@ func TestARequestThatTheClientDoesNotSampleSendsNothingButStillHasATrace(t *test
 	c := newCollector(t)
 	tracer := open(t, Config{Getenv: environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)})
 	r := tracer.Begin(Parent{Traceparent: strings.TrimSuffix(clientParent, "01") + "00"}, time.Now())
-	if got := r.Attempt(1, time.Now()); !strings.HasPrefix(got, "00-0af7651916cd43dd8448eb211c80319c-") || !strings.HasSuffix(got, "-00") || strings.Contains(got, "b7ad6b7169203331") {
+	if got := r.Attempt(1, time.Now()); !strings.HasPrefix(got, "00-0af7651916cd43dd8448eb211c80319c-") || !strings.HasSuffix(got, "-00") ||
+		strings.Contains(got, "b7ad6b7169203331") {
 		t.Errorf("the provider is told %q", got)
 	}
 	r.End(&Summary{Operation: "chat", Attempts: []Attempt{{}}})
@@ -256,14 +263,18 @@ func TestNobodyTracesUnlessAsked(t *testing.T) {
 	}{
 		{name: "nothing is set", want: settings{protocol: HTTP}},
 		{name: "an endpoint is set", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"}, want: settings{on: true, protocol: HTTP}},
-		{name: "an endpoint for traces alone", env: []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/x"}, want: settings{on: true, protocol: HTTP}},
+		{name: "an endpoint for traces alone", env: []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/x"},
+			want: settings{on: true, protocol: HTTP}},
 		{name: "the callback otel", asked: true, want: settings{on: true, protocol: HTTP, headers: map[string]string{}}},
-		{name: "gRPC", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, want: settings{on: true, protocol: GRPC}},
+		{name: "gRPC", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
+			want: settings{on: true, protocol: GRPC}},
 		{name: "the SDK is disabled", asked: true, env: []string{"OTEL_SDK_DISABLED", "true"}},
 		{name: "no exporter", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_TRACES_EXPORTER", "none"}},
-		{name: "LiteLLM's variables", asked: true, env: []string{"OTEL_EXPORTER", "otlp_http", "OTEL_ENDPOINT", "c:4318", "OTEL_HEADERS", "a=b, c=d"},
+		{name: "LiteLLM's variables", asked: true, env: []string{"OTEL_EXPORTER", "otlp_http", "OTEL_ENDPOINT", "c:4318", "OTEL_HEADERS",
+			"a=b, c=d"},
 			want: settings{on: true, protocol: HTTP, endpoint: "http://c:4318/v1/traces", headers: map[string]string{"a": "b", "c": "d"}}},
-		{name: "a protocol that is not there", asked: true, env: []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, fails: "http/protobuf and grpc"},
+		{name: "a protocol that is not there", asked: true, env: []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"},
+			fails: "http/protobuf and grpc"},
 		{name: "another exporter", asked: true, env: []string{"OTEL_TRACES_EXPORTER", "zipkin"}, fails: "otlp and none"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -291,7 +302,8 @@ func TestACollectorThatIsAwayCostsSpansAndALineAMinute(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	tracer := open(t, Config{
-		Log: slog.New(slog.NewTextHandler(&log, nil)), Getenv: environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT", gone.URL, "OTEL_BSP_MAX_QUEUE_SIZE", "16", "OTEL_BSP_SCHEDULE_DELAY", "1"),
+		Log: slog.New(slog.NewTextHandler(&log, nil)), Getenv: environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT", gone.URL, "OTEL_BSP_MAX_QUEUE_SIZE",
+			"16", "OTEL_BSP_SCHEDULE_DELAY", "1"),
 	})
 	began := time.Now()
 	for range 10_000 {
@@ -336,6 +348,7 @@ func BenchmarkRequest(b *testing.B) {
 	for b.Loop() {
 		r := tracer.Begin(Parent{Traceparent: clientParent}, now)
 		r.Attempt(1, now)
-		r.End(&Summary{Operation: "chat", Asked: "m", Status: 200, Began: now, Usage: &Usage{Input: 1}, Attempts: []Attempt{{Deployment: "d", Began: now}}})
+		r.End(&Summary{Operation: "chat", Asked: "m", Status: 200, Began: now, Usage: &Usage{Input: 1},
+			Attempts: []Attempt{{Deployment: "d", Began: now}}})
 	}
 }

@@ -48,14 +48,16 @@ func Open(ctx context.Context, c Config) (*Tracer, error) {
 	}
 	// The environment comes last and wins: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(),
-		resource.WithAttributes(attribute.String("service.name", "isthmus"), attribute.String("service.version", c.Version)), resource.WithFromEnv())
+		resource.WithAttributes(attribute.String("service.name", "isthmus"), attribute.String("service.version", c.Version)),
+		resource.WithFromEnv())
 	if err != nil {
 		c.Log.Warn("traces: OTEL_RESOURCE_ATTRIBUTES is not wholly understood", "error", err)
 	}
 	// The SDK has one place for its errors in a process.
 	otel.SetErrorHandler(&errorLogger{log: c.Log, secrets: headerValues(c.Getenv)})
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
-	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/isthmus-proxy/isthmus", trace.WithInstrumentationVersion(c.Version))}, nil
+	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/isthmus-proxy/isthmus",
+		trace.WithInstrumentationVersion(c.Version))}, nil
 }
 
 func newExporter(ctx context.Context, s settings) (*otlptrace.Exporter, error) {

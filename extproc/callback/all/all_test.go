@@ -165,16 +165,19 @@ func TestEverySinkGetsTheSameRecordRedacted(t *testing.T) {
 	}
 	d := deps(io.Discard)
 	d.Hooks = []*callback.Hooks{hooks}
-	s, err := Open(config.Callbacks{Success: []string{"webhook"}, Webhook: config.Webhook{URL: to.URL, Secret: secret.New("k")}, RedactMessages: true}, d)
+	s, err := Open(config.Callbacks{Success: []string{"webhook"}, Webhook: config.Webhook{URL: to.URL, Secret: secret.New("k")},
+		RedactMessages: true}, d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(Wants{Success: true, PreAPICall: true}, s.Wants()); diff != "" {
 		t.Errorf("wants (-want +got)\n%s", diff)
 	}
-	s.Event(&callback.Event{Hook: callback.PreAPICall, CallID: "c", Messages: jsontext.Value(`[{"role":"user","content":"SECRET"}]`)}, callback.Inherit)
+	s.Event(&callback.Event{Hook: callback.PreAPICall, CallID: "c", Messages: jsontext.Value(`[{"role":"user","content":"SECRET"}]`)},
+		callback.Inherit)
 	s.Event(&callback.Event{Hook: callback.PostAPICall, CallID: "c"}, callback.Inherit) // nobody wants it
-	r := &callback.Record{CallID: "c", Status: callback.Success, Messages: jsontext.Value(`"SECRET"`), Response: jsontext.Value(`{"x":"SECRET"}`)}
+	r := &callback.Record{CallID: "c", Status: callback.Success, Messages: jsontext.Value(`"SECRET"`),
+		Response: jsontext.Value(`{"x":"SECRET"}`)}
 	r.SetUsage(chat.Usage{Prompt: 1, Total: 1}, callback.Prices{})
 	s.Record(r, callback.Inherit)
 	s.Record(&callback.Record{CallID: "d", Status: callback.Failure}, callback.Inherit) // nobody wants it
@@ -226,7 +229,8 @@ func TestAProgramHearsOfWhatItsListSays(t *testing.T) {
 }
 
 func TestAWrongCommandIsAnError(t *testing.T) {
-	if _, err := Open(config.Callbacks{Success: []string{`exec:"open`}}, deps(io.Discard)); err == nil || !strings.Contains(err.Error(), "quote") {
+	if _, err := Open(config.Callbacks{Success: []string{`exec:"open`}}, deps(io.Discard)); err == nil ||
+		!strings.Contains(err.Error(), "quote") {
 		t.Errorf("%v", err)
 	}
 }

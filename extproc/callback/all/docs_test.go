@@ -40,7 +40,8 @@ func TestTheDocumentsConfigsLoad(t *testing.T) {
 		if strings.HasSuffix(name, "_URI") {
 			return "http://127.0.0.1:5000", true
 		}
-		known := strings.HasPrefix(name, "LANGFUSE_") && !strings.HasSuffix(name, "URL") && !strings.HasSuffix(name, "HOST") || strings.HasPrefix(name, "WEBHOOK_")
+		known := strings.HasPrefix(name, "LANGFUSE_") && !strings.HasSuffix(name, "URL") && !strings.HasSuffix(name, "HOST") ||
+			strings.HasPrefix(name, "WEBHOOK_")
 		return "x", known
 	}
 	for _, block := range blocks(t, "yaml") {
@@ -74,7 +75,8 @@ func TestTheDocumentsPythonVerifiesSignatures(t *testing.T) {
 		}
 	}
 	signature := webhook.Sign(secret.New("whsec"), time.Now(), []byte("[]"))
-	script := verify + "\nimport sys\nprint(verify(b'whsec', sys.argv[1], b'[]'), verify(b'whsec', sys.argv[1], b'[1]'), verify(b'other', sys.argv[1], b'[]'))\n"
+	script := verify + "\nimport sys\nprint(verify(b'whsec', sys.argv[1], b'[]'), verify(b'whsec', sys.argv[1], b'[1]'), verify(b'other'," +
+		" sys.argv[1], b'[]'))\n"
 	out, err := exec.CommandContext(ctx, testring.Program(t, "python3"), "-c", script, signature).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "True False False" {
 		t.Errorf("%v: %s", err, out)

@@ -102,14 +102,16 @@ func (b *builder) sink(name string) {
 	case "mlflow":
 		m := c.MLflow
 		to = mlflow.New(mlflow.Config{
-			TrackingURI: m.TrackingURI, ExperimentName: m.ExperimentName, Version: b.deps.Version, Username: m.Username, Password: m.Password, Token: m.Token,
+			TrackingURI: m.TrackingURI, ExperimentName: m.ExperimentName, Version: b.deps.Version, Username: m.Username, Password: m.Password,
+			Token: m.Token,
 		}, b.poster, b.deps.Now)
 	case "webhook":
 		w := c.Webhook
 		if w.Format == webhook.Single {
 			q.BatchItems = 1
 		}
-		to = webhook.New(webhook.Config{URL: w.URL, Headers: w.Headers, Secret: w.Secret, Format: w.Format, EventTypes: w.EventTypes}, b.poster, b.deps.Now)
+		to = webhook.New(webhook.Config{URL: w.URL, Headers: w.Headers, Secret: w.Secret, Format: w.Format, EventTypes: w.EventTypes}, b.poster,
+			b.deps.Now)
 	default:
 		return // prometheus and otel live elsewhere
 	}
@@ -137,7 +139,8 @@ func (b *builder) command(name string, command exec.Command) {
 // hooks makes functions of the embedding program a sink of events.
 func (b *builder) hooks(name string, h *callback.Hooks) {
 	var wanted []callback.Hook
-	for _, hook := range []callback.Hook{callback.PreAPICall, callback.PostAPICall, callback.StreamEvent, callback.SuccessEvent, callback.FailureEvent} {
+	for _, hook := range []callback.Hook{callback.PreAPICall, callback.PostAPICall, callback.StreamEvent, callback.SuccessEvent,
+		callback.FailureEvent} {
 		if h.Wants(hook) {
 			wanted = append(wanted, hook)
 		}

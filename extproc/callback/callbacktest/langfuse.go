@@ -99,7 +99,8 @@ func (f *Langfuse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // takeSpans decodes a request as the OTLP endpoint does.
 func (f *Langfuse) takeSpans(r *http.Request, body []byte) error {
 	if r.Header.Get("Content-Type") != "application/x-protobuf" || r.Header.Get("X-Langfuse-Public-Key") != LangfusePublicKey ||
-		r.Header.Get("X-Langfuse-Sdk-Name") == "" || r.Header.Get("X-Langfuse-Sdk-Version") == "" || r.Header.Get("X-Langfuse-Ingestion-Version") == "" {
+		r.Header.Get("X-Langfuse-Sdk-Name") == "" || r.Header.Get("X-Langfuse-Sdk-Version") == "" ||
+		r.Header.Get("X-Langfuse-Ingestion-Version") == "" {
 		return fmt.Errorf("wrong headers: %v", r.Header)
 	}
 	var traces tracepb.TracesData

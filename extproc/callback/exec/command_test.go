@@ -16,7 +16,8 @@ func TestParse(t *testing.T) {
 		`  "/opt/my tools/x"  'it''s' a\ b "" `: {Words: []string{"/opt/my tools/x", "its", "a b", ""}, Hooks: most},
 		`A=1 B='two words' prog C=3`:            {Env: []string{"A=1", "B=two words"}, Words: []string{"prog", "C=3"}, Hooks: most},
 		`ISTHMUS_HOOKS=stream_event,success_event prog`: {
-			Env: []string{"ISTHMUS_HOOKS=stream_event,success_event"}, Words: []string{"prog"}, Hooks: []callback.Hook{callback.StreamEvent, callback.SuccessEvent},
+			Env: []string{"ISTHMUS_HOOKS=stream_event,success_event"}, Words: []string{"prog"}, Hooks: []callback.Hook{callback.StreamEvent,
+				callback.SuccessEvent},
 		},
 	} {
 		got, err := Parse(line)
@@ -39,7 +40,8 @@ func FuzzSplit(f *testing.F) {
 		if err == nil && len(words) == 0 {
 			t.Error("no words and no error")
 		}
-		if !strings.ContainsAny(line, "\"'\\") && err == nil && cmp.Diff(strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }), words) != "" {
+		if !strings.ContainsAny(line, "\"'\\") && err == nil &&
+			cmp.Diff(strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }), words) != "" {
 			t.Errorf("%q is %q", line, words)
 		}
 	})

@@ -94,7 +94,8 @@ func TestAProgramThatDiesIsStartedAgain(t *testing.T) {
 	log := &asynctest.Text{}
 	s := program(t, "die", log) // after its first line
 	q := callback.NewQueue(s, callback.QueueConfig{
-		Name: "exec", BatchAge: time.Millisecond, MinWait: 10 * time.Millisecond, Rand: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Name: "exec", BatchAge: time.Millisecond, MinWait: 10 * time.Millisecond, Rand: func() float64 { return 0 },
+		Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	for n := 1; n <= 3; n++ {
 		q.Add(event(n))
@@ -119,7 +120,8 @@ func TestAProgramThatDoesNotReadIsEnded(t *testing.T) {
 	long.Error = strings.Repeat("x", 1<<20) // more than a pipe holds
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := s.Deliver(ctx, []*callback.Event{long}); err == nil || callback.IsPermanent(err) || !strings.Contains(err.Error(), "does not read") {
+	if err := s.Deliver(ctx, []*callback.Event{long}); err == nil || callback.IsPermanent(err) ||
+		!strings.Contains(err.Error(), "does not read") {
 		t.Errorf("%v", err)
 	}
 	awaitLine(t, log, "callback program ended", 1)

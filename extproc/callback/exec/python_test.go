@@ -32,9 +32,12 @@ func runPython(t *testing.T, logger string) string {
 	for _, one := range []*callback.Record{r.Stream, r.Failure} {
 		last := one.Attempts[len(one.Attempts)-1]
 		events = append(events,
-			&callback.Event{Hook: callback.PreAPICall, Time: one.StartTime, CallID: one.CallID, Attempt: 1, Model: one.Model, Messages: one.Messages},
-			&callback.Event{Hook: callback.StreamEvent, Time: one.EndTime, CallID: one.CallID, Attempt: 1, Chunk: jsontext.Value(`{"choices":[{"delta":{"content":"Oi"}}]}`)},
-			&callback.Event{Hook: callback.PostAPICall, Time: one.EndTime, CallID: one.CallID, Attempt: 1, Status: last.Status, Duration: callback.Seconds(last.Took)},
+			&callback.Event{Hook: callback.PreAPICall, Time: one.StartTime, CallID: one.CallID, Attempt: 1, Model: one.Model,
+				Messages: one.Messages},
+			&callback.Event{Hook: callback.StreamEvent, Time: one.EndTime, CallID: one.CallID, Attempt: 1,
+				Chunk: jsontext.Value(`{"choices":[{"delta":{"content":"Oi"}}]}`)},
+			&callback.Event{Hook: callback.PostAPICall, Time: one.EndTime, CallID: one.CallID, Attempt: 1, Status: last.Status,
+				Duration: callback.Seconds(last.Took)},
 			callback.EventOf(one))
 	}
 	if err := s.Deliver(t.Context(), events); err != nil {

@@ -90,10 +90,12 @@ func TestFieldsOfTheTable(t *testing.T) {
 		{"modelParameters", r.Success, "langfuse.observation.model.parameters", `{"temperature":0.5,"max_tokens":64,"user":"ana"}`},
 		{"modelParameters without the tools", r.Stream, "langfuse.observation.model.parameters", `{"temperature":0.5,"stream":true}`},
 		{"input with the tools", r.Stream, "langfuse.observation.input",
-			`{"messages":[{"role":"system","content":"Sê breve."},{"role":"user","content":"Olá"}],"tools":[{"type":"function","function":{"name":"f"}}]}`},
+			`{"messages":[{"role":"system","content":"Sê breve."},{"role":"user","content":"Olá"}],"tools":[{"type":"function",` +
+				`"function":{"name":"f"}}]}`},
 		{"output is the first choice's message", r.Success, "langfuse.observation.output", `{"role":"assistant","content":"Oi!"}`},
 		{"output so far of a stream that was left", r.Aborted, "langfuse.observation.output", `{"role":"assistant","content":"Era uma"}`},
-		{"usageDetails", r.Success, "langfuse.observation.usage_details", `{"input":60,"output":20,"total":120,"cache_creation_input_tokens":0,"cache_read_input_tokens":40}`},
+		{"usageDetails", r.Success, "langfuse.observation.usage_details",
+			`{"input":60,"output":20,"total":120,"cache_creation_input_tokens":0,"cache_read_input_tokens":40}`},
 		{"costDetails", r.Success, "langfuse.observation.cost_details", `{"input":0.0002,"output":0.0002,"total":0.0004}`},
 		{"a cache hit costs nothing", r.CacheHit, "langfuse.observation.cost_details", `{"input":0,"output":0,"total":0}`},
 		{"completionStartTime", r.Stream, "langfuse.observation.completion_start_time", `"2026-11-24T10:00:02.120000Z"`},
@@ -120,10 +122,12 @@ func TestFieldsOfTheTable(t *testing.T) {
 
 func TestMetadataThatIsOdd(t *testing.T) {
 	r := callbacktest.New().Success
-	r.Metadata.Requester = jsontext.Value(`{"trace_id":12345,"trace_name":{"no":"text"},"session_id":null,"mask_input":true,"mask_output":"true","existing_trace_id":"","litellm_call_id":"forged"}`)
+	r.Metadata.Requester = jsontext.Value(`{"trace_id":12345,"trace_name":{"no":"text"},"session_id":null,"mask_input":true,` +
+		`"mask_output":"true","existing_trace_id":"","litellm_call_id":"forged"}`)
 	e := newEntry(r)
 	all := callbacktest.Attributes(e.span().Attributes)
-	if e.traceID != hex.EncodeToString(hash("12345")) || e.traceName != "litellm-acompletion" || string(e.input) != `"redacted-by-litellm"` || string(e.output) != `"redacted-by-litellm"` {
+	if e.traceID != hex.EncodeToString(hash("12345")) || e.traceName != "litellm-acompletion" || string(e.input) != `"redacted-by-litellm"` ||
+		string(e.output) != `"redacted-by-litellm"` {
 		t.Errorf("%+v", e)
 	}
 	if all["langfuse.observation.metadata.litellm_call_id"] != "call-success" {
@@ -132,7 +136,8 @@ func TestMetadataThatIsOdd(t *testing.T) {
 	r.Metadata.Requester = jsontext.Value(`{"existing_trace_id":"abc","parent_observation_id":"00f067aa0ba902b7"}`)
 	e = newEntry(r)
 	all = callbacktest.Attributes(e.span().Attributes)
-	if e.traceID != hex.EncodeToString(hash("abc")) || e.parent != "00f067aa0ba902b7" || all["langfuse.trace.name"] != "" || all["langfuse.trace.input"] != "" {
+	if e.traceID != hex.EncodeToString(hash("abc")) || e.parent != "00f067aa0ba902b7" || all["langfuse.trace.name"] != "" ||
+		all["langfuse.trace.input"] != "" {
 		t.Errorf("a continued trace is changed: %v", all)
 	}
 }

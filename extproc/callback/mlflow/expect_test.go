@@ -8,7 +8,8 @@ import (
 
 // expectations says what of each record MLflow must show.
 func expectations(r callbacktest.Records) []want {
-	inputs := jsontext.Value(`{"messages":[{"role":"system","content":"Sê breve."},{"role":"user","content":"Olá"}],"temperature":0.5,"max_tokens":64,"user":"ana"}`)
+	inputs := jsontext.Value(`{"messages":[{"role":"system","content":"Sê breve."},{"role":"user","content":"Olá"}],"temperature":0.5,` +
+		`"max_tokens":64,"user":"ana"}`)
 	tags := map[string]string{"team": "search", "beta": "true", "model_group": "my-model"}
 	usage := map[string]int{"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "cache_read_input_tokens": 40}
 	good := callbacktest.Trace{
@@ -32,7 +33,8 @@ func expectations(r callbacktest.Records) []want {
 			}}}
 		}), tags},
 		{r.Stream, with(func(s *callbacktest.Trace) {
-			s.Inputs = jsontext.Value(`{"messages":[{"role":"system","content":"Sê breve."},{"role":"user","content":"Olá"}],"temperature":0.5,"stream":true,"tools":[{"type":"function","function":{"name":"f"}}]}`)
+			s.Inputs = jsontext.Value(`{"messages":[{"role":"system","content":"Sê breve."},{"role":"user","content":"Olá"}],"temperature":0.5,` +
+				`"stream":true,"tools":[{"type":"function","function":{"name":"f"}}]}`)
 			s.Outputs, s.Events = r.Stream.Response, firstToken
 		}), tags},
 		{r.Aborted, with(func(s *callbacktest.Trace) {
@@ -48,7 +50,8 @@ func expectations(r callbacktest.Records) []want {
 			s.Name, s.Type = "litellm-aembedding", "EMBEDDING"
 			s.Inputs = jsontext.Value(`{"input":["um","dois"],"encoding_format":"float"}`)
 			s.Outputs = r.Embedding.Response
-			s.RequestPreview, s.ResponsePreview = `{"input":["um","dois"],"encoding_format":"float"}`, `{"object":"list","data":[{"embedding":[0.1,0.2]}]}`
+			s.RequestPreview, s.ResponsePreview = `{"input":["um","dois"],"encoding_format":"float"}`,
+				`{"object":"list","data":[{"embedding":[0.1,0.2]}]}`
 		}), map[string]string{"model_group": "my-model"}},
 	}
 }

@@ -30,7 +30,8 @@ func TestRealMLflowShowsTheRequests(t *testing.T) {
 	now := time.Now()
 	poster := callback.NewPoster(callback.PosterConfig{})
 	defer poster.Close()
-	sink := New(Config{TrackingURI: address + "/", ExperimentName: "litellm-production", Version: "1"}, poster, func() time.Time { return now })
+	sink := New(Config{TrackingURI: address + "/", ExperimentName: "litellm-production", Version: "1"}, poster,
+		func() time.Time { return now })
 	records := callbacktest.New()
 	q := callback.NewQueue(sink, callback.QueueConfig{
 		Name: "mlflow", Rand: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -67,7 +68,8 @@ func TestRealMLflowShowsTheRequests(t *testing.T) {
 		if err := sink.Deliver(t.Context(), []*callback.Record{again}); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := poster.Do(t.Context(), callback.Post{Method: "GET", URL: address + "/api/2.0/mlflow/experiments/get-by-name?experiment_name=litellm-production"})
+		answer, err := poster.Do(t.Context(), callback.Post{Method: "GET", URL: address +
+			"/api/2.0/mlflow/experiments/get-by-name?experiment_name=litellm-production"})
 		if err != nil || !strings.Contains(string(answer), `"active"`) {
 			t.Errorf("%v: %s", err, answer)
 		}
@@ -97,7 +99,8 @@ func compare(t *testing.T, w want, got callbacktest.Trace) {
 		t.Errorf("session %q", session)
 	}
 	cost := got.Metadata["mlflow.trace.cost"]
-	if r.CostBreakdown != nil && !strings.Contains(cost, `"total_cost": 0.0004`) || r.CacheHit && cost != "" && !strings.Contains(cost, `"total_cost": 0.0}`) {
+	if r.CostBreakdown != nil && !strings.Contains(cost, `"total_cost": 0.0004`) || r.CacheHit && cost != "" &&
+		!strings.Contains(cost, `"total_cost": 0.0}`) {
 		t.Errorf("cost %s", cost)
 	}
 	w.seen.Experiment, w.seen.Spans, w.seen.StartMs, w.seen.DurationMs = got.Experiment, got.Spans, got.StartMs, got.DurationMs
@@ -132,7 +135,8 @@ func TestAServerWithoutTracesIsSaidPlainly(t *testing.T) {
 	defer poster.Close()
 	sink := New(Config{TrackingURI: strings.Replace(server.URL, "http://", "http://u:p@", 1), ExperimentName: "a b&c"}, poster, time.Now)
 	err := sink.Deliver(t.Context(), callbacktest.New().All())
-	if err == nil || !callback.IsPermanent(err) || !strings.Contains(err.Error(), "MLflow 3.6 or newer") || strings.Contains(err.Error(), "u:p") {
+	if err == nil || !callback.IsPermanent(err) || !strings.Contains(err.Error(), "MLflow 3.6 or newer") ||
+		strings.Contains(err.Error(), "u:p") {
 		t.Errorf("%v", err)
 	}
 }
@@ -142,9 +146,10 @@ func TestCredentials(t *testing.T) {
 		config Config
 		want   string
 	}{
-		"of the URI":        {Config{TrackingURI: "https://ana:s3cret@mlflow.example/"}, "Basic YW5hOnMzY3JldA=="},
-		"user and password": {Config{TrackingURI: "https://mlflow.example", Username: "ana", Password: secret.New("s3cret")}, "Basic YW5hOnMzY3JldA=="},
-		"a token wins":      {Config{TrackingURI: "https://mlflow.example", Username: "ana", Token: secret.New("tok")}, "Bearer tok"},
+		"of the URI": {Config{TrackingURI: "https://ana:s3cret@mlflow.example/"}, "Basic YW5hOnMzY3JldA=="},
+		"user and password": {Config{TrackingURI: "https://mlflow.example", Username: "ana", Password: secret.New("s3cret")},
+			"Basic YW5hOnMzY3JldA=="},
+		"a token wins": {Config{TrackingURI: "https://mlflow.example", Username: "ana", Token: secret.New("tok")}, "Bearer tok"},
 	} {
 		s := New(c.config, nil, time.Now)
 		if len(s.headers) != 1 || s.headers[0].Value.Reveal() != c.want || s.config.TrackingURI != "https://mlflow.example" {
