@@ -14,9 +14,8 @@ import (
 )
 
 // attempts are the attempts of one request: the plan they follow, and how each began
-// and ended. They are counted by their number (1 is the first), idempotently, and
-// never by streams: an attempt that was refused opens none. It is safe for concurrent
-// use; router and observer are called under its lock.
+// and ended. They are counted by their number (from 1), idempotently, never by
+// streams: a refused attempt opens none. Safe for concurrent use; router and observer are called under its lock.
 type attempts struct {
 	router   attemptRouter
 	observer attemptObserver

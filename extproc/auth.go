@@ -10,7 +10,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// authenticator checks the gateway's own key. The zero value admits everybody.
+// authenticator checks the gateway's own key. The zero value asks for none.
 type authenticator struct {
 	digest  [sha256.Size]byte
 	enabled bool

@@ -17,7 +17,7 @@ import (
 type caching struct {
 	status   cache.Status // "": there is no cache
 	key      cache.Key
-	ticket   *cache.Ticket   // nil: nobody waits for the answer, and it is not stored
+	ticket   *cache.Ticket   // nil: no request waits for the answer, and it is not stored
 	batch    *cache.Batch    // embeddings, of which some are stored
 	recorder *cache.Recorder // of the answer; nil when it is not stored
 }

@@ -22,7 +22,7 @@ func newTenancy(header string) tenancy { return tenancy{header, holdsKey(header)
 // caller names who asks, for limits, the cache, logs and records. Those whom the
 // header does not name are one caller together: leaving it out must not lift a limit.
 // A key is never a name, but its hash is. A name that is too long ends in one, so that
-// nobody shares a cache with another of the same beginning.
+// no two callers of the same beginning share a cache.
 func (t tenancy) caller(header upstream.Header) string {
 	if t.header == "" {
 		return sharedCaller
@@ -34,7 +34,7 @@ func (t tenancy) caller(header upstream.Header) string {
 	case t.hidden:
 		return "key-" + digestOf(name)
 	case name == unnamedCaller, name == sharedCaller, name[0] == '\\', isDigested(name):
-		name = `\` + name // somebody's name, not the word for those who have none, nor a longer one's short form
+		name = `\` + name // a caller's own name, not the word for those who have none, nor a longer one's short form
 	}
 	if len(name) > maxCaller {
 		sum := digestOf(name)
@@ -50,7 +50,7 @@ func isDigested(name string) bool {
 }
 
 // check refuses a request that names its caller twice, with different names: where
-// a mesh adds its name to the client's, nobody can tell which is true. The error is
+// a mesh adds its name to the client's, it is not known which is true. The error is
 // an *upstream.Error.
 func (t tenancy) check(header upstream.Header) error {
 	if t.header == "" {
@@ -69,7 +69,7 @@ func (t tenancy) check(header upstream.Header) error {
 }
 
 const (
-	sharedCaller  = "*" // everybody, where callers are not told apart
+	sharedCaller  = "*" // all callers, where they are not told apart
 	unnamedCaller = "-" // who has no name
 )
 

@@ -34,7 +34,7 @@
 //     becomes OpenAI's error shape (errorresponse.go). For a good answer the provider's decoder is
 //     made, and Envoy is told how to send the body: streamed where it can be
 //     relayed, whole where it must be rewritten or is short enough to be judged
-//     first, not at all where nobody reads it. A document that comes where a
+//     first, not at all where it passes unread. A document that comes where a
 //     stream was asked for is told as one (streamform.go).
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
 //     the callbacks keep a copy where they want one (report.go). The last chunk
@@ -66,7 +66,7 @@
 //
 // Envoy may send the streams of one request to several replicas: what belongs to
 // another one's exchange is handed on to it (relay.go), if it is
-// known (package peer). When nobody has the exchange, a failure is passed on as it
+// known (package peer). When no replica has the exchange, a failure is passed on as it
 // is and a retry is stopped: the request that Envoy would send was written for
 // another provider, with that one's key.
 //

@@ -79,7 +79,7 @@ func appendModel(dst []byte, id string) []byte {
 	return append(dst, `,"owned_by":"isthmus"}`...)
 }
 
-// mock answers with a deployment's mock_response and calls nobody.
+// mock answers with a deployment's mock_response, without a provider.
 func (s *requestStream) mock(text string) *wire.Answer {
 	x := s.exchange
 	if e := x.request.Endpoint; e != chat.Completions && e != chat.TextCompletions {

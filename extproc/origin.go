@@ -60,7 +60,7 @@ func (s *requestStream) share(g *Snapshot) {
 const preflightAge = "7200"
 
 // preflight answers a browser that asks what a page may send, or returns nil: it is
-// another request. Nobody is asked for a key: a browser sends none with it.
+// another request. No key is asked for: a browser sends none with it.
 func (s *requestStream) preflight(p apiPath) *wire.Answer {
 	if s.shared == nil || s.header.Get(":method") != http.MethodOptions || s.header.Get("access-control-request-method") == "" {
 		return nil
@@ -90,8 +90,8 @@ func fieldNames(list string) bool {
 }
 
 // A browser sends some requests of a page to any address that it reaches, without
-// asking that address first: a POST of plain text needs no preflight. Where nobody is
-// asked for a key, such a request would be served. With a master key it is refused for
+// asking that address first: a POST of plain text needs no preflight. Where no key is
+// asked for, such a request would be served. With a master key it is refused for
 // want of the key, which no browser adds by itself: keys are read from headers only,
 // never from cookies or the URL, and a page that sets such a header needs a preflight.
 

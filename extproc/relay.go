@@ -35,7 +35,7 @@ const (
 )
 
 // owner returns the address of the replica that a message's exchange belongs to,
-// or "": it is ours, or that of nobody who is known.
+// or "": it is ours, or that of no replica that is known.
 func (s *Server) owner(ctx context.Context, name string, m wire.Message) string {
 	if name == names.FilterRequest || s.exchanges.find(m.ExchangeField(names.FieldID)) != nil {
 		return ""
@@ -109,7 +109,7 @@ func (s *Server) relay(
 
 // entryRelay hands entries of Envoy's access log on to the replicas that have their
 // requests, beside the stream that brings them: a replica that does not answer
-// holds up nobody but itself. Each replica has a queue, and a goroutine while there
+// holds up no other. Each replica has a queue, and a goroutine while there
 // is something in it. It is safe for concurrent use.
 type entryRelay struct {
 	peers   *peer.Set

@@ -83,7 +83,7 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 	case m.EndOfStream():
 		s.response = &responseReader{ended: true}
 	case x.request.Endpoint == chat.Speech:
-		s.response = &responseReader{} // sound: nobody reads it
+		s.response = &responseReader{} // sound: it passes unread
 		x.outcome.complete(chat.Result{})
 	case s.marked && s.carries(&hop) && isEventStream(header):
 		s.response = &responseReader{hop: hop}
@@ -156,7 +156,7 @@ func brief(header upstream.Header) bool {
 }
 
 // impossible says why a 2xx answer cannot be the endpoint's, as far as its headers
-// tell: a captive portal's or a proxy's HTML page, a stream that nobody asked for,
+// tell: a captive portal's or a proxy's HTML page, a stream that was not asked for,
 // nothing at all. "": it can.
 func impossible(req *chat.Request, header upstream.Header, ended bool) string {
 	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
@@ -270,7 +270,7 @@ func plausible(req *chat.Request, body []byte) bool {
 }
 
 // count finds the usage of an answer that reported none, or that the client left
-// before its end. The client has its answer; nobody waits for this.
+// before its end. The client has its answer and does not wait for this.
 func (s *requestStream) count() {
 	r, x := s.response, s.exchange
 	if r == nil || r.decoder == nil || x.snapshot.tokens == nil {

@@ -24,7 +24,7 @@ import (
 // Settings are what the request path needs besides routing. The zero value of
 // each field is usable.
 type Settings struct {
-	MasterKey secret.Text // zero: nobody is asked for a key
+	MasterKey secret.Text // zero: no key is asked for
 	MaxBody   int64       // bytes; 0 = 100 MiB
 	Verbose   bool        // tell clients of each attempt, in a header
 	Cache     *cache.Cache
@@ -37,7 +37,7 @@ type Settings struct {
 	// all; none: no page.
 	Origins []string
 	MaxHold time.Duration // the longest that a request waits before its first attempt; 0 = 30 s
-	// Unenforced names what the configuration restricts and nobody enforces.
+	// Unenforced names what the configuration restricts and isthmus does not enforce.
 	Unenforced []string
 }
 
@@ -58,7 +58,7 @@ type Snapshot struct {
 	// callbacks are the sinks and hooks; wants is what they listen to.
 	callbacks *all.Set
 	wants     all.Wants
-	// wantsText: somebody is shown the text of answers, so that they must be read.
+	// wantsText: a sink or hook is shown the text of answers, so that they must be read.
 	wantsText bool
 	// unenforced is told on the status page and in /health.
 	unenforced []string
@@ -87,7 +87,7 @@ type Runtime struct {
 	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
 	guard   *guard.Guard
-	tracer  *trace.Tracer // nil: nobody traces
+	tracer  *trace.Tracer // nil: no tracing
 	steps   bool          // each step of a request is logged
 	log     *slog.Logger
 
@@ -139,7 +139,7 @@ func (rt *Runtime) giveBack() {
 }
 
 // envoyState is what is known of the Envoy that this process runs itself. One that
-// somebody else runs is never told of, and counts as one that serves.
+// another process runs is never told of, and counts as one that serves.
 type envoyState struct {
 	ends atomic.Int64 // how often it ended by itself
 	down atomic.Int64 // since when it does not serve, in Unix nanoseconds; 0: it serves

@@ -189,7 +189,7 @@ func metadataValue(ctx context.Context, key string) string {
 // that is secret.
 const healthService = "/grpc.health.v1.Health/"
 
-// health is gRPC's health service. It answers everybody, and so it reads nothing: a
+// health is gRPC's health service. It answers every caller, and so it reads nothing: a
 // message may be as large as the largest body, and gRPC holds the whole of one that
 // is read. The service that a question names is therefore not looked at. There is
 // no Watch, which would hold a stream for who asks.

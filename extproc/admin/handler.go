@@ -8,7 +8,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// Handler serves the admin port: probes and metrics for everybody who reaches it,
+// Handler serves the admin port: probes and metrics for every caller,
 // under any name; the state of the deployments for who has the master key (see
 // extproc.Snapshot.AdmitOperator). A web page of another origin changes nothing. It
 // is safe for concurrent use.
