@@ -50,7 +50,8 @@ func TestAConfigurationIsWrittenWhereNoKeyIs(t *testing.T) {
 func TestTheFirstLineSaysHowItWasWritten(t *testing.T) {
 	_, out, _ := written(t, keyed, "--access-log", "", "--listen", "[::1]:4000")
 	first, _, _ := strings.Cut(out, "\n")
-	if !strings.HasPrefix(first, "# Written by: isthmus envoy --config ") || !strings.HasSuffix(first, " --access-log '' --listen '[::1]:4000'") {
+	if !strings.HasPrefix(first, "# Written by: isthmus envoy --config ") ||
+		!strings.HasSuffix(first, " --access-log '' --listen '[::1]:4000'") {
 		t.Error(first)
 	}
 }
@@ -60,22 +61,26 @@ func TestWhatCannotBeWrittenSaysWhy(t *testing.T) {
 		args []string
 		want string
 	}{
-		"an unknown format":              {[]string{"--format", "helm"}, "--format helm: want bootstrap, filters or istio"},
-		"a flag of another format":       {[]string{"--format", "istio", "--listen", ":1"}, "--listen is for --format bootstrap, not istio"},
-		"Istio's flag for an Envoy":      {[]string{"--namespace", "x"}, "--namespace is for --format istio, not bootstrap"},
-		"an Envoy's version for Istio":   {[]string{"--format", "istio", "--envoy-version", "1.39"}, "--envoy-version is for --format bootstrap or filters, not istio"},
-		"an old Envoy":                   {[]string{"--envoy-version", "1.20"}, "--envoy-version: Envoy 1.20 is too old"},
-		"an old Istio":                   {[]string{"--format", "istio", "--domain", "a.b", "--istio-version", "1.20"}, "--istio-version: Istio 1.20 is too old"},
-		"no address":                     {[]string{"--listen", "localhost"}, "--listen: "},
-		"no address of Envoy's admin":    {[]string{"--admin", "x"}, "--admin: "},
-		"no address of the service":      {[]string{"--processor", "x"}, "--processor: "},
-		"parts without a domain":         {[]string{"--format", "filters"}, "no domain"},
-		"a mesh without a domain":        {[]string{"--format", "istio"}, "no domain"},
-		"a domain that is none":          {[]string{"--format", "filters", "--domain", "https://x"}, `domain "https://x"`},
-		"a selector that is none":        {[]string{"--format", "istio", "--domain", "a.b", "--gateway-selector", "ingress"}, `--gateway-selector "ingress": want name=value`},
-		"no selector":                    {[]string{"--format", "istio", "--domain", "a.b", "--gateway-selector", ""}, "no selector"},
-		"a port that is none":            {[]string{"--format", "istio", "--domain", "a.b", "--gateway-port", "70000"}, "--gateway-port 70000"},
-		"a namespace that is left empty": {[]string{"--format", "istio", "--domain", "a.b", "--namespace", "", "--processor", "x:1"}, "no namespace"},
+		"an unknown format":         {[]string{"--format", "helm"}, "--format helm: want bootstrap, filters or istio"},
+		"a flag of another format":  {[]string{"--format", "istio", "--listen", ":1"}, "--listen is for --format bootstrap, not istio"},
+		"Istio's flag for an Envoy": {[]string{"--namespace", "x"}, "--namespace is for --format istio, not bootstrap"},
+		"an Envoy's version for Istio": {[]string{"--format", "istio", "--envoy-version", "1.39"},
+			"--envoy-version is for --format bootstrap or filters, not istio"},
+		"an old Envoy": {[]string{"--envoy-version", "1.20"}, "--envoy-version: Envoy 1.20 is too old"},
+		"an old Istio": {[]string{"--format", "istio", "--domain", "a.b", "--istio-version", "1.20"},
+			"--istio-version: Istio 1.20 is too old"},
+		"no address":                  {[]string{"--listen", "localhost"}, "--listen: "},
+		"no address of Envoy's admin": {[]string{"--admin", "x"}, "--admin: "},
+		"no address of the service":   {[]string{"--processor", "x"}, "--processor: "},
+		"parts without a domain":      {[]string{"--format", "filters"}, "no domain"},
+		"a mesh without a domain":     {[]string{"--format", "istio"}, "no domain"},
+		"a domain that is none":       {[]string{"--format", "filters", "--domain", "https://x"}, `domain "https://x"`},
+		"a selector that is none": {[]string{"--format", "istio", "--domain", "a.b", "--gateway-selector", "ingress"},
+			`--gateway-selector "ingress": want name=value`},
+		"no selector":         {[]string{"--format", "istio", "--domain", "a.b", "--gateway-selector", ""}, "no selector"},
+		"a port that is none": {[]string{"--format", "istio", "--domain", "a.b", "--gateway-port", "70000"}, "--gateway-port 70000"},
+		"a namespace that is left empty": {[]string{"--format", "istio", "--domain", "a.b", "--namespace", "", "--processor", "x:1"},
+			"no namespace"},
 	} {
 		if code, out, errs := written(t, keyed, tc.args...); code != 1 || !strings.Contains(errs, tc.want) || out != "" {
 			t.Errorf("%s: exit %d, %q; want …%s…", name, code, errs, tc.want)

@@ -34,19 +34,20 @@ func layers() map[string][]string {
 		"extproc":                       {"translate", "routing", "extproc", "envoy/names"},
 		"cmd":                           {"translate", "routing", "envoy", "extproc", "cmd"},
 		"examples":                      {"cmd", "extproc"},
-		"translate/chat":                {"translate/jsonedit", "translate/litellm", "translate/upstream", "translate/secret", "translate/sse", "translate/ndjson"},
-		"translate/jsonedit":            {},
-		"translate/litellm":             {},
-		"translate/sse":                 {},
-		"translate/ndjson":              {},
-		"translate/secret":              {},
-		"translate/upstream":            {"translate/secret"},
-		"translate/openai":              pivot("translate/tokens"),
-		"translate/azure":               pivot("translate/openai"),
-		"translate/anthropic":           pivot(),
-		"translate/gemini":              pivot(),
-		"translate/ollama":              pivot(),
-		"translate/tokens":              pivot(),
+		"translate/chat": {"translate/jsonedit", "translate/litellm", "translate/upstream", "translate/secret", "translate/sse",
+			"translate/ndjson"},
+		"translate/jsonedit":  {},
+		"translate/litellm":   {},
+		"translate/sse":       {},
+		"translate/ndjson":    {},
+		"translate/secret":    {},
+		"translate/upstream":  {"translate/secret"},
+		"translate/openai":    pivot("translate/tokens"),
+		"translate/azure":     pivot("translate/openai"),
+		"translate/anthropic": pivot(),
+		"translate/gemini":    pivot(),
+		"translate/ollama":    pivot(),
+		"translate/tokens":    pivot(),
 
 		"extproc/callback/all":    {"translate", "extproc/callback", "routing/config", "routing/guard"},
 		"envoy/envoytest":         {"envoy", "cmd/testring"},
@@ -61,7 +62,8 @@ func layers() map[string][]string {
 // pivot is what a provider's folder may import: never another provider, except
 // azure, which speaks OpenAI's format.
 func pivot(more ...string) []string {
-	return append(more, "translate/chat", "translate/jsonedit", "translate/litellm", "translate/sse", "translate/ndjson", "translate/secret", "translate/upstream")
+	return append(more, "translate/chat", "translate/jsonedit", "translate/litellm", "translate/sse", "translate/ndjson", "translate/secret",
+		"translate/upstream")
 }
 
 func TestArrowsBetweenPackagesPointOneWay(t *testing.T) {

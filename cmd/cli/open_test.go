@@ -28,7 +28,8 @@ func isthmus(t *testing.T, settings string, args ...string) (stdout, stderr stri
 
 func TestItIsSaidWhenEverybodyIsLetIn(t *testing.T) {
 	const key = "general_settings: {master_key: sk-gateway}\n"
-	if out, _ := isthmus(t, "", "check"); !strings.Contains(out, "notice: "+noKey+"the gateway is let in, and can use the providers' keys; set master_key in general_settings") {
+	if out, _ := isthmus(t, "", "check"); !strings.Contains(out,
+		"notice: "+noKey+"the gateway is let in, and can use the providers' keys; set master_key in general_settings") {
 		t.Errorf("check says:\n%s", out)
 	}
 	if out, _ := isthmus(t, key, "check"); strings.Contains(out, "master_key") {
@@ -46,7 +47,8 @@ func TestItIsSaidWhenEverybodyIsLetIn(t *testing.T) {
 		{"", "--format istio --domain llm.example.com", "", noKey + "this Envoy"},
 	} {
 		out, errs := isthmus(t, tc.settings, append([]string{"envoy"}, strings.Fields(tc.args)...)...)
-		if at := regexp.MustCompile(`(address: \S+)\s+port_value: 4000`).FindStringSubmatch(out); tc.listens != "" && (at == nil || at[1] != tc.listens) {
+		if at := regexp.MustCompile(`(address: \S+)\s+port_value: 4000`).FindStringSubmatch(out); tc.listens != "" &&
+			(at == nil || at[1] != tc.listens) {
 			t.Errorf("envoy %s with %q listens at %q, want %s", tc.args, tc.settings, at, tc.listens)
 		}
 		if says := strings.Contains(errs, noKey); says != (tc.says != "") || !strings.Contains(errs, tc.says) {

@@ -37,27 +37,30 @@ func TestAPortBeyondThisMachineWantsToKnowItsCallers(t *testing.T) {
 		wants  string // of the error; "": it serves
 		log    string
 	}{
-		"loopback":                         {listen: "127.0.0.1:9100"},
-		"loopback of IPv6":                 {listen: "[::1]:9100"},
-		"a socket":                         {listen: "unix:///run/isthmus.sock"},
-		"all addresses":                    {listen: "0.0.0.0:9100", wants: "--shared-secret-file FILE (or $ISTHMUS_SHARED_SECRET)"},
-		"all addresses, mutual TLS named":  {listen: "0.0.0.0:9100", wants: "--tls-cert, --tls-key and --tls-client-ca"},
-		"all addresses, the third way":     {listen: "0.0.0.0:9100", wants: "--insecure-listen"},
-		"all addresses of IPv6":            {listen: "[::]:9100", wants: "--insecure-listen"},
-		"one address":                      {listen: "192.0.2.1:9100", wants: "--insecure-listen"},
-		"insecure by name":                 {listen: "0.0.0.0:9100", flags: portFlags{insecure: true}, log: "everybody who reaches 0.0.0.0:9100"},
-		"a secret":                         {listen: "0.0.0.0:9100", flags: portFlags{secretFile: secret}},
-		"a secret of the environment":      {listen: "0.0.0.0:9100", env: portSecret},
-		"mutual TLS":                       {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key, clientCA: ca.CAFile}},
-		"TLS that asks nobody":             {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key}, wants: "--insecure-listen"},
-		"TLS and a secret":                 {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key, secretFile: secret}},
-		"a certificate without a key":      {listen: "127.0.0.1:9100", flags: portFlags{cert: cert}, wants: "go together"},
-		"roots without a certificate":      {listen: "127.0.0.1:9100", flags: portFlags{clientCA: ca.CAFile}, wants: "--tls-cert and --tls-key"},
-		"roots that are none":              {listen: "127.0.0.1:9100", flags: portFlags{cert: cert, key: key, clientCA: secret}, wants: "no certificate in it"},
-		"a key of another":                 {listen: "127.0.0.1:9100", flags: portFlags{cert: cert, key: ca.CAFile}, wants: "--tls-cert"},
-		"a file that is not there":         {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secret + "x"}, wants: "no such file"},
-		"an empty secret":                  {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secretFile(t, "")}, wants: "there is no secret in it"},
-		"a short secret":                   {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secretFile(t, "short")}, wants: "openssl rand"},
+		"loopback":                        {listen: "127.0.0.1:9100"},
+		"loopback of IPv6":                {listen: "[::1]:9100"},
+		"a socket":                        {listen: "unix:///run/isthmus.sock"},
+		"all addresses":                   {listen: "0.0.0.0:9100", wants: "--shared-secret-file FILE (or $ISTHMUS_SHARED_SECRET)"},
+		"all addresses, mutual TLS named": {listen: "0.0.0.0:9100", wants: "--tls-cert, --tls-key and --tls-client-ca"},
+		"all addresses, the third way":    {listen: "0.0.0.0:9100", wants: "--insecure-listen"},
+		"all addresses of IPv6":           {listen: "[::]:9100", wants: "--insecure-listen"},
+		"one address":                     {listen: "192.0.2.1:9100", wants: "--insecure-listen"},
+		"insecure by name":                {listen: "0.0.0.0:9100", flags: portFlags{insecure: true}, log: "everybody who reaches 0.0.0.0:9100"},
+		"a secret":                        {listen: "0.0.0.0:9100", flags: portFlags{secretFile: secret}},
+		"a secret of the environment":     {listen: "0.0.0.0:9100", env: portSecret},
+		"mutual TLS":                      {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key, clientCA: ca.CAFile}},
+		"TLS that asks nobody":            {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key}, wants: "--insecure-listen"},
+		"TLS and a secret":                {listen: "0.0.0.0:9100", flags: portFlags{cert: cert, key: key, secretFile: secret}},
+		"a certificate without a key":     {listen: "127.0.0.1:9100", flags: portFlags{cert: cert}, wants: "go together"},
+		"roots without a certificate":     {listen: "127.0.0.1:9100", flags: portFlags{clientCA: ca.CAFile}, wants: "--tls-cert and --tls-key"},
+		"roots that are none": {listen: "127.0.0.1:9100", flags: portFlags{cert: cert, key: key, clientCA: secret},
+			wants: "no certificate in it"},
+		"a key of another":         {listen: "127.0.0.1:9100", flags: portFlags{cert: cert, key: ca.CAFile}, wants: "--tls-cert"},
+		"a file that is not there": {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secret + "x"}, wants: "no such file"},
+		"an empty secret": {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secretFile(t, "")},
+			wants: "there is no secret in it"},
+		"a short secret": {listen: "127.0.0.1:9100", flags: portFlags{secretFile: secretFile(t, "short")},
+			wants: "openssl rand"},
 		"a secret that Envoy reads":        {listen: "127.0.0.1:9100", env: "%ENVIRONMENT(HOME)% and more", wants: "other characters"},
 		"insecure beside a secret":         {listen: "0.0.0.0:9100", flags: portFlags{secretFile: secret, insecure: true}, wants: "leave it out"},
 		"insecure where nobody else comes": {listen: "127.0.0.1:9100", flags: portFlags{insecure: true}},
@@ -89,7 +92,8 @@ func TestAPortBeyondThisMachineWantsToKnowItsCallers(t *testing.T) {
 func TestServeIsRefusedBeyondThisMachine(t *testing.T) {
 	path := secretFile(t, "model_list: [{model_name: m, litellm_params: {model: openai/m, api_base: 'http://127.0.0.1:1/v1'}}]")
 	var stdout, stderr bytes.Buffer
-	if code := Run(t.Context(), []string{"serve", "--config", path, "--listen", "0.0.0.0:0"}, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "--insecure-listen") {
+	if code := Run(t.Context(), []string{"serve", "--config", path, "--listen", "0.0.0.0:0"}, &stdout, &stderr); code != 1 ||
+		!strings.Contains(stderr.String(), "--insecure-listen") {
 		t.Errorf("exit %d: %s", code, &stderr)
 	}
 }

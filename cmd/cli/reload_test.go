@@ -10,7 +10,8 @@ import (
 
 func TestWhatCannotChangeWhileItRunsStaysAndIsNamed(t *testing.T) {
 	parse := func(settings string) *config.Config {
-		c, _, err := config.Parse("c.yaml", []byte(oneModel+"general_settings: {"+settings+"}\n"), config.Options{Lookup: func(string) (string, bool) { return "", false }})
+		c, _, err := config.Parse("c.yaml", []byte(oneModel+"general_settings: {"+settings+"}\n"),
+			config.Options{Lookup: func(string) (string, bool) { return "", false }})
 		if err != nil {
 			t.Fatal(err)
 		}

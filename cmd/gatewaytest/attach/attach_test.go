@@ -92,16 +92,16 @@ func leavesTheShopAlone(a *gatewaytest.Attached, shop *gatewaytest.Provider) {
 	if got := a.Post("/", "a body"); got.Status != 200 || got.Body != "welcome" {
 		t.Errorf("the shop: %d %s", got.Status, got.Body)
 	}
-	if got := a.Get("/v1/models", "Authorization", "Bearer of-the-shop"); got.Status != 404 || got.Body != "sold out\n" ||
-		got.Header.Get("X-Isthmus-Retry") != "1" {
+	got := a.Get("/v1/models", "Authorization", "Bearer of-the-shop")
+	if got.Status != 404 || got.Body != "sold out\n" || got.Header.Get("X-Isthmus-Retry") != "1" {
 		t.Errorf("a page the shop does not have: %d %v %s", got.Status, got.Header, got.Body)
 	}
 	calls := shop.Calls()
 	if len(calls) != 2 {
 		t.Fatalf("the shop was asked %d times", len(calls))
 	}
-	if h := calls[1].Header; h.Get("Authorization") != "Bearer of-the-shop" || h.Get("X-Request-Id") == "" ||
-		h.Get("X-Envoy-Attempt-Count") != "1" {
+	h := calls[1].Header
+	if h.Get("Authorization") != "Bearer of-the-shop" || h.Get("X-Request-Id") == "" || h.Get("X-Envoy-Attempt-Count") != "1" {
 		t.Errorf("the shop got the headers %v", h)
 	}
 	if n := a.Streams("request") + a.Streams("retry") + a.Streams("failure") - before; n != 0 {

@@ -60,7 +60,8 @@ func newScenarios(t *testing.T) *scenarios {
 		gatewaytest.Entry("client-error", gatewaytest.NewProvider(t, gatewaytest.FailWith(400)).Base(), ""))
 	b.WriteString(gatewaytest.Entry("limited", gatewaytest.NewProvider(t, gatewaytest.FailWith(429, "Retry-After", "7")).Base(),
 		", num_retries: 0") + gatewaytest.Entry("cut", cut.Base(), ""))
-	b.WriteString("router_settings: {num_retries: 2, cooldown_time: 0, fallbacks: [{cascade: [clean]}]}\ngeneral_settings: {max_request_size_mb: 8}\n")
+	b.WriteString("router_settings: {num_retries: 2, cooldown_time: 0, fallbacks: [{cascade: [clean]}]}\n" +
+		"general_settings: {max_request_size_mb: 8}\n")
 	c.config = b.String()
 	return c
 }

@@ -70,14 +70,14 @@ func TestWhatChangesAnAnswerMissesTheCache(t *testing.T) {
 		"a namespace":         strings.Replace(gatewaytest.Ask, `"model"`, `"cache":{"namespace":"mine"},"model"`, 1),
 	} {
 		before := len(p.Calls())
-		if got := s.Post("/v1/chat/completions", body); got.Status != 200 || got.Header.Get("X-Isthmus-Cache") == "hit" ||
-			len(p.Calls()) != before+1 {
+		got := s.Post("/v1/chat/completions", body)
+		if got.Status != 200 || got.Header.Get("X-Isthmus-Cache") == "hit" || len(p.Calls()) != before+1 {
 			t.Errorf("%s: %d %s, %d new calls", name, got.Status, got.Header.Get("X-Isthmus-Cache"), len(p.Calls())-before)
 		}
 	}
 	before := len(p.Calls())
-	if got := s.Post("/v1/chat/completions", gatewaytest.Ask, "Cache-Control", "no-cache"); got.Header.Get("X-Isthmus-Cache") != "bypass" ||
-		len(p.Calls()) != before+1 {
+	got := s.Post("/v1/chat/completions", gatewaytest.Ask, "Cache-Control", "no-cache")
+	if got.Header.Get("X-Isthmus-Cache") != "bypass" || len(p.Calls()) != before+1 {
 		t.Errorf("Cache-Control: no-cache: %v", got.Header)
 	}
 	// The features that a client asks Anthropic for, in whichever order.
@@ -87,9 +87,8 @@ func TestWhatChangesAnAnswerMissesTheCache(t *testing.T) {
 			t.Errorf("Anthropic-Beta: %s: %s, want a %s", beta, got.Header.Get("X-Isthmus-Cache"), want)
 		}
 	}
-	if got := s.Post("/v1/chat/completions", strings.Replace(gatewaytest.Ask, `"model"`, `"cache":{"ttl":"soon"},"model"`,
-		1)); got.Status != 400 ||
-		!strings.Contains(got.Body, "ttl") {
+	got = s.Post("/v1/chat/completions", strings.Replace(gatewaytest.Ask, `"model"`, `"cache":{"ttl":"soon"},"model"`, 1))
+	if got.Status != 400 || !strings.Contains(got.Body, "ttl") {
 		t.Errorf("a wrong control: %d %s", got.Status, got.Body)
 	}
 }

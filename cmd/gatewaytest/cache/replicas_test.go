@@ -22,7 +22,8 @@ func TestReplicasShareTheirCache(t *testing.T) {
 	t.Parallel()
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	f := gatewaytest.StartFleet(t, 2, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+
-		"general_settings: {redis_timeout: 2, tenant_header: X-Team, cache: true, cache_params: {type: redis, url: \"redis://$REDIS\", ttl: 100, namespace: team-cache}}\n")
+		"general_settings: {redis_timeout: 2, tenant_header: X-Team, cache: true, cache_params: {type: redis, url: \"redis://$REDIS\", "+
+		"ttl: 100, namespace: team-cache}}\n")
 	a, b := f.Replicas[0], f.Replicas[1]
 	if got := a.Post("/v1/chat/completions", gatewaytest.Ask); got.Header.Get("X-Isthmus-Cache") != "miss" {
 		t.Fatalf("first: %d %v", got.Status, got.Header)
@@ -139,8 +140,8 @@ func operatorsCommands(f *gatewaytest.Fleet, s *gatewaytest.Gateway) {
 	f.Redis.Set(f.T.Context(), "team-cachet:x", "somebody else's", time.Minute)
 	run := func(word, want string) {
 		var out, errs bytes.Buffer
-		if code := cli.Run(f.T.Context(), []string{"cache", word, "--config", path}, &out, &errs); code != 0 ||
-			!strings.Contains(out.String(), want) {
+		code := cli.Run(f.T.Context(), []string{"cache", word, "--config", path}, &out, &errs)
+		if code != 0 || !strings.Contains(out.String(), want) {
 			f.T.Errorf("isthmus cache %s: %d %s%s", word, code, &out, &errs)
 		}
 	}
@@ -201,16 +202,16 @@ func TestReplicasShareCooldownsAndLoad(t *testing.T) {
 		gatewaytest.ExactByRedis+"}\n")
 	a, b := f.Replicas[0], f.Replicas[1]
 	ill.Store(true)
-	if got := a.Post("/v1/chat/completions", gatewaytest.ForModel("rest", gatewaytest.Ask)); got.Status != 200 ||
-		got.Header.Get("X-Isthmus-Attempts") != "2" {
+	got := a.Post("/v1/chat/completions", gatewaytest.ForModel("rest", gatewaytest.Ask))
+	if got.Status != 200 || got.Header.Get("X-Isthmus-Attempts") != "2" {
 		t.Fatalf("%d %v", got.Status, got.Header)
 	}
 	began := time.Now()
 	asynctest.Await(t, "the other replica has heard of the cooldown",
 		func() bool { return strings.Contains(b.AdminGet("/health"), "401") })
 	t.Logf("the other replica knew of the cooldown after %s", time.Since(began).Round(time.Millisecond))
-	if got := b.Post("/v1/chat/completions", gatewaytest.ForModel("rest", gatewaytest.Ask)); got.Status != 200 ||
-		got.Header.Get("X-Isthmus-Attempts") != "1" {
+	got = b.Post("/v1/chat/completions", gatewaytest.ForModel("rest", gatewaytest.Ask))
+	if got.Status != 200 || got.Header.Get("X-Isthmus-Attempts") != "1" {
 		t.Errorf("it does not let the deployment rest: %d %v", got.Status, got.Header)
 	}
 

@@ -43,18 +43,16 @@ func TestAStreamThatTheClientLeftIsCounted(t *testing.T) {
 	asynctest.Await(t, "its record has come", func() bool { _, records := b.Records(t); return len(records) == 1 })
 	s.RequestLog(1)
 	_, records := b.Records(t)
-	if r := records[0]; r.CompletionTokens < 100 || r.PromptTokens < 1 || !r.TokensEstimated || r.Aborted != "client" ||
-		r.Status != "success" ||
+	r := records[0]
+	if r.CompletionTokens < 100 || r.PromptTokens < 1 || !r.TokensEstimated || r.Aborted != "client" || r.Status != "success" ||
 		!strings.Contains(string(r.Response), "word word") {
 		t.Errorf("record: %+v", r)
 	}
 	if n := completionTokens(t, s); n != records[0].CompletionTokens {
 		t.Errorf("the metrics have %d tokens, the record %d", n, records[0].CompletionTokens)
 	}
-	if n := s.Metric(`isthmus_deployment_minute_used{deployment="` + records[0].ModelID +
-		`",kind="tokens",model_group="m",provider="openai"}`); int64(
-		n,
-	) != records[0].TotalTokens {
+	n := s.Metric(`isthmus_deployment_minute_used{deployment="` + records[0].ModelID + `",kind="tokens",model_group="m",provider="openai"}`)
+	if int64(n) != records[0].TotalTokens {
 		t.Errorf("the deployment has used %v tokens, the record has %d", n, records[0].TotalTokens)
 	}
 	if got := s.Post("/v1/chat/completions", gatewaytest.Ask); got.Status != 429 {

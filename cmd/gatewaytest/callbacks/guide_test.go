@@ -176,8 +176,8 @@ func checkTimes(t *testing.T, name string, r *callback.Record, late time.Duratio
 		t.Errorf("%s: start %v, first token %v, end %v", name, start, first, end)
 	}
 	streamed := r.Stream && r.HTTPStatus == 200
-	if want := map[bool]time.Duration{true: first.Sub(start),
-		false: took}[streamed]; (time.Duration(r.ResponseTime) - want).Abs() > 2*time.Microsecond {
+	want := map[bool]time.Duration{true: first.Sub(start), false: took}[streamed]
+	if (time.Duration(r.ResponseTime) - want).Abs() > 2*time.Microsecond {
 		t.Errorf("%s: response_time is %v, want %v", name, time.Duration(r.ResponseTime), want)
 	}
 	attempts := time.Duration(0)
@@ -238,9 +238,8 @@ func TestTheGuidesLangfuseGetsEveryRequestOnce(t *testing.T) {
 		text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`).ReplaceAllString(text, "TIME")
 		got[name] = append(got[name], steady(text))
 		first, end := all["langfuse.observation.completion_start_time"], time.Unix(0, int64(span.EndTimeUnixNano))
-		if at, err := time.Parse(`"`+time.RFC3339Nano+`"`, first); err != nil ||
-			at.Before(time.Unix(0, int64(span.StartTimeUnixNano)).Truncate(time.Microsecond)) ||
-			at.After(end) {
+		at, err := time.Parse(`"`+time.RFC3339Nano+`"`, first)
+		if err != nil || at.Before(time.Unix(0, int64(span.StartTimeUnixNano)).Truncate(time.Microsecond)) || at.After(end) {
 			t.Errorf("%s: first token at %s, %v", name, first, err)
 		}
 	}

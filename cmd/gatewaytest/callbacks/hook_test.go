@@ -33,9 +33,9 @@ func TestTheGoExampleHearsOfAllFiveHooks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	program, config := filepath.Join(dir, "isthmus-with-hooks"), filepath.Join(dir, "config.yaml")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
-		"../../../examples/custom-callback/go").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../../examples/custom-callback/go").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, built)
 	}
 	g := newScenarioProvider(t)
 	if err := os.WriteFile(config, []byte(g.models()), 0o600); err != nil {

@@ -25,7 +25,8 @@ func parrot(w http.ResponseWriter, r *http.Request, body string) {
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w,
-			`{"id":"c","object":"chat.completion","model":"up","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}]}`, said)
+			`{"id":"c","object":"chat.completion","model":"up","choices":[{"index":0,"message":{"role":"assistant","content":%q},`+
+				`"finish_reason":"stop"}]}`, said)
 	}
 }
 

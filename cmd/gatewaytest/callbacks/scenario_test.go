@@ -43,7 +43,8 @@ func scenarios() []scenario {
 }
 
 // requestMetadata is all that a client may say to steer Langfuse.
-const requestMetadata = `,"temperature":0.5,"metadata":{"tags":["team:search"],"trace_id":"0af7651916cd43dd8448eb211c80319c","trace_name":"checkout",` +
+const requestMetadata = `,"temperature":0.5,"metadata":{"tags":["team:search"],"trace_id":"0af7651916cd43dd8448eb211c80319c",` +
+	`"trace_name":"checkout",` +
 	`"session_id":"sess-1","trace_user_id":"ana","trace_version":"v3","trace_release":"r1","generation_name":"reply","tenant":"acme"}`
 
 // scenario is one request.
@@ -77,14 +78,16 @@ func newScenarioProvider(t *testing.T) *scenarioProvider {
 // models is the model list.
 func (g *scenarioProvider) models() string {
 	one := func(name, base, more string) string {
-		return fmt.Sprintf("- model_name: %s\n  model_info: {id: dep-%[1]s}\n  litellm_params: {model: openai/up, api_key: sk-provider, api_base: %q%s}\n", name, base, more)
+		return fmt.Sprintf("- model_name: %s\n  model_info: {id: dep-%[1]s}\n"+
+			"  litellm_params: {model: openai/up, api_key: sk-provider, api_base: %q%s}\n", name, base, more)
 	}
 	const prices = ", input_cost_per_token: 0.000002, output_cost_per_token: 0.00001"
 	return "model_list:\n" + one("m", g.Base(), prices) + one("hasty", g.Base(), ", timeout: 2") + one("down", g.URL+"/down/v1", "") +
 		"router_settings: {num_retries: 0, fallbacks: [{down: [m]}]}\n"
 }
 
-const scenarioPiece = "data: {\"id\":\"c1\",\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Era uma vez\"},\"finish_reason\":null}]}\n\n"
+const scenarioPiece = "data: {\"id\":\"c1\",\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"," +
+	"\"content\":\"Era uma vez\"},\"finish_reason\":null}]}\n\n"
 
 func (g *scenarioProvider) serve(w http.ResponseWriter, r *http.Request, body string) {
 	says := func(word string) bool { return strings.Contains(body, `"content":"`+word+`"`) }
@@ -94,13 +97,15 @@ func (g *scenarioProvider) serve(w http.ResponseWriter, r *http.Request, body st
 	case strings.HasSuffix(r.URL.Path, "/embeddings"):
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w,
-			`{"object":"list","model":"up","data":[{"object":"embedding","index":0,"embedding":[0.5]},{"object":"embedding","index":1,"embedding":[0.25]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`)
+			`{"object":"list","model":"up","data":[{"object":"embedding","index":0,"embedding":[0.5]},{"object":"embedding","index":1,`+
+				`"embedding":[0.25]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`)
 	case strings.HasSuffix(r.URL.Path, "/responses"):
 		respond(w, body)
 	case strings.HasSuffix(r.URL.Path, "/v1/completions"):
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w,
-			`{"id":"cmpl-1","object":"text_completion","created":1,"model":"up","choices":[{"index":0,"text":" upon a time","finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}`)
+			`{"id":"cmpl-1","object":"text_completion","created":1,"model":"up","choices":[{"index":0,"text":" upon a time",`+
+				`"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}`)
 	case says("fail"):
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(429)
@@ -124,7 +129,8 @@ func (g *scenarioProvider) serve(w http.ResponseWriter, r *http.Request, body st
 
 // respond answers like OpenAI's Responses API.
 func respond(w http.ResponseWriter, body string) {
-	const answer = `{"id":"resp_1","object":"response","status":"completed","model":"up","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}`
+	const answer = `{"id":"resp_1","object":"response","status":"completed","model":"up","output":[{"type":"message","role":"assistant",` +
+		`"content":[{"type":"output_text","text":"hi"}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}`
 	if !strings.Contains(body, `"stream":true`) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, answer)

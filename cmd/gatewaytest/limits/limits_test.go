@@ -56,8 +56,8 @@ func TestLimitsAreExactOverTwoReplicas(t *testing.T) {
 	t.Run("input and output tokens have limits of their own", f.testInputAndOutput)
 	t.Run("a full deployment is passed over for its sister, then for the fallback", f.testSisters)
 	t.Run("a model group has a limit over its deployments", func(t *testing.T) {
-		if got := gatewaytest.Statuses(f.Burst(12, gatewaytest.ForModel("grouped", gatewaytest.Ask))); got[200] != 5 ||
-			len(f.grouped.Calls()) != 5 {
+		got := gatewaytest.Statuses(f.Burst(12, gatewaytest.ForModel("grouped", gatewaytest.Ask)))
+		if got[200] != 5 || len(f.grouped.Calls()) != 5 {
 			t.Errorf("answers %v, %d calls", got, len(f.grouped.Calls()))
 		}
 	})
@@ -83,7 +83,8 @@ func (f *limitedFleet) testRequests(t *testing.T) {
 		if each.Status == 429 {
 			gatewaytest.ExpectRefusal(t, each, "rate_limit_exceeded")
 		}
-		if h := each.Header; h.Get("X-Ratelimit-Limit-Requests") != "100" || h.Get("X-Ratelimit-Remaining-Requests") == "" ||
+		h := each.Header
+		if h.Get("X-Ratelimit-Limit-Requests") != "100" || h.Get("X-Ratelimit-Remaining-Requests") == "" ||
 			h.Get("X-Ratelimit-Reset-Requests") == "" {
 			t.Fatalf("%d: %v", each.Status, h)
 		}
@@ -126,8 +127,8 @@ func (f *limitedFleet) testInputAndOutput(t *testing.T) {
 
 func (f *limitedFleet) testSisters(t *testing.T) {
 	answers := f.Burst(9, gatewaytest.ForModel("sisters", gatewaytest.Ask))
-	if got := gatewaytest.Statuses(answers); got[200] != 9 || len(f.first.Calls()) != 3 || len(f.second.Calls()) != 2 ||
-		len(f.last.Calls()) != 4 {
+	got := gatewaytest.Statuses(answers)
+	if got[200] != 9 || len(f.first.Calls()) != 3 || len(f.second.Calls()) != 2 || len(f.last.Calls()) != 4 {
 		t.Errorf("answers %v; the deployments were asked %d, %d, %d times", got, len(f.first.Calls()), len(f.second.Calls()), len(f.last.Calls()))
 	}
 	for _, each := range answers {
@@ -235,8 +236,8 @@ func TestAfterAFailureAFullDeploymentIsPassedOverToo(t *testing.T) {
 	answers := make(chan *gatewaytest.Answer, 1)
 	go func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask) }()
 	asynctest.Await(t, "the second is busy", func() bool { return len(busy.Calls()) == 1 })
-	if got := s.Post("/v1/chat/completions", gatewaytest.Ask); got.Status != 200 || len(free.Calls()) != 1 ||
-		got.Header.Get("X-Isthmus-Attempts") != "2" {
+	got := s.Post("/v1/chat/completions", gatewaytest.Ask)
+	if got.Status != 200 || len(free.Calls()) != 1 || got.Header.Get("X-Isthmus-Attempts") != "2" {
 		t.Errorf("%d %s, the third was asked %d times", got.Status, got.Body, len(free.Calls()))
 	}
 	busy.Pass(t, 1)
@@ -275,8 +276,8 @@ func TestARetryKeepsToTheLimits(t *testing.T) {
 	broken, good := gatewaytest.NewProvider(t, gatewaytest.FailWith(500)), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", broken.Base(), ", order: 1")+
 		gatewaytest.Entry("m", good.Base(), ", order: 2, rpm: 2")+"router_settings: {num_retries: 2, cooldown_time: 0}\n")
-	if got := gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{s}, 8, gatewaytest.Ask)); got[200] != 2 || got[500] != 6 ||
-		len(good.Calls()) != 2 {
+	got := gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{s}, 8, gatewaytest.Ask))
+	if got[200] != 2 || got[500] != 6 || len(good.Calls()) != 2 {
 		t.Errorf("answers %v, the good deployment was asked %d times, its limit is 2", got, len(good.Calls()))
 	}
 }
@@ -320,8 +321,8 @@ func TestARequestThatItsClientLeavesStaysCounted(t *testing.T) {
 	if got := gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{s}, 3, gatewaytest.Ask)); got[200] != 1 || got[429] != 2 {
 		t.Errorf("after a request that was left: %v", got)
 	}
-	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("late",
-		strings.Replace(gatewaytest.Ask, "hi", "leave", 1))); got.Status != 504 {
+	got := s.Post("/v1/chat/completions", gatewaytest.ForModel("late", strings.Replace(gatewaytest.Ask, "hi", "leave", 1)))
+	if got.Status != 504 {
 		t.Errorf("a late answer: %d %s", got.Status, got.Body)
 	}
 	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("late", gatewaytest.Ask)); got.Status != 429 {

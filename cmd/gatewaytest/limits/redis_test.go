@@ -48,8 +48,8 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 	if got := here.Post("/v1/chat/completions", gatewaytest.ForModel("slots", gatewaytest.Ask)); got.Status != 429 {
 		t.Errorf("a fifth request: %d", got.Status)
 	}
-	if got := gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{there, here}, 4,
-		gatewaytest.ForModel("minute", gatewaytest.Ask))); got[200] != 4 {
+	got := gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{there, here}, 4, gatewaytest.ForModel("minute", gatewaytest.Ask)))
+	if got[200] != 4 {
 		t.Errorf("below the limit: %v", got)
 	}
 	if err := doomed.Process.Kill(); err != nil {
@@ -68,9 +68,8 @@ func TestAKilledReplicaGivesItsSlotsBackAndItsRequestsStayCounted(t *testing.T) 
 		held := slices.Collect(maps.Values(f.Leases()))
 		return len(held) == 1 && held[0] == 1
 	})
-	if got := gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{here}, 4,
-		gatewaytest.ForModel("minute", gatewaytest.Ask))); got[200] != 2 ||
-		got[429] != 2 {
+	got = gatewaytest.Statuses(gatewaytest.Burst([]*gatewaytest.Gateway{here}, 4, gatewaytest.ForModel("minute", gatewaytest.Ask)))
+	if got[200] != 2 || got[429] != 2 {
 		t.Errorf("after the kill the minute has room for %v, want 2", got)
 	}
 	close(release)

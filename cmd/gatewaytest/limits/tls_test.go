@@ -30,7 +30,8 @@ func TestLimitsAndTheCacheOverTLSToRedis(t *testing.T) {
 		"two places": fmt.Sprintf("redis_url: \"rediss://%s\", redis_ssl_ca_certs: %q, cache: true, cache_params: {type: redis}", server.Addr, ca.CAFile),
 		"a cluster": fmt.Sprintf("cache: true, cache_params: {type: redis, redis_startup_nodes: [%q], ssl: true, ssl_ca_certs: %q}",
 			nodes[1].Addr, ca.CAFile),
-		"sentinels": fmt.Sprintf("cache: true, cache_params: {type: redis, sentinel_nodes: [%q], service_name: mymaster, ssl: true, ssl_ca_certs: %q}", sentinel.Addr, ca.CAFile),
+		"sentinels": fmt.Sprintf("cache: true, cache_params: {type: redis, sentinel_nodes: [%q], service_name: mymaster, ssl: true, "+
+			"ssl_ca_certs: %q}", sentinel.Addr, ca.CAFile),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
@@ -88,9 +89,8 @@ func TestARedisWithAWrongCertificateIsToldAndTrafficGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	if code := cli.Run(t.Context(), []string{"cache", "ping", "--config", path}, &out, &errs); code != 1 ||
-		!strings.Contains(errs.String(), "unknown authority") ||
-		strings.Contains(errs.String(), "canary") {
+	code := cli.Run(t.Context(), []string{"cache", "ping", "--config", path}, &out, &errs)
+	if code != 1 || !strings.Contains(errs.String(), "unknown authority") || strings.Contains(errs.String(), "canary") {
 		t.Errorf("cache ping: %d %s %s", code, &out, &errs)
 	}
 }

@@ -250,7 +250,8 @@ func benchProvider(w http.ResponseWriter, _ *http.Request, body string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for i := range streamChunks {
 		_, _ = fmt.Fprintf(w,
-			"data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"token%d\"},\"finish_reason\":null}]}\n\n", i)
+			"data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"up\",\"choices\":[{\"index\":0,"+
+				"\"delta\":{\"content\":\"token%d\"},\"finish_reason\":null}]}\n\n", i)
 		gatewaytest.Flush(w)
 		time.Sleep(time.Millisecond) // the pace of a model: each chunk is a write of its own
 	}
@@ -311,7 +312,8 @@ func BenchmarkProcessorTimeOverTheFloor(b *testing.B) {
 			`"}]}`, n: 1000, clients: 16},
 		"stream of 100 chunks that is read": {body: `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`, n: 200,
 			clients: 32},
-		"stream of 100 chunks that Envoy carries": {body: `{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
+		"stream of 100 chunks that Envoy carries": {body: `{"model":"m","stream":true,"stream_options":{"include_usage":true},` +
+			`"messages":[{"role":"user","content":"hi"}]}`, n: 200, clients: 32},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := gatewaytest.NewProvider(b, benchProvider)

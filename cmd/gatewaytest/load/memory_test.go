@@ -44,7 +44,8 @@ func TestSoakMemoryIsFlat(t *testing.T) {
 	good, bad, sink := soakServer(t, gatewaytest.OpenAI), soakServer(t, gatewaytest.FailWith(500)), soakServer(t, gatewaytest.FailWith(200))
 	config := "model_list:\n" + gatewaytest.Entry("m", bad+"/v1", ", weight: 1") +
 		gatewaytest.Entry("m", good+"/v1", ", weight: 9, rpm: 100000000") +
-		"router_settings: {cooldown_time: 0}\nlitellm_settings: {cache: true, cache_params: {type: local, max_size: 4194304}, callbacks: [webhook], webhook_url: '" + sink + "'}\n" +
+		"router_settings: {cooldown_time: 0}\n" +
+		"litellm_settings: {cache: true, cache_params: {type: local, max_size: 4194304}, callbacks: [webhook], webhook_url: '" + sink + "'}\n" +
 		"general_settings: {tenant_header: x-team, tenant_limits: {rpm: 1000000}}\n"
 	url, pid := gatewaytest.StartProgram(t, config, "--concurrency", "1")
 	envoy := onlyChild(t, pid)

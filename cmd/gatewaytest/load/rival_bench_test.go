@@ -91,7 +91,8 @@ func rivalConfig(b *testing.B, provider, kind string) string {
 	}
 	claude := gatewaytest.NewProvider(b, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text","text":"hello"}],` + `"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}`))
+		_, _ = w.Write([]byte(`{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text",` +
+			`"text":"hello"}],` + `"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}`))
 	})
 	return "model_list:\n" + gatewaytest.Entry("m", provider+"/v1", more) +
 		"- {model_name: claude, litellm_params: {model: anthropic/claude-sonnet-4-5, api_key: sk-claude, api_base: '" + claude.URL + "'}}\n"
@@ -120,7 +121,8 @@ func startAIGateway(b *testing.B, binary, provider string) rival {
 	b.Helper()
 	dir := b.TempDir()
 	path, socket := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "extproc")
-	const config = "version: dev\nbackends:\n- {name: provider, modelNameOverride: up, schema: {name: OpenAI}, auth: {apiKey: {key: sk-provider}}}\n"
+	const config = "version: dev\nbackends:\n" +
+		"- {name: provider, modelNameOverride: up, schema: {name: OpenAI}, auth: {apiKey: {key: sk-provider}}}\n"
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}

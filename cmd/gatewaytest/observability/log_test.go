@@ -67,7 +67,8 @@ func TestEveryMetricOfARunningGatewayIsDocumented(t *testing.T) {
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base(),
 		", rpm: 100")+gatewaytest.Entry("other", gatewaytest.NewProvider(t, gatewaytest.OpenAI).Base(), "")+
 		gatewaytest.Entry("my-*", gatewaytest.NewProvider(t, gatewaytest.OpenAI).Base(), "")+
-		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true}\ngeneral_settings: {max_parallel_requests: 10, enable_request_queue: true}\n")
+		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\nlitellm_settings: {cache: true}\n"+
+		"general_settings: {max_parallel_requests: 10, enable_request_queue: true}\n")
 	bodies := []string{
 		gatewaytest.Ask,
 		gatewaytest.Ask,

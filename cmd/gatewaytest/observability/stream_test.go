@@ -31,7 +31,8 @@ func TestAStreamThatNobodyReadsPassesUntouchedAndItsTokensAreCounted(t *testing.
 		return strings.Contains(s.AdminGet("/metrics"), `kind="completion",model_group="m"} 2`) &&
 			strings.Contains(s.Stderr.String(), `"msg":"request"`)
 	})
-	if log := s.Stderr.String(); !strings.Contains(log, `"prompt_tokens":3,"completion_tokens":2`) || strings.Contains(log, "aborted") ||
+	log := s.Stderr.String()
+	if !strings.Contains(log, `"prompt_tokens":3,"completion_tokens":2`) || strings.Contains(log, "aborted") ||
 		strings.Contains(log, "estimated") {
 		t.Errorf("log:\n%s", log)
 	}

@@ -19,8 +19,8 @@ func TestSpansJoinTheClientsTraceAndTheProvidersJoinThem(t *testing.T) {
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", bad.Base(), "")+gatewaytest.Entry("other", good.Base(), "")+
 		"router_settings: {num_retries: 0, fallbacks: [{m: [other]}]}\n")
 	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-	if got := s.Post("/v1/chat/completions", gatewaytest.AskStream, "Traceparent", "00-"+trace+"-"+span+"-01", "Tracestate",
-		"vendor=1"); got.Status != 200 {
+	got := s.Post("/v1/chat/completions", gatewaytest.AskStream, "Traceparent", "00-"+trace+"-"+span+"-01", "Tracestate", "vendor=1")
+	if got.Status != 200 {
 		t.Fatalf("%d %s", got.Status, got.Body)
 	}
 	byID, byName := map[string]*tracepb.Span{}, map[string]*tracepb.Span{}
@@ -132,9 +132,11 @@ func withTracing(t *testing.T, config, address string) string {
 		t.Fatal("no connection manager in the configuration")
 	}
 	indent := before[strings.LastIndexByte(before, '\n')+1:]
-	tracing := indent + "tracing: {provider: {name: envoy.tracers.opentelemetry, typed_config: {'@type': type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, " +
+	tracing := indent + "tracing: {provider: {name: envoy.tracers.opentelemetry, " +
+		"typed_config: {'@type': type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, " +
 		"service_name: envoy, http_service: {http_uri: {uri: 'http://" + address + "/v1/traces', cluster: collector, timeout: 1s}}}}}\n"
-	cluster := "  clusters:\n    - {name: collector, type: STATIC, load_assignment: {cluster_name: collector, endpoints: [{lb_endpoints: [{endpoint: " +
+	cluster := "  clusters:\n    - {name: collector, type: STATIC, load_assignment: {cluster_name: collector, " +
+		"endpoints: [{lb_endpoints: [{endpoint: " +
 		"{address: {socket_address: {address: " + host + ", port_value: " + port + "}}}}]}]}}\n"
 	return strings.Replace(before, "  clusters:\n", cluster, 1) + manager + tracing + after
 }

@@ -172,7 +172,8 @@ func (f anthropicFormat) remember(out *conversation) error {
 	last := out.messages[len(out.messages)-1]
 	for _, m := range out.messages {
 		if out.thinks && last.role == "tool" && len(m.calls) > 0 && len(m.thoughts) == 0 {
-			return errors.New("messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block")
+			return errors.New("messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, " +
+				"but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block")
 		}
 	}
 	full := keepsAll(out)

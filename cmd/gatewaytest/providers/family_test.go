@@ -12,7 +12,8 @@ import (
 // TestAServersOwnWordsBecomeOpenAIs plays a provider that speaks OpenAI's format
 // with words of its own, through Envoy.
 func TestAServersOwnWordsBecomeOpenAIs(t *testing.T) {
-	const blocking = `{"id":"1","object":"chat.completion","model":"up","choices":[{"index":0,"message":{"role":"assistant","reasoning":"hm","content":"ho"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+	const blocking = `{"id":"1","object":"chat.completion","model":"up","choices":[{"index":0,"message":{"role":"assistant",` +
+		`"reasoning":"hm","content":"ho"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
 	const streamed = `data: {"id":"1","model":"up","choices":[{"index":0,"delta":{"role":"assistant","reasoning":"hm"}}]}` + "\n\n" +
 		`data: {"id":"1","model":"up","choices":[{"index":0,"delta":{"content":"ho"},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
 	p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, body string) {
@@ -30,9 +31,8 @@ func TestAServersOwnWordsBecomeOpenAIs(t *testing.T) {
 `, p.Base()))
 
 	own := strings.NewReplacer(`"reasoning"`, `"reasoning_content"`)
-	if got := s.Post("/v1/chat/completions",
-		`{"model":"m","messages":[{"role":"user","name":"Ann","content":"hi"}],"logprobs":false}`); got.Status != 200 ||
-		got.Body != own.Replace(blocking) {
+	got := s.Post("/v1/chat/completions", `{"model":"m","messages":[{"role":"user","name":"Ann","content":"hi"}],"logprobs":false}`)
+	if got.Status != 200 || got.Body != own.Replace(blocking) {
 		t.Errorf("answer = %d %s", got.Status, got.Body)
 	}
 	if got := s.Post("/v1/chat/completions", gatewaytest.AskStream); got.Status != 200 || got.Body != own.Replace(streamed) {

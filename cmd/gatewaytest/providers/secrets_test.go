@@ -26,7 +26,8 @@ func TestSDKNoSecretLeavesItsPlace(t *testing.T) {
 	s := gatewaytest.Start(t, c.list("m", "m", "m")+
 		lone("dead", "openai/gpt-4o", c.openai.Base(), c.openai)+
 		lone("dead-claude", "anthropic/claude-sonnet-4-5", c.anthropic.URL, c.anthropic)+
-		"router_settings: {num_retries: 2, cooldown_time: 0}\nlitellm_settings: {set_verbose: true}\ngeneral_settings: {callbacks: [webhook], webhook_url: \""+records.URL+"\", master_key: "+f.master+"}\n")
+		"router_settings: {num_retries: 2, cooldown_time: 0}\nlitellm_settings: {set_verbose: true}\n"+
+		"general_settings: {callbacks: [webhook], webhook_url: \""+records.URL+"\", master_key: "+f.master+"}\n")
 
 	places := f.visit(t, s)
 	var received []string // places
@@ -90,7 +91,8 @@ const outcomes = 12
 func (f *clientCanaries) visit(t *testing.T, s *gatewaytest.Gateway) map[string]string {
 	t.Helper()
 	ask := func(model, more string) string {
-		return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":%q},{"role":"user","content":"hello"}]%s}`, model, f.prompt, more)
+		return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":%q},{"role":"user",`+
+			`"content":"hello"}]%s}`, model, f.prompt, more)
 	}
 	path := "/v1/chat/completions?key=" + f.query
 	places := map[string]string{}

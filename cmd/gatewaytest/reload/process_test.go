@@ -143,8 +143,8 @@ func TestASecondSignalEndsWhatIsStillOpen(t *testing.T) {
 		t.Errorf("the request to try is for a name that nobody has:\n%s", out)
 	}
 	go func() {
-		if resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json",
-			strings.NewReader(gatewaytest.Ask)); err == nil {
+		resp, err := http.Post("http://127.0.0.1:"+port+"/v1/chat/completions", "application/json", strings.NewReader(gatewaytest.Ask))
+		if err == nil {
 			_ = resp.Body.Close()
 		}
 	}()

@@ -62,8 +62,8 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 			if rest, err := io.ReadAll(stream); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
 				t.Errorf("the stream that ran all the time ended with %v: %s", err, rest)
 			}
-			if one, two := keys(first), keys(second); one["key-one"] == 0 || one["key-three"] == 0 || len(one) != 2 || two["key-two"] == 0 ||
-				len(two) != 1 {
+			one, two := keys(first), keys(second)
+			if one["key-one"] == 0 || one["key-three"] == 0 || len(one) != 2 || two["key-two"] == 0 || len(two) != 1 {
 				t.Errorf("the first provider was asked with %v, the second with %v", one, two)
 			}
 			asynctest.Await(t, "Envoy has no cluster that nobody uses", func() bool {
@@ -233,8 +233,8 @@ func TestAConfigThatCannotBeUsedChangesNothingAndSaysWhy(t *testing.T) {
 	asynctest.Await(t, "a file that is gone is refused",
 		func() bool { return s.Metric(`isthmus_config_reloads_total{outcome="refused"}`) == 2 })
 	s.Reconfigure(config + gatewaytest.Entry("n", p.Base(), ""))
-	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("n", gatewaytest.Ask)); got.Status != 200 ||
-		s.Metric("isthmus_config_current") != 1 {
+	got := s.Post("/v1/chat/completions", gatewaytest.ForModel("n", gatewaytest.Ask))
+	if got.Status != 200 || s.Metric("isthmus_config_current") != 1 {
 		t.Errorf("the mended configuration: %d %s", got.Status, got.Body)
 	}
 }
@@ -307,8 +307,9 @@ func TestServeReadsItsConfigAgainOnSIGHUP(t *testing.T) {
 	a := gatewaytest.Serve(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ""))
 	a.StartEnvoy("1.40.0", a.EnvoyConfig("--listen", "127.0.0.1:"+a.Port, "--admin", "unix://"+a.AdminSocket(), "--processor", a.Processor,
 		"--access-log", ""))
-	if err := os.WriteFile(a.File, []byte("model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+gatewaytest.Entry("n", p.Base()+"/n", "")+
-		"router_settings: {model_group_alias: {alias: m}}\n"), 0o600); err != nil {
+	err := os.WriteFile(a.File, []byte("model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+gatewaytest.Entry("n", p.Base()+"/n", "")+
+		"router_settings: {model_group_alias: {alias: m}}\n"), 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := a.Post("/v1/chat/completions", gatewaytest.ForModel("alias", gatewaytest.Ask)); got.Status != 404 {
@@ -322,8 +323,8 @@ func TestServeReadsItsConfigAgainOnSIGHUP(t *testing.T) {
 	if got := a.Post("/v1/chat/completions", gatewaytest.ForModel("alias", gatewaytest.Ask)); got.Status != 200 {
 		t.Errorf("after the signal: %d %s", got.Status, got.Body)
 	}
-	if log := a.Stderr.String(); strings.Count(log, "Envoy must have these upstream clusters") != 1 ||
-		!strings.Contains(log, "deployment/n-") {
+	log := a.Stderr.String()
+	if strings.Count(log, "Envoy must have these upstream clusters") != 1 || !strings.Contains(log, "deployment/n-") {
 		t.Errorf("the clusters that Envoy lacks are not named: %s", log)
 	}
 }

@@ -128,7 +128,8 @@ func TestProbesAndModelListsNeedNoProvider(t *testing.T) {
 func TestEndpointsReachTheProvidersOwnPaths(t *testing.T) {
 	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+
-		fmt.Sprintf("- model_name: az\n  litellm_params: {model: azure/ignored, deployment_id: my dep, api_version: 2024-10-21, api_key: az-key, api_base: %q}\n", p.URL))
+		fmt.Sprintf("- model_name: az\n"+
+			"  litellm_params: {model: azure/ignored, deployment_id: my dep, api_version: 2024-10-21, api_key: az-key, api_base: %q}\n", p.URL))
 	for asked, want := range map[string]string{
 		"/v1/chat/completions":                             "/v1/chat/completions",
 		"/chat/completions":                                "/v1/chat/completions",

@@ -25,8 +25,8 @@ func TestAnErrorWithStatus200IsAnErrorForTheClientAndForTheDeployment(t *testing
 		gatewaytest.Entry("empty", say("").Base(), "")+gatewaytest.Entry("torn", say(gatewaytest.GoodAnswer[:40]).Base(), ""))
 	for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
 		for model, status := range map[string]int{"empty": 502, "torn": 502} {
-			if got := s.Post("/v1/chat/completions", strings.Replace(body, `"m"`, `"`+model+`"`, 1)); got.Status != status ||
-				got.Header.Get("Content-Type") != "application/json" {
+			got := s.Post("/v1/chat/completions", strings.Replace(body, `"m"`, `"`+model+`"`, 1))
+			if got.Status != status || got.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: %d %v %q", model, got.Status, got.Header, got.Body)
 			} else {
 				gatewaytest.ErrorOf(t, got)
@@ -38,9 +38,8 @@ func TestAnErrorWithStatus200IsAnErrorForTheClientAndForTheDeployment(t *testing
 		t.Errorf("an error object: %d %s", failed.Status, failed.Body)
 	}
 	s.RequestLog(5) // the deployment rests by then
-	if got := s.Post("/v1/chat/completions", strings.Replace(gatewaytest.Ask, `"m"`, `"error"`, 1)); got.Status != 200 ||
-		got.Body != gatewaytest.GoodAnswer ||
-		got.Header.Get("X-Isthmus-Attempts") != "1" {
+	got := s.Post("/v1/chat/completions", strings.Replace(gatewaytest.Ask, `"m"`, `"error"`, 1))
+	if got.Status != 200 || got.Body != gatewaytest.GoodAnswer || got.Header.Get("X-Isthmus-Attempts") != "1" {
 		t.Errorf("after it: %d %s", got.Status, got.Body)
 	}
 	s.Idle()

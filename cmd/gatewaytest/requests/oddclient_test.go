@@ -56,8 +56,8 @@ func TestANameThatNoHeaderCanHoldIsRefusedBeforeItCosts(t *testing.T) {
 		"/openai/deployments/a%0D%0Ab/chat/completions": `{"messages":[]}`,
 	} {
 		got := s.Post(path, body)
-		if _, _, param, message := gatewaytest.ErrorOf(t, got); got.Status != 400 || param != "model" ||
-			!strings.Contains(message, "control character") {
+		_, _, param, message := gatewaytest.ErrorOf(t, got)
+		if got.Status != 400 || param != "model" || !strings.Contains(message, "control character") {
 			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
 	}

@@ -220,8 +220,8 @@ func TestAStreamThatTheClientLeavesEndsAtTheProvider(t *testing.T) {
 	if line := s.RequestLog(1)[0]; line["aborted"] != "client" { // which Envoy tells
 		t.Errorf("the log does not say that the client left: %v", line)
 	}
-	if n := s.Metric(`isthmus_requests_total{deployment="` + deployment(s) +
-		`",endpoint="chat/completions",model_group="m",status="aborted"}`); n != 1 {
+	n := s.Metric(`isthmus_requests_total{deployment="` + deployment(s) + `",endpoint="chat/completions",model_group="m",status="aborted"}`)
+	if n != 1 {
 		t.Errorf("%v requests were aborted", n)
 	}
 }

@@ -55,7 +55,8 @@ func TestTimeouts(t *testing.T) {
 			got = s.Post("/v1/chat/completions", tc.body+`,"messages":[{"role":"user","content":"hi"}]}`)
 			took, late = clock()
 			// Envoy's timers count from when its loop last looked at the clock.
-			if fits = got.Status == tc.status && took >= tc.min-20*time.Millisecond-late && (took <= tc.max+late || !testring.JudgesTimes()); late < 20*time.Millisecond {
+			if fits = got.Status == tc.status && took >= tc.min-20*time.Millisecond-late &&
+				(took <= tc.max+late || !testring.JudgesTimes()); late < 20*time.Millisecond {
 				break
 			}
 		}

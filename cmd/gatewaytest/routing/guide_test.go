@@ -18,7 +18,8 @@ func TestTheGuidesProductionConfigServes(t *testing.T) {
 	gemini := gatewaytest.NewProvider(t, gatewaytest.FailWith(503))
 	ollama := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"model":"llama2","message":{"role":"assistant","content":"local"},"done":true,"done_reason":"stop","prompt_eval_count":1,"eval_count":1}`)
+		fmt.Fprint(w, `{"model":"llama2","message":{"role":"assistant","content":"local"},"done":true,"done_reason":"stop",`+
+			`"prompt_eval_count":1,"eval_count":1}`)
 	})
 	t.Setenv("OPENAI_BASE_URL", p.Base())
 	t.Setenv("GEMINI_API_BASE", gemini.URL)
@@ -28,11 +29,11 @@ func TestTheGuidesProductionConfigServes(t *testing.T) {
 	text := strings.NewReplacer("port: 6379", "port: "+port, "http://localhost:11434", ollama.URL, "host: localhost", "host: 127.0.0.1").
 		Replace(gatewaytest.GuideBlock(t, "18-production.yaml"))
 	s := gatewaytest.Start(t, strings.Replace(text, "  retry_after: 5\n", "  retry_after: 0\n"+gatewaytest.PatientRedis, 1))
-	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("llama2-local", gatewaytest.Ask)); got.Status != 200 ||
-		!strings.Contains(got.Body, "local") {
+	got := s.Post("/v1/chat/completions", gatewaytest.ForModel("llama2-local", gatewaytest.Ask))
+	if got.Status != 200 || !strings.Contains(got.Body, "local") {
 		t.Errorf("llama2-local: %d %s", got.Status, got.Body)
 	}
-	got := s.Post("/v1/chat/completions", gatewaytest.ForModel("primary", gatewaytest.Ask))
+	got = s.Post("/v1/chat/completions", gatewaytest.ForModel("primary", gatewaytest.Ask))
 	if got.Status != 200 || got.Header.Get("X-Isthmus-Model-Group") != "gpt-4o" || got.Header.Get("X-Ratelimit-Limit-Requests") != "500" {
 		t.Errorf("primary: %d %v %s", got.Status, got.Header, got.Body)
 	}

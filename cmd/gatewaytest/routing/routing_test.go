@@ -215,7 +215,8 @@ func TestTheGuidesProductionBlockThroughEnvoy(t *testing.T) {
 		keys = append(keys, "ollama")
 		mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"model":"llama2","message":{"role":"assistant","content":"olá"},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}`)
+		fmt.Fprint(w, `{"model":"llama2","message":{"role":"assistant","content":"olá"},"done":true,"done_reason":"stop",`+
+			`"prompt_eval_count":3,"eval_count":2}`)
 	})
 	t.Setenv("GOOGLE_API_KEY", "g")
 	t.Setenv("GEMINI_API_BASE", gemini.URL+"/v1beta")
@@ -238,8 +239,10 @@ func TestTheGuidesProductionBlockThroughEnvoy(t *testing.T) {
 
 func TestEveryKindOfFailureThroughEnvoy(t *testing.T) {
 	t.Parallel()
-	const contextText = `{"error":{"message":"This model's maximum context length is 10 tokens","type":"invalid_request_error","param":null,"code":null}}`
-	const policyText = `{"error":{"message":"rejected as a result of our safety system","type":"invalid_request_error","param":null,"code":"content_policy_violation"}}`
+	const contextText = `{"error":{"message":"This model's maximum context length is 10 tokens","type":"invalid_request_error",` +
+		`"param":null,"code":null}}`
+	const policyText = `{"error":{"message":"rejected as a result of our safety system","type":"invalid_request_error","param":null,` +
+		`"code":"content_policy_violation"}}`
 	say := func(body string) func(http.ResponseWriter, *http.Request, string) {
 		return func(w http.ResponseWriter, _ *http.Request, _ string) {
 			w.Header().Set("Content-Type", "application/json")
@@ -372,8 +375,8 @@ func TestWhenAllCoolTheClientIsToldWhenToComeBackAndVerboseTellsTheAttempts(t *t
 			t.Errorf("/health lacks %s: %s", want, health)
 		}
 	}
-	if info := s.AdminGet("/v1/model/info"); !strings.Contains(info, `"litellm_params":{"model":"openai/up"`) ||
-		strings.Contains(info, "sk-provider") {
+	info := s.AdminGet("/v1/model/info")
+	if !strings.Contains(info, `"litellm_params":{"model":"openai/up"`) || strings.Contains(info, "sk-provider") {
 		t.Errorf("/v1/model/info: %s", info)
 	}
 }

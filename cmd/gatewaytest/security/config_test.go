@@ -125,13 +125,15 @@ func TestNoSecretOfAConfigurationOrAClientIsAnywhereElse(t *testing.T) {
 	dir := t.TempDir()
 	hooks, variables := filepath.Join(dir, "hooks"), filepath.Join(dir, "secrets.env")
 	t.Setenv("CANARY_OF_ENVIRONMENT", q.add("environment", "fails"))
-	if err := os.WriteFile(variables, []byte("CANARY_OF_FILE="+q.add("file", "breaks")+"\nUNUSED_SECRET="+q.hide("unused", "")+"\n"),
-		0o600); err != nil {
+	err := os.WriteFile(variables, []byte("CANARY_OF_FILE="+q.add("file", "breaks")+"\nUNUSED_SECRET="+q.hide("unused", "")+"\n"), 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
 	master := q.add("master", "")
 	config := "model_list:\n" +
-		fmt.Sprintf("- model_name: fails\n  litellm_params: {model: openai/up, api_key: os.environ/CANARY_OF_ENVIRONMENT, api_base: %q, headers: {X-Tenant: %s}, extra_headers: {X-Token: Bearer %s}}\n", fails.Base(), q.add("header", "fails"), q.add("extra-header", "fails")) +
+		fmt.Sprintf("- model_name: fails\n"+
+			"  litellm_params: {model: openai/up, api_key: os.environ/CANARY_OF_ENVIRONMENT, api_base: %q, headers: {X-Tenant: %s}, "+
+			"extra_headers: {X-Token: Bearer %s}}\n", fails.Base(), q.add("header", "fails"), q.add("extra-header", "fails")) +
 		fmt.Sprintf("- model_name: breaks\n  litellm_params: {model: openai/up, api_key: os.environ/CANARY_OF_FILE, api_base: %q}\n",
 			breaks.Base()) +
 		fmt.Sprintf("- model_name: good\n  litellm_params: {model: azure/up, azure_ad_token: %s, api_base: %q, api_version: 2024-10-21}\n",

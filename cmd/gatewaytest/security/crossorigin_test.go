@@ -59,14 +59,13 @@ func TestAPageOfAnAllowedOriginMayAskAndRead(t *testing.T) {
 		if diff := cmp.Diff(yes, corsOf(got)); diff != "" || got.Status != tc.status {
 			t.Errorf("%s: %d %s; told (-want +got):\n%s", name, got.Status, got.Body, diff)
 		}
-		if got := s.Post(tc.path, tc.body, "Origin", "https://evil.example", "Authorization", "Bearer "+tc.key); len(corsOf(got)) != 0 ||
-			got.Status != tc.status {
+		got = s.Post(tc.path, tc.body, "Origin", "https://evil.example", "Authorization", "Bearer "+tc.key)
+		if len(corsOf(got)) != 0 || got.Status != tc.status {
 			t.Errorf("%s: another page is told %v", name, corsOf(got))
 		}
 	}
-	if got := s.Post("/v1/chat/completions", gatewaytest.Ask, "Origin", page, "Authorization",
-		"Bearer sk-master"); got.Header.Get("X-Isthmus-Cache") != "hit" ||
-		!cmp.Equal(yes, corsOf(got)) {
+	got := s.Post("/v1/chat/completions", gatewaytest.Ask, "Origin", page, "Authorization", "Bearer sk-master")
+	if got.Header.Get("X-Isthmus-Cache") != "hit" || !cmp.Equal(yes, corsOf(got)) {
 		t.Errorf("from the cache: %v", got.Header)
 	}
 	if calls := good.Calls(); slices.ContainsFunc(calls, func(c gatewaytest.Call) bool { return c.Header.Get("Origin") != "" }) {
@@ -96,17 +95,16 @@ func TestABrowserAsksWhatAPageMaySend(t *testing.T) {
 	if got := preflight(listed, "/v1/models", page, ""); got.Status != 204 || got.Header.Get("Access-Control-Allow-Methods") != "GET" {
 		t.Errorf("of the models: %d %v", got.Status, got.Header)
 	}
-	if got := preflight(listed, "/v1/chat/completions", page, "x\"y"); got.Status != 204 ||
-		got.Header.Get("Access-Control-Allow-Headers") != "" {
+	got = preflight(listed, "/v1/chat/completions", page, "x\"y")
+	if got.Status != 204 || got.Header.Get("Access-Control-Allow-Headers") != "" {
 		t.Errorf("names that are none: %d %v", got.Status, got.Header)
 	}
 	if got := preflight(listed, "/v1/chat/completions", "https://evil.example", "x"); got.Status != 405 || len(corsOf(got)) != 0 {
 		t.Errorf("another page: %d %v", got.Status, got.Header)
 	}
 	listed.Reconfigure(model + "general_settings: {cors_allow_origins: '*'}\n")
-	if got := preflight(listed, "/v1/chat/completions", "https://any.example", "x"); got.Status != 204 ||
-		got.Header.Get("Access-Control-Allow-Origin") != "*" ||
-		got.Header.Get("Vary") != "" {
+	got = preflight(listed, "/v1/chat/completions", "https://any.example", "x")
+	if got.Status != 204 || got.Header.Get("Access-Control-Allow-Origin") != "*" || got.Header.Get("Vary") != "" {
 		t.Errorf("any page: %d %v", got.Status, got.Header)
 	}
 	listed.Reconfigure(model)
