@@ -118,8 +118,9 @@ func (e *Entry) Encode(key Key) []byte {
 	for _, n := range []int64{r.Usage.Prompt, r.Usage.Completion, r.Usage.Total, r.Usage.Cached, r.Usage.CacheWrite, r.Usage.Reasoning} {
 		dst = binary.AppendVarint(dst, n)
 	}
-	for _, s := range []string{string(e.Endpoint), e.Served.Provider, e.Served.Deployment, e.Served.Group, e.Served.Model, r.ID, r.Model,
-		r.FinishReason} {
+	for _, s := range []string{
+		string(e.Endpoint), e.Served.Provider, e.Served.Deployment, e.Served.Group, e.Served.Model, r.ID, r.Model, r.FinishReason,
+	} {
 		dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 	}
 	dst = append(dst, e.JSON...)
@@ -144,8 +145,9 @@ func Decode(key Key, blob []byte) (e *Entry, ok bool) {
 	r := &e.Result
 	flags := d.flag()
 	r.HasUsage, r.Estimated = flags&1 != 0, flags&2 != 0
-	for _, n := range []*int64{&r.Usage.Prompt, &r.Usage.Completion, &r.Usage.Total, &r.Usage.Cached, &r.Usage.CacheWrite,
-		&r.Usage.Reasoning} {
+	for _, n := range []*int64{
+		&r.Usage.Prompt, &r.Usage.Completion, &r.Usage.Total, &r.Usage.Cached, &r.Usage.CacheWrite, &r.Usage.Reasoning,
+	} {
 		*n = d.number()
 	}
 	e.Endpoint = chat.Endpoint(d.text())
