@@ -112,8 +112,7 @@ func (x *exchange) asked() string {
 	if name := x.attempts.planName(); name != "" {
 		return name
 	}
-	switch {
-	case x.request != nil && x.snapshot.router.Has(x.request.Model):
+	if x.request != nil && x.snapshot.router.Has(x.request.Model) {
 		return x.snapshot.router.Spelt(x.request.Model)
 	}
 	return ""
