@@ -53,49 +53,48 @@ type provider struct {
 	upstream.Provider
 	bind func(*upstream.Target) (*Bound, error)
 	// takes reports whether requests may have a default of the deployment: see [Takes].
+	// Nil means that its translator is asked.
 	takes func(*upstream.Target, upstream.Param) bool
 }
 
-// own lists the providers that have a folder.
-func own() []provider {
-	return []provider{
-		{
-			Provider: upstream.Provider{
-				Name: "anthropic", Base: "https://api.anthropic.com",
-				KeyVars: []string{"ANTHROPIC_API_KEY"}, BaseVars: []string{"ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"},
-				Models: []string{"claude-"}, Example: "claude-haiku-4-5",
-			},
-			bind:  func(t *upstream.Target) (*Bound, error) { return rewriting(anthropic.New(t)) },
-			takes: accepts,
+// own lists the providers that have a folder. The slice must not be changed.
+func own() []provider { return providers }
+
+var providers = []provider{
+	{
+		Provider: upstream.Provider{
+			Name: "anthropic", Base: "https://api.anthropic.com",
+			KeyVars: []string{"ANTHROPIC_API_KEY"}, BaseVars: []string{"ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"},
+			Models: []string{"claude-"}, Example: "claude-haiku-4-5",
 		},
-		{
-			Provider: upstream.Provider{
-				Name: "azure", Aliases: []string{"azure_ai", "azure_text"}, OwnAddress: true,
-				KeyVars:  []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"},
-				BaseVars: []string{"AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"},
-				System:   "azure.ai.openai",
-			},
-			bind:  func(t *upstream.Target) (*Bound, error) { return relaying(azure.New(t)) },
-			takes: openai.Takes,
+		bind: func(t *upstream.Target) (*Bound, error) { return rewriting(anthropic.New(t)) },
+	},
+	{
+		Provider: upstream.Provider{
+			Name: "azure", Aliases: []string{"azure_ai", "azure_text"}, OwnAddress: true,
+			KeyVars:  []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"},
+			BaseVars: []string{"AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"},
+			System:   "azure.ai.openai",
 		},
-		{
-			Provider: upstream.Provider{
-				Name: "gemini", Base: "https://generativelanguage.googleapis.com/v1beta",
-				KeyVars: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}, BaseVars: []string{"GEMINI_API_BASE"},
-				Example: "gemini-2.5-flash", System: "gcp.gemini",
-			},
-			bind:  func(t *upstream.Target) (*Bound, error) { return rewriting(gemini.New(t)) },
-			takes: accepts,
+		bind:  func(t *upstream.Target) (*Bound, error) { return relaying(azure.New(t)) },
+		takes: openai.Takes,
+	},
+	{
+		Provider: upstream.Provider{
+			Name: "gemini", Base: "https://generativelanguage.googleapis.com/v1beta",
+			KeyVars: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}, BaseVars: []string{"GEMINI_API_BASE"},
+			Example: "gemini-2.5-flash", System: "gcp.gemini",
 		},
-		{
-			Provider: upstream.Provider{
-				Name: "ollama", Aliases: []string{"ollama_chat"}, Base: "http://localhost:11434",
-				KeyVars: []string{"OLLAMA_API_KEY"}, BaseVars: []string{"OLLAMA_API_BASE_URL", "OLLAMA_API_BASE"}, Keyless: true,
-			},
-			bind:  func(t *upstream.Target) (*Bound, error) { return rewriting(ollama.New(t)) },
-			takes: func(_ *upstream.Target, p upstream.Param) bool { return ollama.Knows(p.Name) },
+		bind: func(t *upstream.Target) (*Bound, error) { return rewriting(gemini.New(t)) },
+	},
+	{
+		Provider: upstream.Provider{
+			Name: "ollama", Aliases: []string{"ollama_chat"}, Base: "http://localhost:11434",
+			KeyVars: []string{"OLLAMA_API_KEY"}, BaseVars: []string{"OLLAMA_API_BASE_URL", "OLLAMA_API_BASE"}, Keyless: true,
 		},
-	}
+		bind:  func(t *upstream.Target) (*Bound, error) { return rewriting(ollama.New(t)) },
+		takes: func(_ *upstream.Target, p upstream.Param) bool { return ollama.Knows(p.Name) },
+	},
 }
 
 // bind makes the Translator of a deployment.

@@ -20,7 +20,11 @@ func Takes(t *upstream.Target, p upstream.Param) bool {
 		return true
 	}
 	for _, own := range own() {
-		if own.Name == t.Provider {
+		switch {
+		case own.Name != t.Provider:
+		case own.takes == nil:
+			return accepts(t, p)
+		default:
 			return own.takes(t, p)
 		}
 	}
