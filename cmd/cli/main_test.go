@@ -49,7 +49,8 @@ func TestWhatCannotStartSaysWhyAtOnce(t *testing.T) {
 		"a config that is wrong": {[]string{"run", "--config", bad}, 1,
 			`bad.yaml:3: model_list[0].litellm_params.model: provider "nope" is not known`},
 		"a hook that is none": {[]string{"check", "--config", hooks}, 1,
-			`hooks.yaml:7: general_settings.success_callback[1]: the command behind exec: cannot be run: ISTHMUS_HOOKS: no hook is called "pre_call"`},
+			`hooks.yaml:7: general_settings.success_callback[1]: the command behind exec: cannot be run: ` +
+				`ISTHMUS_HOOKS: no hook is called "pre_call"`},
 		"an open quote": {[]string{"check", "--config", quote}, 1,
 			"quote.yaml:5: litellm_settings.callbacks[0]: the command behind exec: cannot be run: a quote is not closed"},
 		"a taken port": {[]string{"run", "--config", good, "--port", port}, 1, "port " + port + " cannot be had"},

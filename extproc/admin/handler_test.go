@@ -65,26 +65,30 @@ func TestAPageOfAnotherSiteChangesNothingOnTheAdminPort(t *testing.T) {
 		header       []string
 		status       int
 	}{
-		"a foreign page flushes the cache":      {open, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Origin", "http://evil.example"}, 403},
-		"the same of a newer browser":           {open, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Sec-Fetch-Site", "cross-site"}, 403},
-		"a person does":                         {open, "POST", "/cache/flushall", "127.0.0.1:9102", nil, 404}, // there is no cache
-		"a rebound name reads the page's data":  {open, "GET", "/status/snapshot", "evil.example:1234", nil, 403},
-		"a rebound name reads the models":       {open, "GET", "/model/info", "evil.example", nil, 403},
-		"a rebound name reads the health":       {open, "GET", "/health", "evil.example", nil, 403},
-		"a rebound name asks for the cache":     {open, "GET", "/cache/ping", "evil.example", nil, 403},
-		"by address":                            {open, "GET", "/status/snapshot", "10.1.2.3:9102", nil, 200},
-		"by IPv6 address":                       {open, "GET", "/model/info", "[::1]:9102", nil, 200},
-		"as localhost":                          {open, "GET", "/model/info", "localhost:9102", nil, 200},
-		"by a service's name":                   {open, "GET", "/model/info", "isthmus:9102", nil, 200},
-		"by the name of an allowed origin":      {listed, "GET", "/model/info", "admin.example:9102", nil, 200},
-		"by another name":                       {listed, "GET", "/model/info", "other.example:9102", nil, 403},
-		"with the master key":                   {keyed, "GET", "/model/info", "admin.example:9102", []string{"Authorization", "Bearer sk-master-key"}, 200},
-		"without the master key":                {keyed, "GET", "/model/info", "127.0.0.1:9102", nil, 401},
-		"Prometheus":                            {open, "GET", "/metrics", "isthmus.llm.svc.cluster.local:9102", nil, 200},
-		"a probe":                               {open, "GET", "/health/readiness", "10.0.0.1:9102", nil, 200},
-		"a probe by name":                       {open, "GET", "/health/liveness", "isthmus.llm.svc", nil, 200},
-		"the page itself, which holds no data":  {open, "GET", "/", "evil.example", nil, 200},
-		"a foreign page with a key it has read": {keyed, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Origin", "http://evil.example", "Authorization", "Bearer sk-master-key"}, 403},
+		"a foreign page flushes the cache": {open, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Origin", "http://evil.example"},
+			403},
+		"the same of a newer browser": {open, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Sec-Fetch-Site", "cross-site"},
+			403},
+		"a person does":                        {open, "POST", "/cache/flushall", "127.0.0.1:9102", nil, 404}, // there is no cache
+		"a rebound name reads the page's data": {open, "GET", "/status/snapshot", "evil.example:1234", nil, 403},
+		"a rebound name reads the models":      {open, "GET", "/model/info", "evil.example", nil, 403},
+		"a rebound name reads the health":      {open, "GET", "/health", "evil.example", nil, 403},
+		"a rebound name asks for the cache":    {open, "GET", "/cache/ping", "evil.example", nil, 403},
+		"by address":                           {open, "GET", "/status/snapshot", "10.1.2.3:9102", nil, 200},
+		"by IPv6 address":                      {open, "GET", "/model/info", "[::1]:9102", nil, 200},
+		"as localhost":                         {open, "GET", "/model/info", "localhost:9102", nil, 200},
+		"by a service's name":                  {open, "GET", "/model/info", "isthmus:9102", nil, 200},
+		"by the name of an allowed origin":     {listed, "GET", "/model/info", "admin.example:9102", nil, 200},
+		"by another name":                      {listed, "GET", "/model/info", "other.example:9102", nil, 403},
+		"with the master key": {keyed, "GET", "/model/info", "admin.example:9102",
+			[]string{"Authorization", "Bearer sk-master-key"}, 200},
+		"without the master key":               {keyed, "GET", "/model/info", "127.0.0.1:9102", nil, 401},
+		"Prometheus":                           {open, "GET", "/metrics", "isthmus.llm.svc.cluster.local:9102", nil, 200},
+		"a probe":                              {open, "GET", "/health/readiness", "10.0.0.1:9102", nil, 200},
+		"a probe by name":                      {open, "GET", "/health/liveness", "isthmus.llm.svc", nil, 200},
+		"the page itself, which holds no data": {open, "GET", "/", "evil.example", nil, 200},
+		"a foreign page with a key it has read": {keyed, "POST", "/cache/flushall", "127.0.0.1:9102", []string{"Origin", "http://evil.example",
+			"Authorization", "Bearer sk-master-key"}, 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(tc.method, tc.path, nil)
@@ -125,12 +129,14 @@ func TestReadinessFollowsTheDrainAndTheEnvoy(t *testing.T) {
 func TestHealthTellsOfTheConfigurationAndTheEnvoy(t *testing.T) {
 	p := newPort(t, openModel)
 	_, before := p.get("/health", "")
-	if !strings.Contains(before, `"loaded_at":"`+time.Now().UTC().Format("2006-")) || strings.Contains(before, "refused_at") || strings.Contains(before, `"envoy"`) {
+	if !strings.Contains(before, `"loaded_at":"`+time.Now().UTC().Format("2006-")) || strings.Contains(before, "refused_at") ||
+		strings.Contains(before, `"envoy"`) {
 		t.Errorf("at first: %s", before)
 	}
 	p.runtime.Reloaded(http.ErrAbortHandler)
 	p.runtime.EnvoyDown()
-	if _, after := p.get("/health", ""); !strings.Contains(after, `"refused_at":"`) || !strings.Contains(after, `"envoy":{"restarts":1,"down_since":"`) {
+	if _, after := p.get("/health", ""); !strings.Contains(after, `"refused_at":"`) ||
+		!strings.Contains(after, `"envoy":{"restarts":1,"down_since":"`) {
 		t.Errorf("later: %s", after)
 	}
 }

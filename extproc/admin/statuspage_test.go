@@ -35,11 +35,13 @@ func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
 	p := newPort(t, twoSisters)
 	l := limit.New(limit.Options{
 		Store: store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)}), Now: time.Now,
-		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: limit.Budget{ITPM: 70, OTPM: 90_000, MaxParallel: 3}}, {ID: "b", Group: "m"}},
+		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: limit.Budget{ITPM: 70, OTPM: 90_000, MaxParallel: 3}},
+			{ID: "b", Group: "m"}},
 	})
 	defer l.Close()
 	p.runtime.Use(p.router, extproc.Settings{Limiter: l})
-	if _, err := l.Admit(t.Context(), &limit.Ask{ID: "1", Model: "m", Candidates: []string{"a"}, Size: limit.Size{Text: 50, MaxOutput: 7}}); err != nil {
+	if _, err := l.Admit(t.Context(), &limit.Ask{ID: "1", Model: "m", Candidates: []string{"a"},
+		Size: limit.Size{Text: 50, MaxOutput: 7}}); err != nil {
 		t.Fatal(err)
 	}
 	var page struct {
@@ -59,7 +61,8 @@ func TestTheStatusPageAndHealthTellOfADeploymentsOwnLimits(t *testing.T) {
 		t.Errorf("the page: %+v", d)
 	}
 	_, text = p.get("/health", "")
-	for _, want := range []string{`"itpm":70,`, `"otpm":90000,`, `"max_parallel_requests":3`, `"running":1,`, `"input_tokens_last_minute":`, `"output_tokens_last_minute":`} {
+	for _, want := range []string{`"itpm":70,`, `"otpm":90000,`, `"max_parallel_requests":3`, `"running":1,`, `"input_tokens_last_minute":`,
+		`"output_tokens_last_minute":`} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("/health has %s not once: %s", want, text)
 		}

@@ -28,9 +28,12 @@ func TestTheCodecReadsWhatProtobufReads(t *testing.T) {
 	for _, size := range sizes() {
 		body := []byte(strings.Repeat("é", size/2))
 		for name, m := range map[string]*extprocv3.ProcessingRequest{
-			"a request body":  {Request: &extprocv3.ProcessingRequest_RequestBody{RequestBody: &extprocv3.HttpBody{Body: body, EndOfStream: true}}, MetadataContext: exchange("id")},
-			"a response body": {Request: &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: &extprocv3.HttpBody{Body: body}}, Attributes: attributes(2, "")},
-			"headers":         {Request: &extprocv3.ProcessingRequest_RequestHeaders{RequestHeaders: &extprocv3.HttpHeaders{Headers: headerMap("a", string(body))}}},
+			"a request body": {Request: &extprocv3.ProcessingRequest_RequestBody{RequestBody: &extprocv3.HttpBody{Body: body, EndOfStream: true}},
+				MetadataContext: exchange("id")},
+			"a response body": {Request: &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: &extprocv3.HttpBody{Body: body}},
+				Attributes: attributes(2, "")},
+			"headers": {Request: &extprocv3.ProcessingRequest_RequestHeaders{RequestHeaders: &extprocv3.HttpHeaders{Headers: headerMap("a",
+				string(body))}}},
 		} {
 			text, err := proto.Marshal(m)
 			if err != nil {
@@ -122,9 +125,11 @@ func FuzzUnmarshalSmall(f *testing.F) {
 // BenchmarkUnmarshal reads the headers of a request, as Envoy sends them, beside
 // gRPC's own codec.
 func BenchmarkUnmarshal(b *testing.B) {
-	text, err := proto.Marshal(requestHeaders(false, ":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http",
+	text, err := proto.Marshal(requestHeaders(false, ":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme",
+		"http",
 		"content-type", "application/json", "content-length", "1000", "user-agent", "bench", "accept", "*/*", "accept-encoding", "gzip",
-		"authorization", "Bearer client", "x-forwarded-for", "10.0.0.1", "x-forwarded-proto", "http", "x-request-id", "1", "x-envoy-internal", "true"))
+		"authorization", "Bearer client", "x-forwarded-for", "10.0.0.1", "x-forwarded-proto", "http", "x-request-id", "1", "x-envoy-internal",
+		"true"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -64,7 +64,8 @@ func TestAttributesAndMetadataAreFoundOrEmpty(t *testing.T) {
 	if id := m.ExchangeField(names.FieldID); id != "x1" {
 		t.Errorf("id %q", id)
 	}
-	if none.AttributeNumber(names.AttributeAttempt) != 0 || none.Attribute(names.AttributeDetails) != "" || none.ExchangeField(names.FieldID) != "" {
+	if none.AttributeNumber(names.AttributeAttempt) != 0 || none.Attribute(names.AttributeDetails) != "" ||
+		none.ExchangeField(names.FieldID) != "" {
 		t.Error("a message without them has attributes or metadata")
 	}
 }

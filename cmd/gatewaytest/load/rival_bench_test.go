@@ -173,13 +173,18 @@ static_resources:
           stat_prefix: in
           route_config:
             virtual_hosts:
-            - {name: all, domains: ["*"], routes: [{match: {prefix: "/", headers: [{name: x-ai-eg-model, string_match: {exact: m}}]}, route: {cluster: provider, timeout: 60s}}]}
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: "/", headers: [{name: x-ai-eg-model, string_match: {exact: m}}]}
+                route: {cluster: provider, timeout: 60s}
           http_filters:
           - name: envoy.filters.http.ext_proc
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
               allow_mode_override: true
-              processing_mode: {request_header_mode: SEND, request_body_mode: BUFFERED, response_header_mode: SEND, response_body_mode: BUFFERED}
+              processing_mode: {request_header_mode: SEND, request_body_mode: BUFFERED,
+                response_header_mode: SEND, response_body_mode: BUFFERED}
               grpc_service: {envoy_grpc: {cluster_name: processor}, timeout: 60s}
               message_timeout: 10s
               metadataOptions: {receivingNamespaces: {untyped: [io.envoy.ai_gateway]}}
@@ -213,7 +218,11 @@ static_resources:
         - name: envoy.filters.http.header_mutation
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
-            mutations: {request_mutations: [{append: {append_action: ADD_IF_ABSENT, header: {key: content-length, value: "%DYNAMIC_METADATA(io.envoy.ai_gateway:content_length)%"}}}]}
+            mutations:
+              request_mutations:
+              - append:
+                  append_action: ADD_IF_ABSENT
+                  header: {key: content-length, value: "%DYNAMIC_METADATA(io.envoy.ai_gateway:content_length)%"}
         - name: envoy.filters.http.upstream_codec
           typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}
     load_assignment:

@@ -59,7 +59,8 @@ func (c *cascade) list(names ...string) string {
 // attempt: a conversation with calls and their results, an image, tools.
 const askAgent = `{"model":"m","messages":[
 	{"role":"system","content":"Be brief."},
-	{"role":"user","content":[{"type":"text","text":"compare them (bare)"},{"type":"image_url","image_url":{"url":"data:image/png;base64,` + tinyPNG + `"}}]},
+	{"role":"user","content":[{"type":"text","text":"compare them (bare)"},
+		{"type":"image_url","image_url":{"url":"data:image/png;base64,` + tinyPNG + `"}}]},
 	{"role":"assistant","content":"Let me look.","tool_calls":[
 		{"id":"call_a1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Paris\"}"}},
 		{"id":"call_b2","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\",\"unit\":\"°C\"}"}}]},
