@@ -101,7 +101,7 @@ func (s *requestStream) room(ask *limit.Ask, latest time.Time) (admission *limit
 		return nil, 0, refused
 	}
 	s.exchange.steps.queued(refused.Lacks)
-	if admission, err = s.queue(ask, latest); err != nil {
+	if admission, err = s.queue(ask, latest, refused.Lacks); err != nil {
 		return nil, 0, err
 	}
 	return admission, admission.Chosen(), nil
@@ -130,8 +130,9 @@ func candidate(l *limit.Limiter, c routing.Choice) string {
 }
 
 // queue waits for a slot: as long as the client does, Envoy can be held, and the
-// request has time.
-func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admission, error) {
+// request has time. lacks is what the request lacked before it came here: what it
+// waited for if it was refused before the queue has looked.
+func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacks []string) (*limit.Admission, error) {
 	x := s.exchange
 	ctx, stop := s.extendMessageTimeout()
 	defer stop()
@@ -142,6 +143,9 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time) (*limit.Admissio
 	}
 	ticket := limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline}
 	admission, waitedFor, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, ticket)
+	if err != nil && waitedFor == nil {
+		waitedFor = lacks
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.queued, x.queuedFor = time.Since(began), strings.Join(waitedFor, ", ")
