@@ -119,8 +119,10 @@ func TestPackageCommentsNameFilesThereAre(t *testing.T) {
 	for path := range sources(t, "doc.go") {
 		for _, file := range regexp.MustCompile(`[\w/]+\.go\b`).FindAllString(read(t, path), -1) {
 			named++
-			inEach, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*", file)) // what each provider's folder has
-			if !exists(filepath.Join(filepath.Dir(path), file)) && !exists(filepath.Join("../..", file)) && len(inEach) == 0 {
+			below, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*", file)) // each provider's folder has one
+			beside, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "..", "*", file))
+			if !exists(filepath.Join(filepath.Dir(path), file)) && !exists(filepath.Join("../..", file)) &&
+				len(below) == 0 && len(beside) == 0 {
 				t.Errorf("%s names %s, which is not there", path, file)
 			}
 		}

@@ -27,8 +27,8 @@ func TestLimitsAndTheCacheOverTLSToRedis(t *testing.T) {
 		"ssl: true": fmt.Sprintf("cache: true, cache_params: {type: redis, host: 127.0.0.1, port: %s, ssl: true, ssl_ca_certs: %q}", port,
 			ca.CAFile),
 		"unverified": fmt.Sprintf("cache: true, cache_params: {type: redis, host: 127.0.0.1, port: %s, ssl: true, ssl_cert_reqs: none}", port),
-		"two places": fmt.Sprintf("redis_url: \"rediss://%s\", redis_ssl_ca_certs: %q, cache: true, cache_params: {type: redis}", server.Addr,
-			ca.CAFile),
+		"two places": fmt.Sprintf("redis_url: \"rediss://%s\", redis_ssl_ca_certs: %q, cache: true, cache_params: {type: redis}",
+			server.Addr, ca.CAFile),
 		"a cluster": fmt.Sprintf("cache: true, cache_params: {type: redis, redis_startup_nodes: [%q], ssl: true, ssl_ca_certs: %q}",
 			nodes[1].Addr, ca.CAFile),
 		"sentinels": fmt.Sprintf("cache: true, cache_params: {type: redis, sentinel_nodes: [%q], service_name: mymaster, ssl: true, "+

@@ -183,8 +183,8 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
               allow_mode_override: true
-              processing_mode: {request_header_mode: SEND, request_body_mode: BUFFERED,
-                response_header_mode: SEND, response_body_mode: BUFFERED}
+              processing_mode:
+                {request_header_mode: SEND, request_body_mode: BUFFERED, response_header_mode: SEND, response_body_mode: BUFFERED}
               grpc_service: {envoy_grpc: {cluster_name: processor}, timeout: 60s}
               message_timeout: 10s
               metadataOptions: {receivingNamespaces: {untyped: [io.envoy.ai_gateway]}}
