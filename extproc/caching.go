@@ -148,7 +148,7 @@ func (c *caching) store(hop *routing.Hop, result chat.Result) {
 	case result.Failure != nil:
 		c.ticket.Failed()
 	case c.recorder != nil:
-		entry, err := c.recorder.Finish(answererOf(hop), result, time.Now())
+		entry, err := c.recorder.Finish(servedBy(hop), result, time.Now())
 		if err != nil {
 			c.ticket.Unstorable()
 			return

@@ -80,6 +80,17 @@ func (x *exchange) attemptEnded(n int, hop *routing.Hop, a *attempt) {
 	}
 }
 
+// answered notes that the headers of attempt n's answer are good and go to the client.
+// It reports whether they may: whether nothing else has answered.
+func (x *exchange) answered(n, status int, hop routing.Hop) bool {
+	now := time.Now()
+	if !x.outcome.deployed(&hop, status, now.Sub(x.started)) {
+		return false
+	}
+	x.attempts.answered(n, status, &hop, now)
+	return true
+}
+
 // finish gives back everything the exchange holds. It is the one place where a
 // request ends; only the first call does anything. What the request came to is
 // told by settle, which follows it.

@@ -7,26 +7,29 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// done tells of an ended exchange: a line, the counters, the spans.
-func (x *exchange) done(rec *record) {
-	if rec.quiet {
+// publish tells of a request that has ended: in the metrics, on the status page, in its
+// span (nil: none) and in the log.
+func (rt *Runtime) publish(rec *record, span *trace.Request) {
+	if rec.probe {
 		return
 	}
-	g, sample := x.snapshot, rec.sample()
-	g.runtime.metrics.Request(sample)
+	rt.metrics.Request(rec.metricsRequest())
 	if rec.keyless {
-		g.runtime.strangers.tell(rec, g.runtime.log.Handler())
+		rt.strangers.tell(rec, rt.log.Handler())
 		return
 	}
-	g.runtime.recent.Add(rec.shown())
-	x.endSpan(rec, sample)
-	if rec.queued > 0 {
-		g.runtime.metrics.Queued(rec.asked, rec.afterQueue(), rec.kindQueuedFor(), rec.queued)
+	rt.recent.Add(rec.statusRequest())
+	if span != nil {
+		span.End(rec.traceSummary())
 	}
-	rec.write(g.runtime.log.Handler())
+	if rec.queued > 0 {
+		rt.metrics.Queued(rec.asked, rec.afterQueue(), rec.kindQueuedFor(), rec.queued)
+	}
+	rec.write(rt.log.Handler())
 }
 
 // strangers are the requests that were refused without a valid key. Anybody can send
@@ -70,7 +73,7 @@ func (rec *record) write(to slog.Handler) {
 		return
 	}
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
-	line.AddAttrs(rec.attrs()...)
+	line.AddAttrs(rec.logAttrs()...)
 	_ = to.Handle(ctx, line) // as a Logger does
 }
 
@@ -79,7 +82,7 @@ func (rec *record) afterQueue() string {
 	switch {
 	case len(rec.attempts) > 0:
 		return "admitted"
-	case rec.outcome.status == clientGone().Status:
+	case rec.status == clientGone().Status:
 		return "left"
 	}
 	return "refused"
@@ -96,34 +99,32 @@ func (rec *record) kindQueuedFor() string {
 // maxName is how much of a client's text a line shows, in bytes.
 const maxName = 128
 
-// attrs are what the request's line says: nothing of its content, and of the
+// logAttrs are what the request's line says: nothing of its content, and of the
 // client's words only the model's name.
-func (rec *record) attrs() []slog.Attr {
-	o := &rec.outcome
+func (rec *record) logAttrs() []slog.Attr {
 	attrs := make([]slog.Attr, 0, 20)
 	attrs = append(attrs,
 		slog.String("id", rec.id), slog.String("endpoint", string(rec.endpoint)), slog.String("model", shortened(rec.model)),
-		slog.Int("status", o.status), slog.Int("attempts", len(rec.attempts)),
-		slog.Int64("ms_first_byte", o.firstByte.Milliseconds()), slog.Int64("ms", rec.took.Milliseconds()),
+		slog.Int("status", rec.status), slog.Int("attempts", len(rec.attempts)),
+		slog.Int64("ms_first_byte", rec.firstByte.Milliseconds()), slog.Int64("ms", rec.took.Milliseconds()),
 	)
-	if o.served != nil {
-		attrs = append(attrs, slog.String("deployment", o.served.Deployment.ID), slog.String("provider", o.served.Deployment.Provider))
+	if rec.served != nil {
+		attrs = append(attrs, slog.String("deployment", rec.answeredBy.Deployment), slog.String("provider", rec.answeredBy.Provider))
 	}
-	if n := len(rec.attempts); n > 0 && rec.attempts[n-1].hop.Fallback > 0 {
-		last := &rec.attempts[n-1].hop
+	if last := rec.lastHop(); last != nil && last.Fallback > 0 {
 		attrs = append(attrs, slog.Int("fallbacks", last.Fallback), slog.String("model_group", shortened(last.Group)))
 	}
 	if rec.stream {
-		attrs = append(attrs, slog.Bool("stream", true), slog.Int64("ms_first_token", o.firstToken.Milliseconds()))
+		attrs = append(attrs, slog.Bool("stream", true), slog.Int64("ms_first_token", rec.firstToken.Milliseconds()))
 	}
 	if rec.cache != "" {
 		attrs = append(attrs, slog.String("cache", string(rec.cache)))
 	}
-	if rec.caller != "" && rec.caller != sharedCaller && rec.caller != unnamedCaller {
-		attrs = append(attrs, slog.String("caller", shortened(rec.caller)))
+	if caller := rec.namedCaller(); caller != "" {
+		attrs = append(attrs, slog.String("caller", shortened(caller)))
 	}
-	if o.result.HasUsage {
-		attrs = append(attrs, slog.Int64("prompt_tokens", o.result.Usage.Prompt), slog.Int64("completion_tokens", o.result.Usage.Completion))
+	if u := &rec.result.Usage; rec.result.HasUsage {
+		attrs = append(attrs, slog.Int64("prompt_tokens", u.Prompt), slog.Int64("completion_tokens", u.Completion))
 	}
 	if len(rec.attempts) > 1 {
 		attrs = append(attrs, slog.String("attempt_details", details(rec.attempts)))
@@ -134,14 +135,14 @@ func (rec *record) attrs() []slog.Attr {
 	if rec.lacked != "" {
 		attrs = append(attrs, slog.String("queued_for", rec.lacked))
 	}
-	if o.result.Estimated {
+	if rec.result.Estimated {
 		attrs = append(attrs, slog.Bool("estimated", true))
 	}
-	if o.ended != endedWhole {
-		attrs = append(attrs, slog.String("aborted", string(o.ended)))
+	if rec.aborted() {
+		attrs = append(attrs, slog.String("aborted", string(rec.ended)))
 	}
-	if o.failure != nil {
-		attrs = append(attrs, slog.String("error", shortened(o.failure.Type)), slog.String("code", shortened(o.failure.Code)))
+	if rec.failure != nil {
+		attrs = append(attrs, slog.String("error", shortened(rec.failure.Type)), slog.String("code", shortened(rec.failure.Code)))
 	}
 	return attrs
 }

@@ -82,101 +82,103 @@ func (x *exchange) heard() {
 	x.reporter.text, x.reporter.reader = nil, nil
 }
 
-// report makes the record of a request that has ended and hands it to the sinks.
-func (x *exchange) report(rec *record) {
-	g := x.snapshot
-	if rec.quiet || !g.wants.Records() || x.request == nil {
+// sendRecord hands the record of a request that has ended to the callbacks.
+func (g *Snapshot) sendRecord(rec *record) {
+	if rec.probe || !g.wants.Records() || rec.request == nil {
 		return
 	}
-	in := callback.ReadInput(x.request)
+	in := callback.ReadInput(rec.request)
+	g.callbacks.Record(rec.callbackRecord(&in), callback.ReadWish(rec.header, in.Wish))
+}
+
+// callbackRecord is the record as callbacks get it; in is what its request says to
+// them.
+func (rec *record) callbackRecord(in *callback.Input) *callback.Record {
 	r := &callback.Record{
-		CallID: x.id, CallType: callback.CallType(rec.endpoint), Stream: x.request.Stream,
-		TraceID:   cmp.Or(in.TraceID, x.header.Get("x-litellm-trace-id"), x.id),
-		SessionID: cmp.Or(in.SessionID, x.header.Get("x-litellm-session-id")),
+		CallID: rec.id, CallType: callback.CallType(rec.endpoint), Stream: rec.stream,
+		TraceID:   cmp.Or(in.TraceID, rec.header.Get("x-litellm-trace-id"), rec.id),
+		SessionID: cmp.Or(in.SessionID, rec.header.Get("x-litellm-session-id")),
 	}
-	r.Messages, r.ModelParameters, r.Response = in.Messages, in.Parameters, x.reporter.answer
+	r.Messages, r.ModelParameters, r.Response = in.Messages, in.Parameters, rec.answer
 	r.EndUser = callback.Optional(in.User)
 	r.Metadata.Requester = in.Metadata
-	rec.fillTimes(r, x.started, x.request.Stream)
-	rec.fillServed(r)
-	rec.fillOutcome(r)
-	x.fillCaller(r)
-	g.callbacks.Record(r, callback.ReadWish(x.header, in.Wish))
+	rec.tellTimes(r)
+	rec.tellDeployment(r)
+	rec.tellAnswer(r)
+	rec.tellEnd(r)
+	rec.tellClient(r)
+	return r
 }
 
-// fillTimes fills in when things happened.
-func (rec *record) fillTimes(r *callback.Record, started time.Time, stream bool) {
-	end := started.Add(rec.took)
-	r.StartTime, r.EndTime, r.CompletionStartTime = callback.At(started), callback.At(end), callback.At(end)
+// tellTimes fills in when things happened.
+func (rec *record) tellTimes(r *callback.Record) {
+	end := rec.started.Add(rec.took)
+	r.StartTime, r.EndTime, r.CompletionStartTime = callback.At(rec.started), callback.At(end), callback.At(end)
 	r.ResponseTime = callback.Seconds(rec.took)
-	if first := rec.outcome.firstByte; stream && first > 0 {
-		r.CompletionStartTime, r.ResponseTime = callback.At(started.Add(first)), callback.Seconds(first)
+	if first := rec.firstByte; rec.stream && first > 0 {
+		r.CompletionStartTime, r.ResponseTime = callback.At(rec.started.Add(first)), callback.Seconds(first)
 	}
 }
 
-// fillServed fills in who answered and what it cost.
-func (rec *record) fillServed(r *callback.Record) {
-	o := &rec.outcome
+// tellDeployment fills in who answered, or else who failed last.
+func (rec *record) tellDeployment(r *callback.Record) {
 	r.Model, r.ModelGroup = rec.model, rec.model
-	var prices callback.Prices
-	hop := o.served
-	if n := len(rec.attempts); hop == nil && n > 0 {
-		hop = &rec.attempts[n-1].hop // who failed
+	by, hop := rec.answeredBy, cmp.Or(rec.served, rec.lastHop())
+	if hop != nil {
+		by = servedBy(hop)
+		r.APIBase = callback.Origin(hop.Deployment.BaseURL)
 	}
-	switch {
-	case hop != nil:
-		d := hop.Deployment
-		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(d.Provider), d.Provider+"/"+hop.Model, hop.Group, d.ID
-		r.APIBase = callback.Origin(d.BaseURL)
-		r.HiddenParams.ModelName = hop.Model
-		prices = callback.Prices{Input: d.InputCost, Output: d.OutputCost}
-	case o.entry != nil:
-		e := o.entry.Served
-		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(e.Provider), e.Provider+"/"+e.Model, e.Group, e.Deployment
-		r.HiddenParams.ModelName = e.Model
+	if hop != nil || rec.entry != nil {
+		r.Provider, r.Model, r.ModelGroup, r.ModelID = callback.Optional(by.Provider), by.Provider+"/"+by.Model, by.Group, by.Deployment
+		r.HiddenParams.ModelName = by.Model
+	}
+	if rec.entry != nil {
 		r.CacheHit, r.CacheKey = true, callback.Optional(rec.cacheKey)
-		r.Response = o.entry.JSON
-		prices = rec.saved
 	}
 	r.HiddenParams.ModelID, r.HiddenParams.APIBase, r.HiddenParams.CacheKey = r.ModelID, r.APIBase, r.CacheKey
-	said := callback.ReadAnswer(r.Response)
-	r.ID = cmp.Or(o.result.ID, said.ID, r.CallID)
-	r.HiddenParams.ResponseModel = cmp.Or(o.result.Model, said.Model)
-	r.HiddenParams.FinishReason = cmp.Or(o.result.FinishReason, said.FinishReason)
-	r.HiddenParams.OverheadMs = float64(rec.own.Microseconds()) / 1000
-	if o.result.HasUsage {
-		r.SetUsage(o.result.Usage, prices)
-	}
-	r.TokensEstimated = o.result.Estimated
 }
 
-// fillOutcome fills in how the request ended. What the client left is no failure,
-// unless it had got nothing yet.
-func (rec *record) fillOutcome(r *callback.Record) {
-	o := &rec.outcome
-	r.Status, r.HTTPStatus = callback.Success, o.status
-	if o.ended != endedWhole {
-		r.Aborted = callback.Optional(o.ended)
+// tellAnswer fills in what was answered and what it cost.
+func (rec *record) tellAnswer(r *callback.Record) {
+	text := callback.ReadAnswer(r.Response)
+	r.ID = cmp.Or(rec.result.ID, text.ID, r.CallID)
+	r.HiddenParams.ResponseModel = cmp.Or(rec.result.Model, text.Model)
+	r.HiddenParams.FinishReason = cmp.Or(rec.result.FinishReason, text.FinishReason)
+	r.HiddenParams.OverheadMs = float64(rec.own.Microseconds()) / 1000
+	if rec.result.HasUsage {
+		r.SetUsage(rec.result.Usage, rec.prices)
 	}
-	failure := o.failure
+	r.TokensEstimated = rec.result.Estimated
+}
+
+// tellEnd fills in how the request ended. That the client left is no failure, unless
+// it had got nothing yet.
+func (rec *record) tellEnd(r *callback.Record) {
+	r.Status, r.HTTPStatus = callback.Success, rec.status
+	if rec.aborted() {
+		r.Aborted = callback.Optional(rec.ended)
+	}
+	failure := rec.failure
 	switch {
 	case failure != nil:
-	case o.ended != endedWhole && o.served == nil:
+	case rec.aborted() && rec.served == nil:
 		failure = clientGone()
 		r.HTTPStatus = failure.Status
-	case o.broken():
-		failure = brokenOff(o.ended)
+	case rec.broken():
+		failure = brokenOff(rec.ended)
 	}
 	if failure != nil {
 		r.Status = callback.Failure
 		r.SetError(failure, string(r.Provider))
 	}
-	for _, a := range rec.attempts {
+	for i := range rec.attempts {
+		a := &rec.attempts[i]
 		r.Attempts = append(r.Attempts, callback.Attempt{
-			ModelGroup: a.group, Deployment: a.deployment, Provider: a.provider, Status: a.status, Took: callback.Millis(a.took), Reason: a.reason,
+			ModelGroup: a.hop.Group, Deployment: a.hop.Deployment.ID, Provider: a.hop.Deployment.Provider,
+			Status: a.status, Took: callback.Millis(a.took), Reason: a.reason,
 		})
-		if !slices.Contains(r.Metadata.AttemptedModels, a.group) {
-			r.Metadata.AttemptedModels = append(r.Metadata.AttemptedModels, a.group)
+		if !slices.Contains(r.Metadata.AttemptedModels, a.hop.Group) {
+			r.Metadata.AttemptedModels = append(r.Metadata.AttemptedModels, a.hop.Group)
 		}
 	}
 }
@@ -184,22 +186,19 @@ func (rec *record) fillOutcome(r *callback.Record) {
 // brokenOff is for the records only: the client had begun to get its answer.
 func brokenOff(by ending) *upstream.Error {
 	if by == endedTimeout {
-		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "stream_timeout", Message: "the provider stopped in the middle of its answer"}
+		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "stream_timeout",
+			Message: "the provider stopped in the middle of its answer"}
 	}
 	return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "stream_cut", Message: "the provider's answer broke off"}
 }
 
-// fillCaller fills in who asked. Headers are no part of it: they hold keys.
-func (x *exchange) fillCaller(r *callback.Record) {
-	header := x.header
-	route, _, _ := strings.Cut(header.Get(":path"), "?")
-	ip, agent := callback.Optional(clientIP(header)), callback.Optional(header.Get("user-agent"))
+// tellClient fills in who asked. Headers are no part of it: they hold keys.
+func (rec *record) tellClient(r *callback.Record) {
+	ip, agent := callback.Optional(clientIP(rec.header)), callback.Optional(rec.header.Get("user-agent"))
 	r.RequesterIPAddress, r.UserAgent = ip, agent
-	r.Metadata.RequesterIP, r.Metadata.UserAgent, r.Metadata.RequestRoute = ip, agent, route
-	if x.caller != sharedCaller && x.caller != unnamedCaller {
-		r.Metadata.KeyAlias = callback.Optional(x.caller)
-	}
-	r.RequestTags = x.tags
+	r.Metadata.RequesterIP, r.Metadata.UserAgent, r.Metadata.RequestRoute = ip, agent, withoutQuery(rec.header.Get(":path"))
+	r.Metadata.KeyAlias = callback.Optional(rec.namedCaller())
+	r.RequestTags = rec.tags
 }
 
 // clientIP is the address that Envoy has last seen the request come from.
@@ -220,7 +219,7 @@ func (x *exchange) calling(n int, hop *routing.Hop) {
 	if !x.snapshot.wants.PreAPICall {
 		return
 	}
-	e := x.event(callback.PreAPICall, n, answererOf(hop))
+	e := x.event(callback.PreAPICall, n, servedBy(hop))
 	e.Messages = callback.ReadInput(x.request).Messages
 	x.snapshot.callbacks.Event(e, x.reporter.wish)
 }
@@ -230,7 +229,7 @@ func (x *exchange) called(n int, hop *routing.Hop, a *attempt) {
 	if !x.snapshot.wants.PostAPICall {
 		return
 	}
-	e := x.event(callback.PostAPICall, n, answererOf(hop))
+	e := x.event(callback.PostAPICall, n, servedBy(hop))
 	e.Status, e.Duration, e.Error = a.status, callback.Seconds(a.took), a.reason
 	x.snapshot.callbacks.Event(e, x.reporter.wish)
 }
@@ -265,13 +264,7 @@ func (x *exchange) answerer(n int) (cache.Served, int) {
 	case o.entry != nil:
 		return o.entry.Served, 0
 	case o.served != nil:
-		return answererOf(o.served), n
+		return servedBy(o.served), n
 	}
 	return cache.Served{}, n
-}
-
-// answererOf says who a hop is.
-func answererOf(hop *routing.Hop) cache.Served {
-	d := hop.Deployment
-	return cache.Served{Provider: d.Provider, Deployment: d.ID, Group: hop.Group, Model: hop.Model, Fallback: hop.Fallback}
 }

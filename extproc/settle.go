@@ -57,8 +57,8 @@ func (x *exchange) settle(entry *logEntry) {
 	whole := guard.Run("the record of a request", func() { rec = x.record(x.decided(entry)) })
 	guard.Run("the limits", func() { x.leave(&rec.outcome) })
 	if whole {
-		guard.Run("the callbacks", func() { x.report(&rec) })
-		guard.Run("the line of a request", func() { x.done(&rec) })
+		guard.Run("the callbacks", func() { x.snapshot.sendRecord(&rec) })
+		guard.Run("the line of a request", func() { x.snapshot.runtime.publish(&rec, x.span) })
 	}
 	x.snapshot.runtime.open.Add(-1)
 	x.snapshot.open.Add(-1)

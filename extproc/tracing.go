@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/isthmus-proxy/isthmus/extproc/metrics"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate"
 )
 
 // Trace makes spans of the requests that come from now on. Without it the
@@ -37,39 +37,36 @@ func (x *exchange) nameSpan(edit *wire.HeaderMutation, n int) {
 	}
 }
 
-// endSpan ends the request's spans with what it came to.
-func (x *exchange) endSpan(rec *record, sample *metrics.Request) {
-	if x.span == nil {
-		return
-	}
-	o := &rec.outcome
+// traceSummary is the record as the spans of the request say it.
+func (rec *record) traceSummary() *trace.Summary {
 	s := &trace.Summary{
-		ID: x.id, Path: shortened(withoutQuery(x.header.Get(":path"))), Operation: sample.Operation, Asked: shortened(rec.model),
-		Group: sample.Served.Group, Deployment: sample.Served.Deployment, System: sample.Served.System,
-		ResponseID: shortened(o.result.ID), ResponseModel: shortened(o.result.Model), FinishReason: shortened(o.result.FinishReason),
-		Began: rec.started, Took: rec.took, FirstByte: o.firstByte, FirstToken: sample.FirstToken, Queued: rec.queued, QueuedFor: rec.lacked,
-		Stream: rec.stream, Status: o.status, ErrorType: sample.ErrorType(), Cache: string(rec.cache), Cost: sample.Cost,
+		ID: rec.id, Path: shortened(withoutQuery(rec.header.Get(":path"))), Operation: rec.operation, Asked: shortened(rec.model),
+		ResponseID: shortened(rec.result.ID), ResponseModel: shortened(rec.result.Model), FinishReason: shortened(rec.result.FinishReason),
+		Began: rec.started, Took: rec.took, FirstByte: rec.firstByte, FirstToken: rec.timeToFirstToken(), Queued: rec.queued,
+		QueuedFor: rec.lacked,
+		Stream:    rec.stream, Status: rec.status, ErrorType: rec.errorType(), Cache: string(rec.cache), Cost: rec.cost,
 	}
-	if r := &o.result; r.HasUsage && o.entry == nil { // a stored answer used nothing
+	if rec.served != nil {
+		d := rec.served.Deployment
+		s.Group, s.Deployment, s.System = d.Group, d.ID, translate.System(d.Provider)
+	}
+	if r := &rec.result; r.HasUsage && rec.entry == nil { // a stored answer used nothing
 		u := &r.Usage
 		s.Usage = &trace.Usage{
 			Input: u.Prompt, Output: u.Completion, CacheRead: u.Cached, CacheWrite: u.CacheWrite, Reasoning: u.Reasoning, Estimated: r.Estimated,
 		}
 	}
 	for i := range rec.attempts {
-		s.Attempts = append(s.Attempts, rec.attempts[i].traced(&sample.Attempts[i]))
+		a := &rec.attempts[i]
+		d := a.hop.Deployment
+		t := trace.Attempt{
+			Group: d.Group, Deployment: d.ID, System: translate.System(d.Provider), Model: shortened(a.hop.Model), Began: a.began, Took: a.took,
+			Status: a.code, Error: a.end.ErrorType(a.code), Fallback: a.hop.Fallback, Cooled: a.cooled,
+		}
+		t.Host, t.Port = addressOf(d)
+		s.Attempts = append(s.Attempts, t)
 	}
-	x.span.End(s)
-}
-
-// traced is what an attempt's span says.
-func (a *attemptRecord) traced(m *metrics.Attempt) trace.Attempt {
-	t := trace.Attempt{
-		Group: m.Group, Deployment: m.Deployment, System: m.System, Model: shortened(a.hop.Model), Began: a.began, Took: a.took,
-		Status: m.Status, Error: m.ErrorType(), Fallback: a.hop.Fallback, Cooled: a.cooled,
-	}
-	t.Host, t.Port = addressOf(a.hop.Deployment)
-	return t
+	return s
 }
 
 // addressOf is the host and port of a deployment's provider.

@@ -31,15 +31,16 @@ const (
 	Abandoned Outcome = "abandoned" // the client left before the end
 )
 
-// ErrorType is the conventions' error.type: "" for a good answer.
-func (a *Attempt) ErrorType() string {
+// ErrorType is the GenAI conventions' error.type of an attempt that ended so, with
+// this status of the provider's answer (0: none came); "" for a good one.
+func (o Outcome) ErrorType(status int) string {
 	switch {
-	case a.Outcome == Good:
+	case o == Good:
 		return ""
-	case a.Outcome == Failed && a.Status >= 400:
-		return strconv.Itoa(a.Status)
+	case o == Failed && status >= 400:
+		return strconv.Itoa(status)
 	}
-	return string(a.Outcome)
+	return string(o)
 }
 
 // attempts are the instruments of attempts.

@@ -38,7 +38,7 @@ func (g *genAI) series(k requestKey) genAISeries {
 	labels := func(more ...string) []string {
 		return append([]string{k.operation, k.served.System, k.group(), k.served.Model}, more...)
 	}
-	s.duration = g.duration.WithLabelValues(labels(errorType(k.status, k.aborted, k.failed))...)
+	s.duration = g.duration.WithLabelValues(labels(ErrorType(k.status, k.aborted, k.failed))...)
 	if k.counted {
 		s.input, s.output = g.usage.WithLabelValues(labels("input")...), g.usage.WithLabelValues(labels("output")...)
 	}
@@ -48,10 +48,9 @@ func (g *genAI) series(k requestKey) genAISeries {
 	return s
 }
 
-// ErrorType is the conventions' error.type: "" for a good answer.
-func (r *Request) ErrorType() string { return errorType(r.Status, r.Aborted, r.Failed) }
-
-func errorType(status int, aborted, failed bool) string {
+// ErrorType is the GenAI conventions' error.type of a request that ended so, with the
+// meanings of [Request]'s fields; "" for a good answer.
+func ErrorType(status int, aborted, failed bool) string {
 	switch {
 	case failed && (aborted || status < 400):
 		return "stream_error"
