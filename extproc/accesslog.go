@@ -3,12 +3,15 @@ package extproc
 import (
 	"errors"
 	"io"
+	"sync"
+	"time"
 
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
@@ -46,7 +49,7 @@ func (s *Server) logged(e *datav3.HTTPAccessLogEntry, relayed bool) {
 	namespaces := e.GetCommonProperties().GetMetadata().GetFilterMetadata()
 	fields := namespaces[names.NamespaceExchange].GetFields()
 	id := fields[names.FieldID].GetStringValue()
-	if s.ended.log(id, readEntry(e, namespaces[names.NamespaceUsage])) {
+	if s.unsettled.deliver(id, readEntry(e, namespaces[names.NamespaceUsage])) {
 		return
 	}
 	if replica := fields[names.FieldReplica].GetStringValue(); replica != "" && replica != s.replica && !relayed {
@@ -76,4 +79,92 @@ func endingOf(f *datav3.ResponseFlags) ending {
 		return endedUpstream
 	}
 	return endedWhole
+}
+
+// entryWait is how long Envoy's entry is waited for: many flush intervals.
+const entryWait = 2 * time.Second
+
+// unsettled are the exchanges whose settling waits for Envoy's entry: they have
+// finished, or have an entry already while their stream still closes. It is safe for
+// concurrent use; byID is made when it is needed.
+type unsettled struct {
+	guard *guard.Guard
+	mu    sync.Mutex
+	byID  map[string]*unsettledExchange
+}
+
+type unsettledExchange struct {
+	entry  *logEntry
+	settle func(*logEntry) // nil until the exchange has finished
+	timer  *time.Timer
+}
+
+// expect notes an exchange whose entry may come.
+func (u *unsettled) expect(id string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.byID == nil {
+		u.byID = map[string]*unsettledExchange{}
+	}
+	u.byID[id] = &unsettledExchange{}
+}
+
+// settle calls settle once: with the entry as soon as it is there, with an empty one
+// after entryWait, or with nil when none is expected.
+func (u *unsettled) settle(id string, settle func(*logEntry)) {
+	if entry, known := u.await(id, settle); known {
+		settle(entry)
+	}
+}
+
+// await has settle called when the entry comes, or after entryWait. known: the entry
+// is there already, or none is expected (nil).
+func (u *unsettled) await(id string, settle func(*logEntry)) (entry *logEntry, known bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	each := u.byID[id]
+	if each == nil {
+		return nil, true
+	}
+	if each.entry != nil {
+		delete(u.byID, id)
+		return each.entry, true
+	}
+	each.settle = settle
+	each.timer = u.guard.AfterFunc(entryWait, "a request that Envoy says nothing of", func() { u.deliver(id, logEntry{}) })
+	return nil, false
+}
+
+// forget gives up on an exchange that needs no entry.
+func (u *unsettled) forget(id string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.byID, id)
+}
+
+// deliver hands over an entry, and reports whether it is expected.
+func (u *unsettled) deliver(id string, entry logEntry) bool {
+	settle, expected := u.note(id, &entry)
+	if settle != nil {
+		settle(&entry)
+	}
+	return expected
+}
+
+// note keeps an entry. settle is what must be called with it: nil when its
+// exchange has not finished.
+func (u *unsettled) note(id string, entry *logEntry) (settle func(*logEntry), expected bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	each, ok := u.byID[id]
+	if !ok {
+		return nil, false
+	}
+	if each.settle == nil {
+		each.entry = entry
+		return nil, true
+	}
+	delete(u.byID, id)
+	each.timer.Stop()
+	return each.settle, true
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -23,9 +24,10 @@ const maxReplans = 3
 // atOnce is how many deployments the store is asked about in one question.
 const atOnce = 8
 
-// admit takes room in the limits for the first attempt of the plan, on the first
-// of the deployments that may serve it that has some: that one becomes the first of
-// the plan. When only a slot is missing and there is a queue, it waits there.
+// admit reserves what the first attempt of the plan needs of the limits, on the first
+// of the deployments that may serve it that are below theirs: that one becomes the
+// first of the plan. When only a slot is missing and there is a queue, it waits there.
+// The error is an *upstream.Error, a *limit.Refused or the context's.
 func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	x := s.exchange
 	l := x.snapshot.limiter
@@ -44,27 +46,25 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 		} else {
 			ask.Candidates = []string{first}
 		}
-		admission, chosen, err := s.room(ask, plan.Deadline)
+		admission, chosen, err := s.admitAny(ask, plan.Deadline)
 		if err == nil {
-			x.mu.Lock()
-			x.admission, x.secured = admission, 1
-			x.mu.Unlock()
-			return s.take(plan, choices, chosen)
+			x.reservation.hold(admission)
+			return s.putFirst(plan, choices, chosen)
 		}
 		var refused *limit.Refused
 		if !errors.As(err, &refused) || refused.NeedsSlot || refused.Everywhere || replans == maxReplans {
 			return err
 		}
-		// Others were quicker. Routing knows now who is full, and may find a
-		// deployment that was not among the choices.
-		if again := x.snapshot.router.Replan(plan, call); again != nil {
-			return err
+		// Others were quicker. Routing knows now which deployments are at their
+		// limits, and may find one that was not among the choices.
+		if x.snapshot.router.Replan(plan, call) != nil {
+			return err // the limit's refusal, which says when to come again
 		}
 	}
 }
 
-// take makes the choice that has room the first of the plan.
-func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chosen int) error {
+// putFirst makes the choice that was admitted the first of the plan.
+func (s *requestStream) putFirst(plan *routing.Plan, choices []routing.Choice, chosen int) error {
 	if len(choices) == 0 {
 		return nil // the first of the plan is limited by nothing
 	}
@@ -77,9 +77,9 @@ func (s *requestStream) take(plan *routing.Plan, choices []routing.Choice, chose
 	return nil
 }
 
-// room asks for room on the candidates, some at a time, and then in the queue. It
-// returns the index of the one that has it.
-func (s *requestStream) room(ask *limit.Ask, latest time.Time) (admission *limit.Admission, chosen int, err error) {
+// admitAny asks the limits of the candidates, some at a time, and then waits in the
+// queue. It returns the index of the one that was admitted.
+func (s *requestStream) admitAny(ask *limit.Ask, latest time.Time) (admission *limit.Admission, chosen int, err error) {
 	l, all := s.exchange.snapshot.limiter, ask.Candidates
 	var refused *limit.Refused // the one with the best prospect
 	for from := 0; from < len(all); from += atOnce {
@@ -129,9 +129,9 @@ func candidate(l *limit.Limiter, c routing.Choice) string {
 	return l.Candidate(c.Deployment.ID, c.Group)
 }
 
-// queue waits for a slot: as long as the client does, Envoy can be held, and the
-// request has time. lacks is what the request lacked before it came here: what it
-// waited for if it was refused before the queue has looked.
+// queue waits for a slot: until the client leaves, Envoy's message timeout is over or
+// the request's deadline comes. lacks is what the request lacked before it came here:
+// what it waited for if it was refused before the queue has looked.
 func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacks []string) (*limit.Admission, error) {
 	x := s.exchange
 	ctx, stop := s.extendMessageTimeout()
@@ -146,113 +146,116 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacks []string) 
 	if err != nil && waitedFor == nil {
 		waitedFor = lacks
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.queued, x.queuedFor = time.Since(began), strings.Join(waitedFor, ", ")
 	return admission, err
 }
 
-// choices are the deployments that may serve what comes after attempt n; none
-// without limits.
-func (x *exchange) choices(n int) []routing.Choice {
-	if x.snapshot.limiter == nil {
-		return nil
-	}
-	return x.attempts.choices(n)
+// reservation is what a request holds in the limits. It is safe for concurrent use; the
+// zero value holds nothing, as where nothing is limited.
+type reservation struct {
+	mu        sync.Mutex
+	admission *limit.Admission // nil: nothing is limited
+	attempt   int              // that holds it; 0: none
 }
 
-// secure takes room for attempt n, on the first of these deployments that has some,
-// and gives back that of the attempt before. What stands before that one in the plan
-// is taken out. It reports whether there is one; for an attempt that has its room it
-// does nothing.
-func (x *exchange) secure(n int, choices []routing.Choice) bool {
-	a, failed := x.toSecure(n)
+// hold notes what was admitted for attempt 1.
+func (r *reservation) hold(a *limit.Admission) { r.set(a, 1) }
+
+func (r *reservation) set(a *limit.Admission, attempt int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.admission, r.attempt = a, attempt
+}
+
+// load returns the admission, or nil, and the attempt that holds it.
+func (r *reservation) load() (a *limit.Admission, attempt int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.admission, r.attempt
+}
+
+// release gives back the slots at once; the rest stays until close.
+func (r *reservation) release() {
+	if a, _ := r.load(); a != nil {
+		a.Release()
+	}
+}
+
+// close gives back all that is held. The tokens of an answer that reported none, and
+// was not counted, stay estimated.
+func (r *reservation) close(o *outcome, made *attempts) {
+	a, attempt := r.load()
 	if a == nil {
+		return
+	}
+	// That need not be the last attempt: those that Envoy made and no filter saw were
+	// refused, and held nothing.
+	end := made.spent(attempt)
+	if o.served != nil {
+		end = limit.Outcome{Reached: true, Known: o.result.HasUsage, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
+	}
+	a.Close(end)
+}
+
+// rateLimits are the x-ratelimit fields of a request that limits of ours hold. A client
+// reads limit, remaining and reset together, so they replace all that the provider
+// says. nil means that no limit of ours applies and that the provider's are kept.
+func (r *reservation) rateLimits() upstream.Header {
+	if a, _ := r.load(); a != nil {
+		return a.Header()
+	}
+	return nil
+}
+
+// reserveNext reserves for attempt n, on the first of the deployments that may serve it
+// that is below its limits, and gives back what the attempt before held. The plan
+// passes over what stands before that one. It reports whether there is one; for an
+// attempt that holds its reservation, and without limits, it does nothing.
+func (x *exchange) reserveNext(n int) bool {
+	if a, _ := x.reservation.load(); a == nil {
+		return true
+	}
+	return x.reserve(n, x.attempts.choices(n-1))
+}
+
+// reserve is reserveNext for these choices alone.
+func (x *exchange) reserve(n int, choices []routing.Choice) bool {
+	a, attempt := x.reservation.load()
+	if _, ok := x.attempts.hop(n); !ok || a == nil || attempt >= n {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	chosen, err := a.Next(ctx, candidates(x.snapshot.limiter, choices), failed)
+	chosen, err := a.Next(ctx, candidates(x.snapshot.limiter, choices), x.attempts.spent(attempt))
 	if err != nil {
 		return false
 	}
-	x.mu.Lock()
-	x.secured = n
-	x.mu.Unlock()
+	x.reservation.set(a, n)
 	return x.attempts.take(n, choices[chosen])
 }
 
-// toSecure is what attempt n must have room of, and what the attempt before has
-// cost; nil when it has its room, or needs none.
-func (x *exchange) toSecure(n int) (*limit.Admission, limit.Outcome) {
-	x.mu.Lock()
-	admission, secured := x.admission, x.secured
-	x.mu.Unlock()
-	if _, ok := x.attempts.hop(n); !ok || admission == nil || secured >= n {
-		return nil, limit.Outcome{}
-	}
-	return admission, x.attempts.spent(secured)
-}
-
-// secureInstead moves the room of attempt 1 to the deployments that are left, when
-// the first turned out not to do what the request asks.
-func (x *exchange) secureInstead(plan *routing.Plan) bool {
-	x.mu.Lock()
-	x.secured = 0
-	x.mu.Unlock()
+// reserveFirstAgain moves the reservation of attempt 1 to the deployments that are left
+// in the plan, when the first cannot do what the request asks.
+func (x *exchange) reserveFirstAgain(plan *routing.Plan) bool {
+	a, _ := x.reservation.load()
+	x.reservation.set(a, 0)
 	left := make([]routing.Choice, len(plan.Hops))
 	for i := range plan.Hops {
 		left[i] = plan.Hops[i].Choice()
 	}
-	return x.secure(1, left)
+	return x.reserve(1, left)
 }
 
 // storeTime bounds a question to the store of limits, whose own bound is lower.
 const storeTime = time.Second
 
-// rateLimits are the x-ratelimit fields of a request that limits of ours hold. A
-// client reads limit, remaining and reset together, so that they take the place of
-// all that the provider says; none: its own may stand.
-func (x *exchange) rateLimits() upstream.Header {
-	x.mu.Lock()
-	a := x.admission
-	x.mu.Unlock()
-	if a == nil {
-		return nil
-	}
-	return a.Header()
-}
-
-// noRoom stops a cascade at a deployment whose limits are reached: Envoy has
+// limitReached stops a cascade at a deployment whose limits are reached: Envoy has
 // chosen it already, so that no other can be taken.
-func noRoom() *upstream.Error {
+func limitReached() *upstream.Error {
 	return &upstream.Error{
 		Status: http.StatusTooManyRequests, Type: upstream.TypeOf(http.StatusTooManyRequests), Code: "rate_limit_exceeded",
 		Message: "the limits of the deployment that would be next are reached", Header: upstream.Header{{Name: "retry-after", Value: "1"}},
 	}
-}
-
-// leave gives back the room that the exchange held. The tokens of an answer that
-// reported none, and was not counted, stay estimated.
-func (x *exchange) leave(o *outcome) {
-	if x.admission == nil {
-		return
-	}
-	end := x.spent()
-	if o.served != nil {
-		end = limit.Outcome{Reached: true, Known: o.result.HasUsage, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
-	}
-	x.admission.Close(end)
-}
-
-// spent is what the attempt that has the room has cost, if it got no good answer.
-// That need not be the last one: those that Envoy made and nobody saw were refused,
-// and had none.
-func (x *exchange) spent() limit.Outcome {
-	x.mu.Lock()
-	secured := x.secured
-	x.mu.Unlock()
-	return x.attempts.spent(secured)
 }
 
 // sizeOf is what is known of a request's size before it is sent.
@@ -277,7 +280,7 @@ func sizeOf(req *chat.Request) limit.Size {
 	return size
 }
 
-// limitError is what the client is told when there is no room.
+// limitError is what the client is told of a request that was not admitted.
 func limitError(err error) *upstream.Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return clientGone()

@@ -1,9 +1,16 @@
 package extproc
 
 import (
+	"log/slog"
 	"math"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
+	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 )
 
@@ -26,6 +33,209 @@ func TestTheTokensThatARequestMayWriteAreCountedForEachChoice(t *testing.T) {
 			}
 			if got := sizeOf(request).MaxOutput; got != tc.want {
 				t.Errorf("MaxOutput = %d, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+// limitedHouse is a house whose deployments a and b have these budgets; with a queue,
+// requests wait in it.
+func limitedHouse(t *testing.T, a, b limit.Budget, queue *limit.QueueOptions) *house {
+	t.Helper()
+	h := newHouse(t, twoSisters)
+	shared := store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	l := limit.New(limit.Options{
+		Store: shared, Now: time.Now, Guard: h.guard, Queue: queue, MaxParallel: 100,
+		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: a}, {ID: "b", Group: "m", Budget: b}},
+	})
+	t.Cleanup(l.Close)
+	h.runtime.Use(h.router, Settings{Limiter: l})
+	return h
+}
+
+// slots is how many slots of all requests are held.
+func (h *house) slots() int64 {
+	for _, u := range h.runtime.Current().limiter.Uses() {
+		if u.Of == "all" {
+			return u.Used
+		}
+	}
+	return 0
+}
+
+// holder begins a request that holds its slots until it is closed.
+func (h *house) holder() *filterStream {
+	h.t.Helper()
+	f := h.open(names.FilterRequest)
+	h.begin(f, question)
+	return f
+}
+
+// end closes a request's stream and waits until its slots are back.
+func (h *house) end(f *filterStream, left int64) {
+	h.t.Helper()
+	if err := f.close(); err != nil {
+		h.t.Errorf("the stream ended with %v", err)
+	}
+	asynctest.Await(h.t, "the slots are back", func() bool { return h.slots() == left })
+}
+
+func TestADeploymentAtItsLimitsIsPassedOverAndStaysOutOfThePlan(t *testing.T) {
+	h := limitedHouse(t, limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1}, nil)
+	first, second := h.open(names.FilterRequest), h.open(names.FilterRequest)
+	one, _ := h.begin(first, question)
+	if plan := strings.Join(planOf(one), " "); !strings.HasPrefix(plan, "deployment/a/") {
+		t.Errorf("the first plan is %s", plan)
+	}
+	two, _ := h.begin(second, question)
+	if plan := strings.Join(planOf(two), " "); !strings.HasPrefix(plan, "deployment/b/") || strings.Contains(plan, "deployment/a/") {
+		t.Errorf("the second plan is %s", plan)
+	}
+	third := h.open(names.FilterRequest)
+	three, _ := h.begin(third, question)
+	if code := three.GetImmediateResponse().GetStatus().GetCode(); code != 429 {
+		t.Errorf("the third request, for which none is left, is answered by %T with %d", three.GetResponse(), code)
+	}
+	h.end(third, 2)
+	h.end(second, 1)
+	h.end(first, 0)
+	h.nothingHeld()
+}
+
+func TestARequestThatWaitsInTheQueueIsAdmittedWhenASlotIsFree(t *testing.T) {
+	h := limitedHouse(t, limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1}, &limit.QueueOptions{Poll: time.Millisecond})
+	first, second := h.holder(), h.holder()
+	waits := h.open(names.FilterRequest)
+	waits.ask(requestHeaders(false, begun()...))
+	waits.in <- requestBody(question)
+	asynctest.Await(t, "the request waits", func() bool { return h.runtime.Current().limiter.Queued() == 1 })
+	if err := second.close(); err != nil {
+		t.Error(err)
+	}
+	if plan := strings.Join(planOf(waits.answer()), " "); !strings.HasPrefix(plan, "deployment/b/") {
+		t.Errorf("the plan of the request that waited is %s", plan)
+	}
+	h.end(waits, 1)
+	h.end(first, 0)
+	h.nothingHeld()
+	if log := h.log.String(); !strings.Contains(log, "ms_queued=") {
+		t.Errorf("no line tells of the wait: %s", log)
+	}
+}
+
+func TestAClientThatLeavesTheQueueHoldsNothing(t *testing.T) {
+	h := limitedHouse(t, limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1}, &limit.QueueOptions{})
+	first, second := h.holder(), h.holder()
+	waits := h.open(names.FilterRequest)
+	waits.ask(requestHeaders(false, begun()...))
+	waits.in <- requestBody(question)
+	asynctest.Await(t, "the request waits", func() bool { return h.runtime.Current().limiter.Queued() == 1 })
+	waits.end()
+	<-waits.err
+	if n := h.runtime.Current().limiter.Queued(); n != 0 {
+		t.Errorf("%d requests wait", n)
+	}
+	h.end(second, 1)
+	h.end(first, 0)
+	h.nothingHeld()
+	if log := h.log.String(); !strings.Contains(log, "status=499") {
+		t.Errorf("no line tells that the client left: %s", log)
+	}
+}
+
+// TestTheNextAttemptIsReservedWhenOneFails, and what the failed one held is given back.
+func TestTheNextAttemptIsReservedWhenOneFails(t *testing.T) {
+	for name, tc := range map[string]struct {
+		others int // requests that hold b
+		retry  bool
+	}{
+		"the next deployment is below its limits": {0, true},
+		"the next deployment is at its limits":    {1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := limitedHouse(t, limit.Budget{MaxParallel: 2}, limit.Budget{MaxParallel: 1}, nil)
+			f := h.open(names.FilterRequest)
+			_, id := h.begin(f, question)
+			x := h.exchanges.find(id)
+			var other *filterStream
+			if tc.others > 0 { // a is taken up, so that another request is on b
+				h.holder()
+				other = h.holder()
+			}
+			set, _ := changes(h.fail(id, 1, 500, `{"error":{"message":"broken"}}`).GetResponseBody().GetResponse().GetHeaderMutation())
+			if retry := set["x-isthmus-retry"] != ""; retry != tc.retry {
+				t.Errorf("a retry is asked for: %v, want %v", retry, tc.retry)
+			}
+			if _, attempt := x.reservation.load(); (attempt == 2) != tc.retry {
+				t.Errorf("attempt %d holds the reservation", attempt)
+			}
+			if other != nil && !tc.retry {
+				return
+			}
+			if again := h.retry(id, 2); again.GetRequestHeaders() == nil {
+				t.Errorf("the retry is answered by %T", again.GetResponse())
+			}
+			h.end(f, 0)
+			h.nothingHeld()
+		})
+	}
+}
+
+// TestAnAttemptThatEnvoyChoseIsStoppedAtItsLimits: the attempt before was refused, and
+// no filter heard of it.
+func TestAnAttemptThatEnvoyChoseIsStoppedAtItsLimits(t *testing.T) {
+	h := limitedHouse(t, limit.Budget{MaxParallel: 2}, limit.Budget{MaxParallel: 1}, nil)
+	f := h.open(names.FilterRequest)
+	_, id := h.begin(f, question)
+	h.holder()
+	h.holder() // on b, for a is full
+	answer := h.retry(id, 2).GetImmediateResponse()
+	if answer.GetStatus().GetCode() != 429 || !strings.Contains(string(answer.GetBody()), "rate_limit_exceeded") {
+		t.Errorf("the retry filter is answered by %v", answer)
+	}
+}
+
+// TestTheReservationMovesWithTheFirstAttempt, when its provider turns out not to do
+// what is asked.
+func TestTheReservationMovesWithTheFirstAttempt(t *testing.T) {
+	h := limitedHouse(t, limit.Budget{MaxParallel: 1}, limit.Budget{MaxParallel: 1}, nil)
+	f := h.open(names.FilterRequest)
+	answer, id := h.begin(f, question)
+	if answer.GetRequestBody() == nil {
+		t.Fatalf("the request is answered by %T", answer.GetResponse())
+	}
+	x := h.exchanges.find(id)
+	plan := x.attempts.plan
+	plan.Hops = plan.Hops[1:]
+	if !x.reserveFirstAgain(plan) {
+		t.Fatal("nothing is left for the first attempt")
+	}
+	a, attempt := x.reservation.load()
+	if attempt != 1 || a.Chosen() != 0 || plan.Hops[0].Deployment.ID != "b" {
+		t.Errorf("attempt %d holds candidate %d, the plan begins with %s", attempt, a.Chosen(), plan.Hops[0].Deployment.ID)
+	}
+	other, _ := h.begin(h.open(names.FilterRequest), question)
+	if first := planOf(other); len(first) == 0 || !strings.HasPrefix(first[0], "deployment/a/") {
+		t.Errorf("the slot of a is not free for another request: %v", first)
+	}
+}
+
+func TestTheRefusalThatPromisesMoreIsTheClients(t *testing.T) {
+	slot, soon, late, never := &limit.Refused{NeedsSlot: true}, &limit.Refused{Wait: time.Second}, &limit.Refused{Wait: time.Minute}, &limit.Refused{}
+	for name, tc := range map[string]struct {
+		first, second *limit.Refused
+		want          bool
+	}{
+		"a slot may be free at any moment":        {slot, soon, true},
+		"a window lasts":                          {soon, slot, false},
+		"the shorter wait":                        {soon, late, true},
+		"the longer wait":                         {late, soon, false},
+		"any wait is better than one without end": {late, never, true},
+		"one without end is better than none":     {never, soon, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := sooner(tc.first, tc.second); got != tc.want {
+				t.Errorf("sooner = %v, want %v", got, tc.want)
 			}
 		})
 	}

@@ -106,16 +106,14 @@ func (s *requestStream) cached(e *cache.Entry) *wire.Answer {
 		header.Set(f.Name, f.Value)
 	}
 	body := e.Body(x.request)
-	if x.request.Stream && x.snapshot.wants.StreamEvent {
-		s.streamed(body)
-	}
+	s.tellHooks(body)
 	return wire.Immediate(http.StatusOK, header, body, "isthmus_cache").WithMetadata(x.metadata())
 }
 
-// asks is what a hop is asked for: the items of a batch that are not stored, or
+// requestFor is what a hop is asked for: the items of a batch that are not stored, or
 // the client's request. A fallback's vectors are of another model and cannot be
 // mixed with stored ones.
-func (x *exchange) asks(hop *routing.Hop) *chat.Request {
+func (x *exchange) requestFor(hop *routing.Hop) *chat.Request {
 	if b := x.caching.batch; b != nil && b.Partial() && hop.Fallback == 0 {
 		return b.Request()
 	}

@@ -37,15 +37,15 @@
 //     first, not at all where it passes unread. A document that comes where a
 //     stream was asked for is told as one (streamform.go).
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
-//     the callbacks keep a copy where they want one (report.go). The last chunk
+//     the callbacks keep a copy where they want one (callbacks.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
 //     back everything the request held. What it came to is settled then, or a
-//     moment later when only Envoy's access log knows it (settle.go,
-//     accesslog.go): the limits are corrected, the callbacks get their record,
-//     the log its line (line.go), the metrics their sample (sample.go), and the
+//     moment later when only Envoy's access log knows it (exchange.settle,
+//     accesslog.go; the places that usage comes from are named in usage.go): the limits are corrected, the callbacks get their record,
+//     the log its line (requestlog.go), the metrics their sample (sample.go), and the
 //     spans end (tracing.go). With set_verbose each step before that has been a
-//     line already (steplog.go).
+//     line already (requestlog.go).
 //
 // # A changed configuration
 //
@@ -84,6 +84,6 @@
 //     (which headers pass, and those of ours), clienterrors.go (errors of ours; the
 //     shape of an error body is in translate/upstream/errorbody.go).
 //   - Who answered and with what: outcome.go, of which record.go is what is told
-//     afterwards; recent.go renders that for the status page.
+//     afterwards. The tokens of an answer: usage.go names the places they come from.
 //   - How each attempt began and ended: attempts.go.
 package extproc

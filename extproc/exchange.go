@@ -10,43 +10,41 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
-	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// exchange is one client request and everything it holds. Stream 1 owns it: it
-// is made when the request's headers come and finished when that stream closes.
-// The streams of the retry and failure filters find it by its id, so its state
-// is behind mu.
+// exchange is one client request and everything it holds. Stream 1 owns it: it is made
+// when the request's headers come and finished when that stream closes. The streams of
+// the retry and failure filters find it by its id: what they change (attempts,
+// reservation, prepared), and what the deadline does (outcome), has locks of its own.
 type exchange struct {
-	id       string // ours, never the client's x-request-id
-	started  time.Time
-	snapshot *Snapshot // the configuration the request began under
-	path     apiPath
-	quiet    bool // a health probe
-	keyless  bool // refused, and without a valid key: see strangers
+	id              string // ours, never the client's x-request-id
+	started         time.Time
+	snapshot        *Snapshot // the configuration the request began under
+	path            apiPath
+	probe           bool // a health check or a preflight
+	unauthenticated bool // refused, and without a valid key
 
 	request  *chat.Request // nil until the body was read
 	caller   string        // who asks, as far as it is known; ""
 	tags     []string
 	header   upstream.Header // the client's; never printed
 	caching  caching
-	reporter reporter
+	capture  capture
+	hooks    hooks
 	span     *trace.Request // nil: nobody traces
 	steps    *stepLog       // nil: steps are not logged
-	own      atomic.Int64   // nanoseconds of our own work for it, waits excluded
+	overhead atomic.Int64   // nanoseconds of work of this service for it, waits excluded
 
-	attempts attempts
-	outcome  lockedOutcome
+	attempts    attempts
+	outcome     lockedOutcome
+	reservation reservation
+	prepared    preparedCall
 
-	mu        sync.Mutex
-	ready     prepared
-	admission *limit.Admission // nil: nothing is limited
-	secured   int              // the attempt that has room in the limits
-	queued    time.Duration    // waited for a slot
-	queuedFor string           // the limits it waited for last: limit.Refused.Lacks, joined by ", "
-	took      time.Duration    // to the end; set by finish
+	queued    time.Duration // waited for a slot
+	queuedFor string        // the limits it waited for last: limit.Refused.Lacks, joined by ", "
+	took      time.Duration // to the end; set by finish
 }
 
 func newExchange(g *Snapshot, path apiPath, now time.Time) *exchange {
@@ -54,6 +52,7 @@ func newExchange(g *Snapshot, path apiPath, now time.Time) *exchange {
 	g.open.Add(1)
 	x := &exchange{id: rand.Text(), started: now, snapshot: g, path: path}
 	x.attempts.router, x.attempts.observer = g.router, x
+	x.hooks.id, x.hooks.snapshot = x.id, g
 	if g.runtime.steps {
 		x.steps = &stepLog{id: x.id, log: g.runtime.log}
 	}
@@ -69,7 +68,7 @@ func (x *exchange) attemptJudged(n int, next routing.Next, p *routing.Plan) { x.
 // attemptEnded tells the callbacks and the log. Whether the failure has sent the
 // deployment into cooldown is asked for the log and the spans alone.
 func (x *exchange) attemptEnded(n int, hop *routing.Hop, a *attempt) {
-	x.called(n, hop, a)
+	x.hooks.attemptEnded(n, hop, a)
 	x.steps.attemptEnded(n, hop, a)
 	if !a.failed || x.steps == nil && x.span == nil {
 		return
@@ -102,13 +101,51 @@ func (x *exchange) finish(now time.Time) {
 		return
 	}
 	x.took = now.Sub(x.started)
-	if x.admission != nil {
-		guard.Run("the limits", x.admission.Release)
-	}
+	guard.Run("the limits", x.reservation.release)
 	guard.Run("the log", x.steps.flush)
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
 		x.snapshot.runtime.giveBack()
 	}
+}
+
+// settle is the second step of a request's end, after finish: it tells what the request
+// came to, once. Who ended an answer, and the usage of one that Envoy relayed, may be
+// known a moment after stream 1 has closed only: entry is Envoy's word, or nil when it
+// has none.
+func (x *exchange) settle(entry *logEntry) {
+	guard := x.snapshot.runtime.guard
+	var rec record
+	whole := guard.Run("the record of a request", func() { rec = x.record(x.decided(entry)) })
+	guard.Run("the limits", func() { x.reservation.close(&rec.outcome, &x.attempts) })
+	if whole {
+		guard.Run("the callbacks", func() { x.snapshot.sendRecord(&rec) })
+		guard.Run("the line of a request", func() { x.snapshot.runtime.publish(&rec, x.span) })
+	}
+	x.snapshot.runtime.open.Add(-1)
+	x.snapshot.open.Add(-1)
+}
+
+// decided is the outcome of the finished exchange, in which Envoy's word (nil: it has
+// none) fills what was not known. Routing is told of what that changes.
+func (x *exchange) decided(entry *logEntry) outcome {
+	o := x.outcome.load()
+	if o.ended != notEnded {
+		return o
+	}
+	o.end(entry)
+	x.usageFromLog(&o, entry)
+	if o.served == nil {
+		return o
+	}
+	if o.relayed {
+		x.snapshot.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
+	}
+	if o.broken() {
+		why := "the answer was cut (" + string(o.ended) + ")"
+		x.snapshot.router.Cut(o.served, why)
+		x.attempts.cut(why)
+	}
+	return o
 }
 
 // names is the metadata by which the other filters find the exchange.

@@ -46,7 +46,7 @@ func isRateLimit(name string) bool { return strings.HasPrefix(name, "x-ratelimit
 // clientHeaders keeps the provider headers that the client may see and adds ours.
 func (s *requestStream) clientHeaders(header upstream.Header, n int, hop routing.Hop) *wire.HeaderMutation {
 	edit := &wire.HeaderMutation{}
-	ours := s.exchange.rateLimits()
+	ours := s.exchange.reservation.rateLimits()
 	for _, f := range header {
 		if !keepResponseHeader(f.Name) || len(ours) > 0 && isRateLimit(f.Name) || hop.Translator.Reveals(f.Value) {
 			edit.Remove(f.Name)

@@ -42,7 +42,7 @@ func (s *requestStream) refuseBy(who answerer, e *upstream.Error) *wire.Answer {
 }
 
 func (s *requestStream) health(g *Snapshot, p apiPath) *wire.Answer {
-	s.exchange.quiet = true
+	s.exchange.probe = true
 	if p.action == readiness && g.draining() {
 		return s.answer(http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
 	}
@@ -102,11 +102,12 @@ func (s *requestStream) mock(text string) *wire.Answer {
 		header.Set("content-type", "text/event-stream; charset=utf-8")
 		header.Set("cache-control", "no-cache")
 	}
-	for _, f := range append(x.publicHeaders(0, &hop), x.rateLimits()...) {
+	for _, f := range append(x.publicHeaders(0, &hop), x.reservation.rateLimits()...) {
 		header.Set(f.Name, f.Value)
 	}
 	body := w.Take()
-	s.listen(x.request.Stream)
-	s.hear(body)
+	s.capture(x.request.Stream)
+	x.capture.feed(body)
+	s.tellHooks(body)
 	return wire.Immediate(http.StatusOK, header, body, "isthmus_mock").WithMetadata(x.metadata())
 }

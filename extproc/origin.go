@@ -72,7 +72,7 @@ func (s *requestStream) preflight(p apiPath) *wire.Answer {
 	if names := s.header.Get("access-control-request-headers"); fieldNames(names) {
 		header = append(header, upstream.Field{Name: "access-control-allow-headers", Value: names})
 	}
-	s.exchange.quiet = true
+	s.exchange.probe = true
 	if !s.exchange.outcome.local(http.StatusNoContent) {
 		return nil
 	}

@@ -63,6 +63,18 @@ func (o *outcome) claim(who answerer) bool {
 // broken reports whether the provider cut the answer off.
 func (o *outcome) broken() bool { return o.ended == endedUpstream || o.ended == endedTimeout }
 
+// origin is the deployment whose answer the client gets, a stored one's too; zero:
+// none gave it.
+func (o *outcome) origin() cache.Served {
+	switch {
+	case o.entry != nil:
+		return o.entry.Served
+	case o.served != nil:
+		return servedBy(o.served)
+	}
+	return cache.Served{}
+}
+
 // attempt is the outcome of the attempt that was running when the exchange ended.
 // An answer that was not read to its end says nothing about the deployment's health:
 // it may be the client that left. Its tokens were used.
@@ -77,6 +89,22 @@ func (o *outcome) attempt() routing.Outcome {
 		return routing.Outcome{Failed: true, Status: o.status, RetryAfter: failure.RetryAfter, Reason: "the answer failed: " + failure.Type}
 	}
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
+}
+
+// end decides how an answer ended, by Envoy's word; entry is nil when it has none.
+// What was not read to its end, and of which Envoy says nothing, is taken as left by
+// the client, and what Envoy relayed as whole.
+func (o *outcome) end(entry *logEntry) {
+	said := endedWhole
+	if entry != nil && entry.ended != notEnded {
+		said = entry.ended
+	}
+	switch {
+	case said != endedWhole, o.relayed:
+		o.ended = said
+	default:
+		o.ended = endedClient
+	}
 }
 
 // lockedOutcome is the outcome of a running exchange, safe for concurrent use: the

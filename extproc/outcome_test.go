@@ -97,6 +97,7 @@ func TestAnAnswerEndsAsEnvoySays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := &outcome{by: byDeployment, relayed: tc.relayed}
 			o.end(tc.entry)
+			(&exchange{snapshot: &Snapshot{}}).usageFromLog(o, tc.entry)
 			if o.ended != tc.want || o.result.HasUsage != tc.usage || tc.usage && o.result.Usage != usage {
 				t.Errorf("it ended %q, with usage %v", o.ended, o.result.Usage)
 			}

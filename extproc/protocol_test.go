@@ -52,9 +52,9 @@ func (h *house) nothingHeld() {
 			h.t.Errorf("deployment %s has %d attempts in flight", d.ID, n)
 		}
 	}
-	h.ended.mu.Lock()
-	defer h.ended.mu.Unlock()
-	if n := len(h.ended.byID); n != 0 {
+	h.unsettled.mu.Lock()
+	defer h.unsettled.mu.Unlock()
+	if n := len(h.unsettled.byID); n != 0 {
 		h.t.Errorf("%d entries of the access log are waited for", n)
 	}
 }

@@ -3,6 +3,7 @@ package extproc
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/callback"
 	"github.com/isthmus-proxy/isthmus/extproc/metrics"
+	"github.com/isthmus-proxy/isthmus/extproc/status"
 	"github.com/isthmus-proxy/isthmus/extproc/trace"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -23,24 +25,24 @@ import (
 // (statusRequest), the spans (traceSummary) and the callbacks (callbackRecord). What
 // more than one of them says is worked out here.
 type record struct {
-	id        string
-	endpoint  chat.Endpoint
-	operation string          // the endpoint in the words of the GenAI conventions; "" when it calls no model
-	request   *chat.Request   // nil when its body was not read
-	header    upstream.Header // the client's; holds keys, and is never printed
-	model     string          // asked for, in the client's words
-	asked     string          // the same as the configuration spells it; "" when nobody serves it
-	caller    string
-	tags      []string
-	stream    bool
-	probe     bool // a health check or a preflight: it leaves no line
-	keyless   bool // refused, and without a valid key
+	id              string
+	endpoint        chat.Endpoint
+	operation       string          // the endpoint in the words of the GenAI conventions; "" when it calls no model
+	request         *chat.Request   // nil when its body was not read
+	header          upstream.Header // the client's; holds keys, and is never printed
+	model           string          // asked for, in the client's words
+	asked           string          // the same as the configuration spells it; "" when nobody serves it
+	caller          string
+	tags            []string
+	stream          bool
+	probe           bool // a health check or a preflight: it leaves no line
+	unauthenticated bool // refused, and without a valid key
 
-	started time.Time
-	took    time.Duration // to the end
-	own     time.Duration // of took: this service's own work
-	queued  time.Duration // of took: waited for a slot
-	lacked  string        // the limits that it waited for; "" when they are not known
+	started  time.Time
+	took     time.Duration // to the end
+	overhead time.Duration // of took: this service's own work
+	queued   time.Duration // of took: waited for a slot
+	lacked   string        // the limits that it waited for; "" when they are not known
 
 	outcome                    // what the client got
 	answer     jsontext.Value  // the text of it; nil unless callbacks want records
@@ -82,8 +84,9 @@ func (a *attempts) records(started, now time.Time) []attemptRecord {
 func (x *exchange) record(o outcome) record {
 	rec := record{
 		id: x.id, endpoint: x.path.endpoint, request: x.request, header: x.header, asked: x.asked(), caller: x.caller, tags: x.tags,
-		probe: x.quiet, keyless: x.keyless, started: x.started, took: x.took, own: time.Duration(x.own.Load()), queued: x.queued, lacked: x.queuedFor,
-		outcome: o, answer: x.reporter.answer, cache: x.caching.status, attempts: x.attempts.records(x.started, x.started.Add(x.took)),
+		probe: x.probe, unauthenticated: x.unauthenticated, started: x.started, took: x.took, overhead: time.Duration(x.overhead.Load()),
+		queued: x.queued, lacked: x.queuedFor,
+		outcome: o, answer: x.capture.answer, cache: x.caching.status, attempts: x.attempts.records(x.started, x.started.Add(x.took)),
 	}
 	if x.request != nil {
 		rec.model, rec.stream = x.request.Model, x.request.Stream
@@ -118,11 +121,11 @@ func (rec *record) derive() {
 		a.end, a.code = rec.endOf(a, i == len(rec.attempts)-1)
 	}
 	rec.fallbacks = fallbacksOf(rec.attempts)
+	rec.answeredBy = rec.origin()
 	switch {
 	case rec.entry != nil:
-		rec.answeredBy = rec.entry.Served
 	case rec.served != nil:
-		rec.answeredBy, rec.prices = servedBy(rec.served), pricesOf(rec.served.Deployment)
+		rec.prices = pricesOf(rec.served.Deployment)
 		u := &rec.result.Usage
 		rec.cost = float64(u.Prompt)*rec.prices.Input + float64(u.Completion)*rec.prices.Output
 	case len(rec.attempts) > 0:
@@ -239,4 +242,28 @@ func details(attempts []attemptRecord) string {
 		}
 	}
 	return b.String()
+}
+
+// statusRequest is the record as the status page has it.
+func (rec *record) statusRequest() status.Request {
+	r := status.Request{
+		ID: rec.id, Endpoint: string(rec.endpoint), Model: rec.model, Status: rec.status, Stream: rec.stream, Aborted: rec.aborted(),
+		Cache: string(rec.cache), Prompt: rec.result.Usage.Prompt, Completion: rec.result.Usage.Completion, Counted: rec.result.HasUsage,
+		Deployment: rec.answeredBy.Deployment, Group: rec.answeredBy.Group, Error: rec.errorCode(),
+		FirstByte: status.Milliseconds(rec.firstByte), Took: status.Milliseconds(rec.took),
+	}
+	if rec.entry != nil {
+		r.Cache = string(cache.Hit)
+	}
+	if len(rec.attempts) > 0 {
+		r.Attempts = make([]status.Attempt, len(rec.attempts))
+	}
+	for i := range rec.attempts {
+		a := &rec.attempts[i]
+		r.Attempts[i] = status.Attempt{
+			Deployment: a.hop.Deployment.ID, Group: a.hop.Group, Status: a.status, Failed: a.reason != "" || a.status >= http.StatusBadRequest,
+			Reason: a.reason, After: status.Milliseconds(a.after), FirstByte: status.Milliseconds(a.firstByte), Took: status.Milliseconds(a.took),
+		}
+	}
+	return r
 }

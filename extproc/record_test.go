@@ -93,7 +93,7 @@ func theRecord() *record {
 	rec := &record{
 		id: "id-1", endpoint: chat.Completions, model: "Asked", asked: "asked", caller: "team", stream: true,
 		header: upstream.Header{{Name: ":path", Value: "/v1/chat/completions?key=secret"}, {Name: "authorization", Value: "Bearer secret"}},
-		tags:   []string{"tag"}, started: time.Unix(100, 0), took: 9 * time.Second, own: time.Millisecond, queued: time.Second, cache: cache.Miss,
+		tags:   []string{"tag"}, started: time.Unix(100, 0), took: 9 * time.Second, overhead: time.Millisecond, queued: time.Second, cache: cache.Miss,
 		outcome: outcome{
 			by: byDeployment, status: 200, served: &second, ended: endedUpstream, firstByte: 3 * time.Second, firstToken: 4 * time.Second,
 			result: chat.Result{ID: "resp-1", Model: "up-2026", Usage: chat.Usage{Prompt: 10, Completion: 3, Total: 13}, HasUsage: true},

@@ -26,8 +26,8 @@ func TestAReplicaThatDoesNotAnswerHoldsNobodysLog(t *testing.T) {
 	at := a.listen()
 	b.knows(at, hole.Addr().String())
 	settled := make(chan *logEntry, 1)
-	a.ended.expect("mine")
-	a.ended.finished("mine", func(e *logEntry) { settled <- e })
+	a.unsettled.expect("mine")
+	a.unsettled.settle("mine", func(e *logEntry) { settled <- e })
 	for range maxEntries + 500 { // returns at once: else the test would time out
 		b.logged(entryFor("lost", hole.Addr().String()), false)
 	}

@@ -62,14 +62,14 @@ func (s *requestStream) close() {
 	}
 	guard := s.server.guard
 	s.server.exchanges.drop(x)
-	guard.Run("the reading of an answer", func() { x.heard(); s.count() })
+	guard.Run("the reading of an answer", func() { x.capture.end(); s.countUsage() })
 	guard.Run("the cache", x.caching.ticket.Leave)
 	x.finish(time.Now())
-	if s.log != "" && x.undecided() {
-		s.server.ended.finished(x.id, x.settle)
+	if o := x.outcome.load(); s.log != "" && o.served != nil && o.ended == notEnded { // the rest is Envoy's to say
+		s.server.unsettled.settle(x.id, x.settle)
 		return
 	}
-	s.server.ended.forget(x.id)
+	s.server.unsettled.forget(x.id)
 	x.settle(nil)
 }
 
@@ -97,12 +97,12 @@ func (s *requestStream) withoutBody(g *Snapshot, p apiPath, ended bool) *wire.An
 		return answer
 	}
 	if p.action == unknownPath {
-		s.exchange.keyless = g.auth.check(s.header) != nil
+		s.exchange.unauthenticated = g.auth.check(s.header) != nil
 		return s.refuse(unknownURL(s.header.Get(":method"), s.header.Get(":path")))
 	}
 	method := s.header.Get(":method")
 	if method != p.method() && (method != "HEAD" || p.method() != "GET") {
-		s.exchange.keyless = g.auth.check(s.header) != nil
+		s.exchange.unauthenticated = g.auth.check(s.header) != nil
 		return s.refuse(wrongMethod(method, p.method()))
 	}
 	if p.action == liveness || p.action == readiness {
@@ -113,7 +113,7 @@ func (s *requestStream) withoutBody(g *Snapshot, p apiPath, ended bool) *wire.An
 		e = g.refuseForeign(s.header)
 	}
 	if e != nil {
-		s.exchange.keyless = true
+		s.exchange.unauthenticated = true
 		return s.refuse(e)
 	}
 	if err := s.checkNames(g, p); err != nil {
@@ -179,7 +179,7 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 		return s.refuse(asError(err))
 	}
 	call.Received, x.tags = x.started, call.Tags
-	x.wishes()
+	x.hooks.begin(x.header, request)
 	if answer := s.askCache(call); answer != nil {
 		return answer
 	}
@@ -206,10 +206,10 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 	var refused *upstream.Error
 	for len(plan.Hops) > 0 {
 		hop := plan.Hops[0]
-		call, err := hop.Translator.Request(x.asks(&hop))
+		call, err := hop.Translator.Request(x.requestFor(&hop))
 		if err == nil {
 			x.attempts.begin(1, time.Now())
-			x.calling(1, &hop)
+			x.hooks.attemptBegins(1, &hop, x.request)
 			edit, md := s.attemptHeaders(plan, &hop, call), s.encoding.metadata(plan)
 			s.startDeadline(plan)
 			s.server.exchanges.put(x) // from here on the other filters' streams may change it
@@ -223,8 +223,8 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 			break
 		}
 		plan.Hops = plan.Hops[1:]
-		if len(plan.Hops) > 0 && !x.secureInstead(plan) {
-			return s.refuse(noRoom())
+		if len(plan.Hops) > 0 && !x.reserveFirstAgain(plan) {
+			return s.refuse(limitReached())
 		}
 	}
 	return s.refuse(refused)
@@ -251,7 +251,7 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.Set(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
-	if s.marked = s.carries(hop); s.marked {
+	if s.marked = s.relayable(hop); s.marked {
 		edit.Set(names.HeaderUsage, names.UsageByEnvoy)
 	}
 	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream

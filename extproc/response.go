@@ -75,31 +75,33 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 	}
 	s.attempt = n
 	if s.log != "" {
-		s.server.ended.expect(x.id)
+		s.server.unsettled.expect(x.id)
 	}
 	edit := s.clientHeaders(header, n, hop)
 	mode := wire.Unread
+	var md wire.Metadata
 	switch {
 	case m.EndOfStream():
 		s.response = &responseReader{ended: true}
 	case x.request.Endpoint == chat.Speech:
-		s.response = &responseReader{} // sound: it passes unread
+		s.response = &responseReader{} // sound: it is not read here
 		x.outcome.complete(chat.Result{})
-	case s.marked && s.carries(&hop) && isEventStream(header):
+	case s.marked && s.relayable(&hop) && isEventStream(header):
 		s.response = &responseReader{hop: hop}
 		x.caching.ticket.Unstorable()
 		x.outcome.relay()
+		md = x.metadata() // for Envoy's access log: none follows the body, which is not read here
 	default:
 		mode = s.read(head, hop, edit)
 	}
-	return wire.ReadResponse(edit, mode, s.marks())
+	return wire.ReadResponse(edit, mode, md)
 }
 
 // read begins to read an answer and says how Envoy is to send it: piece by piece
 // where it can be relayed, whole where it must be rewritten.
 func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.HeaderMutation) wire.BodyMode {
 	x := s.exchange
-	asked := x.asks(&hop)
+	asked := x.requestFor(&hop)
 	r := &responseReader{hop: hop, decoder: hop.Translator.Decoder(asked, head)}
 	s.response = r
 	stream := x.request.Stream
@@ -121,7 +123,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 		edit.Remove("content-length")
 	}
 	x.caching.keep(x.request, &hop, stream)
-	s.listen(stream)
+	s.capture(stream)
 	if r.whole {
 		return wire.Whole
 	}
@@ -147,6 +149,11 @@ func (s *requestStream) translatedHeaders(edit *wire.HeaderMutation, stream bool
 // maxBrief bounds the blocking answers that are read whole before their headers
 // go on, in bytes. A server's error with status 200 is shorter.
 const maxBrief = 64 << 10
+
+// isEventStream reports whether an answer says that it is a stream of events.
+func isEventStream(header upstream.Header) bool {
+	return strings.HasPrefix(header.Get("content-type"), "text/event-stream")
+}
 
 // brief reports whether an answer that could be relayed is short enough to be
 // looked at first: it may be an error in spite of its status.
@@ -181,7 +188,7 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	if r == nil || r.decoder == nil {
 		return wire.ResponseChunk(nil, true, nil, nil)
 	}
-	s.sniff(m.Body())
+	s.detectStream(m.Body())
 	if s.exchange.request.Stream && r.form != unstreamed && !r.begun {
 		r.begun = true
 		s.exchange.outcome.piece(s.exchange.started)
@@ -205,10 +212,30 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	return wire.ResponseChunk(out, chat.Untouched(m.Body(), out), nil, s.exchange.metadata())
 }
 
-// pass shows what goes to the client to those who keep it.
+// capture begins to keep the answer, if callbacks want it.
+func (s *requestStream) capture(stream bool) {
+	if x := s.exchange; x.snapshot.wants.Records() {
+		x.capture.begin(x.request, stream, x.caching.recorder)
+	}
+}
+
+// pass gives what goes to the client to all that keep it or are told of it.
 func (s *requestStream) pass(out []byte) {
-	s.hear(out)
+	s.exchange.capture.feed(out)
+	if s.response.form != unstreamed {
+		s.tellHooks(out)
+	}
 	s.exchange.caching.feed(out)
+}
+
+// tellHooks tells the callbacks of the next bytes of a stream that goes to the client.
+func (s *requestStream) tellHooks(out []byte) {
+	x := s.exchange
+	if !x.request.Stream || !x.snapshot.wants.StreamEvent {
+		return
+	}
+	o := x.outcome.load()
+	x.hooks.streamed(s.attempt, o.origin(), out)
 }
 
 // end notes that the answer was read to its end, and what it was.
@@ -216,7 +243,7 @@ func (s *requestStream) end(result chat.Result) {
 	r := s.response
 	r.ended = true
 	s.exchange.outcome.complete(result)
-	s.exchange.heard()
+	s.exchange.capture.end()
 	s.exchange.caching.store(&r.hop, result)
 }
 
@@ -250,7 +277,7 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 	} else {
 		s.pass(out)
 		s.end(result)
-		if out = s.retold(out, edit); chat.Untouched(body, out) {
+		if out = s.inForm(out, edit); chat.Untouched(body, out) {
 			return wire.ResponseChunk(nil, true, edit, x.metadata())
 		}
 	}
@@ -267,21 +294,6 @@ func plausible(req *chat.Request, body []byte) bool {
 		return len(body) > 1 && body[0] == '{' && body[len(body)-1] == '}'
 	}
 	return true
-}
-
-// count finds the usage of an answer that reported none, or that the client left
-// before its end. The client has its answer and does not wait for this.
-func (s *requestStream) count() {
-	r, x := s.response, s.exchange
-	if r == nil || r.decoder == nil || x.snapshot.tokens == nil {
-		return
-	}
-	if r.ended && x.outcome.load().result.HasUsage {
-		return
-	}
-	result := r.decoder.Result()
-	x.snapshot.tokens.Estimate(r.hop.Model, x.asks(&r.hop), &result)
-	x.outcome.counted(result)
 }
 
 // responseTrailers ends a body that trailers follow.

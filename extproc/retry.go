@@ -3,6 +3,7 @@ package extproc
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -44,8 +45,8 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	if n == 1 && !moved {
 		return wire.PassRequestHeaders(nil) // Envoy 1.36: stream 1 has translated it
 	}
-	if !x.secure(n, []routing.Choice{hop.Choice()}) { // Envoy has chosen
-		e := noRoom()
+	if !x.reserve(n, []routing.Choice{hop.Choice()}) { // Envoy has chosen
+		e := limitReached()
 		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 	}
 	call, err := x.callFor(n, &hop)
@@ -57,7 +58,7 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_unsupported")
 	}
 	x.attempts.begin(n, now)
-	x.calling(n, &hop)
+	x.hooks.attemptBegins(n, &hop, x.request)
 	edit := &wire.HeaderMutation{}
 	x.providerHeaders(edit, hop.Deployment, call)
 	x.nameSpan(edit, n)
@@ -153,7 +154,7 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	}
 	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
 	next, planned := x.attempts.judge(n, e, o, able, now)
-	if !next.Retry || !x.secure(n+1, x.choices(n)) {
+	if !next.Retry || !x.reserveNext(n+1) {
 		return nil, nil
 	}
 	hop, ok := x.attempts.hop(n + 1)
@@ -172,35 +173,48 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	return edit, x.attempts.planMetadata()
 }
 
-// prepared is the call of an attempt that was translated when the one before it
-// failed.
-type prepared struct {
+// preparedCall is the call of an attempt that was translated when the one before it
+// failed. It is safe for concurrent use.
+type preparedCall struct {
+	mu         sync.Mutex
 	attempt    int
 	deployment *routing.Deployment
 	call       *upstream.Call
 }
 
+func (p *preparedCall) put(n int, d *routing.Deployment, call *upstream.Call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.attempt, p.deployment, p.call = n, d, call
+}
+
+// take returns the call that was put for attempt n on this deployment, once, or nil.
+func (p *preparedCall) take(n int, d *routing.Deployment) *upstream.Call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	call := p.call
+	if p.attempt != n || p.deployment != d {
+		call = nil
+	}
+	p.call = nil
+	return call
+}
+
 // prepare translates for attempt n, on this hop; false: that provider cannot do what
 // the request asks.
 func (x *exchange) prepare(n int, hop *routing.Hop) bool {
-	call, err := hop.Translator.Request(x.asks(hop))
+	call, err := hop.Translator.Request(x.requestFor(hop))
 	if err != nil {
 		return false
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.ready = prepared{attempt: n, deployment: hop.Deployment, call: call}
+	x.prepared.put(n, hop.Deployment, call)
 	return true
 }
 
 // callFor is the request in the words of a hop, for attempt n.
 func (x *exchange) callFor(n int, hop *routing.Hop) (*upstream.Call, error) {
-	x.mu.Lock()
-	ready := x.ready
-	x.ready = prepared{}
-	x.mu.Unlock()
-	if ready.attempt == n && ready.deployment == hop.Deployment {
-		return ready.call, nil
+	if call := x.prepared.take(n, hop.Deployment); call != nil {
+		return call, nil
 	}
-	return hop.Translator.Request(x.asks(hop))
+	return hop.Translator.Request(x.requestFor(hop))
 }

@@ -91,11 +91,11 @@ type Runtime struct {
 	steps   bool          // each step of a request is logged
 	log     *slog.Logger
 
-	started   time.Time
-	recent    *status.History
-	strangers strangers
-	reloads   reloads
-	envoy     envoyState
+	started         time.Time
+	recent          *status.History
+	unauthenticated unauthenticatedLog
+	reloads         reloads
+	envoy           envoyState
 }
 
 // NewRuntime returns an empty holder; Use must be called before requests come.

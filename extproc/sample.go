@@ -11,7 +11,7 @@ func (rec *record) metricsRequest() *metrics.Request {
 	m := &metrics.Request{
 		Endpoint: string(rec.endpoint), Operation: rec.operation, Asked: rec.asked, Cache: string(rec.cache),
 		Status: rec.status, Aborted: rec.aborted(), Failed: rec.failed(), Stream: rec.stream,
-		Duration: rec.took, FirstToken: rec.timeToFirstToken(), Own: rec.own, Cost: rec.cost, Fallbacks: rec.fallbacks,
+		Duration: rec.took, FirstToken: rec.timeToFirstToken(), Own: rec.overhead, Cost: rec.cost, Fallbacks: rec.fallbacks,
 	}
 	if len(rec.attempts) == 0 {
 		m.Code = rec.errorCode()

@@ -31,7 +31,7 @@ type Server struct {
 
 	runtime   *Runtime
 	exchanges registry
-	ended     waiting
+	unsettled unsettled
 	replica   string    // where other replicas reach this one; "" when there are none
 	peers     *peer.Set // the other replicas
 	entries   *entryRelay
@@ -47,7 +47,7 @@ type Server struct {
 func NewServer(runtime *Runtime, replica string, peers *peer.Set, log *slog.Logger) *Server {
 	s := &Server{
 		runtime: runtime, replica: replica, peers: peers, log: log, guard: runtime.guard, filters: map[string]*metrics.Filter{},
-		ended: waiting{guard: runtime.guard}, entries: newEntryRelay(peers, runtime.metrics, runtime.guard),
+		unsettled: unsettled{guard: runtime.guard}, entries: newEntryRelay(peers, runtime.metrics, runtime.guard),
 	}
 	for _, name := range []string{names.FilterRequest, names.FilterRetry, names.FilterFailure} {
 		s.filters[name] = runtime.metrics.Filter(name)
@@ -147,7 +147,7 @@ func timed(p processor, m wire.Message, counted *metrics.Filter) *wire.Answer {
 	took := time.Since(began)
 	counted.Message(m.Phase(), took)
 	if x := p.of(); x != nil {
-		x.own.Add(int64(took))
+		x.overhead.Add(int64(took))
 		x.steps.flush()
 	}
 	return answer

@@ -30,9 +30,9 @@ func TestWhoHasNoKeyLeavesNoTrace(t *testing.T) {
 		}
 	}
 	ask("/v1/chat/completions")
-	h.runtime.strangers.mu.Lock()
-	h.runtime.strangers.next = time.Now().Add(time.Hour) // however slow this machine is
-	h.runtime.strangers.mu.Unlock()
+	h.runtime.unauthenticated.mu.Lock()
+	h.runtime.unauthenticated.next = time.Now().Add(time.Hour) // however slow this machine is
+	h.runtime.unauthenticated.mu.Unlock()
 	for range 50 {
 		ask("/openai/deployments/m/chat/completions")
 		ask("/v1/chat/completions", "authorization", "Bearer wrong")

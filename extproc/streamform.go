@@ -36,18 +36,18 @@ func formOf(req *chat.Request, header upstream.Header) form {
 	return expected
 }
 
-// sniff looks at the body of an answer that is said to be no stream, and has it
+// detectStream looks at the body of an answer that is said to be no stream, and has it
 // read as one if it is one all the same.
-func (s *requestStream) sniff(body []byte) {
+func (s *requestStream) detectStream(body []byte) {
 	r, x := s.response, s.exchange
 	if r.form != unstreamed || !eventful(body) {
 		return
 	}
 	r.form = mislabeled
 	head := upstream.Head{Status: http.StatusOK, Header: upstream.Header{{Name: "content-type", Value: eventStream}}}
-	r.decoder = r.hop.Translator.Decoder(x.asks(&r.hop), head)
+	r.decoder = r.hop.Translator.Decoder(x.requestFor(&r.hop), head)
 	x.caching.keep(x.request, &r.hop, true)
-	s.listen(true)
+	s.capture(true)
 }
 
 const eventStream = "text/event-stream"
@@ -63,10 +63,10 @@ func eventful(body []byte) bool {
 	return false
 }
 
-// retold is a good answer that was read whole, in the form that its client expects.
-// It is out where nothing need or can be done: what is no whole answer cannot be
-// told as one.
-func (s *requestStream) retold(out []byte, edit *wire.HeaderMutation) []byte {
+// inForm is a good answer that was read whole, out, in the form that its client expects.
+// It is out itself where nothing need or can be done: what is no whole answer cannot be
+// made a stream.
+func (s *requestStream) inForm(out []byte, edit *wire.HeaderMutation) []byte {
 	x := s.exchange
 	switch s.response.form {
 	case expected:
@@ -76,9 +76,8 @@ func (s *requestStream) retold(out []byte, edit *wire.HeaderMutation) []byte {
 		if !ok {
 			return out
 		}
-		if out = events; x.snapshot.wants.StreamEvent {
-			s.streamed(out)
-		}
+		out = events
+		s.tellHooks(out)
 	}
 	edit.Set("content-type", eventStream+"; charset=utf-8")
 	edit.Set("cache-control", "no-cache")

@@ -28,7 +28,7 @@ func (s *requestStream) extendMessageTimeout() (ctx context.Context, stop func()
 		})
 	})
 	return ctx, func() {
-		s.exchange.own.Add(-int64(time.Since(began))) // waiting is no work of ours
+		s.exchange.overhead.Add(-int64(time.Since(began))) // waiting is no work of ours
 		timer.Stop()
 		cancel()
 	}

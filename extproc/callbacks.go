@@ -18,68 +18,109 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// reporter is what a request keeps for the callbacks. Stream 1 fills it; after
-// the request's end nobody changes it. The zero value reports without text.
-type reporter struct {
-	wish   callback.Wish
-	reader *callback.ResponsesReader // of a Responses API stream
-	text   *cache.Recorder           // of other answers; shared with the cache where that records too
-	answer jsontext.Value            // what the client got
-	events sse.Reader                // of the stream that hooks are told of
+// capture keeps what the client is sent of an answer, for the callbacks' records. It
+// belongs to stream 1. The zero value keeps nothing.
+type capture struct {
+	responses *callback.ResponsesReader // of a Responses API stream
+	text      *cache.Recorder           // of other answers
+	shared    bool                      // text is the cache's recorder, which feeds it
+	answer    jsontext.Value            // what was kept, after end
 }
 
-// maxShown bounds the text of an answer that is shown to sinks, in bytes.
-const maxShown = 1 << 20
+// maxCaptured bounds the text of an answer that is kept for callbacks, in bytes.
+const maxCaptured = 1 << 20
 
-// wishes reads how much of its text a request wants shown, where events show it
-// before its end.
-func (x *exchange) wishes() {
-	if w := x.snapshot.wants; w.PreAPICall || w.PostAPICall || w.StreamEvent {
-		x.reporter.wish = callback.ReadWish(x.header, callback.ReadInput(x.request).Wish)
+// begin begins to keep the answer to a request. shared is the recorder of the cache
+// where that keeps the answer too; else nil.
+func (c *capture) begin(req *chat.Request, stream bool, shared *cache.Recorder) {
+	switch {
+	case req.Endpoint == chat.Responses && stream:
+		c.responses = &callback.ResponsesReader{}
+	case shared != nil:
+		c.text, c.shared = shared, true
+	default:
+		c.text, c.shared = cache.NewRecorder(req, stream, maxCaptured), false
 	}
 }
 
-// listen begins to keep an answer for those who are shown it.
-func (s *requestStream) listen(stream bool) {
-	x := s.exchange
-	if !x.snapshot.wants.Records() {
+// feed keeps the next bytes that go to the client, cut anywhere.
+func (c *capture) feed(out []byte) {
+	if c.responses != nil {
+		c.responses.Feed(out)
+	}
+	if c.text != nil && !c.shared {
+		c.text.Feed(out)
+	}
+}
+
+// end takes the answer as far as it was fed. It comes before the cache finishes its
+// recorder. Later calls do nothing.
+func (c *capture) end() {
+	switch {
+	case c.answer != nil:
+	case c.responses != nil:
+		c.answer = c.responses.Answer()
+	case c.text != nil:
+		c.answer = c.text.Answer()
+	}
+	c.text, c.responses = nil, nil
+}
+
+// hooks tells the callbacks of a request before it ends: of its attempts, and of the
+// events of its stream. What the configuration wants none of costs a comparison.
+type hooks struct {
+	id       string // of the exchange
+	snapshot *Snapshot
+	wish     callback.Wish // how much of its text the request wants shown
+	events   sse.Reader    // of the stream; belongs to stream 1
+}
+
+// begin reads what the request says to callbacks.
+func (h *hooks) begin(header upstream.Header, req *chat.Request) {
+	if w := &h.snapshot.wants; w.PreAPICall || w.PostAPICall || w.StreamEvent {
+		h.wish = callback.ReadWish(header, callback.ReadInput(req).Wish)
+	}
+}
+
+// attemptBegins tells that attempt n of the request begins.
+func (h *hooks) attemptBegins(n int, hop *routing.Hop, req *chat.Request) {
+	if !h.snapshot.wants.PreAPICall {
 		return
 	}
-	switch {
-	case x.request.Endpoint == chat.Responses && stream:
-		x.reporter.reader = &callback.ResponsesReader{}
-	case x.caching.recorder != nil:
-		x.reporter.text = x.caching.recorder
-	default:
-		x.reporter.text = cache.NewRecorder(x.request, stream, maxShown)
+	e := h.event(callback.PreAPICall, n, servedBy(hop))
+	e.Messages = callback.ReadInput(req).Messages
+	h.snapshot.callbacks.Event(e, h.wish)
+}
+
+// attemptEnded tells how attempt n ended.
+func (h *hooks) attemptEnded(n int, hop *routing.Hop, a *attempt) {
+	if !h.snapshot.wants.PostAPICall {
+		return
+	}
+	e := h.event(callback.PostAPICall, n, servedBy(hop))
+	e.Status, e.Duration, e.Error = a.status, callback.Seconds(a.took), a.reason
+	h.snapshot.callbacks.Event(e, h.wish)
+}
+
+// streamed tells of the next bytes, cut anywhere, of a stream that goes to the client.
+// n is the attempt that they are of; 0: they were there without one.
+func (h *hooks) streamed(n int, by cache.Served, out []byte) {
+	h.events.Feed(out)
+	for event, ok := h.events.Next(); ok; event, ok = h.events.Next() {
+		if len(event.Data) == 0 || string(event.Data) == "[DONE]" {
+			continue
+		}
+		e := h.event(callback.StreamEvent, n, by)
+		e.Chunk = slices.Clone(event.Data)
+		h.snapshot.callbacks.Event(e, h.wish)
 	}
 }
 
-// hear passes on what goes to the client.
-func (s *requestStream) hear(out []byte) {
-	x := s.exchange
-	if r := x.reporter.reader; r != nil {
-		r.Feed(out)
+func (h *hooks) event(hook callback.Hook, n int, by cache.Served) *callback.Event {
+	return &callback.Event{
+		Hook: hook, Time: callback.At(time.Now()), CallID: h.id, Attempt: n, Model: by.Provider + "/" + by.Model,
+		ModelGroup: by.Group, ModelID: by.Deployment, Provider: by.Provider,
 	}
-	if r := x.reporter.text; r != nil && r != x.caching.recorder {
-		r.Feed(out)
-	}
-	if x.request.Stream && x.snapshot.wants.StreamEvent && s.response.form != unstreamed {
-		s.streamed(out)
-	}
-}
-
-// heard takes the answer as far as it was read. It comes before the cache
-// finishes its recorder.
-func (x *exchange) heard() {
-	switch r := &x.reporter; {
-	case r.answer != nil:
-	case r.reader != nil:
-		r.answer = r.reader.Answer()
-	case r.text != nil:
-		r.answer = r.text.Answer()
-	}
-	x.reporter.text, x.reporter.reader = nil, nil
 }
 
 // sendRecord hands the record of a request that has ended to the callbacks.
@@ -144,7 +185,7 @@ func (rec *record) tellAnswer(r *callback.Record) {
 	r.ID = cmp.Or(rec.result.ID, text.ID, r.CallID)
 	r.HiddenParams.ResponseModel = cmp.Or(rec.result.Model, text.Model)
 	r.HiddenParams.FinishReason = cmp.Or(rec.result.FinishReason, text.FinishReason)
-	r.HiddenParams.OverheadMs = float64(rec.own.Microseconds()) / 1000
+	r.HiddenParams.OverheadMs = float64(rec.overhead.Microseconds()) / 1000
 	if rec.result.HasUsage {
 		r.SetUsage(rec.result.Usage, rec.prices)
 	}
@@ -212,59 +253,4 @@ func clientIP(header upstream.Header) string {
 		return ""
 	}
 	return last
-}
-
-// calling tells the hooks that attempt n begins.
-func (x *exchange) calling(n int, hop *routing.Hop) {
-	if !x.snapshot.wants.PreAPICall {
-		return
-	}
-	e := x.event(callback.PreAPICall, n, servedBy(hop))
-	e.Messages = callback.ReadInput(x.request).Messages
-	x.snapshot.callbacks.Event(e, x.reporter.wish)
-}
-
-// called tells the hooks that attempt n has ended.
-func (x *exchange) called(n int, hop *routing.Hop, a *attempt) {
-	if !x.snapshot.wants.PostAPICall {
-		return
-	}
-	e := x.event(callback.PostAPICall, n, servedBy(hop))
-	e.Status, e.Duration, e.Error = a.status, callback.Seconds(a.took), a.reason
-	x.snapshot.callbacks.Event(e, x.reporter.wish)
-}
-
-// streamed tells the hooks of what goes to the client of a stream. A stored answer
-// is of no attempt: its chunks are those that are sent now, by whom it came from.
-func (s *requestStream) streamed(out []byte) {
-	x := s.exchange
-	by, n := x.answerer(s.attempt)
-	x.reporter.events.Feed(out)
-	for event, ok := x.reporter.events.Next(); ok; event, ok = x.reporter.events.Next() {
-		if len(event.Data) == 0 || string(event.Data) == "[DONE]" {
-			continue
-		}
-		e := x.event(callback.StreamEvent, n, by)
-		e.Chunk = slices.Clone(event.Data)
-		x.snapshot.callbacks.Event(e, x.reporter.wish)
-	}
-}
-
-func (x *exchange) event(hook callback.Hook, n int, by cache.Served) *callback.Event {
-	return &callback.Event{
-		Hook: hook, Time: callback.At(time.Now()), CallID: x.id, Attempt: n, Model: by.Provider + "/" + by.Model,
-		ModelGroup: by.Group, ModelID: by.Deployment, Provider: by.Provider,
-	}
-}
-
-// answerer says whose answer the client gets, and which attempt's: n, or 0 for a
-// stored one.
-func (x *exchange) answerer(n int) (cache.Served, int) {
-	switch o := x.outcome.load(); {
-	case o.entry != nil:
-		return o.entry.Served, 0
-	case o.served != nil:
-		return servedBy(o.served), n
-	}
-	return cache.Served{}, n
 }
