@@ -175,8 +175,7 @@ func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
 	return o
 }
 
-// early is how much sooner than that a busy Envoy's timer may fire: it counts from
-// the beginning of a turn of its event loop.
+// early is how much sooner a busy Envoy's timer may fire: at its event loop's turn.
 func early(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
 
 // answered notes that the headers of a good answer to attempt n came.
