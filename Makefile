@@ -35,6 +35,7 @@ lint: ## Formatting, vet, staticcheck, error handling, comments, sizes, unreacha
 	$(TOOLS) go-errorlint ./...
 	$(TOOLS) revive -config .ci/revive.toml ./...
 	@out="$$($(TOOLS) deadcode -test ./...)"; test -z "$$out" || { printf 'deadcode: nothing calls these:\n%s\n' "$$out" >&2; exit 1; }
+	@.ci/lines
 	@.ci/changelog --check
 	@.ci/vulncheck
 

@@ -221,7 +221,8 @@ func TestTheReservationMovesWithTheFirstAttempt(t *testing.T) {
 }
 
 func TestTheRefusalThatPromisesMoreIsTheClients(t *testing.T) {
-	slot, soon, late, never := &limit.Refused{NeedsSlot: true}, &limit.Refused{Wait: time.Second}, &limit.Refused{Wait: time.Minute}, &limit.Refused{}
+	slot, soon, late, never := &limit.Refused{NeedsSlot: true}, &limit.Refused{Wait: time.Second}, &limit.Refused{Wait: time.Minute},
+		&limit.Refused{}
 	for name, tc := range map[string]struct {
 		first, second *limit.Refused
 		want          bool

@@ -96,7 +96,11 @@ func at(d time.Duration) time.Time { return epoch.Add(d) }
 // with ten seconds.
 func newAttempts(r *recordingRouter) *attempts {
 	a := &attempts{router: r, observer: r}
-	a.follow(&routing.Plan{Name: "m", Timeout: 10 * time.Second, Hops: []routing.Hop{hopTo("m", "a", 0), hopTo("m", "b", 0), hopTo("n", "c", 1)}})
+	a.follow(&routing.Plan{
+		Name:    "m",
+		Timeout: 10 * time.Second,
+		Hops:    []routing.Hop{hopTo("m", "a", 0), hopTo("m", "b", 0), hopTo("n", "c", 1)},
+	})
 	return a
 }
 
@@ -212,7 +216,8 @@ func TestAttemptsAreKnownByTheirNumber(t *testing.T) {
 				a.close(routing.Outcome{}, epoch, unguarded())
 			},
 			want: []string{
-				"begin a", "observed: 1 begins on a", "begin b", "observed: 2 begins on b", `done b: fine 0 "" after 0s`, "observed: 2 ends on b with 0",
+				"begin a", "observed: 1 begins on a", "begin b", "observed: 2 begins on b", `done b: fine 0 "" after 0s`,
+				"observed: 2 ends on b with 0",
 			},
 		},
 		"a deployment that Envoy passed over gives its place in the plan": {
@@ -327,12 +332,18 @@ func TestWhatAFailedAttemptHasUsedOfItsLimits(t *testing.T) {
 		ends func(a *attempts)
 		want limit.Outcome
 	}{
-		"an attempt that was not made: nothing":                          {func(*attempts) {}, limit.Outcome{}},
-		"one that was refused: nothing":                                  {func(a *attempts) { a.lost(2, at(time.Second)) }, limit.Outcome{}},
-		"one whose host name does not resolve: nothing":                  {func(a *attempts) { a.failed(1, 0, noHost, epoch) }, limit.Outcome{}},
-		"one that answered with an error: a request, and no tokens":      {func(a *attempts) { a.failed(1, 500, "500", epoch) }, limit.Outcome{Reached: true, Known: true}},
-		"one whose time was up: the provider may have worked on it":      {func(a *attempts) { a.lost(2, at(10*time.Second)) }, limit.Outcome{Reached: true}},
-		"one that ran when the client left: the provider may work on it": {func(a *attempts) { a.close(routing.Outcome{}, epoch, unguarded()) }, limit.Outcome{Reached: true}},
+		"an attempt that was not made: nothing":         {func(*attempts) {}, limit.Outcome{}},
+		"one that was refused: nothing":                 {func(a *attempts) { a.lost(2, at(time.Second)) }, limit.Outcome{}},
+		"one whose host name does not resolve: nothing": {func(a *attempts) { a.failed(1, 0, noHost, epoch) }, limit.Outcome{}},
+		"one that answered with an error: a request, and no tokens": {
+			func(a *attempts) { a.failed(1, 500, "500", epoch) }, limit.Outcome{Reached: true, Known: true},
+		},
+		"one whose time was up: the provider may have worked on it": {
+			func(a *attempts) { a.lost(2, at(10*time.Second)) }, limit.Outcome{Reached: true},
+		},
+		"one that ran when the client left: the provider may work on it": {
+			func(a *attempts) { a.close(routing.Outcome{}, epoch, unguarded()) }, limit.Outcome{Reached: true},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAttempts(&recordingRouter{})

@@ -50,7 +50,8 @@ func (s *script) SendMsg(m any) error {
 // messages, without gRPC and without Envoy.
 func BenchmarkExchange(b *testing.B) {
 	kilobyte := strings.Repeat("All the world is a stage. ", 35)
-	answer := `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"` + kilobyte +
+	answer := `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant",` +
+		`"content":"` + kilobyte +
 		`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
 	for name, size := range map[string]int{"1 KB": 1, "32 KB": 32, "1 MB": 1024} {
 		b.Run(name, func(b *testing.B) {
@@ -60,12 +61,15 @@ func BenchmarkExchange(b *testing.B) {
 			messages := []*extprocv3.ProcessingRequest{
 				requestHeaders(false, ":method", "POST", ":path", "/v1/chat/completions", ":authority", "gateway", ":scheme", "http",
 					"content-type", "application/json", "content-length", "1000", "user-agent", "bench", "accept", "*/*", "accept-encoding", "gzip",
-					"authorization", "Bearer client", "x-forwarded-for", "10.0.0.1", "x-forwarded-proto", "http", "x-request-id", "1", "x-envoy-internal", "true"),
+					"authorization", "Bearer client", "x-forwarded-for", "10.0.0.1", "x-forwarded-proto", "http", "x-request-id", "1", "x-envoy-internal",
+					"true"),
 				requestBody(body),
-				responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "900", "date", "today", "x-envoy-upstream-service-time", "1"),
+				responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "900", "date", "today",
+					"x-envoy-upstream-service-time", "1"),
 				responsePiece(answer, true),
 			}
-			ctx := grpcmetadata.NewIncomingContext(context.Background(), grpcmetadata.Pairs(names.KeyFilter, names.FilterRequest, names.KeyPlan, "priority_group"))
+			ctx := grpcmetadata.NewIncomingContext(context.Background(),
+				grpcmetadata.Pairs(names.KeyFilter, names.FilterRequest, names.KeyPlan, "priority_group"))
 			s := &script{ctx: ctx}
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

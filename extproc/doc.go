@@ -19,8 +19,8 @@
 //     one deployment); room is taken in the limits of the first that has some
 //     (admission.go), after a wait in the queue if need be (timeouts.go); its
 //     deployment translates. The answer carries that body, the plan as metadata
-//     for Envoy's cluster specifier (planencoding.go), and clear_route_cache. From here on Envoy
-//     walks the plan by itself.
+//     for Envoy's cluster specifier (planencoding.go), and clear_route_cache. From
+//     here on Envoy walks the plan by itself.
 //  3. Only if an attempt is not the first, the retry filter asks for the request
 //     again (retry.go): it is translated afresh from the client's text for the
 //     deployment of that attempt. Attempts that ended without an answer
@@ -31,21 +31,22 @@
 //     one's limits. The new plan goes back as metadata together with the header
 //     that makes Envoy retry.
 //  5. The final answer's headers come on stream 1 (response.go). An error
-//     becomes OpenAI's error shape (errorresponse.go). For a good answer the provider's decoder is
-//     made, and Envoy is told how to send the body: streamed where it can be
-//     relayed, whole where it must be rewritten or is short enough to be judged
-//     first, not at all where it passes unread. A document that comes where a
-//     stream was asked for is told as one (streamform.go).
+//     becomes OpenAI's error shape (errorresponse.go). For a good answer the
+//     provider's decoder is made, and Envoy is told how to send the body: streamed
+//     where it can be relayed, whole where it must be rewritten or is short enough to
+//     be judged first, not at all where it passes unread. A document that comes where
+//     a stream was asked for is told as one (streamform.go).
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
 //     the callbacks keep a copy where they want one (callbacks.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
 //     back everything the request held. What it came to is settled then, or a
 //     moment later when only Envoy's access log knows it (exchange.settle,
-//     accesslog.go; the places that usage comes from are named in usage.go): the limits are corrected, the callbacks get their record,
-//     the log its line (requestlog.go), the metrics their sample (sample.go), and the
-//     spans end (tracing.go). With set_verbose each step before that has been a
-//     line already (requestlog.go).
+//     accesslog.go; usage.go names the places that usage comes from): the limits are
+//     corrected, the callbacks get their record (record.go),
+//     the log its line (requestlog.go), the metrics their sample, and the spans end
+//     (telemetry.go). With set_verbose each step before that has been a line already
+//     (requestlog.go).
 //
 // # A changed configuration
 //
@@ -78,11 +79,11 @@
 // # Where else to look
 //
 //   - What a client asks for: path.go (the endpoints), routingparams.go (what it may
-//     say about routing), auth.go (the gateway's own key), caller.go (who asks),
-//     origin.go (web pages: CORS, requests of other sites).
-//   - What a client gets: localanswers.go (answers without a provider), headers.go
-//     (which headers pass, and those of ours), clienterrors.go (errors of ours; the
-//     shape of an error body is in translate/upstream/errorbody.go).
+//     say about routing), auth.go (the gateway's own key, and who asks), origin.go
+//     (web pages: CORS, requests of other sites).
+//   - What a client gets: localanswers.go (answers and errors of ours; the shape of
+//     an error body is in translate/upstream/errorbody.go), headers.go (which headers
+//     pass, and those of ours).
 //   - Who answered and with what: outcome.go, of which record.go is what is told
 //     afterwards. The tokens of an answer: usage.go names the places they come from.
 //   - How each attempt began and ended: attempts.go.

@@ -15,7 +15,9 @@ import (
 
 const twoSisters = `model_list:
 - {model_name: m, litellm_params: {model: openai/up-a, api_base: "http://a.test/v1", api_key: sk-a, order: 1}, model_info: {id: a}}
-- {model_name: m, litellm_params: {model: anthropic/up-b, api_base: "http://b.test", api_key: sk-b, order: 2, headers: {x-b: only-b}}, model_info: {id: b}}
+- model_name: m
+  litellm_params: {model: anthropic/up-b, api_base: "http://b.test", api_key: sk-b, order: 2, headers: {x-b: only-b}}
+  model_info: {id: b}
 router_settings: {num_retries: 1}
 `
 
@@ -60,11 +62,12 @@ func TestTheFirstAttemptCarriesThePlanAndTheProvidersHeadersAlone(t *testing.T) 
 }
 
 func TestABodyThatIsRightAsItIsStaysWithEnvoy(t *testing.T) {
-	h := newHouse(t, strings.ReplaceAll(twoSisters, "model_name: m,", "model_name: up-a,"))
+	h := newHouse(t, strings.ReplaceAll(twoSisters, "model_name: m", "model_name: up-a"))
 	f := h.open(names.FilterRequest)
 	answer, id := h.begin(f, `{"model":"up-a","messages":[{"role":"user","content":"hi"}]}`)
 	common := answer.GetRequestBody().GetResponse()
-	if set, _ := changes(common.GetHeaderMutation()); common.GetBodyMutation() != nil || set["content-length"] != "60" || set["authorization"] != "Bearer sk-a" {
+	if set, _ := changes(common.GetHeaderMutation()); common.GetBodyMutation() != nil || set["content-length"] != "60" ||
+		set["authorization"] != "Bearer sk-a" {
 		t.Errorf("attempt 1: body %v, headers %v", common.GetBodyMutation(), set)
 	}
 	h.fail(id, 1, 500, `{"error":{"message":"broken"}}`)
@@ -253,7 +256,8 @@ func TestAPassThroughAnswerGoesBackUntouchedAndItsTokensAsMetadata(t *testing.T)
 		}
 	}
 	fields := last.GetDynamicMetadata().GetFields()[names.NamespaceExchange].GetStructValue().GetFields()
-	if fields["prompt_tokens"].GetNumberValue() != 3 || fields["completion_tokens"].GetNumberValue() != 2 || fields["deployment"].GetStringValue() != "a" {
+	if fields["prompt_tokens"].GetNumberValue() != 3 || fields["completion_tokens"].GetNumberValue() != 2 ||
+		fields["deployment"].GetStringValue() != "a" {
 		t.Errorf("metadata = %v", fields)
 	}
 }
@@ -292,7 +296,8 @@ func TestAPanicCostsItsRequestAndNothingElse(t *testing.T) {
 	if h.exchanges.find(id) != nil || h.router.Deployments()[0].InFlight() != 0 || h.runtime.Open() != 0 {
 		t.Error("the request still holds something")
 	}
-	if log := h.log.String(); !strings.Contains(log, "panic while serving a request") || strings.Contains(log, "hi") && strings.Contains(log, "messages") {
+	if log := h.log.String(); !strings.Contains(log, "panic while serving a request") ||
+		strings.Contains(log, "hi") && strings.Contains(log, "messages") {
 		t.Errorf("log = %s", log)
 	}
 	if n := h.count(t, "isthmus_extproc_panics_total", "filter", names.FilterRequest); n != 1 {

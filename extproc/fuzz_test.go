@@ -62,7 +62,8 @@ func busyHouse(t testing.TB) *house {
 // known are ids of exchanges that somebody has.
 func anyMessage(kind, detail byte, known []string) *extprocv3.ProcessingRequest {
 	bodies := []string{question, "{}", "", `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`,
-		`{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}`, "data: {\"id\":\"c\",\"choices\":[]}\n\n",
+		`{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}`,
+		"data: {\"id\":\"c\",\"choices\":[]}\n\n",
 		"data: [DONE]\n\n", `{"error":{"message":"broken"}}`, "\xff"}
 	statuses := []string{"200", "500", "429", "", "204", "302", "-1", "99999999999"}
 	text := bodies[int(detail)%len(bodies)]
@@ -78,7 +79,8 @@ func anyMessage(kind, detail byte, known []string) *extprocv3.ProcessingRequest 
 	case 2:
 		m = requestBody(text)
 	case 3:
-		m = responseHead(attempt, ended, ":status", code, "content-type", []string{"application/json", "text/event-stream", "text/html", ""}[detail>>2&3])
+		m = responseHead(attempt, ended, ":status", code, "content-type",
+			[]string{"application/json", "text/event-stream", "text/html", ""}[detail>>2&3])
 	case 4:
 		m = responsePiece(text, ended)
 	case 5:
@@ -318,7 +320,8 @@ func TestTheSecretIsAskedForBeforeAnyMessageIsRead(t *testing.T) {
 		if status.Code(err) != tc.code {
 			t.Errorf("%s: %v, want %v", name, err, tc.code)
 		}
-		logs, err := accesslogv3.NewAccessLogServiceClient(s.conn).StreamAccessLogs(grpcmetadata.NewOutgoingContext(t.Context(), grpcmetadata.Pairs(tc.said...)))
+		logs, err := accesslogv3.NewAccessLogServiceClient(s.conn).StreamAccessLogs(grpcmetadata.NewOutgoingContext(t.Context(),
+			grpcmetadata.Pairs(tc.said...)))
 		if err != nil {
 			t.Fatal(err)
 		}

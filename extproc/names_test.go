@@ -59,7 +59,8 @@ func TestANameThatMayNotLeaveIsRefused(t *testing.T) {
 			if path == "" {
 				path = "/v1/chat/completions"
 			}
-			answer := f.ask(requestHeaders(false, append([]string{":method", "POST", ":path", path, ":authority", "gateway", ":scheme", "http"}, tc.header...)...))
+			answer := f.ask(requestHeaders(false,
+				append([]string{":method", "POST", ":path", path, ":authority", "gateway", ":scheme", "http"}, tc.header...)...))
 			if answer.GetImmediateResponse() == nil {
 				answer = f.ask(requestBody(tc.body))
 			}

@@ -86,13 +86,19 @@ func TestAnAnswerEndsAsEnvoySays(t *testing.T) {
 		usage   bool
 	}{
 		"an answer that this service did not read to its end, of which Envoy says nothing": {false, nil, endedClient, false},
-		"one that Envoy says nothing wrong of":                                             {false, &logEntry{ended: endedWhole}, endedClient, false},
-		"one that the provider cut":                                                        {false, &logEntry{ended: endedUpstream}, endedUpstream, false},
-		"one that came too slowly":                                                         {false, &logEntry{ended: endedTimeout}, endedTimeout, false},
-		"a relayed answer of which Envoy says nothing":                                     {true, nil, endedWhole, false},
-		"a relayed answer that came to its end, with its usage":                            {true, &logEntry{ended: endedWhole, usage: usage, known: true}, endedWhole, true},
-		"a relayed answer that the client left, of which usage came":                       {true, &logEntry{ended: endedClient, usage: usage, known: true}, endedClient, true},
-		"a relayed answer whose entry never came":                                          {true, &logEntry{}, endedWhole, false},
+		"one that Envoy says nothing wrong of": {
+			false, &logEntry{ended: endedWhole}, endedClient, false,
+		},
+		"one that the provider cut":                    {false, &logEntry{ended: endedUpstream}, endedUpstream, false},
+		"one that came too slowly":                     {false, &logEntry{ended: endedTimeout}, endedTimeout, false},
+		"a relayed answer of which Envoy says nothing": {true, nil, endedWhole, false},
+		"a relayed answer that came to its end, with its usage": {
+			true, &logEntry{ended: endedWhole, usage: usage, known: true}, endedWhole, true,
+		},
+		"a relayed answer that the client left, of which usage came": {
+			true, &logEntry{ended: endedClient, usage: usage, known: true}, endedClient, true,
+		},
+		"a relayed answer whose entry never came": {true, &logEntry{}, endedWhole, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := &outcome{by: byDeployment, relayed: tc.relayed}

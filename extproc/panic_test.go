@@ -42,13 +42,24 @@ func TestAPanicCostsItsRequestAlone(t *testing.T) {
 		whole  bool // the last message is answered: the bug is at the end
 		beside bool // a panic is counted beside that of a stream
 	}{
-		"at the request's headers": {bug: func(h *house, _ *exchange) { h.runtime.Current().router = nil }, last: requestHeaders(true, ":method", "GET", ":path", "/v1/models")},
+		"at the request's headers": {
+			bug:  func(h *house, _ *exchange) { h.runtime.Current().router = nil },
+			last: requestHeaders(true, ":method", "GET", ":path", "/v1/models"),
+		},
 		"at the request's body": {
 			before: messages{head}, bug: func(h *house, _ *exchange) { h.runtime.Current().router = nil }, last: body, beside: true,
 		},
-		"at the response's headers": {before: messages{head, body}, bug: func(_ *house, x *exchange) { x.attempts.plan.Hops[0].Translator = nil }, last: good},
-		"at a piece of the answer":  {before: messages{head, body, good}, bug: func(_ *house, x *exchange) { broken(x) }, last: piece},
-		"at the answer's trailers":  {before: messages{head, body, good, piece}, bug: func(_ *house, x *exchange) { broken(x) }, last: responseTrailers()},
+		"at the response's headers": {
+			before: messages{head, body},
+			bug:    func(_ *house, x *exchange) { x.attempts.plan.Hops[0].Translator = nil },
+			last:   good,
+		},
+		"at a piece of the answer": {before: messages{head, body, good}, bug: func(_ *house, x *exchange) { broken(x) }, last: piece},
+		"at the answer's trailers": {
+			before: messages{head, body, good, piece},
+			bug:    func(_ *house, x *exchange) { broken(x) },
+			last:   responseTrailers(),
+		},
 		"at the end, where the tokens are counted": {
 			before: messages{head, body, good}, last: piece, whole: true, beside: true,
 			bug: func(_ *house, x *exchange) { x.snapshot.tokens = &tokens.Counter{} },
@@ -119,21 +130,30 @@ func TestAPanicOfAnotherFilterCostsItsStreamAlone(t *testing.T) {
 		bug    func(x *exchange)
 		sends  func(id string) []*extprocv3.ProcessingRequest
 	}{
-		"the judge of a failure": {names.FilterFailure, func(x *exchange) { x.attempts.plan.Hops[0].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
-			m := responseHead(1, true, ":status", "500")
-			m.MetadataContext = named(id)
-			return []*extprocv3.ProcessingRequest{m}
-		}},
-		"what makes the next attempt ready, under the lock": {names.FilterFailure, func(x *exchange) { x.request = nil }, func(id string) []*extprocv3.ProcessingRequest {
-			m := responseHead(1, true, ":status", "500")
-			m.MetadataContext = named(id)
-			return []*extprocv3.ProcessingRequest{m}
-		}},
-		"a retry": {names.FilterRetry, func(x *exchange) { x.attempts.plan.Hops[1].Translator = nil }, func(id string) []*extprocv3.ProcessingRequest {
-			m := requestHeaders(false, "x-envoy-attempt-count", "2")
-			m.Attributes, m.MetadataContext = attrs(2), named(id)
-			return []*extprocv3.ProcessingRequest{m}
-		}},
+		"the judge of a failure": {
+			names.FilterFailure, func(x *exchange) { x.attempts.plan.Hops[0].Translator = nil },
+			func(id string) []*extprocv3.ProcessingRequest {
+				m := responseHead(1, true, ":status", "500")
+				m.MetadataContext = named(id)
+				return []*extprocv3.ProcessingRequest{m}
+			},
+		},
+		"what makes the next attempt ready, under the lock": {
+			names.FilterFailure, func(x *exchange) { x.request = nil },
+			func(id string) []*extprocv3.ProcessingRequest {
+				m := responseHead(1, true, ":status", "500")
+				m.MetadataContext = named(id)
+				return []*extprocv3.ProcessingRequest{m}
+			},
+		},
+		"a retry": {
+			names.FilterRetry, func(x *exchange) { x.attempts.plan.Hops[1].Translator = nil },
+			func(id string) []*extprocv3.ProcessingRequest {
+				m := requestHeaders(false, "x-envoy-attempt-count", "2")
+				m.Attributes, m.MetadataContext = attrs(2), named(id)
+				return []*extprocv3.ProcessingRequest{m}
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)
@@ -186,7 +206,11 @@ func TestAPanicInATimerCostsItsRequestAlone(t *testing.T) {
 
 func TestAPanicInARelayCostsItsStreamAlone(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	h.peers = peer.NewSet(peer.Options{Log: h.Server.log, Guard: h.guard, Dial: func(string) (peer.Conn, error) { panic("a bug in the dialling") }})
+	h.peers = peer.NewSet(peer.Options{
+		Log:   h.Server.log,
+		Guard: h.guard,
+		Dial:  func(string) (peer.Conn, error) { panic("a bug in the dialling") },
+	})
 	h.knows("127.0.0.1:1")
 	retry := h.open(names.FilterRetry)
 	m := requestHeaders(false, "x-envoy-attempt-count", "2")

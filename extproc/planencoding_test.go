@@ -140,7 +140,9 @@ func TestWhatNoFailureFilterSawIsJudgedInTheResponsePhase(t *testing.T) {
 }
 
 func TestAPlanHasAGroupForEachAttemptAndAnEnd(t *testing.T) {
-	plan := &routing.Plan{Hops: []routing.Hop{{Deployment: &routing.Deployment{Cluster: "a"}}, {Deployment: &routing.Deployment{Cluster: "b"}}}}
+	plan := &routing.Plan{
+		Hops: []routing.Hop{{Deployment: &routing.Deployment{Cluster: "a"}}, {Deployment: &routing.Deployment{Cluster: "b"}}},
+	}
 	group := func(name, cluster string) any {
 		return map[string]any{"name": name, "clusters": []any{map[string]any{"cluster_name": cluster, "weight": 1}}}
 	}

@@ -66,7 +66,9 @@ func TestAStreamThatBreaksTheProtocolEndsAndGivesEverythingBack(t *testing.T) {
 	bad := responseHead(1, false, ":status", "500", "content-type", "application/json")
 	piece, last := responsePiece(`{"id":`, false), responsePiece(`1}`, true)
 	trailers, nothing := responseTrailers(), &extprocv3.ProcessingRequest{}
-	requestTrailers := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestTrailers{RequestTrailers: &extprocv3.HttpTrailers{}}}
+	requestTrailers := &extprocv3.ProcessingRequest{
+		Request: &extprocv3.ProcessingRequest_RequestTrailers{RequestTrailers: &extprocv3.HttpTrailers{}},
+	}
 	type messages = []*extprocv3.ProcessingRequest
 	for name, tc := range map[string]struct {
 		filter string
@@ -83,7 +85,9 @@ func TestAStreamThatBreaksTheProtocolEndsAndGivesEverythingBack(t *testing.T) {
 		"trailers before the answer's headers":  {names.FilterRequest, messages{head, body, trailers}, codes.FailedPrecondition},
 		"second response headers":               {names.FilterRequest, messages{head, body, good, good}, codes.FailedPrecondition},
 		"a piece after the last":                {names.FilterRequest, messages{head, body, good, last, piece}, codes.FailedPrecondition},
-		"a piece after trailers":                {names.FilterRequest, messages{head, body, good, piece, trailers, piece}, codes.FailedPrecondition},
+		"a piece after trailers": {
+			names.FilterRequest, messages{head, body, good, piece, trailers, piece}, codes.FailedPrecondition,
+		},
 		"a piece of an answer without a body":   {names.FilterRequest, messages{head, body, bare, piece}, codes.FailedPrecondition},
 		"trailers after the end":                {names.FilterRequest, messages{head, body, good, last, trailers}, codes.FailedPrecondition},
 		"request trailers":                      {names.FilterRequest, messages{head, requestTrailers}, codes.InvalidArgument},
@@ -203,7 +207,9 @@ func TestWhatEnvoySendsIsInOrder(t *testing.T) {
 		"an answer of another filter before the request": {names.FilterRequest, messages{late}},
 		"an error without a body":                        {names.FilterFailure, messages{responseHead(1, true, ":status", "500")}},
 		"an error in pieces":                             {names.FilterFailure, messages{responseHead(1, false, ":status", "500"), piece, last}},
-		"an error with trailers":                         {names.FilterFailure, messages{responseHead(1, false, ":status", "500"), piece, responseTrailers()}},
+		"an error with trailers": {
+			names.FilterFailure, messages{responseHead(1, false, ":status", "500"), piece, responseTrailers()},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)

@@ -17,7 +17,12 @@ import (
 
 // hopTo is a hop on a deployment of a group, so many groups after the first.
 func hopTo(group, id string, fallback int) routing.Hop {
-	return routing.Hop{Deployment: &routing.Deployment{ID: id, Group: group, Provider: "openai", Model: "up", InputCost: .5, OutputCost: 2}, Group: group, Model: "up", Fallback: fallback}
+	return routing.Hop{
+		Deployment: &routing.Deployment{ID: id, Group: group, Provider: "openai", Model: "up", InputCost: .5, OutputCost: 2},
+		Group:      group,
+		Model:      "up",
+		Fallback:   fallback,
+	}
 }
 
 func TestAttemptsAreCountedByHowTheyEnded(t *testing.T) {
@@ -36,10 +41,19 @@ func TestAttemptsAreCountedByHowTheyEnded(t *testing.T) {
 		{"a good answer that Envoy carried past us", attempt{}, answered, metrics.Good, 200},
 		{"an answer that the client left", attempt{}, left, metrics.Abandoned, 200},
 		{"an answer that the provider cut", attempt{}, cut, metrics.Failed, 200},
-		{"an error", attempt{failed: true, status: 500, reason: "500 server_error"}, outcome{status: 500, ended: endedWhole}, metrics.Failed, 500},
+		{
+			"an error", attempt{failed: true, status: 500, reason: "500 server_error"}, outcome{status: 500, ended: endedWhole}, metrics.Failed,
+			500,
+		},
 		{"a connection that was refused", attempt{failed: true, reason: noAnswer}, outcome{status: 503, ended: endedWhole}, metrics.NoAnswer, 0},
-		{"an attempt whose time was up", attempt{failed: true, reason: timedAnswer}, outcome{status: 504, ended: endedWhole}, metrics.TimedOut, 0},
-		{"a request whose time was up", attempt{reason: "the request's time was up"}, outcome{status: 504, ended: endedWhole}, metrics.TimedOut, 0},
+		{
+			"an attempt whose time was up", attempt{failed: true, reason: timedAnswer}, outcome{status: 504, ended: endedWhole}, metrics.TimedOut,
+			0,
+		},
+		{
+			"a request whose time was up", attempt{reason: "the request's time was up"}, outcome{status: 504, ended: endedWhole}, metrics.TimedOut,
+			0,
+		},
 		{"a client that left before any answer", attempt{}, outcome{ended: endedClient}, metrics.Abandoned, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -56,7 +70,13 @@ func TestACascadeIsCountedStepByStep(t *testing.T) {
 	last := hopTo("c", "d3", 2)
 	rec := &record{
 		endpoint: chat.Completions, asked: "a", stream: true, started: time.Unix(0, 0), took: 9 * time.Second,
-		outcome: outcome{status: 200, served: &last, ended: endedWhole, firstToken: 7 * time.Second, result: chat.Result{Usage: chat.Usage{Prompt: 10, Completion: 3}, HasUsage: true}},
+		outcome: outcome{
+			status:     200,
+			served:     &last,
+			ended:      endedWhole,
+			firstToken: 7 * time.Second,
+			result:     chat.Result{Usage: chat.Usage{Prompt: 10, Completion: 3}, HasUsage: true},
+		},
 		attempts: []attemptRecord{
 			{hop: hopTo("a", "d1", 0), attempt: attempt{failed: true, status: 500, reason: "500", took: time.Second}},
 			{hop: hopTo("b", "d2", 1), attempt: attempt{failed: true, reason: noAnswer, took: time.Second}},
@@ -93,7 +113,8 @@ func theRecord() *record {
 	rec := &record{
 		id: "id-1", endpoint: chat.Completions, model: "Asked", asked: "asked", caller: "team", stream: true,
 		header: upstream.Header{{Name: ":path", Value: "/v1/chat/completions?key=secret"}, {Name: "authorization", Value: "Bearer secret"}},
-		tags:   []string{"tag"}, started: time.Unix(100, 0), took: 9 * time.Second, overhead: time.Millisecond, queued: time.Second, cache: cache.Miss,
+		tags:   []string{"tag"}, started: time.Unix(100, 0), took: 9 * time.Second, overhead: time.Millisecond, queued: time.Second,
+		cache: cache.Miss,
 		outcome: outcome{
 			by: byDeployment, status: 200, served: &second, ended: endedUpstream, firstByte: 3 * time.Second, firstToken: 4 * time.Second,
 			result: chat.Result{ID: "resp-1", Model: "up-2026", Usage: chat.Usage{Prompt: 10, Completion: 3, Total: 13}, HasUsage: true},
@@ -176,7 +197,8 @@ func TestAStoredAnswerIsToldAsTheDeploymentsThatGaveIt(t *testing.T) {
 	if s := rec.traceSummary(); s.Usage != nil || s.Cost != 0 {
 		t.Errorf("the span: %+v", s)
 	}
-	if c := rec.callbackRecord(&callback.Input{}); !c.CacheHit || c.ModelID != "d" || c.Model != "openai/up" || c.ResponseCost != 0 || c.SavedCacheCost != 5 {
+	if c := rec.callbackRecord(&callback.Input{}); !c.CacheHit || c.ModelID != "d" || c.Model != "openai/up" || c.ResponseCost != 0 ||
+		c.SavedCacheCost != 5 {
 		t.Errorf("callbacks: %+v", c)
 	}
 }
@@ -184,7 +206,8 @@ func TestAStoredAnswerIsToldAsTheDeploymentsThatGaveIt(t *testing.T) {
 func TestARequestThatTheClientLeftBeforeAnyAnswerIsAFailureToCallbacksAlone(t *testing.T) {
 	rec := &record{id: "id-1", model: "m", outcome: outcome{by: byDisconnect, ended: endedClient}}
 	rec.derive()
-	if c := rec.callbackRecord(&callback.Input{}); c.Status != callback.Failure || c.HTTPStatus != 499 || c.Aborted != callback.AbortedByClient {
+	if c := rec.callbackRecord(&callback.Input{}); c.Status != callback.Failure || c.HTTPStatus != 499 ||
+		c.Aborted != callback.AbortedByClient {
 		t.Errorf("callbacks: %s %d %s", c.Status, c.HTTPStatus, c.Aborted)
 	}
 	if m := rec.metricsRequest(); m.Failed || !m.Aborted || m.Status != 0 {

@@ -57,7 +57,8 @@ func TestAStreamAtAnotherReplicaIsServedByTheOneThatHasTheExchange(t *testing.T)
 		t.Fatalf("the headers were answered by %T", answer.GetResponse())
 	}
 	judged := failure.ask(responsePiece(`{"error":{"message":"broken"}}`, true))
-	if set, _ := changes(judged.GetResponseBody().GetResponse().GetHeaderMutation()); set["x-isthmus-retry"] == "" || len(planOf(judged)) != 3 {
+	if set, _ := changes(judged.GetResponseBody().GetResponse().GetHeaderMutation()); set["x-isthmus-retry"] == "" ||
+		len(planOf(judged)) != 3 {
 		t.Errorf("the relayed judgement = %v, plan %v", set, planOf(judged))
 	}
 	if err := failure.close(); err != nil {

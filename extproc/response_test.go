@@ -13,20 +13,33 @@ import (
 // TestABriefAnswerIsLookedAtBeforeItsStatusGoesOn: some servers say 200 and mean an
 // error; others break off, or are no API at all.
 func TestABriefAnswerIsLookedAtBeforeItsStatusGoesOn(t *testing.T) {
-	const good = ` {"id":"x","object":"chat.completion","choices":[{"message":{"content":"{\"error\":{}}"}}],"error":null,"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}} `
+	const good = ` {"id":"x","object":"chat.completion","choices":[{"message":{"content":"{\"error\":{}}"}}],` +
+		`"error":null,"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}} `
 	for name, tc := range map[string]struct {
 		request, body  string
 		status, answer string // "": the body and its status stay
 	}{
-		"a good one stays as it is":    {question, good, "", ""},
-		"an error object":              {question, `{"error":{"message":"overloaded","type":"server_error"}}`, "502", `{"error":{"message":"overloaded","type":"server_error","param":null,"code":null}}`},
-		"one that names its status":    {question, `{"error":{"message":"slow down","code":429}}`, "429", `{"error":{"message":"slow down","type":"rate_limit_error","param":null,"code":"429"}}`},
-		"a bare text":                  {question, `{"error":"not loaded"}`, "502", `{"error":{"message":"not loaded","type":"server_error","param":null,"code":null}}`},
-		"old vLLM's":                   {question, `{"object":"error","message":"bad"}`, "502", `{"error":{"message":"bad","type":"server_error","param":null,"code":null}}`},
-		"one in the place of a stream": {strings.Replace(question, "{", `{"stream":true,`, 1), `{"error":{"message":"no"}}`, "502", `"message":"no"`},
-		"an answer that breaks off":    {question, `{"id":"x","choi`, "502", `"code":"invalid_answer"`},
-		"a list":                       {question, `[1]`, "502", `"code":"invalid_answer"`},
-		"a text":                       {question, `hello`, "502", `"code":"invalid_answer"`},
+		"a good one stays as it is": {question, good, "", ""},
+		"an error object": {
+			question, `{"error":{"message":"overloaded","type":"server_error"}}`, "502",
+			`{"error":{"message":"overloaded","type":"server_error","param":null,"code":null}}`,
+		},
+		"one that names its status": {
+			question, `{"error":{"message":"slow down","code":429}}`, "429",
+			`{"error":{"message":"slow down","type":"rate_limit_error","param":null,"code":"429"}}`,
+		},
+		"a bare text": {
+			question, `{"error":"not loaded"}`, "502", `{"error":{"message":"not loaded","type":"server_error","param":null,"code":null}}`,
+		},
+		"old vLLM's": {
+			question, `{"object":"error","message":"bad"}`, "502", `{"error":{"message":"bad","type":"server_error","param":null,"code":null}}`,
+		},
+		"one in the place of a stream": {
+			strings.Replace(question, "{", `{"stream":true,`, 1), `{"error":{"message":"no"}}`, "502", `"message":"no"`,
+		},
+		"an answer that breaks off": {question, `{"id":"x","choi`, "502", `"code":"invalid_answer"`},
+		"a list":                    {question, `[1]`, "502", `"code":"invalid_answer"`},
+		"a text":                    {question, `hello`, "502", `"code":"invalid_answer"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters)

@@ -31,7 +31,8 @@ func TestNobodyMakesSeriesButTheConfiguration(t *testing.T) {
 		made := fmt.Sprintf("made-up-%d", i)
 		ask := func(path, body string, header ...string) {
 			f := h.open(names.FilterRequest)
-			fields := append(set(begun(), ":path", path), append([]string{"user-agent", made, "x-team", made, "x-litellm-tags", made, "x-litellm-trace-id", made}, header...)...)
+			fields := append(set(begun(), ":path", path),
+				append([]string{"user-agent", made, "x-team", made, "x-litellm-tags", made, "x-litellm-trace-id", made}, header...)...)
 			answer := f.ask(requestHeaders(false, fields...))
 			if answer.GetImmediateResponse() == nil {
 				answer = f.ask(requestBody(body))

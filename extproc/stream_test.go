@@ -259,7 +259,8 @@ func (h *house) retry(id string, attempt int, fields ...string) *extprocv3.Proce
 // planOf lists the clusters of a plan that an answer carries.
 func planOf(m *extprocv3.ProcessingResponse) []string {
 	var out []string
-	groups := m.GetDynamicMetadata().GetFields()[names.NamespacePlan].GetStructValue().GetFields()["priority_groups"].GetListValue().GetValues()
+	groups := m.GetDynamicMetadata().GetFields()[names.NamespacePlan].GetStructValue().GetFields()["priority_groups"].GetListValue().
+		GetValues()
 	for _, g := range groups {
 		cluster := g.GetStructValue().GetFields()["clusters"].GetListValue().GetValues()[0]
 		out = append(out, cluster.GetStructValue().GetFields()["cluster_name"].GetStringValue())

@@ -13,19 +13,30 @@ import (
 // else it is stays what it is for a blocking client.
 func TestADocumentInThePlaceOfAStreamIsToldAsOne(t *testing.T) {
 	const (
-		answer = `{"id":"x","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"ho"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
-		events = `data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}` + "\n\n" +
-			`data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[{"index":0,"delta":{"content":"ho"},"logprobs":null,"finish_reason":null}]}` + "\n\n" +
-			`data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}` + "\n\n"
-		usage = `data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}` + "\n\n"
-		done  = "data: [DONE]\n\n"
+		answer = `{"id":"x","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant",` +
+			`"content":"ho"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+		events = `data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[{"index":0,"delta":{"role":"assistant",` +
+			`"content":""},"logprobs":null,"finish_reason":null}]}` + "\n\n" +
+			`data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[{"index":0,"delta":{"content":"ho"},` +
+			`"logprobs":null,"finish_reason":null}]}` + "\n\n" +
+			`data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[{"index":0,"delta":{},` +
+			`"logprobs":null,"finish_reason":"stop"}]}` + "\n\n"
+		usage = `data: {"object":"chat.completion.chunk","id":"x","created":1,"model":"up","choices":[],` +
+			`"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}` + "\n\n"
+		done = "data: [DONE]\n\n"
 	)
 	stream := strings.Replace(question, "{", `{"stream":true,`, 1)
 	for name, tc := range map[string]struct{ request, body, want, kind, status string }{
-		"a whole answer":                     {stream, answer, events + done, "text/event-stream; charset=utf-8", ""},
-		"one whose usage is asked for":       {strings.Replace(stream, "{", `{"stream_options":{"include_usage":true},`, 1), answer, events + usage + done, "text/event-stream; charset=utf-8", ""},
-		"a stream under the wrong name":      {stream, events + usage + done, events + done, "text/event-stream; charset=utf-8", ""},
-		"an error":                           {stream, `{"error":{"message":"no"}}`, `{"error":{"message":"no","type":"server_error","param":null,"code":null}}`, "application/json", "502"},
+		"a whole answer": {stream, answer, events + done, "text/event-stream; charset=utf-8", ""},
+		"one whose usage is asked for": {
+			strings.Replace(stream, "{", `{"stream_options":{"include_usage":true},`, 1), answer, events + usage + done,
+			"text/event-stream; charset=utf-8", "",
+		},
+		"a stream under the wrong name": {stream, events + usage + done, events + done, "text/event-stream; charset=utf-8", ""},
+		"an error": {
+			stream, `{"error":{"message":"no"}}`, `{"error":{"message":"no","type":"server_error","param":null,"code":null}}`, "application/json",
+			"502",
+		},
 		"a stream that breaks off":           {stream, events[:len(events)/2], `"code":"incomplete_answer"`, "application/json", "502"},
 		"an answer that breaks off":          {stream, answer[:40], `"code":"invalid_answer"`, "application/json", "502"},
 		"an answer without its end":          {stream, strings.Replace(answer, `"finish_reason":"stop"`, `"finish_reason":null`, 1), "", "", ""},

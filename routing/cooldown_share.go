@@ -143,6 +143,3 @@ func (s *CooldownSharer) note(ctx context.Context, err error) {
 		s.log.InfoContext(ctx, "cooldowns are shared with other replicas again")
 	}
 }
-
-// find returns the deployment with this id, or nil.
-func (r *Router) find(id string) *Deployment { return r.byID[id] }

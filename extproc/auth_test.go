@@ -22,7 +22,8 @@ func TestCallersAreToldApartAndTheirKeysAreNoNames(t *testing.T) {
 	if a, b := named("x-team", long+"a"), named("x-team", long+"b"); a == b || len(a) != maxCaller || !strings.HasPrefix(a, "xxxx") {
 		t.Errorf("names of the same beginning: %q and %q", a, b)
 	}
-	if a, b, c := named("x-team", "-"), named("x-team", "*"), named("x-team", `\-`); a == unnamedCaller || b == sharedCaller || a == c || c == `\-` {
+	if a, b, c := named("x-team", "-"), named("x-team", "*"), named("x-team", `\-`); a == unnamedCaller || b == sharedCaller || a == c ||
+		c == `\-` {
 		t.Errorf("the words for those without a name are names: %q, %q, %q", a, b, c)
 	}
 	if a := named("x-team", long); named("x-team", a) == a {
@@ -31,7 +32,8 @@ func TestCallersAreToldApartAndTheirKeysAreNoNames(t *testing.T) {
 	if a := named("x-team", strings.Repeat("ß", 100)); !utf8.ValidString(a) || len(a) > maxCaller {
 		t.Errorf("a long name is cut to %q", a)
 	}
-	a, again, b := named("authorization", "Bearer sk-canary-a"), named("authorization", "Bearer sk-canary-a"), named("authorization", "Bearer sk-canary-b")
+	a, again, b := named("authorization", "Bearer sk-canary-a"), named("authorization", "Bearer sk-canary-a"),
+		named("authorization", "Bearer sk-canary-b")
 	if a != again || a == b || strings.Contains(a, "canary") || !strings.HasPrefix(a, "key-") {
 		t.Errorf("keys: %q, %q and %q", a, again, b)
 	}
