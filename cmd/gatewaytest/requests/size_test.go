@@ -11,6 +11,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/cmd/testring"
 )
 
 func TestBigBodiesArriveWhole(t *testing.T) {
@@ -22,7 +23,11 @@ func TestBigBodiesArriveWhole(t *testing.T) {
 	})
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base(),
 		", order: 1")+gatewaytest.Entry("m", p.Base(), ", order: 2"))
-	for _, megabytes := range []int{10, 50} {
+	sizes := []int{10}
+	if testring.JudgesTimes() { // on a busy machine 50 MB take longer than Envoy waits for an answer to a message
+		sizes = append(sizes, 50)
+	}
+	for _, megabytes := range sizes {
 		content := strings.Repeat("0123456789abcdef", megabytes<<20/16)
 		body := `{"model":"up","messages":[{"role":"user","content":"` + content + `"}]}`
 		got := s.Post("/v1/chat/completions", strings.Replace(body, `"up"`, `"m"`, 1))
