@@ -11,7 +11,6 @@ import (
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/cli"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
-	"github.com/isthmus-proxy/isthmus/envoy/process"
 )
 
 // fragileEnvoy is an Envoy that is the real one as long as a file is not there, and
@@ -21,7 +20,7 @@ func fragileEnvoy(t *testing.T) (path, broken string) {
 	dir := t.TempDir()
 	path, broken = filepath.Join(dir, "envoy"), filepath.Join(dir, "broken")
 	text := "#!/bin/sh\nif [ \"$1\" != --version ] && [ -e " + broken + " ]; then echo 'critical out of order' >&2; exit 3; fi\nexec " +
-		envoyBinary(t) + " \"$@\"\n"
+		gatewaytest.EnvoyPath(t) + " \"$@\"\n"
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -104,14 +103,4 @@ func adminStatus(s *gatewaytest.Gateway, path string) int {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode
-}
-
-// envoyBinary is the Envoy that the gateways of these tests run.
-func envoyBinary(t *testing.T) string {
-	t.Helper()
-	b, err := process.Finder{}.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.Path
 }
