@@ -29,7 +29,7 @@ import (
 //	peers that vanish, unused connections     TCP keepalive, idle_timeout
 //
 // (1) and the header that picks the route of an attempt are set for each request in
-// extproc's attemptHeaders; (2) is extproc/deadline.go. Timers that Envoy has by
+// extproc's attemptHeaders; (2) is extproc/timeouts.go. Timers that Envoy has by
 // default and that would cut long answers are 0 here, which turns them off.
 
 // Of the clients' connections and requests.

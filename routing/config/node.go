@@ -23,7 +23,7 @@ type reader struct {
 	paramTypes    map[string]paramType
 	credentials   map[string]credential // credential_list, by name
 	redactor      *secret.Redactor      // of messages
-	files, values int                   // read and looked at: see bound.go
+	files, values int                   // read and looked at: see bounds.go
 	said          [Error + 1]int        // of each grade
 	diagnostics   Diagnostics
 
@@ -209,9 +209,9 @@ func (v value) seconds(into *time.Duration, least float64) {
 	}
 }
 
-// someSeconds reads a number of seconds that must not be 0, which would read as if
+// positiveSeconds reads a number of seconds that must not be 0, which would read as if
 // nothing were said; instead is what to say for it.
-func (v value) someSeconds(into *time.Duration, instead string) {
+func (v value) positiveSeconds(into *time.Duration, instead string) {
 	switch f, ok := v.number(0, false); {
 	case !ok:
 	case f < leastSeconds:
