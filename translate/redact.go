@@ -151,11 +151,11 @@ func (b *Bound) redactEvents(out []byte, chunks bool) []byte {
 	for line := range lines(out) {
 		data, ok := bytes.CutPrefix(line, []byte("data:"))
 		switch {
-		case ok && (bytes.Contains(data, []byte("error")) || chunks && odd(line)):
+		case ok && (bytes.Contains(data, []byte("error")) || chunks && lacksChoices(line)):
 			end := len(bytes.TrimRight(data, "\r\n"))
 			line = slices.Concat(line[:len("data:")], []byte(strings.Repeat(" ", indent(data))),
 				redactJSON(bytes.TrimSpace(data), b.redactor.Redact), data[end:])
-		case !ok && chunks && odd(line):
+		case !ok && chunks && lacksChoices(line):
 			line = []byte(b.redactor.Redact(string(line)))
 		}
 		clean = append(clean, line...)
@@ -188,15 +188,15 @@ func lines(text []byte) iter.Seq[[]byte] {
 // hasOddEvent reports whether a line of the events is no chunk of an answer.
 func hasOddEvent(out []byte) bool {
 	for line := range lines(out) {
-		if odd(line) {
+		if lacksChoices(line) {
 			return true
 		}
 	}
 	return false
 }
 
-// odd reports whether a line of a stream says something and has no choices.
-func odd(line []byte) bool {
+// lacksChoices reports whether a line of a stream says something and has no choices.
+func lacksChoices(line []byte) bool {
 	return len(line) > 2 && !bytes.Contains(line, []byte(`"choices"`)) && !bytes.HasPrefix(line, []byte("data: [DONE]"))
 }
 

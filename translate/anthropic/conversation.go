@@ -106,14 +106,14 @@ func (b *body) messages() error {
 		from = to
 	}
 	if b.talk.open == "" {
-		b.opening()
+		b.openWithUser()
 	}
 	b.out = append(b.out, "]}]"...)
 	return nil
 }
 
-// opening writes the turn of the user with which every conversation must begin.
-func (b *body) opening() {
+// openWithUser writes the turn of the user with which every conversation must begin.
+func (b *body) openWithUser() {
 	b.out = append(b.out, `{"role":"user","content":[{"type":"text","text":"."}`...)
 	b.talk.open = user
 }
@@ -160,7 +160,7 @@ func (b *body) message(m *chat.Message, last bool) error {
 func (b *body) begin() {
 	t := &b.talk
 	if t.open == "" && t.role == assistant {
-		b.opening()
+		b.openWithUser()
 	}
 	if t.role == t.open {
 		b.out = append(b.out, ',')

@@ -116,7 +116,7 @@ func (d *decoder) block(b *block, extra *extras) {
 	switch b.Type {
 	case "text":
 		d.w.Text(0, b.Text)
-		extra.cite(b.Citations)
+		extra.addCitations(b.Citations)
 	case "thinking":
 		d.w.Reasoning(0, b.Thinking)
 		d.keep(b)
@@ -124,7 +124,7 @@ func (d *decoder) block(b *block, extra *extras) {
 		d.keep(b)
 	case "tool_use":
 		d.call(b)
-		d.argue(b, argumentsOf(b.Input))
+		d.reportInput(b, argumentsOf(b.Input))
 	default:
 		extra.add(b)
 	}
@@ -152,8 +152,8 @@ func (d *decoder) call(b *block) {
 	b.call = d.w.ToolCall(0, chat.Call{ID: b.ID, Name: d.request().names.original(b.Name)})
 }
 
-// argue reports a piece of the input of a call.
-func (d *decoder) argue(b *block, text string) {
+// reportInput reports a piece of the input of a call.
+func (d *decoder) reportInput(b *block, text string) {
 	if b.answer {
 		d.w.Text(0, text)
 		return

@@ -124,7 +124,7 @@ func (d *decoder) grow(delta *delta, index int) {
 	case "input_json_delta":
 		if b.Type == "tool_use" && delta.PartialJSON != "" {
 			b.argument = true
-			d.argue(b, delta.PartialJSON)
+			d.reportInput(b, delta.PartialJSON)
 		}
 	case "citations_delta":
 		if delta.Citation.IsValid() {
@@ -145,7 +145,7 @@ func (d *decoder) stop(index int) {
 		d.keep(b)
 	case "tool_use":
 		if !b.argument {
-			d.argue(b, argumentsOf(b.Input))
+			d.reportInput(b, argumentsOf(b.Input))
 		}
 	}
 	d.open = slices.DeleteFunc(d.open, func(o block) bool { return o.index == index })
@@ -177,8 +177,8 @@ func numbered(item []byte, n *int) []byte {
 // Answers are read leniently; what is no strict JSON is left out.
 type extras struct{ citations, blocks []byte }
 
-// cite adds the citations of a text block: an array or null.
-func (x *extras) cite(citations jsontext.Value) {
+// addCitations adds the citations of a text block: an array or null.
+func (x *extras) addCitations(citations jsontext.Value) {
 	if citations.Kind() != '[' || !citations.IsValid() {
 		return
 	}

@@ -26,7 +26,7 @@ type params struct {
 // sort reads all parameters of a completion.
 func (tr *Translator) sort(c *chat.Completion) (*params, error) {
 	p := &params{}
-	if c.User != "" && !personal(c.User) {
+	if c.User != "" && !looksPersonal(c.User) {
 		p.userID = c.User
 	}
 	for i := range c.Params {
@@ -100,7 +100,7 @@ func (p *params) takeMetadata(value jsontext.Value) {
 	var w struct {
 		UserID string `json:"user_id"`
 	}
-	if p.userID == "" && json.Unmarshal(value, &w) == nil && !personal(w.UserID) {
+	if p.userID == "" && json.Unmarshal(value, &w) == nil && !looksPersonal(w.UserID) {
 		p.userID = w.UserID
 	}
 }
@@ -123,9 +123,9 @@ var (
 	phoneNumber = regexp.MustCompile(`^\+?[\d\s()-]{7,}$`)
 )
 
-// personal reports whether a user id looks like a mail address or a telephone
+// looksPersonal reports whether a user id looks like a mail address or a telephone
 // number, which Anthropic refuses in metadata.user_id.
-func personal(id string) bool { return mailAddress.MatchString(id) || phoneNumber.MatchString(id) }
+func looksPersonal(id string) bool { return mailAddress.MatchString(id) || phoneNumber.MatchString(id) }
 
 // appendStop appends stop_sequences; Anthropic refuses those of white space only.
 func appendStop(dst []byte, stop []string) []byte {

@@ -82,7 +82,7 @@ func (b *body) params(p *params, r reasoning) {
 	if r.thinking != nil {
 		b.out = jsonedit.AppendMember(b.out, "thinking", r.thinking)
 		if b.tr.target.DropParams {
-			p.members = slices.DeleteFunc(p.members, disturbs)
+			p.members = slices.DeleteFunc(p.members, conflictsWithThinking)
 		}
 	}
 	b.outputConfig(p, r.effort)
@@ -100,8 +100,8 @@ func (b *body) params(p *params, r reasoning) {
 	}
 }
 
-// disturbs reports whether a parameter must not be given to a thinking model.
-func disturbs(p upstream.Param) bool {
+// conflictsWithThinking reports whether a parameter must not be given to a thinking model.
+func conflictsWithThinking(p upstream.Param) bool {
 	return p.Name == "top_k" || p.Name == "temperature" && !chat.IsOne(p.Value)
 }
 

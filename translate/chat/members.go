@@ -20,7 +20,7 @@ func IsSteering(name string) bool { return litellm.Own(name) }
 // names if it has two.
 func given(params []upstream.Param, name string) bool {
 	for i := range params {
-		if params[i].Name == name || Twin(params[i].Name) == name {
+		if params[i].Name == name || OtherName(params[i].Name) == name {
 			return true
 		}
 	}

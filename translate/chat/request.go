@@ -156,8 +156,8 @@ func (r *Request) member(name string, value jsontext.Value, into any, want strin
 	return nil
 }
 
-// Twin returns the other name of a parameter that OpenAI renamed, or "".
-func Twin(name string) string {
+// OtherName returns the other name of a parameter that OpenAI renamed, or "".
+func OtherName(name string) string {
 	switch name {
 	case "max_tokens":
 		return "max_completion_tokens"

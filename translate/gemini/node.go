@@ -93,7 +93,7 @@ func (w *schemaWriter) resolve(ref string) jsontext.Value {
 	if slash < 0 {
 		return nil
 	}
-	home := w.home(pointer[:slash])
+	home := w.objectAt(pointer[:slash])
 	if home == nil {
 		return nil
 	}
@@ -102,9 +102,9 @@ func (w *schemaWriter) resolve(ref string) jsontext.Value {
 	return value
 }
 
-// home returns the object at a JSON pointer, or nil. Schemas keep what they
+// objectAt returns the object at a JSON pointer, or nil. Schemas keep what they
 // refer to in one place: it is parsed once.
-func (w *schemaWriter) home(pointer string) *jsonedit.Object {
+func (w *schemaWriter) objectAt(pointer string) *jsonedit.Object {
 	if object, ok := w.homes[pointer]; ok {
 		return object
 	}

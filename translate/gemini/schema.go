@@ -67,12 +67,12 @@ func (w *schemaWriter) write(schema jsontext.Value, depth int) error {
 // beside anyOf, and generators only repeat the property's name there.
 func (w *schemaWriter) settle(n *node, depth int) error {
 	title := n.title
-	if n.several || len(n.anyOf) > 0 && !n.narrowed() {
+	if n.several || len(n.anyOf) > 0 && !n.hasOwnType() {
 		title = nil
 	}
 	defer func() { n.title = title }() // not that of its only member
 	for range maxSchemaDepth {
-		if n.narrowed() {
+		if n.hasOwnType() {
 			n.anyOf = nil
 		}
 		n.anyOf = slices.DeleteFunc(n.anyOf, func(member jsontext.Value) bool {
@@ -99,8 +99,8 @@ func isNull(schema jsontext.Value) bool {
 	return schema.Kind() == '{' && json.Unmarshal(schema, &s) == nil && string(s.Type) == `"null"`
 }
 
-// narrowed reports whether the node says what it is beside its union.
-func (n *node) narrowed() bool {
+// hasOwnType reports whether the node says what it is beside its union.
+func (n *node) hasOwnType() bool {
 	return n.structured() || len(n.types) == 1 && !slices.ContainsFunc(n.anyOf, typed)
 }
 

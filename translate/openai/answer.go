@@ -43,7 +43,7 @@ func (d *rewriter) Result() chat.Result {
 // rewrite returns an answer, or one chunk of a stream, as OpenAI would have
 // written it. It is data itself where nothing changes.
 func (q *Quirks) rewrite(data []byte) []byte {
-	if !q.suspect(data) {
+	if !q.mayChange(data) {
 		return data
 	}
 	object, err := jsonedit.Parse(data)
@@ -63,9 +63,9 @@ func (q *Quirks) rewrite(data []byte) []byte {
 	return object.Apply(&edits)
 }
 
-// suspect looks at the bytes only, and reports whether anything may have to
+// mayChange looks at the bytes only, and reports whether anything may have to
 // change.
-func (q *Quirks) suspect(data []byte) bool {
+func (q *Quirks) mayChange(data []byte) bool {
 	value := func(name string) byte {
 		if i := jsonedit.Find(data, name); i >= 0 && i < len(data) {
 			return data[i]

@@ -55,7 +55,7 @@ func NewBodyEditor(t *upstream.Target, genuine bool) *BodyEditor {
 		b.own = reasonerOf(model)
 		b.lacks = b.own.lacks
 		if t.DropParams {
-			b.lacks = slices.Concat(b.lacks, strays(model))
+			b.lacks = slices.Concat(b.lacks, paramsOfOtherModels(model))
 		}
 	}
 	return b
@@ -110,7 +110,7 @@ func given(req *chat.Request, name string) bool {
 	if v, ok := req.Body.Get(name); ok && v.Kind() != 'n' {
 		return true
 	}
-	twin := chat.Twin(name)
+	twin := chat.OtherName(name)
 	if twin == "" {
 		return false
 	}

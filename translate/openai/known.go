@@ -12,7 +12,7 @@ func Takes(t *upstream.Target, p upstream.Param) bool {
 		return knows(t.Provider, p.Name)
 	case "openai":
 		base, err := t.Base()
-		return err != nil || !Genuine(base) || knows(t.Provider, p.Name)
+		return err != nil || !IsOpenAI(base) || knows(t.Provider, p.Name)
 	}
 	return true
 }

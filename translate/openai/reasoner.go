@@ -31,12 +31,12 @@ func reasonerOf(model string) reasoner {
 	case name[0] == 'o':
 		return reasoner{lacks: oSeriesLacks}
 	}
-	return reasoner{lacks: gpt5Lacks, pauses: true, still: stillUnasked(name)}
+	return reasoner{lacks: gpt5Lacks, pauses: true, still: reasonsOnlyIfAsked(name)}
 }
 
-// stillUnasked reports whether a model of the GPT-5 family does not reason unless
+// reasonsOnlyIfAsked reports whether a model of the GPT-5 family does not reason unless
 // the request says so.
-func stillUnasked(name string) bool {
+func reasonsOnlyIfAsked(name string) bool {
 	for _, kind := range [...]string{"-codex", "-pro", "-chat"} {
 		if strings.Contains(name, kind) {
 			return false
@@ -50,10 +50,10 @@ func stillUnasked(name string) bool {
 	return false
 }
 
-// strays returns parameters that are meant for another model and that this one
+// paramsOfOtherModels returns parameters that are meant for another model and that this one
 // refuses: where the deployment drops what is lacking they go too. Without that
 // OpenAI says itself what it does not know.
-func strays(model string) []string {
+func paramsOfOtherModels(model string) []string {
 	name := model[strings.LastIndexByte(model, '/')+1:]
 	for _, prefix := range [...]string{"gpt-3.5", "gpt-35", "gpt-4", "chatgpt-4"} {
 		if strings.HasPrefix(name, prefix) {

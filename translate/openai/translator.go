@@ -26,7 +26,7 @@ func New(t *upstream.Target) (*Translator, error) {
 	tr := &Translator{
 		target: t,
 		path:   strings.TrimRight(base.EscapedPath(), "/"),
-		editor: NewBodyEditor(t, Genuine(base)),
+		editor: NewBodyEditor(t, IsOpenAI(base)),
 	}
 	tr.header.Set("content-type", "application/json")
 	if !t.APIKey.IsZero() {
@@ -39,8 +39,8 @@ func New(t *upstream.Target) (*Translator, error) {
 	return tr, nil
 }
 
-// Genuine reports whether an address is OpenAI's own.
-func Genuine(base *url.URL) bool { return strings.HasSuffix("."+base.Hostname(), ".openai.com") }
+// IsOpenAI reports whether an address is OpenAI's own.
+func IsOpenAI(base *url.URL) bool { return strings.HasSuffix("."+base.Hostname(), ".openai.com") }
 
 // Supports reports true for every endpoint: what a server does not have it
 // says itself.

@@ -43,16 +43,16 @@ func (r *Redactor) Known(text string) string { return r.known.Replace(text) }
 // Redact is a text without secrets.
 func (r *Redactor) Redact(text string) string { return r.hideKeys(r.known.Replace(text)) }
 
-// worthHiding reports whether a value can be a secret at all: what is shorter would
+// canBeSecret reports whether a value can be a secret at all: what is shorter would
 // be cut out of words. Keys of local servers ("none", "dummy") are no secrets.
-func worthHiding(value string) bool {
+func canBeSecret(value string) bool {
 	return len(value) >= 8 || len(value) >= 6 && strings.ContainsAny(value, "0123456789")
 }
 
 // spellings are the forms in which servers repeat a secret: as it is, in URLs, in
 // JSON; and the parts that are secret by themselves.
 func spellings(value string) []string {
-	if !worthHiding(value) {
+	if !canBeSecret(value) {
 		return nil
 	}
 	out := []string{value, url.QueryEscape(value), url.PathEscape(value)}
