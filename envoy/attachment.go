@@ -50,7 +50,7 @@ func (b *builder) attachment() (*Attachment, error) {
 		RequestFilter: b.any(&extprocv3.ExtProcPerRoute{Override: &extprocv3.ExtProcPerRoute_Overrides{
 			Overrides: &extprocv3.ExtProcOverrides{}}}),
 	}
-	if !b.in.Version.buffersByHost() {
+	if !b.in.Version.limitsBodyByHost() {
 		a.ListenerBuffer = b.connectionBuffer()
 	}
 	a.Manager = &hcmv3.HttpConnectionManager{LocalReplyConfig: b.localReplies()}

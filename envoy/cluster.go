@@ -162,7 +162,7 @@ func plainHTTP1() *httpv3.HttpProtocolOptions_ExplicitHttpConfig_ {
 // order is the cluster of a fixed plan: attempt n goes to its n-th cluster.
 func (b *builder) order(o Order) *clusterv3.Cluster {
 	kind := &clusterv3.Cluster_CustomClusterType{Name: "envoy.clusters.composite"}
-	if b.in.Version.walksLists() {
+	if b.in.Version.hasCompositeCluster() {
 		config := &compositev3.ClusterConfig{}
 		for _, name := range o.Clusters {
 			config.Clusters = append(config.Clusters, &compositev3.ClusterConfig_ClusterEntry{Name: name})

@@ -124,7 +124,7 @@ func (b *builder) upstreamFilters() []*hcmv3.HttpFilter {
 		b.httpFilter("envoy.filters.http.header_mutation", b.guard()),
 		b.httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}),
 	}
-	if !b.in.Version.asksAboutFailures() {
+	if !b.in.Version.retriesFromFilter() {
 		return append([]*hcmv3.HttpFilter{b.httpFilter("isthmus.retry", b.retryFilter())}, last...)
 	}
 	retry := b.unless("isthmus.retry", b.retryFilter(), b.requestInput("x-envoy-attempt-count"),

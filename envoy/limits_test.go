@@ -87,7 +87,7 @@ func checkProcessors(t *testing.T, what string, text []byte, err error, request,
 	found := map[string]map[string]bool{}
 	processorNames(tree, found)
 	want := map[string]string{names.FilterRequest: request, "retry": attempts}
-	if v.asksAboutFailures() {
+	if v.retriesFromFilter() {
 		want["failure"] = attempts
 	}
 	for filter, cluster := range want {

@@ -31,7 +31,7 @@ func (b *builder) listener() *listenerv3.Listener {
 // listenerKeepalive finds clients that have vanished: a request may be silent for
 // long, and holds its slots meanwhile. Nil where Envoy has no such setting.
 func (b *builder) listenerKeepalive() *corev3.TcpKeepalive {
-	if !b.in.Version.probesClients() {
+	if !b.in.Version.hasListenerKeepalive() {
 		return nil
 	}
 	return keepalive()
@@ -40,7 +40,7 @@ func (b *builder) listenerKeepalive() *corev3.TcpKeepalive {
 // connectionBuffer is the listener's buffer limit in bytes. Before 1.37 it bounds a
 // filter's buffer too, so that it must be that of a request body.
 func (b *builder) connectionBuffer() uint32 {
-	if b.in.Version.buffersByHost() {
+	if b.in.Version.limitsBodyByHost() {
 		return connectionBuffer
 	}
 	return uint32(min(b.bufferLimit(), math.MaxUint32))
@@ -87,7 +87,7 @@ func (b *builder) accessLogs() []*accesslogv3.AccessLog {
 // bufferLimit is the limit of a request body, in bytes, as this Envoy counts it.
 // The service refuses what is larger than it should be.
 func (b *builder) bufferLimit() uint64 {
-	if b.in.Version.countsTwice() {
+	if b.in.Version.countsBodyTwice() {
 		return 2 * b.in.MaxBody
 	}
 	return b.in.MaxBody

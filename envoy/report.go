@@ -23,7 +23,7 @@ func (b *builder) reports() string {
 	switch {
 	case b.shared:
 		return ""
-	case b.in.Version.readsEvents():
+	case b.in.Version.hasSSEToMetadata():
 		return names.LogUsage
 	}
 	return names.LogEndings
@@ -43,7 +43,7 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 	}}
 	if b.reports() == names.LogUsage {
 		filter = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{
-			OrFilter: &accesslogv3.OrFilter{Filters: []*accesslogv3.AccessLogFilter{filter, unread()}},
+			OrFilter: &accesslogv3.OrFilter{Filters: []*accesslogv3.AccessLogFilter{filter, answersUnread()}},
 		}}
 	}
 	return &accesslogv3.AccessLog{
@@ -63,9 +63,9 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 	}
 }
 
-// unread matches requests whose answer the service does not read, which it marks in
+// answersUnread matches requests whose answer the service does not read, which it marks in
 // their metadata.
-func unread() *accesslogv3.AccessLogFilter {
+func answersUnread() *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
 		MetadataFilter: &accesslogv3.MetadataFilter{
 			Matcher: &matcherv3.MetadataMatcher{

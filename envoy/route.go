@@ -104,14 +104,14 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 		}},
 	}
 	retryPauses(p)
-	if !b.in.Version.asksAboutFailures() {
+	if !b.in.Version.retriesFromFilter() {
 		p.RetryOn += ",5xx,retriable-status-codes"
 		p.RetriableStatusCodes = []uint32{401, 402, 403, 404, 408, 409, 429} // what another deployment may answer better
 	}
 	switch {
 	case b.in.Version.choosesPerAttempt():
 		p.RefreshClusterOnRetry = true
-	case !b.in.Version.walksLists():
+	case !b.in.Version.hasCompositeCluster():
 		p.RetryPriority = &routev3.RetryPolicy_RetryPriority{
 			Name: "envoy.retry_priorities.previous_priorities",
 			ConfigType: &routev3.RetryPolicy_RetryPriority_TypedConfig{

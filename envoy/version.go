@@ -47,7 +47,7 @@ func (v Version) PlanName() string {
 	switch {
 	case v.choosesPerAttempt():
 		return names.PlanPriorityGroup
-	case v.walksLists():
+	case v.hasCompositeCluster():
 		return names.PlanComposite
 	}
 	return names.PlanAggregate
@@ -56,24 +56,24 @@ func (v Version) PlanName() string {
 // choosesPerAttempt: the priority_group cluster specifier came with 1.40.
 func (v Version) choosesPerAttempt() bool { return v >= 40 }
 
-// walksLists: the composite cluster, whose n-th sub-cluster gets attempt n, came
+// hasCompositeCluster: the composite cluster, whose n-th sub-cluster gets attempt n, came
 // with 1.37. Before, an aggregate cluster walks its own in order, each once.
-func (v Version) walksLists() bool { return v >= 37 }
+func (v Version) hasCompositeCluster() bool { return v >= 37 }
 
-// asksAboutFailures: from 1.37 on an upstream filter may make Envoy retry an
+// retriesFromFilter: from 1.37 on an upstream filter may make Envoy retry an
 // answer. 1.36 crashes at that, so it judges by status codes alone.
-func (v Version) asksAboutFailures() bool { return v >= 37 }
+func (v Version) retriesFromFilter() bool { return v >= 37 }
 
-// readsEvents: the sse_to_metadata filter came with 1.38.
-func (v Version) readsEvents() bool { return v >= 38 }
+// hasSSEToMetadata: the sse_to_metadata filter came with 1.38.
+func (v Version) hasSSEToMetadata() bool { return v >= 38 }
 
-// buffersByHost: from 1.37 on the virtual host's limit of a request body holds
+// limitsBodyByHost: from 1.37 on the virtual host's limit of a request body holds
 // for what a filter buffers too; before, the listener's did.
-func (v Version) buffersByHost() bool { return v >= 37 }
+func (v Version) limitsBodyByHost() bool { return v >= 37 }
 
-// probesClients: a listener's TCP keepalive came with 1.37.
-func (v Version) probesClients() bool { return v >= 37 }
+// hasListenerKeepalive: a listener's TCP keepalive came with 1.37.
+func (v Version) hasListenerKeepalive() bool { return v >= 37 }
 
-// countsTwice: before 1.38 the router counted a body that a filter has buffered
+// countsBodyTwice: before 1.38 the router counted a body that a filter has buffered
 // twice against the limit, and never retried one of more than half of it.
-func (v Version) countsTwice() bool { return v < 38 }
+func (v Version) countsBodyTwice() bool { return v < 38 }

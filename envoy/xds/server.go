@@ -62,7 +62,7 @@ func (s *Server) Register(ctx context.Context, g grpc.ServiceRegistrar) {
 	x := server.NewServer(ctx, s.snapshots, server.CallbackFuncs{
 		StreamOpenFunc:     s.opened,
 		StreamClosedFunc:   func(id int64, _ *corev3.Node) { s.update(func() { delete(s.streams, id) }) },
-		StreamRequestFunc:  s.asked,
+		StreamRequestFunc:  s.onRequest,
 		StreamResponseFunc: s.answered,
 	})
 	clusterservice.RegisterClusterDiscoveryServiceServer(g, x)
@@ -159,9 +159,9 @@ func (s *Server) opened(_ context.Context, id int64, _ string) error {
 	return nil
 }
 
-// asked hears what Envoy makes of the last answer: each request after the first is
+// onRequest hears what Envoy makes of the last answer: each request after the first is
 // its word on it.
-func (s *Server) asked(id int64, request *discoveryv3.DiscoveryRequest) error {
+func (s *Server) onRequest(id int64, request *discoveryv3.DiscoveryRequest) error {
 	s.update(func() {
 		each := s.streams[id]
 		if each == nil {
