@@ -62,7 +62,7 @@ func (s *requestStream) askCache(call *routing.Call) *wire.Answer {
 func (g *Snapshot) scope(x *exchange, call *routing.Call, controls cache.Controls, header upstream.Header) cache.Scope {
 	scope := cache.Scope{
 		Tenant: x.caller, Namespace: controls.Namespace, Tags: call.Tags,
-		Config: g.traits[g.router.Spelt(x.request.Model)].digest,
+		Config: g.traits[g.router.ConfiguredName(x.request.Model)].digest,
 	}
 	scope.Vary = vary(header)
 	return scope
@@ -83,7 +83,7 @@ func vary(header upstream.Header) (out upstream.Header) {
 
 // split takes embeddings apart where the deployments' vectors may be mixed.
 func (g *Snapshot) split(req *chat.Request, scope cache.Scope) (*cache.Batch, bool) {
-	if req.Endpoint != chat.Embeddings || !g.traits[g.router.Spelt(req.Model)].mixable {
+	if req.Endpoint != chat.Embeddings || !g.traits[g.router.ConfiguredName(req.Model)].mixable {
 		return nil, false
 	}
 	return g.cache.Split(req, scope)

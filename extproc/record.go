@@ -108,7 +108,7 @@ func (x *exchange) asked() string {
 		return name
 	}
 	if x.request != nil && x.snapshot.router.Has(x.request.Model) {
-		return x.snapshot.router.Spelt(x.request.Model)
+		return x.snapshot.router.ConfiguredName(x.request.Model)
 	}
 	return ""
 }

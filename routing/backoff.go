@@ -23,9 +23,9 @@ func (r *Router) pause(p *Plan, f *failed) (pause time.Duration, ok bool) {
 	case !hop.Again:
 		return 0, true
 	case f.Asked > 0:
-		pause, most = ceilSecond(max(f.Asked, hop.rest)), maxAsked
-	case hop.rest > 0:
-		pause = ceilSecond(hop.rest)
+		pause, most = ceilSecond(max(f.Asked, hop.cooldownLeft)), maxAsked
+	case hop.cooldownLeft > 0:
+		pause = ceilSecond(hop.cooldownLeft)
 	default:
 		pause = min(r.backoff(f.n), most)
 	}

@@ -29,7 +29,7 @@ func (r *Router) candidates(p *Plan, i int, next bool, now time.Time) []*Deploym
 	pool := p.pool[:0]
 	p.opened = false
 	for _, d := range t.group {
-		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isBarred(d, i) {
+		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isExcluded(d, i) {
 			continue
 		}
 		switch d.health.phase(now) {

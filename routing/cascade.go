@@ -122,9 +122,9 @@ func (r *Router) mostRetries(call *Call, t target) int {
 	return max(n, r.policies.most(t.name, t.modelName()))
 }
 
-// divert puts the fallbacks for a context-window or content-policy failure on
+// useSpecialFallbacks puts the fallbacks for a context-window or content-policy failure on
 // target i in the place of what was to come, and reports whether there are any.
-func (r *Router) divert(p *Plan, i int, verdict Verdict) bool {
+func (r *Router) useSpecialFallbacks(p *Plan, i int, verdict Verdict) bool {
 	if p.call.DisableFallbacks {
 		return false
 	}

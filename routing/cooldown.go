@@ -18,9 +18,9 @@ type HealthPolicy struct {
 	MaxCooldown  time.Duration // bound of a provider's Retry-After
 }
 
-// blames reports whether a failure speaks against the deployment, and not
+// isDeploymentFault reports whether a failure speaks against the deployment, and not
 // against the request.
-func (r *Router) blames(h *Hop, o Outcome) bool {
+func (r *Router) isDeploymentFault(h *Hop, o Outcome) bool {
 	switch {
 	case o.TimedOut && h.clientTimeout: // by the client's own timeout
 		return false
@@ -34,11 +34,11 @@ func (r *Router) blames(h *Hop, o Outcome) bool {
 // cool a deployment even when good answers come between them.
 const frequentFailures = 0.1
 
-// cool counts a failure against a deployment's health. One that is its group's
+// countFailure counts a failure against a deployment's health. One that is its group's
 // only one is not cooled: the provider's own error is worth more to the client
 // than a 503 of ours. It is when its host has no address: there is no such error
 // then, and Envoy, which does not retry that, would never come to the fallbacks.
-func (r *Router) cool(d *Deployment, o Outcome, now time.Time) {
+func (r *Router) countFailure(d *Deployment, o Outcome, now time.Time) {
 	p := r.policy(d)
 	if p.Cooldown <= 0 || d.alone && !o.Nowhere {
 		d.health.endProbe()

@@ -90,7 +90,7 @@ func (r *Router) PlanFixed(call *Call) (*Plan, error) {
 // fix gives a plan the fixed order that begins with its first hop.
 func (r *Router) fix(p *Plan) error {
 	first := p.Hops[0]
-	p.Name = r.Spelt(p.call.Request.Model)
+	p.Name = r.ConfiguredName(p.call.Request.Model)
 	if first.Fallback > 0 {
 		p.Name = first.Deployment.Group // none before it can serve: its own order does
 	}

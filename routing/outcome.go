@@ -54,11 +54,11 @@ func (r *Router) Done(h *Hop, o Outcome) {
 	d.inFlight.Add(-1)
 	used := Used{Tokens: o.Prompt + o.Completion}
 	switch {
-	case o.Failed && r.blames(h, o):
+	case o.Failed && r.isDeploymentFault(h, o):
 		used.Failures = 1
 		d.meter.add(now, used)
 		d.pace.failed(now, o.Total)
-		r.cool(d, o, now)
+		r.countFailure(d, o, now)
 		return
 	case o.Failed || o.Status == 0:
 		d.health.endProbe()
@@ -86,7 +86,7 @@ func (r *Router) Used(h *Hop, tokens int64) {
 func (r *Router) Cut(h *Hop, reason string) {
 	now := r.now()
 	h.Deployment.meter.add(now, Used{Failures: 1})
-	r.cool(h.Deployment, Outcome{Failed: true, Reason: reason}, now)
+	r.countFailure(h.Deployment, Outcome{Failed: true, Reason: reason}, now)
 }
 
 // used is how much a deployment was used in the last minute; requests and tokens

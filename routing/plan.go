@@ -53,7 +53,7 @@ type Hop struct {
 
 	stream        bool          // the request streams
 	clientTimeout bool          // the client set the attempt's time
-	rest          time.Duration // the deployment cools so long still: wait for it
+	cooldownLeft  time.Duration // the deployment cools so long still: wait for it
 }
 
 // Plan is the ordered attempts of one request. Hop i is attempt i+1 and is
@@ -70,25 +70,25 @@ type Plan struct {
 
 	Fixed bool // the order cannot change any more: see PlanFixed
 
-	call    *Call
-	targets []target // the cascade
-	barred  []bar
-	budget  *retryBudget // of retries, shared by the requests for Name; nil: no bound
+	call     *Call
+	targets  []target // the cascade
+	excluded []exclusion
+	budget   *retryBudget // of retries, shared by the requests for Name; nil: no bound
 
 	pool   []*Deployment // what candidates found last
 	opened bool          // a half-open one is among them
 }
 
-// bar keeps a deployment out of the rest of a plan: it would say the same again.
-type bar struct {
+// exclusion keeps a deployment out of the rest of a plan: it would say the same again.
+type exclusion struct {
 	deployment *Deployment
 	target     int // only there, where it is asked for that model; everyTarget
 }
 
 const everyTarget = -1
 
-func (p *Plan) isBarred(d *Deployment, i int) bool {
-	return slices.ContainsFunc(p.barred, func(b bar) bool { return b.deployment == d && (b.target == i || b.target == everyTarget) })
+func (p *Plan) isExcluded(d *Deployment, i int) bool {
+	return slices.ContainsFunc(p.excluded, func(b exclusion) bool { return b.deployment == d && (b.target == i || b.target == everyTarget) })
 }
 
 // stage is where in the cascade planning stands.
@@ -110,7 +110,7 @@ func (r *Router) extend(p *Plan, n int, s stage, now time.Time) error {
 			return err
 		}
 		if len(p.Hops) == before && s.used == 0 && r.tooSmall(p, s.target) {
-			r.divert(p, s.target, ContextWindow)
+			r.useSpecialFallbacks(p, s.target, ContextWindow)
 		}
 	}
 	return nil

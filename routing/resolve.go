@@ -44,9 +44,9 @@ func (r *Router) resolveGroup(name string) []target {
 	return nil
 }
 
-// Spelt is a requested name as the configuration has it: a name that only a
+// ConfiguredName is a requested name as the configuration has it: a name that only a
 // wildcard covers is that wildcard, unless a setting names it.
-func (r *Router) Spelt(name string) string {
+func (r *Router) ConfiguredName(name string) string {
 	if r.written(name) || slices.Contains(r.named, name) {
 		return name
 	}
@@ -75,7 +75,7 @@ func nameKeys[V any](r *Router, settings map[string]V) {
 	slices.Sort(r.named)
 }
 
-// Names are the names that Spelt may return for what can be served, hidden
+// Names are the names that ConfiguredName may return for what can be served, hidden
 // aliases included.
 func (r *Router) Names() []string {
 	names := slices.Sorted(maps.Keys(r.aliases))

@@ -206,7 +206,7 @@ func TestTheFixedOrdersOfWildcardsAreWhatPlanFixedFollows(t *testing.T) {
 			t.Errorf("%s: the plan is not its order (-order +plan):\n%s", name, diff)
 		}
 	}
-	if got := []string{r.Spelt("a/x"), r.Spelt("a/y")}; !slices.Equal(got, []string{"a/x", "a/*"}) {
+	if got := []string{r.ConfiguredName("a/x"), r.ConfiguredName("a/y")}; !slices.Equal(got, []string{"a/x", "a/*"}) {
 		t.Errorf("spelt as %q: what the configuration names is itself, what it does not is its wildcard", got)
 	}
 }

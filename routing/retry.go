@@ -72,11 +72,11 @@ func (r *Router) replan(p *Plan, f *failed) Next {
 	retried := named && s.used < s.allowed
 	switch {
 	case verdict == RetryOther:
-		p.barred = append(p.barred, bar{hop.Deployment, barredFrom(hop, f.Error)})
+		p.excluded = append(p.excluded, exclusion{hop.Deployment, excludedFrom(hop, f.Error)})
 	case retried || verdict == RetryAny:
 	case verdict == Stop:
 		return Next{}
-	case !r.divert(p, hop.Fallback, verdict):
+	case !r.useSpecialFallbacks(p, hop.Fallback, verdict):
 		return Next{}
 	default:
 		s = stage{target: hop.Fallback + 1}
@@ -84,10 +84,10 @@ func (r *Router) replan(p *Plan, f *failed) Next {
 	return r.follow(p, s, f)
 }
 
-// barredFrom says where a deployment that failed need not be asked again: a key
+// excludedFrom says where a deployment that failed need not be asked again: a key
 // that does not work is none anywhere, a model that is not there or not allowed
 // says nothing about another model of the same provider.
-func barredFrom(hop *Hop, e *upstream.Error) int {
+func excludedFrom(hop *Hop, e *upstream.Error) int {
 	if e.Status == http.StatusNotFound || e.Status == http.StatusForbidden {
 		return hop.Fallback
 	}
@@ -109,7 +109,7 @@ func (r *Router) follow(p *Plan, s stage, f *failed) Next {
 		if ok && next.Deployment.health.claim(f.now, pause) {
 			return Next{Retry: true, Pause: pause}
 		}
-		if !ok || next.rest > 0 { // one request waits for it, no more
+		if !ok || next.cooldownLeft > 0 { // one request waits for it, no more
 			s = stage{target: next.Fallback + 1}
 		}
 		if s.target >= len(p.targets) {
@@ -129,7 +129,7 @@ func (r *Router) awaitHealth(p *Plan, n int, s stage, now time.Time) bool {
 	var chosen *Deployment
 	var soonest time.Time
 	for _, d := range t.group {
-		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isBarred(d, s.target) || d.health.phase(now) != cooling {
+		if !rule.allows(d) || !r.fits(d, p.call) || !supports(d, p.call) || p.isExcluded(d, s.target) || d.health.phase(now) != cooling {
 			continue
 		}
 		if until, _ := d.health.cooldown(); chosen == nil || until.Before(soonest) {
@@ -139,6 +139,6 @@ func (r *Router) awaitHealth(p *Plan, n int, s stage, now time.Time) bool {
 	if chosen == nil || p.add(chosen, t, s.target, true) != nil {
 		return false
 	}
-	p.Hops[n].rest = soonest.Sub(now)
+	p.Hops[n].cooldownLeft = soonest.Sub(now)
 	return true
 }

@@ -86,7 +86,7 @@ func (r *Router) Plan(call *Call) (*Plan, error) {
 	}
 	now := r.now()
 	targets := r.cascade(call, asked)
-	p := &Plan{call: call, Name: r.Spelt(call.Request.Model), targets: targets, Attempts: r.attemptCap(call, targets),
+	p := &Plan{call: call, Name: r.ConfiguredName(call.Request.Model), targets: targets, Attempts: r.attemptCap(call, targets),
 		Deadline: r.deadline(call, now)}
 	p.budget = r.budgets[p.Name]
 	if p.budget != nil {

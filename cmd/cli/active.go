@@ -33,7 +33,7 @@ func (s *service) activate(cfg *loaded, r *resources) *activeConfig {
 	s.adminHandler.Show(admin.Figures{Version: buildVersion(), Envoy: s.envoyVersion, Strategy: cfg.config.Router.Strategy})
 	if cfg.config.Redis.Configured() && s.replica != "" {
 		r.addPublisher(s.peers.Follow("Redis", func(ctx context.Context) ([]string, error) {
-			all, err := r.store.Meet(ctx, s.replica)
+			all, err := r.store.RegisterReplica(ctx, s.replica)
 			if errors.Is(err, store.ErrAway) {
 				err = peer.ErrAway // the store logs this itself
 			}

@@ -83,9 +83,9 @@ func (v value) cacheParams(c *Config) {
 		case "type":
 			f.cacheType(c)
 		case "ttl":
-			f.someSeconds(&ttl, keepNothing)
+			f.positiveSeconds(&ttl, keepNothing)
 		case "default_in_redis_ttl", "default_in_memory_ttl":
-			f.someSeconds(&byType, keepNothing)
+			f.positiveSeconds(&byType, keepNothing)
 		case "namespace":
 			f.namespace(&c.Cache.Namespace)
 		case "mode":

@@ -94,7 +94,7 @@ func (r *reader) entry(item value) *entry {
 			info = f
 		case "rpm", "tpm", "itpm", "otpm":
 		default:
-			if f.lostLimit(f.meant(limits())) {
+			if f.lostLimit(f.misspeltOf(limits())) {
 				continue
 			}
 			f.unknown([]string{"model_name", "litellm_params", "model_info", "rpm", "tpm"})

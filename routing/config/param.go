@@ -273,7 +273,7 @@ func (e *entry) info(f value) {
 func (v value) infoOfTheUsers() {
 	switch {
 	case v.answer(litellm.ModelInfo), v.lostLimit(v.shuffledLimit()):
-	case v.meant([]string{"master_key"}) != "":
+	case v.misspeltOf([]string{"master_key"}) != "":
 		v.lostAs("master_key")
 	default:
 		v.lostRestriction(litellm.ModelInfo)

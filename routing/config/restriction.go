@@ -29,7 +29,7 @@ func (v value) lost() bool {
 		return false // what has an anchor is used where that is named
 	}
 	names := []string{"master_key"}
-	if v.meant(sections()) != "" {
+	if v.misspeltOf(sections()) != "" {
 		names = restricting()
 	}
 	return v.lostInside(names, 0)
@@ -37,7 +37,7 @@ func (v value) lost() bool {
 
 // misspeltRestriction is lost by the name of the key alone.
 func (v value) misspeltRestriction() bool {
-	like := v.meant(restricting())
+	like := v.misspeltOf(restricting())
 	if like == "" {
 		return false
 	}
@@ -71,7 +71,7 @@ func (v value) unsetVariable() (string, bool) {
 func (v value) lostInside(names []string, depth int) bool {
 	found := false
 	for _, f := range v.fields() {
-		if like := f.meant(names); like != "" {
+		if like := f.misspeltOf(names); like != "" {
 			f.lostAs(like)
 			found = true
 		} else if depth < maxNesting && f.node.Kind == yaml.MappingNode && f.node.Anchor == "" {
@@ -98,9 +98,9 @@ func (v value) lostAs(meant string) {
 	v.fail("nobody reads it here, and so %s: it belongs in %s", what, place)
 }
 
-// meant is which of the names the key is, if not in its spelling; "" for none. A
+// misspeltOf is which of the names the key is, if not in its spelling; "" for none. A
 // name that means something else is none.
-func (v value) meant(names []string) string {
+func (v value) misspeltOf(names []string) string {
 	if slices.Contains(names, v.name) {
 		return v.name
 	}
@@ -204,7 +204,7 @@ func (r *reader) lostVariable(c *Config, tops []value) {
 				switch {
 				case v.name == masterVariable:
 					v.fail("the key is empty, and everybody would be let in: give one, or remove it")
-				case !used[v.name] && v.meant([]string{"master_key"}) != "":
+				case !used[v.name] && v.misspeltOf([]string{"master_key"}) != "":
 					v.fail("nobody reads it, and so everybody is let in: did you mean %q?", masterVariable)
 				}
 			}
@@ -229,8 +229,8 @@ func variablesOf(n *yaml.Node, into map[string]bool) {
 // lostParam is lost for a member of litellm_params, most of which go to the provider
 // as they are: a section that stands there, a key of the gateway, and a limit.
 func (v value) lostParam() bool {
-	if v.lostLimit(v.meant(limits())) || v.lostElsewhere() {
+	if v.lostLimit(v.misspeltOf(limits())) || v.lostElsewhere() {
 		return true
 	}
-	return (v.meant([]string{"master_key", "max_parallel_requests"}) != "" || v.meant(sections()) != "") && v.lost()
+	return (v.misspeltOf([]string{"master_key", "max_parallel_requests"}) != "" || v.misspeltOf(sections()) != "") && v.lost()
 }

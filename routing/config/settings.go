@@ -48,7 +48,7 @@ func settingTable() map[string]setter {
 
 		"enable_request_queue": func(c *Config, v value) { v.boolean(&c.Limits.QueueEnabled) },
 		"queue_max_size":       func(c *Config, v value) { v.integer(&c.Limits.QueueMaxSize, 1) },
-		"queue_timeout":        func(c *Config, v value) { v.someSeconds(&c.Limits.QueueTimeout, noQueue) },
+		"queue_timeout":        func(c *Config, v value) { v.positiveSeconds(&c.Limits.QueueTimeout, noQueue) },
 		"tenant_header":        func(c *Config, v value) { v.headerName(&c.Limits.TenantHeader) },
 		"tenant_limits":        func(c *Config, v value) { v.sharedLimit(&c.Limits.Tenant) },
 	}

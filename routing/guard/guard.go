@@ -26,7 +26,7 @@ func New(log *slog.Logger, count func(where string)) *Guard { return &Guard{log:
 func (g *Guard) Run(where string, f func()) (ok bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			g.caught(where, cause)
+			g.logPanic(where, cause)
 		}
 	}()
 	f()
@@ -48,7 +48,7 @@ func (g *Guard) AfterFunc(d time.Duration, where string, f func()) *time.Timer {
 	return time.AfterFunc(d, func() { g.Run(where, f) })
 }
 
-func (g *Guard) caught(where string, cause any) {
+func (g *Guard) logPanic(where string, cause any) {
 	log := slog.Default()
 	if g != nil {
 		log = g.log

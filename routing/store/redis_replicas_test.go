@@ -18,7 +18,7 @@ func TestReplicasMeet(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = r.Close() })
-		all, err := r.Meet(t.Context(), address)
+		all, err := r.RegisterReplica(t.Context(), address)
 		if err != nil {
 			t.Fatal(err)
 		}

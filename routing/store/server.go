@@ -74,7 +74,7 @@ func (s Server) options() (*redis.UniversalOptions, error) {
 	if o.TLSConfig, err = s.encryption(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	tune(o)
+	setClientOptions(o)
 	return o, nil
 }
 
@@ -122,9 +122,9 @@ func urlError(err error) error {
 	return fmt.Errorf("read the URL of the redis: %w", err)
 }
 
-// tune sets what every client of ours has. Nothing is retried: a charge that is
+// setClientOptions sets what every client of ours has. Nothing is retried: a charge that is
 // sent twice counts twice, and whoever waits has somewhere else to go.
-func tune(o *redis.UniversalOptions) {
+func setClientOptions(o *redis.UniversalOptions) {
 	o.MaxRetries = -1
 	o.DialerRetries = 1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, ioTimeout, ioTimeout, ioTimeout
