@@ -83,8 +83,9 @@ simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/rout
 	go run ./routing/simulate -docs docs
 
 .PHONY: golden
-golden: ## Rewrite the golden files from what the code does now; read the diff.
-	go test ./envoy ./cmd/cli ./cmd/gatewaytest/callbacks ./routing/config ./translate/litellm -run 'Golden|Script' -update
+golden: ## Rewrite the golden files, and the tables of docs that are made from the code; read the diff.
+	go test ./envoy ./cmd/cli ./cmd/gatewaytest/callbacks ./extproc/callback/langfuse ./extproc/metrics ./routing/config ./translate ./translate/litellm \
+		-run 'Golden|EveryRequestOnce|SpansSayEverything|EveryMetricIsDocumented|TheProvidersDocument' -update
 
 .PHONY: names
 names: ## Take the names that LiteLLM reads from its newest release; then the tests say what lacks an answer.
