@@ -169,14 +169,14 @@ func (a *attempts) lost(n int, now time.Time) bool {
 // say why: one that took its whole time was cut by Envoy's timer.
 func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
 	o := routing.Outcome{Failed: true, Reason: noAnswer}
-	if n >= 1 && n <= len(a.made) && a.plan.Timeout > 0 && now.Sub(a.made[n-1].began) >= a.plan.Timeout-early(a.plan.Timeout) {
+	if n >= 1 && n <= len(a.made) && a.plan.Timeout > 0 && now.Sub(a.made[n-1].began) >= a.plan.Timeout-timerSlack(a.plan.Timeout) {
 		o.TimedOut, o.Reason = true, timedAnswer
 	}
 	return o
 }
 
-// early is how much sooner a busy Envoy's timer may fire: at its event loop's turn.
-func early(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
+// timerSlack is how much sooner a busy Envoy's timer may fire: at its event loop's turn.
+func timerSlack(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
 
 // answered notes that the headers of a good answer to attempt n came.
 func (a *attempts) answered(n, status int, hop *routing.Hop, now time.Time) {

@@ -78,7 +78,7 @@ type tenancy struct {
 	hidden bool   // what it holds is a key
 }
 
-func newTenancy(header string) tenancy { return tenancy{header, holdsKey(header)} }
+func newTenancy(header string) tenancy { return tenancy{header, isCredentialHeader(header)} }
 
 // caller names who asks, for limits, the cache, logs and records. Those whom the
 // header does not name are one caller together: leaving it out must not lift a limit.
@@ -153,8 +153,8 @@ func digestOf(text string) string {
 	return hex.EncodeToString(sum[:digestSize])
 }
 
-// holdsKey lists the headers that prove who asks.
-func holdsKey(name string) bool {
+// isCredentialHeader lists the headers that prove who asks.
+func isCredentialHeader(name string) bool {
 	switch name {
 	case "authorization", "proxy-authorization", "cookie",
 		"x-litellm-api-key", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key":

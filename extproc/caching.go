@@ -106,7 +106,7 @@ func (s *requestStream) cached(e *cache.Entry) *wire.Answer {
 		header.Set(f.Name, f.Value)
 	}
 	body := e.Body(x.request)
-	s.tellHooks(body)
+	s.notifyHooks(body)
 	return wire.Immediate(http.StatusOK, header, body, "isthmus_cache").WithMetadata(x.metadata())
 }
 

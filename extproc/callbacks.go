@@ -143,16 +143,16 @@ func (rec *record) callbackRecord(in *callback.Input) *callback.Record {
 	r.Messages, r.ModelParameters, r.Response = in.Messages, in.Parameters, rec.answer
 	r.EndUser = callback.Optional(in.User)
 	r.Metadata.Requester = in.Metadata
-	rec.tellTimes(r)
-	rec.tellDeployment(r)
-	rec.tellAnswer(r)
-	rec.tellEnd(r)
-	rec.tellClient(r)
+	rec.fillTimes(r)
+	rec.fillDeployment(r)
+	rec.fillAnswer(r)
+	rec.fillEnd(r)
+	rec.fillClient(r)
 	return r
 }
 
-// tellTimes fills in when things happened.
-func (rec *record) tellTimes(r *callback.Record) {
+// fillTimes fills in when things happened.
+func (rec *record) fillTimes(r *callback.Record) {
 	end := rec.started.Add(rec.took)
 	r.StartTime, r.EndTime, r.CompletionStartTime = callback.At(rec.started), callback.At(end), callback.At(end)
 	r.ResponseTime = callback.Seconds(rec.took)
@@ -161,8 +161,8 @@ func (rec *record) tellTimes(r *callback.Record) {
 	}
 }
 
-// tellDeployment fills in who answered, or else who failed last.
-func (rec *record) tellDeployment(r *callback.Record) {
+// fillDeployment fills in who answered, or else who failed last.
+func (rec *record) fillDeployment(r *callback.Record) {
 	r.Model, r.ModelGroup = rec.model, rec.model
 	by, hop := rec.answeredBy, cmp.Or(rec.served, rec.lastHop())
 	if hop != nil {
@@ -179,8 +179,8 @@ func (rec *record) tellDeployment(r *callback.Record) {
 	r.HiddenParams.ModelID, r.HiddenParams.APIBase, r.HiddenParams.CacheKey = r.ModelID, r.APIBase, r.CacheKey
 }
 
-// tellAnswer fills in what was answered and what it cost.
-func (rec *record) tellAnswer(r *callback.Record) {
+// fillAnswer fills in what was answered and what it cost.
+func (rec *record) fillAnswer(r *callback.Record) {
 	text := callback.ReadAnswer(r.Response)
 	r.ID = cmp.Or(rec.result.ID, text.ID, r.CallID)
 	r.HiddenParams.ResponseModel = cmp.Or(rec.result.Model, text.Model)
@@ -192,9 +192,9 @@ func (rec *record) tellAnswer(r *callback.Record) {
 	r.TokensEstimated = rec.result.Estimated
 }
 
-// tellEnd fills in how the request ended. That the client left is no failure, unless
+// fillEnd fills in how the request ended. That the client left is no failure, unless
 // it had got nothing yet.
-func (rec *record) tellEnd(r *callback.Record) {
+func (rec *record) fillEnd(r *callback.Record) {
 	r.Status, r.HTTPStatus = callback.Success, rec.status
 	if rec.aborted() {
 		r.Aborted = callback.Optional(rec.ended)
@@ -206,7 +206,7 @@ func (rec *record) tellEnd(r *callback.Record) {
 		failure = clientGone()
 		r.HTTPStatus = failure.Status
 	case rec.broken():
-		failure = brokenOff(rec.ended)
+		failure = streamFailure(rec.ended)
 	}
 	if failure != nil {
 		r.Status = callback.Failure
@@ -224,8 +224,8 @@ func (rec *record) tellEnd(r *callback.Record) {
 	}
 }
 
-// brokenOff is for the records only: the client had begun to get its answer.
-func brokenOff(by ending) *upstream.Error {
+// streamFailure is for the records only: the client had begun to get its answer.
+func streamFailure(by ending) *upstream.Error {
 	if by == endedTimeout {
 		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "stream_timeout",
 			Message: "the provider stopped in the middle of its answer"}
@@ -233,8 +233,8 @@ func brokenOff(by ending) *upstream.Error {
 	return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "stream_cut", Message: "the provider's answer broke off"}
 }
 
-// tellClient fills in who asked. Headers are no part of it: they hold keys.
-func (rec *record) tellClient(r *callback.Record) {
+// fillClient fills in who asked. Headers are no part of it: they hold keys.
+func (rec *record) fillClient(r *callback.Record) {
 	ip, agent := callback.Optional(clientIP(rec.header)), callback.Optional(rec.header.Get("user-agent"))
 	r.RequesterIPAddress, r.UserAgent = ip, agent
 	r.Metadata.RequesterIP, r.Metadata.UserAgent, r.Metadata.RequestRoute = ip, agent, withoutQuery(rec.header.Get(":path"))

@@ -1,6 +1,6 @@
 // Package extproc is the service behind Envoy's external-processing filters: it
-// decides, for each request, who answers it and in which words, while Envoy
-// carries the bytes.
+// decides, for each request, who answers it and translates what goes both ways, while
+// Envoy carries the bytes.
 //
 // # One request, step by step
 //
@@ -16,8 +16,8 @@
 //     later message and access-log entry of the request can name it.
 //  2. The body follows, whole. It is parsed once, strictly. The cache is asked
 //     (caching.go), and may answer. Routing makes a plan (ordered attempts, each
-//     one deployment); room is taken in the limits of the first that has some
-//     (admission.go), after a wait in the queue if need be (timeouts.go); its
+//     one deployment); a reservation is made in the limits of the first that
+//     has room (admission.go), after a wait in the queue if need be (timeouts.go); its
 //     deployment translates. The answer carries that body, the plan as metadata
 //     for Envoy's cluster specifier (planencoding.go), and clear_route_cache. From
 //     here on Envoy walks the plan by itself.
@@ -27,15 +27,15 @@
 //     (refused, reset, timed out) are noticed here.
 //  4. Only if an attempt's status is not 2xx, the failure filter shows the
 //     answer (retry.go): the deployment's health is told, and routing decides
-//     whether another attempt follows, on whom and when; room is taken in that
-//     one's limits. The new plan goes back as metadata together with the header
+//     whether another attempt follows, where and when; a reservation is made in
+//     that one's limits. The new plan goes back as metadata together with the header
 //     that makes Envoy retry.
 //  5. The final answer's headers come on stream 1 (response.go). An error
 //     becomes OpenAI's error shape (errorresponse.go). For a good answer the
 //     provider's decoder is made, and Envoy is told how to send the body: streamed
 //     where it can be relayed, whole where it must be rewritten or is short enough to
 //     be judged first, not at all where it passes unread. A document that comes where
-//     a stream was asked for is told as one (streamform.go).
+//     a stream was asked for is sent as one (streamform.go).
 //  6. Body chunks pass through the decoder; most go back untouched. The cache and
 //     the callbacks keep a copy where they want one (callbacks.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
@@ -43,10 +43,9 @@
 //     back everything the request held. What it came to is settled then, or a
 //     moment later when only Envoy's access log knows it (exchange.settle,
 //     accesslog.go; usage.go names the places that usage comes from): the limits are
-//     corrected, the callbacks get their record (record.go),
-//     the log its line (requestlog.go), the metrics their sample, and the spans end
-//     (telemetry.go). With set_verbose each step before that has been a line already
-//     (requestlog.go).
+//     corrected, and the record of the request is made (record.go), which callbacks
+//     (callbacks.go), the log (requestlog.go), metrics and spans (telemetry.go) read.
+//     With set_verbose each step before that has been a line already (requestlog.go).
 //
 // # A changed configuration
 //
@@ -62,8 +61,8 @@
 //
 // Envoy's timers bound the attempts (request.go), and the whole time of what does
 // not stream. That of a stream, until its answer begins, is bounded here
-// (timeouts.go), with an answer that nothing asked for. Whoever claims the answer
-// first gives it (outcome.go).
+// (timeouts.go), with an immediate response that answers no message. The first claim
+// of the answer decides who gives it (outcome.go).
 //
 // Envoy may send the streams of one request to several replicas: what belongs to
 // another one's exchange is handed on to it (relay.go), if it is
@@ -87,4 +86,7 @@
 //   - Who answered and with what: outcome.go, of which record.go is what is told
 //     afterwards. The tokens of an answer: usage.go names the places they come from.
 //   - How each attempt began and ended: attempts.go.
+//   - Why a request waited in the queue: admission.go (queuedFor, which is
+//     limit.Refused.Lacks); told by requestlog.go, headers.go and telemetry.go.
+//   - When a deployment cools down: package routing, cooldown.go.
 package extproc

@@ -104,7 +104,7 @@ func (x *exchange) finish(now time.Time) {
 	guard.Run("the limits", x.reservation.release)
 	guard.Run("the log", x.steps.flush)
 	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
-		x.snapshot.runtime.giveBack()
+		x.snapshot.runtime.freeMemory()
 	}
 }
 

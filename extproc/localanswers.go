@@ -110,12 +110,12 @@ func (s *requestStream) mock(text string) *wire.Answer {
 	body := w.Take()
 	s.capture(x.request.Stream)
 	x.capture.feed(body)
-	s.tellHooks(body)
+	s.notifyHooks(body)
 	return wire.Immediate(http.StatusOK, header, body, "isthmus_mock").WithMetadata(x.metadata())
 }
 
 // The errors that isthmus itself gives a client. The shape of their body is in
-// translate/upstream/error.go; a provider's error is read by its own translator.
+// translate/upstream/errorbody.go; a provider's error is read by its own translator.
 
 // asError makes what a client sees of any error. Ours are *upstream.Error
 // already; anything else is a fault of this program and says nothing outside.

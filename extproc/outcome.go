@@ -185,8 +185,8 @@ func (l *lockedOutcome) relay() {
 	l.outcome.relayed = true
 }
 
-// piece notes that a piece of a streamed answer came; the first call counts.
-func (l *lockedOutcome) piece(started time.Time) {
+// firstChunk notes that a firstChunk of a streamed answer came; the first call counts.
+func (l *lockedOutcome) firstChunk(started time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.outcome.firstToken == 0 {

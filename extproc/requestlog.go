@@ -98,7 +98,7 @@ func (rec *record) afterQueue() string {
 // kindQueuedFor is the kind of the first limit that the request waited for: deployment,
 // model, tenant or gateway; "" when it is not known.
 func (rec *record) kindQueuedFor() string {
-	first, _, _ := strings.Cut(rec.lacked, ", ")
+	first, _, _ := strings.Cut(rec.queuedFor, ", ")
 	kind, _, _ := strings.Cut(first, "/")
 	return kind
 }
@@ -139,8 +139,8 @@ func (rec *record) logAttrs() []slog.Attr {
 	if rec.queued > 0 {
 		attrs = append(attrs, slog.Int64("ms_queued", rec.queued.Milliseconds()))
 	}
-	if rec.lacked != "" {
-		attrs = append(attrs, slog.String("queued_for", rec.lacked))
+	if rec.queuedFor != "" {
+		attrs = append(attrs, slog.String("queued_for", rec.queuedFor))
 	}
 	if rec.result.Estimated {
 		attrs = append(attrs, slog.Bool("estimated", true))

@@ -63,7 +63,7 @@ func attemptNumber(header upstream.Header, m wire.Message) int {
 func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop routing.Hop, n int) *wire.Answer {
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
-	if why := impossible(x.request, header, m.EndOfStream()); why != "" {
+	if why := mismatch(x.request, header, m.EndOfStream()); why != "" {
 		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
 			Message: "the provider's answer is not of this API (" + why + ")"}
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
@@ -117,7 +117,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 		edit.Remove("content-length")
 	case formOf(x.request, head.Header) == unstreamed:
 		r.whole, r.form, stream = true, unstreamed, false
-	case brief(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
+	case isShort(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
 		r.whole = true
 	case stream:
 		edit.Remove("content-length")
@@ -155,17 +155,17 @@ func isEventStream(header upstream.Header) bool {
 	return strings.HasPrefix(header.Get("content-type"), "text/event-stream")
 }
 
-// brief reports whether an answer that could be relayed is short enough to be
+// isShort reports whether an answer that could be relayed is short enough to be
 // looked at first: it may be an error in spite of its status.
-func brief(header upstream.Header) bool {
+func isShort(header upstream.Header) bool {
 	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
 	return err == nil && n <= maxBrief && !isEventStream(header) && header.Get("content-encoding") == ""
 }
 
-// impossible says why a 2xx answer cannot be the endpoint's, as far as its headers
+// mismatch says why a 2xx answer cannot be the endpoint's, as far as its headers
 // tell: a captive portal's or a proxy's HTML page, a stream that was not asked for,
 // nothing at all. "": it can.
-func impossible(req *chat.Request, header upstream.Header, ended bool) string {
+func mismatch(req *chat.Request, header upstream.Header, ended bool) string {
 	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
 	kind = strings.TrimSpace(strings.ToLower(kind))
 	switch {
@@ -191,7 +191,7 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	s.detectStream(m.Body())
 	if s.exchange.request.Stream && r.form != unstreamed && !r.begun {
 		r.begun = true
-		s.exchange.outcome.piece(s.exchange.started)
+		s.exchange.outcome.firstChunk(s.exchange.started)
 	}
 	last := m.EndOfStream() || r.whole
 	out := r.decoder.Feed(m.Body(), last)
@@ -223,13 +223,13 @@ func (s *requestStream) capture(stream bool) {
 func (s *requestStream) pass(out []byte) {
 	s.exchange.capture.feed(out)
 	if s.response.form != unstreamed {
-		s.tellHooks(out)
+		s.notifyHooks(out)
 	}
 	s.exchange.caching.feed(out)
 }
 
-// tellHooks tells the callbacks of the next bytes of a stream that goes to the client.
-func (s *requestStream) tellHooks(out []byte) {
+// notifyHooks tells the callbacks of the next bytes of a stream that goes to the client.
+func (s *requestStream) notifyHooks(out []byte) {
 	x := s.exchange
 	if !x.request.Stream || !x.snapshot.wants.StreamEvent {
 		return
@@ -253,7 +253,7 @@ func (s *requestStream) end(result chat.Result) {
 func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 	r, x := s.response, s.exchange
 	result := r.decoder.Result()
-	if result.Failure == nil && r.form != mislabeled && !plausible(x.request, out) {
+	if result.Failure == nil && r.form != mislabeled && !looksComplete(x.request, out) {
 		result.Failure = chat.Unreadable()
 	}
 	if result.Failure == nil && r.merge != nil {
@@ -285,9 +285,9 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 	return wire.ResponseChunk(out, false, edit, x.metadata())
 }
 
-// plausible reports whether a whole answer has the outline of what the endpoint
+// looksComplete reports whether a whole answer has the outline of what the endpoint
 // answers with: an object that does not break off.
-func plausible(req *chat.Request, body []byte) bool {
+func looksComplete(req *chat.Request, body []byte) bool {
 	switch req.Endpoint {
 	case chat.Completions, chat.TextCompletions, chat.Embeddings:
 		body = bytes.TrimSpace(body)

@@ -126,9 +126,9 @@ func (g *Snapshot) draining() bool { return g.runtime.drain.Load() }
 // when it ends, in bytes: the collector would keep it for minutes.
 const hugeBody = 4 << 20
 
-// giveBack returns unused memory to the system soon, once for all that ends until
+// freeMemory returns unused memory to the system soon, once for all that ends until
 // then.
-func (rt *Runtime) giveBack() {
+func (rt *Runtime) freeMemory() {
 	if rt.giving.CompareAndSwap(false, true) {
 		rt.guard.AfterFunc(time.Second, "the giving back of memory", func() {
 			rt.giving.Store(false)

@@ -40,7 +40,7 @@ func formOf(req *chat.Request, header upstream.Header) form {
 // read as one if it is one all the same.
 func (s *requestStream) detectStream(body []byte) {
 	r, x := s.response, s.exchange
-	if r.form != unstreamed || !eventful(body) {
+	if r.form != unstreamed || !looksLikeEvents(body) {
 		return
 	}
 	r.form = mislabeled
@@ -52,8 +52,8 @@ func (s *requestStream) detectStream(body []byte) {
 
 const eventStream = "text/event-stream"
 
-// eventful reports whether a body begins as a stream of events does.
-func eventful(body []byte) bool {
+// looksLikeEvents reports whether a body begins as a stream of events does.
+func looksLikeEvents(body []byte) bool {
 	body = bytes.TrimLeft(body, "\ufeff\r\n")
 	for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
 		if bytes.HasPrefix(body, []byte(field)) {
@@ -77,7 +77,7 @@ func (s *requestStream) inForm(out []byte, edit *wire.HeaderMutation) []byte {
 			return out
 		}
 		out = events
-		s.tellHooks(out)
+		s.notifyHooks(out)
 	}
 	edit.Set("content-type", eventStream+"; charset=utf-8")
 	edit.Set("cache-control", "no-cache")

@@ -79,7 +79,7 @@ func (rec *record) traceSummary() *trace.Summary {
 		ID: rec.id, Path: shortened(withoutQuery(rec.header.Get(":path"))), Operation: rec.operation, Asked: shortened(rec.model),
 		ResponseID: shortened(rec.result.ID), ResponseModel: shortened(rec.result.Model), FinishReason: shortened(rec.result.FinishReason),
 		Began: rec.started, Took: rec.took, FirstByte: rec.firstByte, FirstToken: rec.timeToFirstToken(), Queued: rec.queued,
-		QueuedFor: rec.lacked,
+		QueuedFor: rec.queuedFor,
 		Stream:    rec.stream, Status: rec.status, ErrorType: rec.errorType(), Cache: string(rec.cache), Cost: rec.cost,
 	}
 	if rec.served != nil {

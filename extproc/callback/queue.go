@@ -184,7 +184,7 @@ func (q *Queue[T]) putBack(batch []entry[T]) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := len(batch) - 1; i >= 0; i-- {
-		q.items.unpop(batch[i])
+		q.items.pushFront(batch[i])
 	}
 }
 
@@ -255,8 +255,8 @@ func (r *ring[T]) pop() entry[T] {
 	return e
 }
 
-// unpop puts an entry before the first.
-func (r *ring[T]) unpop(e entry[T]) {
+// pushFront puts an entry before the first.
+func (r *ring[T]) pushFront(e entry[T]) {
 	if r.used == len(r.buf) {
 		r.resize(max(16, 2*r.used))
 	}

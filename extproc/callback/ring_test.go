@@ -20,8 +20,8 @@ func TestWhatIsPutBackIntoARingIsItsOldestAgain(t *testing.T) {
 			first, second := r.pop(), r.pop()
 			r.push(entry[int]{item: 17})
 			r.push(entry[int]{item: 18}) // there is no place left
-			r.unpop(second)
-			r.unpop(first)
+			r.pushFront(second)
+			r.pushFront(first)
 			var got, want []int
 			for n := 1; r.len() > 0; n++ {
 				got, want = append(got, r.pop().item), append(want, n)

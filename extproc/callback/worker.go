@@ -57,7 +57,7 @@ func (w *worker[T]) run() {
 		wait, idle := w.q.config.MinWait, false // after a panic
 		w.q.config.Guard.Run("a callback's queue", func() {
 			wait, idle = w.step(ctx)
-			w.tellLoss()
+			w.logLoss()
 		})
 		if idle && w.stopping && w.current == nil {
 			w.end()
@@ -213,9 +213,9 @@ func (w *worker[T]) toDisk(batch []entry[T]) bool {
 	return false
 }
 
-// tellLoss writes one line when records begin to be lost and one, with their
+// logLoss writes one line when records begin to be lost and one, with their
 // number, when that is over.
-func (w *worker[T]) tellLoss() {
+func (w *worker[T]) logLoss() {
 	s := w.q.Stats()
 	switch {
 	case !w.losing && s.Dropped > w.dropped:
