@@ -88,5 +88,5 @@
 //   - How each attempt began and ended: attempts.go.
 //   - Why a request waited in the queue: admission.go (queuedFor, which is
 //     limit.Refused.Lacks); told by requestlog.go, headers.go and telemetry.go.
-//   - When a deployment cools down: package routing, cooldown.go.
+//   - When a deployment cools down: routing/cooldown.go.
 package extproc

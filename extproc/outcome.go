@@ -185,7 +185,7 @@ func (l *lockedOutcome) relay() {
 	l.outcome.relayed = true
 }
 
-// firstChunk notes that a firstChunk of a streamed answer came; the first call counts.
+// firstChunk notes that a chunk of a streamed answer came; the first call counts.
 func (l *lockedOutcome) firstChunk(started time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

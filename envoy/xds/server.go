@@ -159,7 +159,7 @@ func (s *Server) opened(_ context.Context, id int64, _ string) error {
 	return nil
 }
 
-// onRequest hears what Envoy makes of the last answer: each request after the first is
+// onRequest reads what Envoy makes of the last answer: each request after the first is
 // its word on it.
 func (s *Server) onRequest(id int64, request *discoveryv3.DiscoveryRequest) error {
 	s.update(func() {
