@@ -46,11 +46,13 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 	}
 	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr, TLSConfig: ca.Config(), DisableIdentity: true})
 	defer watcher.Close()
-	for option, value := range map[string]string{"down-after-milliseconds": "300", "failover-timeout": "2000"} {
+	set := func(option, value string) {
 		if err := watcher.Set(t.Context(), "mymaster", option, value).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	set("down-after-milliseconds", "600000") // they choose when the test says so, not before the gateway has noticed
+	set("failover-timeout", "2000")
 	asynctest.Await(t, "the sentinel knows the replica", func() bool {
 		all, err := watcher.Replicas(t.Context(), "mymaster").Result()
 		return err == nil && len(all) == 1 && all[0]["master-link-status"] == "ok"
@@ -76,6 +78,7 @@ func followMaster(t *testing.T, ca *storetest.Authority, master, replica, sentin
 	if reply, err := s.Acquire(t.Context(), request(fmt.Sprint(ids))); err != nil || reply.Chosen != 0 {
 		t.Errorf("while the sentinels choose: %+v, %v", reply, err)
 	}
+	set("down-after-milliseconds", "300")
 	asynctest.AwaitWithin(t, 40*time.Second, "the new master is used", func() bool { return !s.Away() })
 	at.SentinelNodes = nil
 	at.URL = map[bool]string{true: "rediss://", false: "redis://"}[at.TLS] + replica.Addr
