@@ -22,7 +22,8 @@ type QueueOptions struct {
 
 // Queue is where requests wait for a slot. It is fair: callers take turns, and
 // each caller's requests are served in the order they came, so that one caller's
-// thousand do not delay another's first. It is safe for concurrent use.
+// thousand do not delay another's first. Why a request waits, which limits leave it no
+// slot, is Refused.Lacks. It is safe for concurrent use.
 type Queue struct {
 	options QueueOptions
 	guard   *guard.Guard
