@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"strings"
@@ -43,24 +44,34 @@ func TestTheTokensThatARequestMayWriteAreCountedForEachChoice(t *testing.T) {
 func limitedHouse(t *testing.T, a, b limit.Budget, queue *limit.QueueOptions) *house {
 	t.Helper()
 	h := newHouse(t, twoSisters)
-	shared := store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	l := limit.New(limit.Options{
-		Store: shared, Now: time.Now, Guard: h.guard, Queue: queue, MaxParallel: 100,
+	h.limited(limit.Options{
+		Queue: queue, MaxParallel: 100,
 		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: a}, {ID: "b", Group: "m", Budget: b}},
 	})
-	t.Cleanup(l.Close)
-	h.runtime.Use(h.router, Settings{Limiter: l})
 	return h
 }
 
-// slots is how many slots of all requests are held.
+// limited puts these limits in force; their store is in memory.
+func (h *house) limited(o limit.Options) *limit.Limiter {
+	h.t.Helper()
+	h.slotsIn = store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	h.t.Cleanup(func() { _ = h.slotsIn.Close() })
+	o.Store, o.Now, o.Guard = h.slotsIn, time.Now, h.guard
+	l := limit.New(o)
+	h.t.Cleanup(l.Close)
+	h.runtime.Use(h.router, Settings{Limiter: l})
+	return l
+}
+
+// slots is how many slots of all requests are held, as the store has it: the limiter
+// asks once a second.
 func (h *house) slots() int64 {
-	for _, u := range h.runtime.Current().limiter.Uses() {
-		if u.Of == "all" {
-			return u.Used
-		}
+	h.t.Helper()
+	peers, err := h.slotsIn.Beat(context.Background(), store.Beat{Slots: []string{"all/slots"}})
+	if err != nil || len(peers.Held) != 1 {
+		h.t.Fatalf("the store says %v, %v", peers.Held, err)
 	}
-	return 0
+	return peers.Held[0]
 }
 
 // holder begins a request that holds its slots until it is closed.
@@ -71,13 +82,15 @@ func (h *house) holder() *filterStream {
 	return f
 }
 
-// end closes a request's stream and waits until its slots are back.
+// end closes a request's stream; this many slots are held then.
 func (h *house) end(f *filterStream, left int64) {
 	h.t.Helper()
 	if err := f.close(); err != nil {
 		h.t.Errorf("the stream ended with %v", err)
 	}
-	asynctest.Await(h.t, "the slots are back", func() bool { return h.slots() == left })
+	if n := h.slots(); n != left {
+		h.t.Errorf("%d slots are held, want %d", n, left)
+	}
 }
 
 func TestADeploymentAtItsLimitsIsPassedOverAndStaysOutOfThePlan(t *testing.T) {

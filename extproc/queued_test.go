@@ -4,25 +4,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing/limit"
-	"github.com/isthmus-proxy/isthmus/routing/store"
 )
-
-// limited is a house whose limits these are.
-func (h *house) limited(o limit.Options) *limit.Limiter {
-	h.t.Helper()
-	shared := store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	h.t.Cleanup(func() { _ = shared.Close() })
-	o.Store, o.Now = shared, time.Now
-	limiter := limit.New(o)
-	h.t.Cleanup(limiter.Close)
-	h.runtime.Use(h.router, Settings{Limiter: limiter})
-	return limiter
-}
 
 func TestARequestIsToldWhichLimitItWasQueuedFor(t *testing.T) {
 	one := limit.Budget{MaxParallel: 1}

@@ -24,6 +24,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
 // house is a Server over a model config, without an Envoy: the tests speak
@@ -34,6 +35,8 @@ type house struct {
 	router *routing.Router
 	log    *asynctest.Text
 	counts *prometheus.Registry
+
+	slotsIn *store.Shared // of the limits; nil: there are none
 }
 
 func newHouse(t testing.TB, text string) *house {
