@@ -153,6 +153,8 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacks []string) 
 // reservation is what a request holds in the limits. It is safe for concurrent use; the
 // zero value holds nothing, as where nothing is limited.
 type reservation struct {
+	// moving is held while it moves to another attempt, which may take storeTime.
+	moving    sync.Mutex
 	mu        sync.Mutex
 	admission *limit.Admission // nil: nothing is limited
 	attempt   int              // that holds it; 0: none
@@ -218,10 +220,17 @@ func (x *exchange) reserveNext(n int) bool {
 	return x.reserve(n, x.attempts.choices(n-1))
 }
 
-// reserve is reserveNext for these choices alone.
+// reserve is reserveNext for these choices alone. Two streams may ask for one attempt:
+// Envoy may time out an attempt while the failure filter still judges its answer, and
+// the retry filter's stream for the next one comes then. The first has it.
 func (x *exchange) reserve(n int, choices []routing.Choice) bool {
+	if a, _ := x.reservation.load(); a == nil {
+		return true
+	}
+	x.reservation.moving.Lock()
+	defer x.reservation.moving.Unlock()
 	a, attempt := x.reservation.load()
-	if _, ok := x.attempts.hop(n); !ok || a == nil || attempt >= n {
+	if _, ok := x.attempts.hop(n); !ok || attempt >= n {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)

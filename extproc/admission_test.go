@@ -56,7 +56,12 @@ func (h *house) limited(o limit.Options) *limit.Limiter {
 	h.t.Helper()
 	h.slotsIn = store.NewShared(store.SharedOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	h.t.Cleanup(func() { _ = h.slotsIn.Close() })
-	o.Store, o.Now, o.Guard = h.slotsIn, time.Now, h.guard
+	o.Now, o.Guard = time.Now, h.guard
+	if gate, ok := o.Store.(*gatedStore); ok {
+		gate.Store = h.slotsIn
+	} else {
+		o.Store = h.slotsIn
+	}
 	l := limit.New(o)
 	h.t.Cleanup(l.Close)
 	h.runtime.Use(h.router, Settings{Limiter: l})
@@ -194,6 +199,54 @@ func TestTheNextAttemptIsReservedWhenOneFails(t *testing.T) {
 	}
 }
 
+// gatedStore is a store of limits in which the move of a reservation to another attempt
+// waits at a gate.
+type gatedStore struct {
+	limit.Store
+	comes, opens chan struct{}
+}
+
+func (s *gatedStore) Acquire(ctx context.Context, q *store.Request) (store.Reply, error) {
+	if len(q.Return.Slots) > 0 {
+		s.comes <- struct{}{}
+		<-s.opens
+	}
+	return s.Store.Acquire(ctx, q)
+}
+
+// TestTwoStreamsReserveOneAttemptOnce: Envoy has timed out an attempt whose answer the
+// failure filter still judges, and the retry filter asks for the next one.
+func TestTwoStreamsReserveOneAttemptOnce(t *testing.T) {
+	for range 20 { // which comes first is left to chance
+		h := newHouse(t, twoSisters)
+		gate := &gatedStore{comes: make(chan struct{}), opens: make(chan struct{})}
+		one := limit.Budget{MaxParallel: 1}
+		h.limited(limit.Options{
+			Store: gate, MaxParallel: 100, Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: one}, {ID: "b", Group: "m", Budget: one}},
+		})
+		f, failure, retry := h.open(names.FilterRequest), h.open(names.FilterFailure), h.open(names.FilterRetry)
+		_, id := h.begin(f, question)
+		x := h.exchanges.find(id)
+		head := responseHead(1, true, ":status", "500")
+		head.MetadataContext = named(id)
+		failure.in <- head
+		<-gate.comes
+		next := requestHeaders(false, "x-envoy-attempt-count", "2")
+		next.Attributes, next.MetadataContext = attrs(2), named(id)
+		retry.in <- next
+		gate.opens <- struct{}{}
+		if answer := retry.answer(); answer.GetRequestHeaders() == nil {
+			t.Fatalf("the retry is answered by %v", answer.GetImmediateResponse())
+		}
+		failure.answer()
+		if a, attempt := x.reservation.load(); attempt != 2 || a.Chosen() != 0 || h.slots() != 1 {
+			t.Errorf("attempt %d holds candidate %d, of %d slots", attempt, a.Chosen(), h.slots())
+		}
+		h.end(f, 0)
+		h.nothingHeld()
+	}
+}
+
 // TestAnAttemptThatEnvoyChoseIsStoppedAtItsLimits: the attempt before was refused, and
 // no filter heard of it.
 func TestAnAttemptThatEnvoyChoseIsStoppedAtItsLimits(t *testing.T) {
@@ -219,7 +272,7 @@ func TestTheReservationMovesWithTheFirstAttempt(t *testing.T) {
 	}
 	x := h.exchanges.find(id)
 	plan := x.attempts.plan
-	plan.Hops = plan.Hops[1:]
+	x.attempts.made, plan.Hops = nil, plan.Hops[1:] // the first attempt has not begun yet
 	if !x.reserveFirstAgain(plan) {
 		t.Fatal("nothing is left for the first attempt")
 	}

@@ -15,7 +15,8 @@ import (
 
 // attempts are the attempts of one request: the plan they follow, and how each began
 // and ended. They are counted by their number (from 1), idempotently, never by
-// streams: a refused attempt opens none. Safe for concurrent use; router and observer are called under its lock.
+// streams: a refused attempt opens none. Safe for concurrent use; router, observer and
+// the functions given to judge are called under its lock.
 type attempts struct {
 	router   attemptRouter
 	observer attemptObserver
@@ -297,11 +298,11 @@ func (a *attempts) choices(n int) []routing.Choice {
 }
 
 // take makes a choice the hop of attempt n, and passes over what the plan had before
-// it. It reports whether there is such a hop.
+// it. It reports whether there is such a hop; an attempt that has begun keeps its own.
 func (a *attempts) take(n int, c routing.Choice) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return n <= len(a.plan.Hops) && a.router.Take(a.plan, n-1, c) == nil
+	return a.plannedLocked(n) && n > len(a.made) && a.router.Take(a.plan, n-1, c) == nil
 }
 
 // planMetadata is the plan as Envoy is told of it now.

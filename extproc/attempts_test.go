@@ -220,6 +220,21 @@ func TestAttemptsAreKnownByTheirNumber(t *testing.T) {
 				"observed: 2 ends on b with 0",
 			},
 		},
+		"an attempt that has begun keeps its deployment, whatever is chosen for it later": {
+			does: func(a *attempts) {
+				a.begin(1, epoch)
+				a.begin(2, epoch)
+				if c := a.plan.Hops[2].Choice(); a.take(2, c) || !a.take(3, c) {
+					panic("the wrong attempt takes a choice")
+				}
+				a.close(routing.Outcome{}, epoch, unguarded())
+				a.take(3, a.plan.Hops[2].Choice())
+			},
+			want: []string{
+				"begin a", "observed: 1 begins on a", "begin b", "observed: 2 begins on b", "take c for hop 2",
+				`done a: fine 0 "" after 0s`, "observed: 1 ends on a with 0", `done b: fine 0 "" after 0s`, "observed: 2 ends on b with 0",
+			},
+		},
 		"a deployment that Envoy passed over gives its place in the plan": {
 			does: func(a *attempts) {
 				a.begin(1, epoch)

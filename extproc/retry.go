@@ -35,9 +35,9 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	}
 	header := m.Headers()
 	n := max(m.AttributeNumber(names.AttributeAttempt), attemptOf(header))
-	now := time.Now()
+	now, on := time.Now(), m.Attribute(names.AttributeDeployment)
 	may := x.attempts.lost(n, now)
-	hop, moved, ok := x.attempts.hopOn(n, m.Attribute(names.AttributeDeployment))
+	hop, moved, ok := x.attempts.hopOn(n, on)
 	if !ok || !may {
 		e := localFailure(0, x.attempts.lastReason(n-1))
 		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_end_of_plan")
@@ -48,6 +48,9 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	if !x.reserve(n, []routing.Choice{hop.Choice()}) { // Envoy has chosen
 		e := limitReached()
 		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
+	}
+	if again, _, ok := x.attempts.hopOn(n, on); ok {
+		hop = again // whoever reserved first may have changed the plan
 	}
 	call, err := x.callFor(n, &hop)
 	if err != nil {
