@@ -33,7 +33,7 @@ type exchange struct {
 	caching  caching
 	capture  capture
 	hooks    hooks
-	span     *trace.Request // nil: nobody traces
+	span     *trace.Request // nil: no tracing
 	steps    *stepLog       // nil: steps are not logged
 	overhead atomic.Int64   // nanoseconds of work of this service for it, waits excluded
 

@@ -31,7 +31,7 @@ type record struct {
 	request         *chat.Request   // nil when its body was not read
 	header          upstream.Header // the client's; holds keys, and is never printed
 	model           string          // asked for, in the client's words
-	asked           string          // the same as the configuration spells it; "" when nobody serves it
+	asked           string          // the same as the configuration spells it; "" when no deployment serves it
 	caller          string
 	tags            []string
 	stream          bool

@@ -50,7 +50,7 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 	}
 	if again, _, ok := x.attempts.hopOn(n, on); ok {
-		hop = again // whoever reserved first may have changed the plan
+		hop = again // the stream that reserved first may have changed the plan
 	}
 	call, err := x.callFor(n, &hop)
 	if err != nil {
