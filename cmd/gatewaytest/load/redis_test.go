@@ -108,8 +108,8 @@ func quantile(of []time.Duration, q float64) time.Duration {
 // the provider was asked, but for the attempts that look as if it was not: a connection
 // that broke before the answer began, and one whose timeout came so early, in an Envoy
 // that gets too little of the processor, that it is taken for such a break (early in
-// extproc/attempts.go). The metrics count all of these. A client that leaves just before its request goes out
-// is counted, though the provider was not asked.
+// extproc/attempts.go). The metrics count all of these. A client that leaves just before
+// its request goes out is counted, though the provider was not asked.
 func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	t.Parallel()
 	dice := &storm{dice: rand.New(rand.NewPCG(5, 6))}
@@ -141,7 +141,7 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 		"router_settings: {num_retries: 2, cooldown_time: 0}\n"+"general_settings: {"+gatewaytest.ExactByRedis+
 		", max_parallel_requests: 8, enable_request_queue: true, queue_max_size: 4, queue_timeout: 1, "+
 		"tenant_limits: {max_parallel_requests: 7, rpm: 100000}, retry_budget_min_per_second: 1000}\n")
-	count := newTally(t)
+	count, began := newTally(t), time.Now()
 	var wg sync.WaitGroup
 	for i := range 16 {
 		roll := rand.New(rand.NewPCG(uint64(i), 7))
@@ -176,7 +176,11 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	}
 	t.Logf("answers %v, %d clients left; the provider was asked %d times, broke the connection %d times and hung %d times; %d got no answer, "+
 		"%d are counted", count.status, count.left, before, broken.Load(), hung.Load(), unanswered, used)
-	if least := before - unanswered; used < least || used > least+count.left {
+	least := before - unanswered
+	if time.Since(began) > 50*time.Second {
+		least = 0 // the machine is slow: what came first has left the minute
+	}
+	if used < least || used > before-unanswered+count.left {
 		t.Errorf("the minute counts %d requests, the provider was asked %d times, %d of them without an answer, and %d clients left", used,
 			before, unanswered, count.left)
 	}
