@@ -130,9 +130,8 @@ func candidate(l *limit.Limiter, c routing.Choice) string {
 }
 
 // queue waits for a slot: until the client leaves, Envoy's message timeout is over or
-// the request's deadline comes. lacks is what the request lacked before it came here:
-// what it waited for if it was refused before the queue has looked.
-func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacks []string) (*limit.Admission, error) {
+// the request's deadline comes. lacked is what the refusal that led here says.
+func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacked []string) (*limit.Admission, error) {
 	x := s.exchange
 	ctx, stop := s.extendMessageTimeout()
 	defer stop()
@@ -141,11 +140,8 @@ func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacks []string) 
 	if !latest.IsZero() && latest.Before(deadline) {
 		deadline = latest
 	}
-	ticket := limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline}
+	ticket := limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline, Lacked: lacked}
 	admission, waitedFor, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, ticket)
-	if err != nil && waitedFor == nil {
-		waitedFor = lacks
-	}
 	x.queued, x.queuedFor = time.Since(began), strings.Join(waitedFor, ", ")
 	return admission, err
 }

@@ -139,3 +139,42 @@ func TestARequestThatMayNotOvertakeIsToldWhatThoseBeforeItWaitFor(t *testing.T) 
 		}
 	})
 }
+
+func TestThoseThatAreServedAtTheirFirstTryAreToldWhatTheyWaitedFor(t *testing.T) {
+	for name, lacked := range map[string][]string{"the one before them was tried": nil, "the refusal before told": {"gateway"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, free := limit.NewQueue(limit.QueueOptions{}), make(chan struct{})
+				waitedFor := make(chan []string, 4)
+				tries := 0 // the queue tries one at a time
+				for i := range 4 {
+					place := limit.Place{Class: "m"}
+					if i == 0 {
+						place.Lacked = lacked
+					}
+					go func() {
+						got, err := q.Wait(t.Context(), place, func(context.Context) ([]string, error) {
+							tries++
+							if lacked == nil && tries == 1 {
+								return []string{"gateway"}, nil
+							}
+							<-free
+							return nil, nil
+						})
+						if err != nil {
+							t.Error(err)
+						}
+						waitedFor <- got
+					}()
+					synctest.Wait()
+				}
+				close(free)
+				for range 4 {
+					if got := fmt.Sprint(<-waitedFor); got != "[gateway]" {
+						t.Errorf("waited for %s", got)
+					}
+				}
+			})
+		})
+	}
+}

@@ -149,18 +149,19 @@ func (l *Limiter) Admit(ctx context.Context, ask *Ask) (*Admission, error) {
 type Ticket struct {
 	Bytes    int64     // of memory that the request takes while it waits
 	Deadline time.Time // of the request itself; zero: none. The queue's own holds too
+	Lacked   []string  // by the refusal of Admit: its Refused.Lacks
 }
 
 // AdmitQueued waits in the queue until there is room, and reserves it. The place is held
 // only while ctx lives. The error is a *Refused or that of ctx. waitedFor says whatever
-// the end which limits were waited for last, as Refused.Lacks does; nil: the first look
-// ended the wait.
+// the end which limits were waited for last, as Refused.Lacks does; nil: that is not known,
+// for the first look ended the wait.
 func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (a *Admission, waitedFor []string, err error) {
 	if l.queue == nil {
 		a, err = l.reserve(ctx, ask)
 		return a, nil, err
 	}
-	place := Place{Caller: ask.Caller, Class: l.queueClass(ask), Bytes: t.Bytes, Deadline: t.Deadline}
+	place := Place{Caller: ask.Caller, Class: l.queueClass(ask), Bytes: t.Bytes, Deadline: t.Deadline, Lacked: t.Lacked}
 	waitedFor, err = l.queue.Wait(ctx, place, func(ctx context.Context) ([]string, error) {
 		admission, err := l.reserve(ctx, ask)
 		if refused, ok := errors.AsType[*Refused](err); ok && refused.NeedsSlot {

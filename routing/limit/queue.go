@@ -36,9 +36,9 @@ type Queue struct {
 	bytes    int64
 	serving  bool
 	lastWait time.Duration // how long the last one served had waited
-	// blocked is, by Place.Class, what the first of those who wait lacked when it was
-	// last tried. It is replaced as a whole and never changed.
-	blocked map[string][]string
+	// lacked is, by Place.Class, what one of the class lacked last, since the queue was
+	// last empty. It has Size classes at most.
+	lacked map[string][]string
 }
 
 // line is the requests of one caller, oldest first.
@@ -54,7 +54,7 @@ type entry struct {
 	came   time.Time
 	try    func(context.Context) (lacks []string, err error)
 	trying bool       // try is running: its result decides
-	lacks  []string   // what it lacked when it was last tried; nil: never tried
+	lacks  []string   // what it lacked when it was last tried, or those before it; nil: not known
 	done   chan error // gets one result, when the entry has left the queue
 }
 
@@ -64,6 +64,7 @@ type Place struct {
 	// Class is of requests that are taken to lack the same slots: when the oldest that is
 	// tried cannot go on, the others of its class are not tried until something changes.
 	Class    string
+	Lacked   []string  // when it was tried before it came here; nil: it was not
 	Bytes    int64     // of memory that the request takes while it waits
 	Deadline time.Time // zero: only the queue's own
 }
@@ -110,8 +111,9 @@ func (q *Queue) Wake() {
 // Wait waits until try succeeds or fails: it is called in turn with others, one at a
 // time. It returns what it lacks, and waits on then; nil and no error is success. Wait
 // returns no error after a success, even when ctx has ended meanwhile; else the error
-// of try or of ctx, ErrQueueFull, or ErrQueueLate. waitedFor is what try lacked last, or,
-// if it was not called, what the one before it of the same Class lacked; it may be nil.
+// of try or of ctx, ErrQueueFull, or ErrQueueLate. waitedFor is what try lacked last; if it
+// was not called, what p.Lacked says or one before it of the same Class lacked; it may be
+// nil.
 func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (lacks []string, err error)) (waitedFor []string, err error) {
 	now := time.Now()
 	end := now.Add(q.options.Timeout)
@@ -122,7 +124,7 @@ func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (la
 	defer cancel()
 	e := &entry{ctx: timed, place: p, came: now, try: try, done: make(chan error, 1)}
 	if !q.enter(e) {
-		return q.lacking(p.Class), ErrQueueFull
+		return e.lacks, ErrQueueFull
 	}
 	q.Wake()
 	select {
@@ -142,10 +144,7 @@ func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (la
 func (q *Queue) waitedFor(e *entry) []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if e.lacks != nil {
-		return e.lacks
-	}
-	return q.blocked[e.place.Class]
+	return e.lacks
 }
 
 // lacking is what those of a class lack that wait; nil: none waits, or none was tried
@@ -153,13 +152,16 @@ func (q *Queue) waitedFor(e *entry) []string {
 func (q *Queue) lacking(class string) []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.blocked[class]
+	return q.lacked[class]
 }
 
 // enter puts an entry at the end of its caller's line; false: it is full.
 func (q *Queue) enter(e *entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.lacksLocked(e, e.place.Lacked); e.lacks == nil {
+		e.lacks = q.lacked[e.place.Class]
+	}
 	if q.count >= q.options.Size || q.bytes+e.place.Bytes > q.options.Bytes {
 		return false
 	}
@@ -176,6 +178,18 @@ func (q *Queue) enter(e *entry) bool {
 		q.guard.Go("the queue", q.serve)
 	}
 	return true
+}
+
+// lacksLocked notes what an entry lacks, if that is known.
+func (q *Queue) lacksLocked(e *entry, lacks []string) {
+	if len(lacks) == 0 {
+		return
+	}
+	e.lacks = lacks
+	if q.lacked == nil || len(q.lacked) >= q.options.Size {
+		q.lacked = map[string][]string{}
+	}
+	q.lacked[e.place.Class] = lacks
 }
 
 // leave takes an entry out, unless it is just being tried or has left already:
@@ -223,7 +237,7 @@ func (q *Queue) serve() {
 		case <-q.wake:
 		case <-poll.C:
 		}
-		blocked := map[string][]string{}
+		blocked := map[string]bool{}
 		for e := q.next(blocked); e != nil; e = q.next(blocked) {
 			var lacks []string
 			err := q.guard.Call("the queue", func() (err error) {
@@ -232,31 +246,32 @@ func (q *Queue) serve() {
 			})
 			q.tried(e, lacks, err)
 			if len(lacks) > 0 && err == nil {
-				blocked[e.place.Class] = lacks
+				blocked[e.place.Class] = true
 			}
 		}
-		if q.endRound(blocked) {
+		if q.endRound() {
 			return
 		}
 	}
 }
 
 // endRound ends a round of tries, and the serving when none waits any more.
-func (q *Queue) endRound(blocked map[string][]string) (ended bool) {
+func (q *Queue) endRound() (ended bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.blocked = blocked
-	q.serving = q.count > 0
+	if q.serving = q.count > 0; !q.serving {
+		q.lacked = nil
+	}
 	return !q.serving
 }
 
 // next picks the entry whose turn it is among those that are not blocked.
-func (q *Queue) next(blocked map[string][]string) *entry {
+func (q *Queue) next(blocked map[string]bool) *entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range q.lines {
 		for _, e := range q.lines[(q.turn+i)%len(q.lines)].entries {
-			if blocked[e.place.Class] == nil && e.ctx.Err() == nil {
+			if !blocked[e.place.Class] && e.ctx.Err() == nil {
 				e.trying = true
 				return e
 			}
@@ -271,9 +286,7 @@ func (q *Queue) tried(e *entry, lacks []string, err error) {
 	defer q.mu.Unlock()
 	e.trying = false
 	ok := err == nil && len(lacks) == 0
-	if len(lacks) > 0 {
-		e.lacks = lacks
-	}
+	q.lacksLocked(e, lacks)
 	switch {
 	case !ok && e.ctx.Err() != nil:
 		err = context.Cause(e.ctx)
