@@ -14,6 +14,13 @@ type Decoder interface {
 	// Failed reports whether the answer has failed; Result has the Failure then.
 	// It is cheap enough to be asked after every Feed.
 	Failed() bool
+	// Started reports whether something of the answer itself has been read: text,
+	// reasoning, a refusal, a tool call, media, a finish reason; of a blocking
+	// answer, whether it was read to its end and is none that failed. Comments,
+	// openings that say only a role or an id, empty deltas, counts of tokens and
+	// errors are nothing of an answer. It never turns false again, and is cheap
+	// enough to be asked after every Feed.
+	Started() bool
 	// Result is what is known of the answer so far, complete after the last
 	// Feed.
 	Result() Result

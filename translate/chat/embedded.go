@@ -69,4 +69,6 @@ func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
 
 func (d *embeddingDecoder) Failed() bool { return d.result.Failure != nil }
 
+func (d *embeddingDecoder) Started() bool { return d.ended && !d.Failed() }
+
 func (d *embeddingDecoder) Result() Result { return d.result }

@@ -86,6 +86,10 @@ func (f *Feeder) cut(chunk []byte, last bool) {
 // Failed reports whether the answer has failed.
 func (f *Feeder) Failed() bool { return f.w.Failed() }
 
+// Started reports whether something of the answer itself has been read, see
+// [Decoder].
+func (f *Feeder) Started() bool { return f.w.Started() }
+
 // Result is what is known of the answer so far.
 func (f *Feeder) Result() Result { return f.w.Result() }
 

@@ -22,6 +22,7 @@ type Writer struct {
 	created   int64
 	out       []byte
 	choices   []choice
+	started   bool // something of the answer was reported
 	closed    bool
 	result    Result
 	meter     Meter
@@ -71,6 +72,7 @@ func (w *Writer) Text(index int, text string) {
 	if c == nil || text == "" {
 		return
 	}
+	w.started = true
 	w.meter.Add(text)
 	if !w.stream {
 		c.text = append(c.text, text...)
@@ -90,6 +92,7 @@ func (w *Writer) Reasoning(index int, text string) {
 	if c == nil || text == "" || w.legacy {
 		return
 	}
+	w.started = true
 	w.meter.Add(text)
 	if !w.stream {
 		c.reasoning = append(c.reasoning, text...)
@@ -105,6 +108,7 @@ func (w *Writer) Refusal(index int, text string) {
 	if c == nil || text == "" || w.legacy {
 		return
 	}
+	w.started = true
 	w.meter.Add(text)
 	if !w.stream {
 		c.refusal = append(c.refusal, text...)
@@ -122,6 +126,7 @@ func (w *Writer) ToolCall(index int, call Call) int {
 	if c == nil || w.legacy {
 		return 0
 	}
+	w.started = true
 	if call.ID == "" {
 		call.ID = "call_" + rand.Text()
 	}
@@ -143,6 +148,7 @@ func (w *Writer) Arguments(index, n int, fragment string) {
 	if c == nil || n >= len(c.calls) || fragment == "" {
 		return
 	}
+	w.started = true
 	w.meter.Add(fragment)
 	if !w.stream {
 		c.calls[n].Arguments += fragment
@@ -158,6 +164,7 @@ func (w *Writer) Arguments(index, n int, fragment string) {
 // the last value (Node) or refuse a second one (Python).
 func (w *Writer) Thinking(index int, block ThinkingBlock) {
 	if c := w.choice(index); c != nil && !w.legacy {
+		w.started = true
 		c.thinking = append(c.thinking, block)
 	}
 }
@@ -169,6 +176,7 @@ func (w *Writer) Logprobs(index int, items []byte) {
 	if c == nil || len(items) == 0 {
 		return
 	}
+	w.started = true
 	if !w.stream {
 		if len(c.logprobs) > 0 {
 			c.logprobs = append(c.logprobs, ',')
@@ -186,6 +194,7 @@ func (w *Writer) Extra(index int, name string, value jsontext.Value) {
 	if c == nil || w.legacy {
 		return
 	}
+	w.started = true
 	if !w.stream {
 		c.extra = append(c.extra, upstream.Param{Name: name, Value: value.Clone()})
 		return
@@ -199,6 +208,7 @@ func (w *Writer) Extra(index int, name string, value jsontext.Value) {
 // providers report it before their last content.
 func (w *Writer) Finish(index int, reason string) {
 	if c := w.choice(index); c != nil {
+		w.started = w.started || reason != ""
 		c.finish = reason
 	}
 }
@@ -300,6 +310,10 @@ func (w *Writer) Closed() bool { return w.closed }
 
 // Failed reports whether the answer ended with an error.
 func (w *Writer) Failed() bool { return w.result.Failure != nil }
+
+// Started reports whether something of the answer was reported: of a blocking
+// answer once it is closed, and not when it failed.
+func (w *Writer) Started() bool { return w.started && (w.stream || w.closed && !w.Failed()) }
 
 // Result returns what is known of the answer so far.
 func (w *Writer) Result() Result {

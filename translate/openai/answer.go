@@ -33,6 +33,8 @@ func (d *rewriter) Feed(chunk []byte, last bool) []byte {
 // Failed is false: what a blocking answer says stays what the server said.
 func (d *rewriter) Failed() bool { return false }
 
+func (d *rewriter) Started() bool { return d.relay != nil && d.relay.Started() }
+
 func (d *rewriter) Result() chat.Result {
 	if d.relay == nil {
 		return chat.Result{}

@@ -40,16 +40,20 @@ func newRelay() *relay {
 type relay struct {
 	scan  *jsonedit.Scanner
 	bytes int64 // of the body
+	ended bool
 }
 
-func (d *relay) Feed(chunk []byte, _ bool) []byte {
+func (d *relay) Feed(chunk []byte, last bool) []byte {
 	d.scan.Feed(chunk)
 	d.bytes += int64(len(chunk))
+	d.ended = d.ended || last
 	return chunk
 }
 
 // Failed is false: what a blocking answer says stays what the server said.
 func (d *relay) Failed() bool { return false }
+
+func (d *relay) Started() bool { return d.ended && d.bytes > 0 && d.failure() == nil }
 
 func (d *relay) Result() chat.Result {
 	var r chat.Result

@@ -20,6 +20,7 @@ type streamDecoder struct {
 	hideUsage bool // the client did not ask for the usage chunk
 	chunks    bool // chat or legacy chunks, which end with a finish reason and [DONE]
 	first     bool // the first event has been read
+	started   bool // something of the answer has been read
 	finished  bool
 	done      bool    // [DONE] was relayed
 	ended     bool    // the client got its last byte
@@ -60,6 +61,8 @@ func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
 }
 
 func (d *streamDecoder) Failed() bool { return d.result.Failure != nil }
+
+func (d *streamDecoder) Started() bool { return d.started }
 
 func (d *streamDecoder) Result() chat.Result {
 	r := d.result
@@ -134,6 +137,9 @@ func (d *streamDecoder) inspect(data []byte) (keep bool, changed []byte) {
 		// results of the prompt: clients that read choices[0] fail on it.
 		d.first = false // the next event has the id
 		return false, nil
+	}
+	if !d.started && d.result.Failure == nil {
+		d.started = d.carries(data)
 	}
 	at.measure(&d.meter, data)
 	if startsWith(data, at.usage, "{") {

@@ -41,6 +41,7 @@ func Run(t *testing.T, s Suite) {
 			x.Check(t, bound, target.BaseURL)
 			if x.answer != nil {
 				x.checkReplays(t, bound)
+				x.checkStarted(t, bound)
 			}
 		})
 	}
