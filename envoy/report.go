@@ -10,6 +10,7 @@ import (
 	ssev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/sse_to_metadata/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -58,9 +59,21 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 					InitialMetadata: b.secret(),
 				},
 				BufferFlushInterval: durationpb.New(accessLogFlush),
+				CustomTags:          b.reportTags(),
 			},
 		})},
 	}
+}
+
+// reportTags are what an entry says of an answer that the service has not read: when its
+// body began.
+func (b *builder) reportTags() []*tracingv3.CustomTag {
+	if b.reports() != names.LogUsage {
+		return nil
+	}
+	return []*tracingv3.CustomTag{{
+		Tag: names.TagFirstBody, Type: &tracingv3.CustomTag_Value{Value: "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%"},
+	}}
 }
 
 // answersUnread matches requests whose answer the service does not read, which it marks in

@@ -3,6 +3,7 @@ package extproc
 import (
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ type logEntry struct {
 	ended ending
 	usage chat.Usage
 	known bool // usage was reported
+	// firstBody is when the body of the answer began, from the request's begin; 0: it
+	// is not known.
+	firstBody time.Duration
 }
 
 // StreamAccessLogs receives Envoy's entries.
@@ -65,6 +69,9 @@ func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
 		Prompt: number(names.FieldPromptTokens), Completion: number(names.FieldCompletionTokens), Total: number(names.FieldTotalTokens),
 	}
 	entry.known = entry.usage.Total > 0
+	if ms, err := strconv.ParseInt(e.GetCommonProperties().GetCustomTags()[names.TagFirstBody], 10, 32); err == nil && ms > 0 {
+		entry.firstBody = time.Duration(ms) * time.Millisecond
+	}
 	return entry
 }
 

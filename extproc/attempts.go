@@ -32,6 +32,7 @@ type attempts struct {
 type attemptRouter interface {
 	Begin(*routing.Hop)
 	Answered(*routing.Hop, time.Duration)
+	FirstToken(*routing.Hop, time.Duration)
 	Done(*routing.Hop, routing.Outcome)
 	Lost(p *routing.Plan, n int) bool
 	Failed(p *routing.Plan, n int, f routing.Failure) routing.Next
@@ -55,6 +56,7 @@ type attempt struct {
 	failed    bool
 	cooled    bool   // its deployment is in cooldown after it
 	answered  int    // the status of a good answer, from its headers on; 0: none yet
+	told      bool   // routing knows of its good answer
 	status    int    // of the answer, when it has ended; 0: none came
 	reason    string // why it failed; "" when it did not
 	took      time.Duration
@@ -180,15 +182,12 @@ func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
 func timerSlack(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
 
 // answered notes that the headers of a good answer to attempt n came.
-func (a *attempts) answered(n, status int, hop *routing.Hop, now time.Time) {
+func (a *attempts) answered(n, status int, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := a.attemptLocked(n)
-	if !at.running {
-		return
+	if at := a.attemptLocked(n); at.running {
+		at.answered, at.firstByte = status, now.Sub(at.began)
 	}
-	at.answered, at.firstByte = status, now.Sub(at.began)
-	a.router.Answered(hop, at.firstByte)
 }
 
 // failed notes that attempt n failed without a failure filter having said so: with a

@@ -35,6 +35,10 @@ func (r *recordingRouter) Answered(h *routing.Hop, d time.Duration) {
 	r.note("answered %s after %s", h.Deployment.ID, d)
 }
 
+func (r *recordingRouter) FirstToken(h *routing.Hop, d time.Duration) {
+	r.note("first token of %s after %s", h.Deployment.ID, d)
+}
+
 func (r *recordingRouter) Done(h *routing.Hop, o routing.Outcome) {
 	if h.Deployment.ID == r.panics {
 		panic("a bug in routing")
@@ -186,26 +190,53 @@ func TestAttemptsAreKnownByTheirNumber(t *testing.T) {
 		"what runs when the request ends has the request's outcome, and only then": {
 			does: func(a *attempts) {
 				a.begin(1, epoch)
-				hop, _ := a.hop(1)
-				a.answered(1, 200, &hop, at(time.Second))
+				a.answered(1, 200, at(time.Second))
 				a.close(routing.Outcome{Status: 200}, at(2*time.Second), unguarded())
 				a.close(routing.Outcome{Status: 200}, at(3*time.Second), unguarded())
 				a.begin(2, at(3*time.Second))
 				a.failed(1, 500, "500", at(3*time.Second))
 			},
 			want: []string{
-				"begin a", "observed: 1 begins on a", "answered a after 1s", `done a: fine 200 "" after 2s`, "observed: 1 ends on a with 200",
+				"begin a", "observed: 1 begins on a", `done a: fine 200 "" after 2s`, "observed: 1 ends on a with 200",
 			},
 		},
 		"an answer that was not read to its end keeps the status it began with": {
 			does: func(a *attempts) {
 				a.begin(1, epoch)
-				hop, _ := a.hop(1)
-				a.answered(1, 206, &hop, at(time.Second))
+				a.answered(1, 206, at(time.Second))
 				a.close(routing.Outcome{}, at(2*time.Second), unguarded())
 			},
 			want: []string{
-				"begin a", "observed: 1 begins on a", "answered a after 1s", `done a: fine 0 "" after 2s`, "observed: 1 ends on a with 206",
+				"begin a", "observed: 1 begins on a", `done a: fine 0 "" after 2s`, "observed: 1 ends on a with 206",
+			},
+		},
+		"an answer begins once, by its first token and not by its headers": {
+			does: func(a *attempts) {
+				a.begin(1, epoch)
+				a.answered(1, 200, at(time.Second))
+				a.began(1, at(3*time.Second))
+				a.began(1, at(4*time.Second))
+				a.close(routing.Outcome{Status: 200}, at(5*time.Second), unguarded())
+				a.began(1, at(6*time.Second))
+			},
+			want: []string{
+				"begin a", "observed: 1 begins on a", "answered a after 3s", `done a: fine 200 "" after 5s`, "observed: 1 ends on a with 200",
+			},
+		},
+		"a relayed answer is good by its headers, and has its first token told at last": {
+			does: func(a *attempts) {
+				a.begin(1, epoch)
+				a.failed(1, 500, "500", at(time.Second))
+				a.begin(2, at(time.Second))
+				a.answered(2, 200, at(2*time.Second))
+				a.relayed(2)
+				a.close(routing.Outcome{}, at(9*time.Second), unguarded())
+				a.firstToken(at(5 * time.Second))
+			},
+			want: []string{
+				"begin a", "observed: 1 begins on a", `done a: failed 500 "500" after 1s`, "observed: 1 ends on a with 500",
+				"begin b", "observed: 2 begins on b", "answered b after 0s", `done b: fine 0 "" after 8s`, "observed: 2 ends on b with 200",
+				"first token of b after 4s",
 			},
 		},
 		"a panic in the end of one attempt leaves the others to be ended": {

@@ -156,7 +156,11 @@ func (rec *record) fillTimes(r *callback.Record) {
 	end := rec.started.Add(rec.took)
 	r.StartTime, r.EndTime, r.CompletionStartTime = callback.At(rec.started), callback.At(end), callback.At(end)
 	r.ResponseTime = callback.Seconds(rec.took)
-	if first := rec.firstByte; rec.stream && first > 0 {
+	first := rec.timeToFirstToken()
+	if rec.entry != nil {
+		first = rec.firstByte // what is stored goes out at once
+	}
+	if rec.stream && first > 0 {
 		r.CompletionStartTime, r.ResponseTime = callback.At(rec.started.Add(first)), callback.Seconds(first)
 	}
 }

@@ -85,7 +85,8 @@
 //     pass, and those of ours).
 //   - Who answered and with what: outcome.go, of which record.go is what is told
 //     afterwards. The tokens of an answer: usage.go names the places they come from.
-//   - How each attempt began and ended: attempts.go.
+//   - How each attempt began and ended: attempts.go; when its answer began:
+//     firsttoken.go.
 //   - Why a request waited in the queue: admission.go (queuedFor, which is
 //     limit.Refused.Lacks); told by requestlog.go, headers.go and telemetry.go.
 //   - When a deployment cools down: routing/cooldown.go.

@@ -86,7 +86,7 @@ func (x *exchange) answered(n, status int, hop routing.Hop) bool {
 	if !x.outcome.deployed(&hop, status, now.Sub(x.started)) {
 		return false
 	}
-	x.attempts.answered(n, status, &hop, now)
+	x.attempts.answered(n, status, now)
 	return true
 }
 
@@ -138,6 +138,7 @@ func (x *exchange) decided(entry *logEntry) outcome {
 		return o
 	}
 	if o.relayed {
+		x.firstTokenFromLog(&o, entry)
 		x.snapshot.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
 	}
 	if o.broken() {

@@ -41,7 +41,7 @@ type outcome struct {
 	by         answerer      // set by claim alone
 	status     int           // sent to the client; 0: nothing was
 	firstByte  time.Duration // to the response headers
-	firstToken time.Duration // to the first piece of a stream; 0: none came, or none is read here
+	firstToken time.Duration // to the first event of a stream that carries something; 0: none came, or it is not known
 	served     *routing.Hop  // byDeployment: the hop of that one; else nil
 	entry      *cache.Entry  // byCache: what is stored; else nil
 	relayed    bool          // Envoy carries the answer's body past this service
@@ -185,13 +185,11 @@ func (l *lockedOutcome) relay() {
 	l.outcome.relayed = true
 }
 
-// firstChunk notes that a chunk of a streamed answer came; the first call counts.
-func (l *lockedOutcome) firstChunk(started time.Time) {
+// began notes that the first of a streamed answer came this long after the request.
+func (l *lockedOutcome) began(after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.outcome.firstToken == 0 {
-		l.outcome.firstToken = time.Since(started)
-	}
+	l.outcome.firstToken = after
 }
 
 // complete notes that the answer was read to its end. Its failure, if it has one, is

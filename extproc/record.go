@@ -200,10 +200,11 @@ func (rec *record) errorType() string {
 	return metrics.ErrorType(rec.status, rec.aborted(), rec.failed())
 }
 
-// timeToFirstToken is when the first piece of a stream came: with its headers, as far
-// as one can tell, where Envoy carries it past this service. 0: none came.
+// timeToFirstToken is when the first event of a stream came that carries something. Of
+// one that Envoy carries past this service it is when its body began, or, where Envoy
+// does not say that, its headers. 0: none came.
 func (rec *record) timeToFirstToken() time.Duration {
-	if rec.relayed && rec.stream {
+	if rec.relayed && rec.stream && rec.firstToken == 0 {
 		return rec.firstByte
 	}
 	return rec.firstToken

@@ -122,7 +122,7 @@ func (rec *record) logAttrs() []slog.Attr {
 		attrs = append(attrs, slog.Int("fallbacks", last.Fallback), slog.String("model_group", shortened(last.Group)))
 	}
 	if rec.stream {
-		attrs = append(attrs, slog.Bool("stream", true), slog.Int64("ms_first_token", rec.firstToken.Milliseconds()))
+		attrs = append(attrs, slog.Bool("stream", true), slog.Int64("ms_first_token", rec.timeToFirstToken().Milliseconds()))
 	}
 	if rec.cache != "" {
 		attrs = append(attrs, slog.String("cache", string(rec.cache)))

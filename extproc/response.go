@@ -24,7 +24,7 @@ type responseReader struct {
 	unjudged *unjudged    // an error whose body is to be read; else nil
 	whole    bool         // the body comes as one message and may still change the status
 	form     form
-	begun    bool // a piece of a stream came
+	begun    bool // something of the answer came
 	ended    bool
 }
 
@@ -86,10 +86,12 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 	case x.request.Endpoint == chat.Speech:
 		s.response = &responseReader{} // sound: it is not read here
 		x.outcome.complete(chat.Result{})
+		x.attempts.began(n, time.Now())
 	case s.marked && s.relayable(&hop) && isEventStream(header):
 		s.response = &responseReader{hop: hop}
 		x.caching.ticket.Unstorable()
 		x.outcome.relay()
+		x.attempts.relayed(n)
 		md = x.metadata() // for Envoy's access log: none follows the body, which is not read here
 	default:
 		mode = s.read(head, hop, edit)
@@ -189,13 +191,10 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 		return wire.ResponseChunk(nil, true, nil, nil)
 	}
 	s.detectStream(m.Body())
-	if s.exchange.request.Stream && r.form != unstreamed && !r.begun {
-		r.begun = true
-		s.exchange.outcome.firstChunk(s.exchange.started)
-	}
 	last := m.EndOfStream() || r.whole
 	out := r.decoder.Feed(m.Body(), last)
 	if !r.whole {
+		s.begin()
 		s.pass(out)
 	}
 	if !last {
@@ -275,6 +274,7 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 		x.outcome.replaced(result)
 		x.caching.ticket.Failed()
 	} else {
+		s.begin()
 		s.pass(out)
 		s.end(result)
 		if out = s.inForm(out, edit); chat.Untouched(body, out) {
@@ -300,7 +300,9 @@ func looksComplete(req *chat.Request, body []byte) bool {
 func (s *requestStream) responseTrailers() *wire.Answer {
 	answer := wire.PassResponseTrailers()
 	if r := s.response; r != nil && r.decoder != nil && !r.ended {
-		s.pass(r.decoder.Feed(nil, true))
+		out := r.decoder.Feed(nil, true)
+		s.begin()
+		s.pass(out)
 		s.end(r.decoder.Result())
 		answer.WithMetadata(s.exchange.metadata())
 	}

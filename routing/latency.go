@@ -13,7 +13,7 @@ import (
 const exploration = 0.03
 
 // latencyBased chooses the deployment that has answered fastest lately: by the
-// time to the first byte for streams, by the time per token of the answer where
+// time to the first token for streams, by the time per token of the answer where
 // all candidates have reported tokens, else by the whole time. One that was
 // never measured comes first, but only one request at a time measures it while
 // others are known.
@@ -92,7 +92,7 @@ func (s latencyBased) unmeasured(from []*Deployment, kind paceKind) (int, bool) 
 type paceKind int
 
 const (
-	paceFirstByte paceKind = iota
+	paceFirstToken paceKind = iota
 	pacePerToken
 	paceTotal
 )
@@ -102,7 +102,7 @@ const (
 // when one has only that.
 func measure(call *Call, from []*Deployment) paceKind {
 	if call.Request.Stream {
-		return paceFirstByte
+		return paceFirstToken
 	}
 	if e := call.Request.Endpoint; e != chat.Completions && e != chat.TextCompletions && e != chat.Responses {
 		return paceTotal
@@ -116,12 +116,12 @@ func measure(call *Call, from []*Deployment) paceKind {
 }
 
 // pace is how fast a deployment has answered lately, in seconds.
-type pace struct{ firstByte, perToken, total average }
+type pace struct{ firstToken, perToken, total average }
 
 func (p *pace) of(kind paceKind) float64 {
 	switch kind {
-	case paceFirstByte:
-		return p.firstByte.value()
+	case paceFirstToken:
+		return p.firstToken.value()
 	case pacePerToken:
 		return p.perToken.value()
 	}
@@ -146,7 +146,7 @@ const (
 // failed takes in a failure.
 func (p *pace) failed(now time.Time, took time.Duration) {
 	slow := max(penalty, took.Seconds())
-	p.firstByte.add(slow, now)
+	p.firstToken.add(slow, now)
 	p.total.add(slow, now)
 	p.perToken.add(penaltyPerToken, now)
 }

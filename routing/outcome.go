@@ -31,17 +31,25 @@ func (r *Router) Begin(h *Hop) {
 	d.health.begin(now)
 }
 
-// Answered notes that good response headers came, this long after the attempt
-// began. It may be left out, and comes before Done: what it tells is worth
-// knowing before a long answer ends.
-func (r *Router) Answered(h *Hop, firstByte time.Duration) {
-	now := r.now()
-	d := h.Deployment
-	if d.health.succeed(now) {
-		r.announce(change{store.Cooldown{Deployment: d.ID}})
+// Answered notes that a good answer has begun: that the first of a stream has come
+// that carries something of it, this long after the attempt began, or a blocking answer
+// whole. firstToken is 0 when it is not known: see [Router.FirstToken]. Answered may be
+// left out, and comes before Done: what it tells is worth knowing before a long answer
+// ends.
+func (r *Router) Answered(h *Hop, firstToken time.Duration) {
+	if h.Deployment.health.succeed(r.now()) {
+		r.announce(change{store.Cooldown{Deployment: h.Deployment.ID}})
 	}
+	if firstToken > 0 {
+		r.FirstToken(h, firstToken)
+	}
+}
+
+// FirstToken notes how long after its attempt's begin a stream began, when that became
+// known after Answered, or after Done.
+func (r *Router) FirstToken(h *Hop, took time.Duration) {
 	if h.stream {
-		d.pace.firstByte.add(firstByte.Seconds(), now)
+		h.Deployment.pace.firstToken.add(took.Seconds(), r.now())
 	}
 }
 

@@ -15,9 +15,9 @@ type State struct {
 	Cooldowns int64
 
 	// How fast it has answered lately, weighted means; 0: not measured.
-	FirstByte time.Duration // of streams
-	PerToken  time.Duration // of the answers to other requests, and
-	Total     time.Duration // their whole time
+	FirstToken time.Duration // of streams
+	PerToken   time.Duration // of the answers to other requests, and
+	Total      time.Duration // their whole time
 
 	Until time.Time // end of the cooldown; zero when healthy
 	Cause string    // the failure that began it
@@ -28,7 +28,7 @@ func (r *Router) State(d *Deployment) State {
 	now := r.now()
 	s := State{
 		InFlight: d.InFlight(), Used: r.used(d), Cooldowns: d.cooldowns.Load(),
-		FirstByte: seconds(d.pace.firstByte.value()), PerToken: seconds(d.pace.perToken.value()), Total: seconds(d.pace.total.value()),
+		FirstToken: seconds(d.pace.firstToken.value()), PerToken: seconds(d.pace.perToken.value()), Total: seconds(d.pace.total.value()),
 	}
 	switch d.health.phase(now) {
 	case healthy:

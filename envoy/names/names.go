@@ -87,6 +87,10 @@ const (
 	FieldTotalTokens      = "total_tokens"
 )
 
+// TagFirstBody is the custom tag of access-log entries that says when the body of the
+// answer began: milliseconds from the request's begin, as text; "": it never did.
+const TagFirstBody = "first_body_ms"
+
 // FieldLength is the field of NamespaceAttempt: the content-length of the
 // attempt's request, as text.
 const FieldLength = "length"

@@ -26,9 +26,9 @@ type deploymentState struct {
 	State    string `json:"state"` // healthy, cooling or probing
 	InFlight int64  `json:"in_flight"`
 
-	FirstByte float64 `json:"latency_first_byte_ms,omitzero"` // weighted means
-	Total     float64 `json:"latency_total_ms,omitzero"`
-	PerToken  float64 `json:"latency_per_token_ms,omitzero"`
+	FirstToken float64 `json:"latency_first_token_ms,omitzero"` // of streams; weighted means, as what follows
+	Total      float64 `json:"latency_total_ms,omitzero"`
+	PerToken   float64 `json:"latency_per_token_ms,omitzero"`
 
 	Requests int64 `json:"requests_last_minute"`
 	Tokens   int64 `json:"tokens_last_minute"`
@@ -88,7 +88,7 @@ func stateOf(v *extproc.DeploymentView) deploymentState {
 	d, now := v.Deployment, &v.State
 	return deploymentState{
 		ID: d.ID, Group: d.Group, Provider: d.Provider, Model: d.Model, State: now.Health, InFlight: now.InFlight,
-		FirstByte: inMilliseconds(now.FirstByte), Total: inMilliseconds(now.Total), PerToken: inMilliseconds(now.PerToken),
+		FirstToken: inMilliseconds(now.FirstToken), Total: inMilliseconds(now.Total), PerToken: inMilliseconds(now.PerToken),
 		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM,
 		Input: v.Own.Input, Output: v.Own.Output, Running: v.Own.Running,
 		ITPM: v.Own.ITPM, OTPM: v.Own.OTPM, MaxParallel: v.Own.MaxParallel,

@@ -16,7 +16,7 @@ type Attempt struct {
 	Outcome    Outcome
 	Status     int           // of the provider's answer; 0: none came
 	Took       time.Duration // from its begin to its end
-	FirstToken time.Duration // to the first piece of a stream; 0: none
+	FirstToken time.Duration // of a stream; 0: none
 }
 
 // Outcome is how an attempt ended.

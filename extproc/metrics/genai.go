@@ -20,7 +20,7 @@ func newGenAI(k *maker) genAI {
 		duration: k.histogram("gen_ai_server_request_duration_seconds",
 			"From the request's headers to its end.", durationBuckets(), labels("error_type")...),
 		firstToken: k.histogram("gen_ai_server_time_to_first_token_seconds",
-			"From the request's headers to the first piece of a streamed answer.", firstTokenBuckets(), labels()...),
+			"From the request's headers to the first token of a streamed answer.", firstTokenBuckets(), labels()...),
 		perToken: k.histogram("gen_ai_server_time_per_output_token_seconds",
 			"Mean time between the tokens of a streamed answer, after the first.", perTokenBuckets(), labels()...),
 	}

@@ -42,7 +42,7 @@ func newLiteLLM(k *maker) litellm {
 			model...),
 		apiLatency: k.histogram("litellm_llm_api_latency_metric", "Seconds of the provider's call that answered.", durationBuckets(), model...),
 		apiFirstToken: k.histogram("litellm_llm_api_time_to_first_token_metric",
-			"Seconds from the provider's call to the first piece of its stream.", firstTokenBuckets(), model...),
+			"Seconds from the provider's call to the first token of its stream.", firstTokenBuckets(), model...),
 		perToken: k.histogram("litellm_deployment_latency_per_output_token",
 			"Seconds of the provider's call by the tokens of its answer.", perTokenBuckets(), "litellm_model_name", "model_id", "api_provider"),
 		overhead: k.histogram("litellm_overhead_latency_metric",

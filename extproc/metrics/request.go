@@ -18,7 +18,7 @@ type Request struct {
 
 	Stream     bool
 	Duration   time.Duration // from the request's headers to its end
-	FirstToken time.Duration // to the first piece of a stream; 0: none came
+	FirstToken time.Duration // of a stream; 0: none came
 	Own        time.Duration // spent in the gateway's own work, waits excluded
 
 	Tokens    Tokens

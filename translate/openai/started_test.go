@@ -22,7 +22,8 @@ func TestAStreamStartsWithItsFirstContent(t *testing.T) {
 		delta(`"content":"a"`), delta(`"reasoning_content":"a"`), delta(`"reasoning":"a"`), delta(`"reasoning_details":[{"data":"x"}]`),
 		delta(`"refusal":"a"`), delta(`"audio":{"id":"a"}`), delta(`"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":""}}]`),
 		delta(`"function_call":{"name":"f","arguments":""}`), delta(`"images":[{}]`), stream(chunk(`"text":"a"`)),
-		stream(chunk(`"delta":{},"finish_reason":"stop"`)), stream(`{"id":"c1","choices":[{"index":0,"delta":{}},{"index":1,"delta":{"content":"a"}}]}`),
+		stream(chunk(`"delta":{},"finish_reason":"stop"`)),
+		stream(`{"id":"c1","choices":[{"index":0,"delta":{}},{"index":1,"delta":{"content":"a"}}]}`),
 	}
 	for _, provider := range []string{"openai", "mistral", "openrouter", "xai", "groq", "deepseek", "hosted_vllm"} {
 		s := suite
@@ -46,7 +47,8 @@ func TestAStreamStartsWithItsFirstContent(t *testing.T) {
 func TestAResponseStartsWithItsFirstContent(t *testing.T) {
 	item := func(item string) string { return stream(`{"type":"response.output_item.added","output_index":0,"item":` + item + `}`) }
 	opening := []string{
-		": keep-alive\n\n", stream(`{"type":"response.created","response":{"id":"r","status":"in_progress","output":[],"instructions":"be brief"}}`),
+		": keep-alive\n\n",
+		stream(`{"type":"response.created","response":{"id":"r","status":"in_progress","output":[],"instructions":"be brief"}}`),
 		stream(`{"response":{"id":"r","status":"queued"},"type":"response.queued"}`), stream(`{"type":"response.in_progress","response":{}}`),
 		stream(`{"type":"keepalive","sequence_number":3}`),
 		item(`{"id":"rs","type":"reasoning","summary":[],"encrypted_content":""}`),
@@ -68,7 +70,8 @@ func TestAResponseStartsWithItsFirstContent(t *testing.T) {
 		},
 	})
 	for _, failure := range []string{
-		`{"type":"error","code":"server_error","message":"no"}`, `{"type":"response.failed","response":{"error":{"code":"server_error","message":"no"}}}`,
+		`{"type":"error","code":"server_error","message":"no"}`,
+		`{"type":"response.failed","response":{"error":{"code":"server_error","message":"no"}}}`,
 	} {
 		translatetest.Starts(t, suite, translatetest.Opening{
 			Endpoint: chat.Responses, ContentType: eventStream, Silent: append(opening[:len(opening):len(opening)], stream(failure)),
