@@ -126,7 +126,8 @@ func TestABlockingAnswerEndsACooldownWhenItWasRead(t *testing.T) {
 
 func TestTheFirstTokenOfARelayedStream(t *testing.T) {
 	tags := func(v string) *accesslogv3.HTTPAccessLogEntry {
-		return &accesslogv3.HTTPAccessLogEntry{CommonProperties: &accesslogv3.AccessLogCommon{CustomTags: map[string]string{names.TagFirstBody: v}}}
+		common := &accesslogv3.AccessLogCommon{CustomTags: map[string]string{names.TagFirstBody: v}}
+		return &accesslogv3.HTTPAccessLogEntry{CommonProperties: common}
 	}
 	for name, tc := range map[string]struct {
 		entry *accesslogv3.HTTPAccessLogEntry // nil: none came

@@ -22,11 +22,14 @@ func TestAStreamStartsWithItsFirstContent(t *testing.T) {
 	}
 	text := append(opening[:len(opening):len(opening)], begin(`{"type":"text","text":""}`), grow(`{"type":"text_delta","text":""}`))
 	translatetest.Starts(t, suite, translatetest.Opening{Silent: text, Carriers: []string{
-		grow(`{"type":"text_delta","text":"a"}`), event(`{"type":"message_delta","delta":{"stop_reason":"refusal"},"usage":{"output_tokens":1}}`),
+		grow(`{"type":"text_delta","text":"a"}`),
+		event(`{"type":"message_delta","delta":{"stop_reason":"refusal"},"usage":{"output_tokens":1}}`),
 		begin(`{"type":"server_tool_use","id":"s","name":"web_search"}`),
 	}})
 	thinking := append(opening[:len(opening):len(opening)], begin(`{"type":"thinking","thinking":""}`))
-	translatetest.Starts(t, suite, translatetest.Opening{Silent: thinking, Carriers: []string{grow(`{"type":"thinking_delta","thinking":"a"}`)}})
+	translatetest.Starts(t, suite, translatetest.Opening{Silent: thinking, Carriers: []string{
+		grow(`{"type":"thinking_delta","thinking":"a"}`),
+	}})
 	translatetest.Starts(t, suite, translatetest.Opening{Silent: opening, Carriers: []string{
 		begin(`{"type":"tool_use","id":"t","name":"f","input":{}}`), begin(`{"type":"text","text":"a"}`),
 	}})

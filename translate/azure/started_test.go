@@ -11,7 +11,7 @@ func TestAStreamStartsWithItsFirstContent(t *testing.T) {
 	translatetest.Starts(t, suite, translatetest.Opening{
 		ContentType: "text/event-stream",
 		Silent: []string{
-			event(`{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]}`),
+			event(`{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0}]}`),
 			event(`{"choices":[{"content_filter_results":{},"delta":{"content":"","refusal":null,"role":"assistant"},"finish_reason":null,` +
 				`"index":0,"logprobs":null}],"id":"c","obfuscation":"abc","usage":null}`),
 			event(`{"choices":[{"content_filter_offsets":{"check_offset":1},"content_filter_results":{"hate":{"filtered":false}},"delta":{},` +

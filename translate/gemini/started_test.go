@@ -9,7 +9,7 @@ import (
 func TestAStreamStartsWithItsFirstContent(t *testing.T) {
 	event := func(data string) string { return "data: " + data + "\r\n\r\n" }
 	parts := func(parts string) string {
-		return event(`{"candidates":[{"content":{"role":"model","parts":[` + parts + `]}}],"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}`)
+		return event(`{"candidates":[{"content":{"role":"model","parts":[` + parts + `]}}],"usageMetadata":{"promptTokenCount":3}}`)
 	}
 	silent := []string{
 		": comment\r\n\r\n", event(`{"usageMetadata":{"promptTokenCount":3},"modelVersion":"g","responseId":"r"}`),

@@ -9,7 +9,9 @@ import (
 )
 
 func TestAStreamStartsWithItsFirstContent(t *testing.T) {
-	delta := func(members string) string { return stream(chunk(`"delta":{` + members + `},"finish_reason":null,"logprobs":null`)) }
+	delta := func(members string) string {
+		return stream(chunk(`"delta":{` + members + `},"finish_reason":null,"logprobs":null`))
+	}
 	openings := []string{
 		": OPENROUTER PROCESSING\n\n", "event: ping\n\n", "retry: 100\n\n",
 		delta(`"role":"assistant"`), delta(`"role":"assistant","content":"","refusal":null,"tool_calls":[],"audio":null`),
@@ -45,7 +47,9 @@ func TestAStreamStartsWithItsFirstContent(t *testing.T) {
 }
 
 func TestAResponseStartsWithItsFirstContent(t *testing.T) {
-	item := func(item string) string { return stream(`{"type":"response.output_item.added","output_index":0,"item":` + item + `}`) }
+	item := func(item string) string {
+		return stream(`{"type":"response.output_item.added","output_index":0,"item":` + item + `}`)
+	}
 	opening := []string{
 		": keep-alive\n\n",
 		stream(`{"type":"response.created","response":{"id":"r","status":"in_progress","output":[],"instructions":"be brief"}}`),

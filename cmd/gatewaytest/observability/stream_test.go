@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -37,6 +38,61 @@ func TestAStreamThatNobodyReadsPassesUntouchedAndItsTokensAreCounted(t *testing.
 		t.Errorf("log:\n%s", log)
 	}
 	s.Idle()
+}
+
+// TestTheFirstTokenIsNotTheHeaders has a provider that sends its headers at once, as
+// llama.cpp's server does: what the client waits from then on is known to be in the time
+// to the first token, and not in that to the first byte.
+func TestTheFirstTokenIsNotTheHeaders(t *testing.T) {
+	for name, tc := range map[string]struct{ body, opening string }{
+		"of a stream that is read": {gatewaytest.AskStream,
+			": comment\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n"},
+		"of a stream that Envoy carries": {gatewaytest.UsageStream, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := make(chan struct{})
+			p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, tc.opening)
+				gatewaytest.Flush(w)
+				select {
+				case <-seen:
+					gatewaytest.OpenAI(w, r, body)
+				case <-r.Context().Done():
+				}
+			})
+			s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ", stream_passthrough: true"), "--concurrency", "1")
+			resp, err := http.Post(s.URL+"/v1/chat/completions", "application/json", strings.NewReader(tc.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(resp.Body, make([]byte, len(tc.opening))); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			for range 20 { // something that takes its time
+				s.Get("/v1/models")
+			}
+			waited := time.Since(began).Milliseconds()
+			close(seen)
+			if err := gatewaytest.Drain(resp); err != nil {
+				t.Fatal(err)
+			}
+			var line map[string]any
+			for _, l := range s.RequestLog(21) {
+				if l["stream"] == true {
+					line = l
+				}
+			}
+			first, _ := line["ms_first_byte"].(float64)
+			token, _ := line["ms_first_token"].(float64)
+			if int64(token) < int64(first)+waited-2 { // each is rounded down
+				t.Errorf("the headers came after %v ms, and the client waited %d ms more; the first token is said to have come after %v ms",
+					first, waited, token)
+			}
+			s.Idle()
+		})
+	}
 }
 
 func TestTheLogSaysWhoEndedAStream(t *testing.T) {
