@@ -171,9 +171,9 @@ func (a *attempts) lost(n int, now time.Time) bool {
 // unansweredLocked is the outcome of an attempt that got no answer. Envoy does not
 // say why: one that took its whole time was cut by Envoy's timer.
 func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
-	o := routing.Outcome{Failed: true, Reason: noAnswer}
+	o := routing.Outcome{Failed: true, Kind: upstream.KindTransport, Reason: noAnswer}
 	if n >= 1 && n <= len(a.made) && a.plan.Timeout > 0 && now.Sub(a.made[n-1].began) >= a.plan.Timeout-timerSlack(a.plan.Timeout) {
-		o.TimedOut, o.Reason = true, timedAnswer
+		o.Kind, o.Reason = upstream.KindTimeout, timedAnswer
 	}
 	return o
 }
@@ -203,9 +203,9 @@ func (a *attempts) failed(n, status int, reason string, now time.Time) {
 	o := a.unansweredLocked(n, now)
 	switch o.Status = status; {
 	case status > 0:
-		o.Reason = reason
+		o.Kind, o.Reason = upstream.KindOf(&upstream.Error{Status: status}), reason
 	case attemptTimeout(reason):
-		o.TimedOut, o.Reason = true, timedAnswer // Envoy's clock may be a little ahead of ours
+		o.Kind, o.Reason = upstream.KindTimeout, timedAnswer // Envoy's clock may be a little ahead of ours
 	}
 	if strings.HasPrefix(reason, noHost) {
 		o.Nowhere, o.Reason = true, noAddress
@@ -213,7 +213,7 @@ func (a *attempts) failed(n, status int, reason string, now time.Time) {
 	if reason == totalTimeout {
 		o.Reason = timedAnswer
 	}
-	if reason == totalTimeout && n > 1 && !o.TimedOut {
+	if reason == totalTimeout && n > 1 && o.Kind != upstream.KindTimeout {
 		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before
 	}
 	a.endLocked(n, o, now)
@@ -232,7 +232,7 @@ func (a *attempts) judge(
 	if a.closed || !a.endLocked(n, o, now) {
 		return routing.Next{}, nil
 	}
-	next = a.router.Failed(a.plan, n, routing.Failure{Error: e, Asked: o.RetryAfter})
+	next = a.router.Failed(a.plan, n, routing.Failure{Kind: o.Kind, Asked: o.RetryAfter})
 	a.observer.attemptJudged(n, next, a.plan)
 	if !next.Retry || a.plan.Fixed {
 		return next, nil

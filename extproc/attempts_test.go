@@ -51,7 +51,7 @@ func outcomeText(o routing.Outcome) string {
 	if o.Failed {
 		words[0] = "failed"
 	}
-	if o.TimedOut {
+	if o.Kind == upstream.KindTimeout {
 		words = append(words, "timed out")
 	}
 	if o.Nowhere {

@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -105,9 +104,6 @@ func (s *requestStream) lastBody(body []byte) *wire.Answer {
 // would like.
 func (s *requestStream) judgeLast(u unjudged, body []byte) *upstream.Error {
 	e := u.hop.Translator.Failure(u.head, body[:min(len(body), maxJudged)])
-	if e.Status < 400 || e.Status > 599 {
-		e.Status = http.StatusBadGateway
-	}
 	s.exchange.judge(u.attempt, e, u.head, time.Now())
 	return e
 }

@@ -86,7 +86,10 @@ func (o *outcome) attempt() routing.Outcome {
 		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	case o.result.Failure != nil:
 		failure := o.result.Failure
-		return routing.Outcome{Failed: true, Status: o.status, RetryAfter: failure.RetryAfter, Reason: "the answer failed: " + failure.Type}
+		return routing.Outcome{
+			Failed: true, Kind: upstream.KindOf(failure), Status: o.status, RetryAfter: failure.RetryAfter,
+			Reason: "the answer failed: " + failure.Type,
+		}
 	}
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 }

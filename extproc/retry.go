@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -143,9 +142,6 @@ func (s *failureStream) judge(body []byte) (*wire.HeaderMutation, wire.Metadata)
 		return nil, nil
 	}
 	e := hop.Translator.Failure(s.head, body[:min(len(body), maxJudged)])
-	if e.Status < 400 || e.Status > 599 {
-		e.Status = http.StatusBadGateway // a redirect, which providers' APIs do not have, or no status at all
-	}
 	return x.judge(n, e, s.head, now)
 }
 
@@ -153,7 +149,8 @@ func (s *failureStream) judge(body []byte) (*wire.HeaderMutation, wire.Metadata)
 // one ready: the room in its deployment's limits and the request in its words.
 func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*wire.HeaderMutation, wire.Metadata) {
 	o := routing.Outcome{
-		Failed: true, Status: head.Status, RetryAfter: e.RetryAfter, Reason: strconv.Itoa(head.Status) + " " + e.Type,
+		Failed: true, Kind: upstream.KindOf(e), Status: head.Status, RetryAfter: e.RetryAfter,
+		Reason: strconv.Itoa(head.Status) + " " + e.Type,
 	}
 	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
 	next, planned := x.attempts.judge(n, e, o, able, now)

@@ -96,7 +96,8 @@ func (w *world) plan(t testing.TB, model string) *Plan {
 func (w *world) fail(id string, status int, retryAfter time.Duration) {
 	h := w.hop(id)
 	w.Begin(h)
-	w.Done(h, Outcome{Failed: true, Status: status, RetryAfter: retryAfter, Reason: "scripted"})
+	kind := upstream.KindOf(&upstream.Error{Status: status})
+	w.Done(h, Outcome{Failed: true, Kind: kind, Status: status, RetryAfter: retryAfter, Reason: "scripted"})
 }
 
 // hop is an attempt of a deployment.

@@ -194,15 +194,15 @@ func TestPlansKeepTheirPromisesUnderRandomFailures(t *testing.T) {
 			hop := &p.Hops[n-1]
 			w.Begin(hop)
 			if dice.IntN(4) == 0 { // Envoy goes on by itself
-				w.Done(hop, Outcome{Failed: true})
+				w.Done(hop, Outcome{Failed: true, Kind: upstream.KindTransport})
 				if !w.Lost(p, n) {
 					break
 				}
 				continue
 			}
 			status := []int{500, 503, 429, 401, 404, 400}[dice.IntN(6)]
-			w.Done(hop, Outcome{Failed: true, Status: status})
-			next := w.Failed(p, n, Failure{Error: &upstream.Error{Status: status}})
+			w.Done(hop, Outcome{Failed: true, Kind: upstream.KindOf(&upstream.Error{Status: status}), Status: status})
+			next := w.Failed(p, n, Failure{Kind: upstream.KindOf(&upstream.Error{Status: status})})
 			if !next.Retry {
 				break
 			}

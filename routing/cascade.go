@@ -124,12 +124,12 @@ func (r *Router) mostRetries(call *Call, t target) int {
 
 // useSpecialFallbacks puts the fallbacks for a context-window or content-policy failure on
 // target i in the place of what was to come, and reports whether there are any.
-func (r *Router) useSpecialFallbacks(p *Plan, i int, verdict Verdict) bool {
+func (r *Router) useSpecialFallbacks(p *Plan, i int, after remedy) bool {
 	if p.call.DisableFallbacks {
 		return false
 	}
 	special := r.contextWindow
-	if verdict == ContentPolicy {
+	if after == tryOtherPolicy {
 		special = r.contentPolicy
 	}
 	failed := p.targets[i]

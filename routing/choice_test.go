@@ -96,7 +96,7 @@ func TestAfterAFailureTheDeploymentsNotTriedYetMayServe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !w.Failed(p, 1, Failure{Error: &upstream.Error{Status: 500}}).Retry {
+		if !w.Failed(p, 1, Failure{Kind: upstream.KindOf(&upstream.Error{Status: 500})}).Retry {
 			t.Fatal("nothing follows")
 		}
 		choices := w.Choices(p, 1)

@@ -1,10 +1,10 @@
 package routing
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // This file decides when a deployment cools down, and for how long; health.go keeps the
@@ -22,12 +22,12 @@ type HealthPolicy struct {
 // against the request.
 func (r *Router) isDeploymentFault(h *Hop, o Outcome) bool {
 	switch {
-	case o.TimedOut && h.clientTimeout: // by the client's own timeout
+	case o.Kind == upstream.KindTimeout && o.Status == 0 && h.clientTimeout: // no answer within the client's own time
 		return false
-	case o.Status == http.StatusNotFound && h.Model != h.Deployment.Model:
+	case o.Kind == upstream.KindModelNotFound && h.Model != h.Deployment.Model:
 		return false // a model name that the request or a fallback made up
 	}
-	return countsAgainstHealth(o.Status)
+	return effectsOf(o.Kind).health != ignored
 }
 
 // frequentFailures is the share of a minute's attempts above which failures
@@ -63,20 +63,4 @@ func (r *Router) policy(d *Deployment) HealthPolicy {
 		p.Cooldown = *d.cooldown
 	}
 	return p
-}
-
-// coolsAtOnce lists the answers after which asking again soon cannot help: no
-// quota, a key that does not work, a model that is not there.
-func coolsAtOnce(status int) bool {
-	switch status {
-	case http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusPaymentRequired:
-		return true
-	}
-	return false
-}
-
-// countsAgainstHealth reports whether a failure is the deployment's and not the
-// client's.
-func countsAgainstHealth(status int) bool {
-	return status < 300 || status >= 500 || status == http.StatusRequestTimeout || coolsAtOnce(status)
 }

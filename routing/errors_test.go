@@ -67,8 +67,8 @@ func TestEveryKindOfFailure(t *testing.T) {
 			fail := func(w *world) []string {
 				p := w.plan(t, "m")
 				w.Begin(&p.Hops[0])
-				w.Done(&p.Hops[0], Outcome{Failed: true, Status: tc.status, Total: time.Second})
-				w.Failed(p, 1, Failure{Error: e})
+				w.Done(&p.Hops[0], Outcome{Failed: true, Kind: upstream.KindOf(e), Status: tc.status, Total: time.Second})
+				w.Failed(p, 1, Failure{Kind: upstream.KindOf(e)})
 				return ids(p)
 			}
 			got.Alone = fail(newWorld(t, "m/a"))
@@ -118,7 +118,7 @@ func TestRetryPolicies(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := 1
-			for w.Failed(p, n, Failure{Error: &upstream.Error{Status: tc.status}}).Retry {
+			for w.Failed(p, n, Failure{Kind: upstream.KindOf(&upstream.Error{Status: tc.status})}).Retry {
 				n++
 			}
 			if n != tc.want || n > p.Attempts {
@@ -134,7 +134,7 @@ func TestTheFailingDeploymentsOwnRetriesCount(t *testing.T) {
 	w.deployment("a").NumRetries = &five
 	p := w.plan(t, "m")
 	n := 1
-	for w.Failed(p, n, Failure{Error: &upstream.Error{Status: 500}}).Retry {
+	for w.Failed(p, n, Failure{Kind: upstream.KindOf(&upstream.Error{Status: 500})}).Retry {
 		n++
 	}
 	if n != 6 {
@@ -143,7 +143,7 @@ func TestTheFailingDeploymentsOwnRetriesCount(t *testing.T) {
 }
 
 func TestWhenNobodyIsHealthyTheRequestWaitsForTheFirst(t *testing.T) {
-	limited := Failure{Error: &upstream.Error{Status: 429}, Asked: 4 * time.Second}
+	limited := Failure{Kind: upstream.KindOf(&upstream.Error{Status: 429}), Asked: 4 * time.Second}
 	run := func(w *world) (*Plan, Next) {
 		p := w.plan(t, "m")
 		for n := range 2 {
@@ -190,7 +190,7 @@ func TestTheDeadlineEndsThePlan(t *testing.T) {
 		t.Errorf("%s left, want 6s", left)
 	}
 	w.clock = w.clock.Add(6 * time.Second)
-	if w.Failed(p, 1, Failure{Error: &upstream.Error{Status: 500}}).Retry {
+	if w.Failed(p, 1, Failure{Kind: upstream.KindOf(&upstream.Error{Status: 500})}).Retry {
 		t.Error("an attempt follows after the deadline")
 	}
 	if w.Lost(p, 1) {
@@ -201,7 +201,7 @@ func TestTheDeadlineEndsThePlan(t *testing.T) {
 func TestRetriesKeepToTheirBudget(t *testing.T) {
 	w := newWorld(t, "m/a", "m/b", "n/c")
 	w.makeBudgets(0.2, 5)
-	server := Failure{Error: &upstream.Error{Status: 500}}
+	server := Failure{Kind: upstream.KindOf(&upstream.Error{Status: 500})}
 	run := func(requests int) (retries int) {
 		for range requests {
 			if w.Failed(w.plan(t, "m"), 1, server).Retry {

@@ -59,8 +59,9 @@ func (w *guided) walk(t *testing.T, model string, status int) []string {
 		hop := &p.Hops[n-1]
 		asked = append(asked, hop.Deployment.Provider+"/"+hop.Model)
 		w.Begin(hop)
-		w.Done(hop, routing.Outcome{Failed: true, Status: status})
-		next := w.Failed(p, n, routing.Failure{Error: &upstream.Error{Status: status}})
+		kind := upstream.KindOf(&upstream.Error{Status: status})
+		w.Done(hop, routing.Outcome{Failed: true, Kind: kind, Status: status})
+		next := w.Failed(p, n, routing.Failure{Kind: kind})
 		if !next.Retry {
 			return asked
 		}

@@ -117,7 +117,7 @@ func (h *health) fail(now time.Time, o Outcome, p HealthPolicy, frequent bool) b
 	}
 	allowed := int64(max(p.AllowedFails, 1))
 	reached := int64(len(h.fails)) >= allowed && (streak >= allowed || frequent)
-	if until == 0 && !o.Nowhere && !coolsAtOnce(o.Status) && !reached {
+	if until == 0 && !o.Nowhere && effectsOf(o.Kind).health != cools && !reached {
 		return false
 	}
 	pause := p.Cooldown

@@ -116,10 +116,10 @@ func (r *Router) fix(p *Plan) error {
 // fixedNext says whether Envoy may go on to the next hop of a fixed order after
 // attempt n failed in this way: it cannot be told to skip one. named says that a
 // retry policy wants another try.
-func (p *Plan) fixedNext(n int, verdict Verdict, named bool) Next {
+func (p *Plan) fixedNext(n int, after remedy, named bool) Next {
 	if n >= len(p.Hops) {
 		return Next{}
 	}
 	other := p.Hops[n].Deployment != p.Hops[n-1].Deployment
-	return Next{Retry: verdict == RetryAny || verdict == RetryOther && other || named && verdict != RetryOther}
+	return Next{Retry: after == tryAny || after == tryOthers && other || named && after != tryOthers}
 }

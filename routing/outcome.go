@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/store"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // Outcome is how an attempt ended.
@@ -13,8 +14,8 @@ type Outcome struct {
 	// that neither failed nor has a status says nothing about its deployment:
 	// the client left before the answer.
 	Status     int
+	Kind       upstream.Kind // of a failure; KindUnknown: as KindServer
 	Nowhere    bool          // there was no host to send it to: its name does not resolve
-	TimedOut   bool          // no answer came within the attempt's time
 	RetryAfter time.Duration // what the provider asked for; 0 when nothing
 	Reason     string        // of a failure: short, for logs and the health report
 
@@ -94,7 +95,7 @@ func (r *Router) Used(h *Hop, tokens int64) {
 func (r *Router) Cut(h *Hop, reason string) {
 	now := r.now()
 	h.Deployment.meter.add(now, Used{Failures: 1})
-	r.countFailure(h.Deployment, Outcome{Failed: true, Reason: reason}, now)
+	r.countFailure(h.Deployment, Outcome{Failed: true, Kind: upstream.KindTransport, Reason: reason}, now)
 }
 
 // used is how much a deployment was used in the last minute; requests and tokens

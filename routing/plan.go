@@ -87,6 +87,15 @@ type exclusion struct {
 
 const everyTarget = -1
 
+// exclude keeps the deployment of a hop out of the rest of the plan.
+func (p *Plan) exclude(hop *Hop, from scope) {
+	target := hop.Fallback
+	if from == everywhere {
+		target = everyTarget
+	}
+	p.excluded = append(p.excluded, exclusion{hop.Deployment, target})
+}
+
 func (p *Plan) isExcluded(d *Deployment, i int) bool {
 	return slices.ContainsFunc(p.excluded, func(b exclusion) bool { return b.deployment == d && (b.target == i || b.target == everyTarget) })
 }
@@ -110,7 +119,7 @@ func (r *Router) extend(p *Plan, n int, s stage, now time.Time) error {
 			return err
 		}
 		if len(p.Hops) == before && s.used == 0 && r.tooSmall(p, s.target) {
-			r.useSpecialFallbacks(p, s.target, ContextWindow)
+			r.useSpecialFallbacks(p, s.target, tryLarger)
 		}
 	}
 	return nil

@@ -54,7 +54,7 @@ func TestCascadeFollowsTheGroupWithItsRetries(t *testing.T) {
 
 func TestFailureDecidesWhatFollows(t *testing.T) {
 	failed := func(status int, code string) Failure {
-		return Failure{Error: &upstream.Error{Status: status, Code: code}}
+		return Failure{Kind: upstream.KindOf(&upstream.Error{Status: status, Code: code})}
 	}
 	for name, tc := range map[string]struct {
 		failure Failure
@@ -207,11 +207,11 @@ func TestFailuresThatAreNotTheDeploymentsDoNotCount(t *testing.T) {
 		renamed := w.hop("a")
 		renamed.Model = "made-up"
 		w.Begin(renamed)
-		w.Done(renamed, Outcome{Failed: true, Status: 404})
+		w.Done(renamed, Outcome{Failed: true, Kind: upstream.KindModelNotFound, Status: 404})
 		clientTimeout := w.hop("a")
 		clientTimeout.clientTimeout = true
 		w.Begin(clientTimeout)
-		w.Done(clientTimeout, Outcome{Failed: true, TimedOut: true})
+		w.Done(clientTimeout, Outcome{Failed: true, Kind: upstream.KindTimeout})
 		w.Begin(w.hop("a"))
 		w.Done(w.hop("a"), Outcome{}) // the client left
 	}
@@ -324,7 +324,7 @@ func TestPausesComeBeforeTheSameDeploymentOnly(t *testing.T) {
 			if tc.deadline > 0 {
 				p.Deadline = w.clock.Add(tc.deadline)
 			}
-			if got := w.Failed(p, tc.after, Failure{Error: refused, Asked: tc.asked}); got != tc.want {
+			if got := w.Failed(p, tc.after, Failure{Kind: upstream.KindOf(refused), Asked: tc.asked}); got != tc.want {
 				t.Errorf("next = %+v, want %+v", got, tc.want)
 			}
 		})

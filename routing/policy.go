@@ -1,10 +1,6 @@
 package routing
 
-import (
-	"net/http"
-
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
-)
+import "github.com/isthmus-proxy/isthmus/translate/upstream"
 
 // class is the kind of a failure, by LiteLLM's name without its "Error" as the
 // retry policies of the configuration have it.
@@ -23,31 +19,26 @@ const (
 	classDefault       class = "Default"
 )
 
-// classOf is the class of a failure; e is nil when no answer came.
-func classOf(e *upstream.Error, timedOut bool) class {
-	switch {
-	case e == nil && timedOut:
-		return classTimeout
-	case e == nil:
-		return classInternal // refused or reset, as LiteLLM has it
-	case e.Code == upstream.CodeContextLength && e.Status < 500:
-		return classContextWindow
-	case e.Code == upstream.CodeContentFilter && e.Status < 500:
-		return classContentPolicy
-	}
-	switch e.Status {
-	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
+// classOf is the class of a kind of failure.
+func classOf(k upstream.Kind) class {
+	switch k {
+	case upstream.KindRequest:
 		return classBadRequest
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return classAuth
-	case http.StatusNotFound:
+	case upstream.KindContextWindow:
+		return classContextWindow
+	case upstream.KindContentPolicy:
+		return classContentPolicy
+	case upstream.KindUnsupported, upstream.KindModelNotFound:
 		return classNotFound
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return classTimeout
-	case http.StatusTooManyRequests:
+	case upstream.KindAccount, upstream.KindPermission:
+		return classAuth
+	case upstream.KindRateLimit:
 		return classRateLimit
-	case http.StatusBadGateway, http.StatusServiceUnavailable, 529:
+	case upstream.KindTimeout:
+		return classTimeout
+	case upstream.KindUnavailable:
 		return classUnavailable
+	case upstream.KindUnknown, upstream.KindConflict, upstream.KindServer, upstream.KindTransport: // refused or reset, as LiteLLM has it
 	}
 	return classInternal
 }

@@ -152,7 +152,7 @@ func TestSettingsOfAWildcardGroupHoldForEachNameItServes(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := 1
-			for ; n < 9 && r.Failed(p, n, Failure{Error: &upstream.Error{Status: status, Code: tc.code}}).Retry; n++ {
+			for ; n < 9 && r.Failed(p, n, Failure{Kind: upstream.KindOf(&upstream.Error{Status: status, Code: tc.code})}).Retry; n++ {
 			}
 			if diff := cmp.Diff(tc.want, asked(p)[:n]); diff != "" {
 				t.Errorf("attempts (-want +got):\n%s", diff)
@@ -238,8 +238,8 @@ func FuzzPlan(f *testing.F) {
 			if len(p.Hops) == 0 || len(p.Hops) > maxAttempts || len(p.targets) > 2*maxAttempts {
 				t.Fatalf("%q: %d hops, %d stages", model, len(p.Hops), len(p.targets))
 			}
-			for n := 1; n < 2*maxAttempts && r.Failed(p, n, Failure{Error: &upstream.Error{Status: []int{400, 500}[dice.IntN(2)],
-				Code: upstream.CodeContextLength}}).Retry; n++ {
+			for n := 1; n < 2*maxAttempts && r.Failed(p, n, Failure{Kind: upstream.KindOf(&upstream.Error{Status: []int{400, 500}[dice.IntN(2)],
+				Code: upstream.CodeContextLength})}).Retry; n++ {
 			}
 			if p, err = r.PlanFixed(c); err != nil {
 				continue

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -9,9 +8,8 @@ import (
 
 // Failure is one failed attempt, as far as what follows it goes.
 type Failure struct {
-	Error    *upstream.Error // what the provider said; nil: no answer came
-	TimedOut bool            // no answer came, for the time was up
-	Asked    time.Duration   // how long the provider asks to be left alone; 0: it does not say
+	Kind  upstream.Kind // KindUnknown: as KindServer
+	Asked time.Duration // how long the provider asks to be left alone; 0: it does not say
 }
 
 // Next is what follows a failed attempt.
@@ -62,36 +60,26 @@ type failed struct {
 
 // replan puts the hops that follow a failed attempt into the plan.
 func (r *Router) replan(p *Plan, f *failed) Next {
-	verdict := Judge(f.Error)
+	e := effectsOf(f.Kind)
 	hop := &p.Hops[f.n-1]
-	allowed, named := r.retriesAfter(p.call, hop, classOf(f.Error, f.TimedOut))
+	allowed, named := r.retriesAfter(p.call, hop, classOf(f.Kind))
 	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, f.n), allowed: 1 + allowed}
 	if p.Fixed {
-		return p.fixedNext(f.n, verdict, named && s.used < s.allowed)
+		return p.fixedNext(f.n, e.remedy, named && s.used < s.allowed)
 	}
 	retried := named && s.used < s.allowed
 	switch {
-	case verdict == RetryOther:
-		p.excluded = append(p.excluded, exclusion{hop.Deployment, excludedFrom(hop, f.Error)})
-	case retried || verdict == RetryAny:
-	case verdict == Stop:
+	case e.remedy == tryOthers:
+		p.exclude(hop, e.beyond)
+	case retried || e.remedy == tryAny:
+	case e.remedy == tryNone:
 		return Next{}
-	case !r.useSpecialFallbacks(p, hop.Fallback, verdict):
+	case !r.useSpecialFallbacks(p, hop.Fallback, e.remedy):
 		return Next{}
 	default:
 		s = stage{target: hop.Fallback + 1}
 	}
 	return r.follow(p, s, f)
-}
-
-// excludedFrom says where a deployment that failed need not be asked again: a key
-// that does not work is none anywhere, a model that is not there or not allowed
-// says nothing about another model of the same provider.
-func excludedFrom(hop *Hop, e *upstream.Error) int {
-	if e.Status == http.StatusNotFound || e.Status == http.StatusForbidden {
-		return hop.Fallback
-	}
-	return everyTarget
 }
 
 // follow extends the plan from a stage on and says with which pause. Where the

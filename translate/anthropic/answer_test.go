@@ -262,7 +262,7 @@ func TestAnswersThatFail(t *testing.T) {
 		Code:    "incomplete_answer",
 		Message: "the provider's answer ended before it was complete",
 	}
-	busy := upstream.Error{Status: 529, Type: "overloaded_error", Message: "Overloaded"}
+	busy := upstream.Error{Status: 529, Kind: upstream.KindUnavailable, Type: "overloaded_error", Message: "Overloaded"}
 	const overloaded = `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`
 	tests := map[string]struct {
 		request, answer string
@@ -275,15 +275,21 @@ func TestAnswersThatFail(t *testing.T) {
 		"an error with status 200":  {blocking, overloaded, busy},
 		"an error in a stream":      {streaming, events(begin, overloaded), busy},
 		"an error without a type": {
-			streaming, events(begin, `{"error":"gone"}`), upstream.Error{Status: 502, Type: "server_error", Message: "gone"},
+			streaming, events(begin, `{"error":"gone"}`), upstream.Error{
+				Status: 502, Kind: upstream.KindUnavailable,
+				Type: "server_error", Message: "gone",
+			},
 		},
 		"a rate limit in a stream": {
 			streaming, events(`{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}`),
-			upstream.Error{Status: 429, Type: "rate_limit_error", Message: "slow"},
+			upstream.Error{Status: 429, Kind: upstream.KindRateLimit, Type: "rate_limit_error", Message: "slow"},
 		},
 		"a prompt too long, in a stream": {
 			streaming, events(`{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens"}}`),
-			upstream.Error{Status: 400, Type: "invalid_request_error", Code: "context_length_exceeded", Message: "prompt is too long: 9 tokens"},
+			upstream.Error{
+				Status: 400, Kind: upstream.KindContextWindow,
+				Type: "invalid_request_error", Code: "context_length_exceeded", Message: "prompt is too long: 9 tokens",
+			},
 		},
 		"an event that is no JSON": {streaming, events(begin, `{"type":`), broken},
 		"a stream cut short": {
@@ -332,6 +338,7 @@ func TestFailure(t *testing.T) {
 			},
 			body("rate_limit_error", "slow"),
 			upstream.Error{
+				Kind:       upstream.KindRateLimit,
 				Type:       "rate_limit_error",
 				Message:    "slow",
 				RetryAfter: 13 * time.Second,
@@ -340,22 +347,27 @@ func TestFailure(t *testing.T) {
 			},
 		},
 		"Anthropic's own fault": {
-			500, nil, body("api_error", "Internal server error"), upstream.Error{Type: "server_error", Message: "Internal server error"},
+			500, nil, body("api_error", "Internal server error"),
+			upstream.Error{Kind: upstream.KindServer, Type: "server_error", Message: "Internal server error"},
 		},
 		"a request that is too big": {
 			413, nil, body("request_too_large", "Request exceeds the maximum size"),
-			upstream.Error{Type: "invalid_request_error", Message: "Request exceeds the maximum size"},
+			upstream.Error{Kind: upstream.KindRequest, Type: "invalid_request_error", Message: "Request exceeds the maximum size"},
 		},
-		"too many": {529, nil, body("overloaded_error", "Overloaded"), upstream.Error{Type: "overloaded_error", Message: "Overloaded"}},
+		"too many": {
+			529, nil, body("overloaded_error", "Overloaded"),
+			upstream.Error{Kind: upstream.KindUnavailable, Type: "overloaded_error", Message: "Overloaded"},
+		},
 		"a prompt that is too long": {400, nil, body("invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"),
 			upstream.Error{
+				Kind:    upstream.KindContextWindow,
 				Type:    "invalid_request_error",
 				Code:    "context_length_exceeded",
 				Message: "prompt is too long: 208310 tokens > 200000 maximum",
 			}},
 		"a proxy's page": {
 			502, upstream.Header{{Name: "content-type", Value: "text/html"}}, "<html>",
-			upstream.Error{Type: "server_error", Message: "the provider answered 502 Bad Gateway"},
+			upstream.Error{Kind: upstream.KindUnavailable, Type: "server_error", Message: "the provider answered 502 Bad Gateway"},
 		},
 	}
 	for name, test := range tests {

@@ -1,8 +1,6 @@
 package anthropic
 
 import (
-	"net/http"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -19,52 +17,20 @@ func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 }
 
 func failure(head upstream.Head, body []byte) *upstream.Error {
-	e := upstream.ReadError(head, body)
-	switch e.Type {
-	case "api_error", "request_too_large": // OpenAI has other words
-		e.Type = ""
-	}
-	e.Normalise()
-	return e
+	return named(upstream.ReadError(head, body))
 }
 
 // streamed is the failure that an error inside a 200 answer stands for.
-func streamed(body []byte) *upstream.Error {
-	var w struct {
-		Error struct {
-			Type string `json:"type"`
-		} `json:"error"`
+func streamed(body []byte) *upstream.Error { return named(upstream.ReadEmbedded(body)) }
+
+// named gives an error OpenAI's words for its type.
+func named(e *upstream.Error) *upstream.Error {
+	switch e.Type {
+	case "api_error", "request_too_large":
+		e.Type = upstream.TypeOf(e.Status)
 	}
-	_ = upstream.Unmarshal(body, &w) // of another shape: a server's error
-	return failure(upstream.Head{Status: statusOf(w.Error.Type)}, body)
+	return e
 }
 
 // isFailure reports whether an answer's error member says anything.
 func isFailure(e jsontext.Value) bool { return e.Kind() == '{' || e.Kind() == '"' }
-
-// statusOf returns the status that an error type has outside of streams.
-func statusOf(kind string) int {
-	switch kind {
-	case "invalid_request_error":
-		return http.StatusBadRequest
-	case "authentication_error":
-		return http.StatusUnauthorized
-	case "billing_error":
-		return http.StatusPaymentRequired
-	case "permission_error":
-		return http.StatusForbidden
-	case "not_found_error":
-		return http.StatusNotFound
-	case "request_too_large":
-		return http.StatusRequestEntityTooLarge
-	case "rate_limit_error":
-		return http.StatusTooManyRequests
-	case "api_error":
-		return http.StatusInternalServerError
-	case "timeout_error":
-		return http.StatusGatewayTimeout
-	case "overloaded_error":
-		return 529
-	}
-	return http.StatusBadGateway
-}

@@ -141,18 +141,25 @@ func TestFailuresOfBothShapes(t *testing.T) {
 	}{
 		"a code without a type": {
 			upstream.Head{Status: 404}, `{"error":{"code":"DeploymentNotFound","message":"no such deployment","type":null}}`,
-			upstream.Error{Status: 404, Type: "not_found_error", Code: "DeploymentNotFound", Message: "no such deployment"},
+			upstream.Error{
+				Status: 404, Kind: upstream.KindModelNotFound,
+				Type: "not_found_error", Code: "DeploymentNotFound", Message: "no such deployment",
+			},
 		},
 		"a filtered prompt": {
 			upstream.Head{Status: 400},
 			`{"error":{"code":"content_filter","param":"prompt","message":"filtered","innererror":{"code":"ResponsibleAIPolicyViolation"}}}`,
-			upstream.Error{Status: 400, Type: "invalid_request_error", Code: "content_filter", Param: "prompt", Message: "filtered"},
+			upstream.Error{
+				Status: 400, Kind: upstream.KindContentPolicy,
+				Type: "invalid_request_error", Code: "content_filter", Param: "prompt", Message: "filtered",
+			},
 		},
 		"API Management": {
 			upstream.Head{Status: 429, Header: upstream.Header{{Name: "retry-after", Value: "7"}, {Name: "retry-after-ms", Value: "6500"}}},
 			`{"statusCode":429,"message":"Rate limit is exceeded."}`,
 			upstream.Error{
 				Status:     429,
+				Kind:       upstream.KindRateLimit,
 				Type:       "rate_limit_error",
 				Message:    "Rate limit is exceeded.",
 				RetryAfter: 6500 * time.Millisecond,
@@ -161,7 +168,7 @@ func TestFailuresOfBothShapes(t *testing.T) {
 		},
 		"nothing said": {
 			upstream.Head{Status: 408}, ``,
-			upstream.Error{Status: 408, Type: "timeout_error", Message: "the provider answered 408 Request Timeout"},
+			upstream.Error{Status: 408, Kind: upstream.KindTimeout, Type: "timeout_error", Message: "the provider answered 408 Request Timeout"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

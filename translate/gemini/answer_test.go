@@ -228,7 +228,7 @@ func TestAnswersThatFail(t *testing.T) {
 		},
 		"an error with 200": {
 			`{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}`,
-			upstream.Error{Status: 503, Type: "server_error", Code: "UNAVAILABLE", Message: "overloaded"},
+			upstream.Error{Status: 503, Kind: upstream.KindUnavailable, Type: "server_error", Code: "UNAVAILABLE", Message: "overloaded"},
 		},
 	}
 	for name, test := range tests {
@@ -279,7 +279,10 @@ func TestFailure(t *testing.T) {
 	}{
 		"a bad key is 401 for OpenAI's clients": {
 			400, `{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}`,
-			upstream.Error{Status: 401, Type: "authentication_error", Code: "invalid_api_key", Message: "API key not valid."},
+			upstream.Error{
+				Status: 401, Kind: upstream.KindAccount,
+				Type: "authentication_error", Code: "invalid_api_key", Message: "API key not valid.",
+			},
 		},
 		"the delay of a quota becomes a header": {
 			429,
@@ -287,6 +290,7 @@ func TestFailure(t *testing.T) {
 				`"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"26.5s"}]}}]`,
 			upstream.Error{
 				Status:     429,
+				Kind:       upstream.KindRateLimit,
 				Type:       "rate_limit_error",
 				Code:       "RESOURCE_EXHAUSTED",
 				Message:    "quota",
@@ -300,13 +304,17 @@ func TestFailure(t *testing.T) {
 				`"status":"INVALID_ARGUMENT"}}`,
 			upstream.Error{
 				Status:  400,
+				Kind:    upstream.KindContextWindow,
 				Type:    "invalid_request_error",
 				Code:    upstream.CodeContextLength,
 				Message: "The input token count (9) exceeds the maximum number of tokens allowed (8).",
 			},
 		},
 		"a proxy's page": {
-			503, `<html>`, upstream.Error{Status: 503, Type: "server_error", Message: "the provider answered 503 Service Unavailable"},
+			503, `<html>`, upstream.Error{
+				Status: 503, Kind: upstream.KindUnavailable,
+				Type: "server_error", Message: "the provider answered 503 Service Unavailable",
+			},
 		},
 	}
 	for name, test := range tests {

@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"bytes"
-	"net/http"
 	"strconv"
 
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -12,7 +11,6 @@ import (
 // https://cloud.google.com/apis/design/errors#error_model
 type status struct {
 	Error struct {
-		Code    int         `json:"code"`
 		Status  string      `json:"status"`
 		Details []errorInfo `json:"details"`
 	} `json:"error"`
@@ -23,24 +21,27 @@ type errorInfo struct {
 	Reason string `json:"reason"`
 }
 
-// Failure reads an error answer. A bad key is 401 for OpenAI's clients, although
-// Google says 400.
+// Failure reads an error answer. A bad key has OpenAI's code for it.
 func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
-	return failure(head, body)
+	return named(upstream.ReadError(head, body), body)
 }
 
-func failure(head upstream.Head, body []byte) *upstream.Error {
-	e := upstream.ReadError(head, body)
+// named gives an error the name of Google's status as its code, where it would be the
+// number that only repeats the status line.
+func named(e *upstream.Error, body []byte) *upstream.Error {
+	switch e.Kind {
+	case upstream.KindContextWindow, upstream.KindContentPolicy:
+		return e // they have OpenAI's code
+	}
 	s := readStatus(body)
-	if _, err := strconv.Atoi(e.Code); err == nil {
-		e.Code = s.Error.Status // the number only repeats the status line
+	if _, err := strconv.Atoi(e.Code); err == nil || e.Code == "" {
+		e.Code = s.Error.Status
 	}
 	for _, d := range s.Error.Details {
 		if d.Reason == "API_KEY_INVALID" {
-			e.Status, e.Type, e.Code = http.StatusUnauthorized, upstream.TypeOf(http.StatusUnauthorized), "invalid_api_key"
+			e.Code = "invalid_api_key"
 		}
 	}
-	e.Normalise()
 	return e
 }
 
@@ -62,10 +63,4 @@ func readStatus(body []byte) status {
 }
 
 // streamed is the failure that an error event inside a 200 stream stands for.
-func streamed(body []byte) *upstream.Error {
-	code := readStatus(body).Error.Code
-	if code < 400 || code > 599 {
-		code = http.StatusBadGateway
-	}
-	return failure(upstream.Head{Status: code}, body)
-}
+func streamed(body []byte) *upstream.Error { return named(upstream.ReadEmbedded(body), body) }

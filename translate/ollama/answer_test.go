@@ -103,7 +103,7 @@ func TestStreamedAnswer(t *testing.T) {
 
 func TestAnswersThatFail(t *testing.T) {
 	unreadable := upstream.Error{Status: 502, Type: "server_error", Code: "invalid_answer", Message: "the provider's answer could not be read"}
-	broken := upstream.Error{Status: 500, Type: "server_error", Message: "broken"}
+	broken := upstream.Error{Status: 500, Kind: upstream.KindServer, Type: "server_error", Message: "broken"}
 	tests := map[string]struct {
 		endpoint        chat.Endpoint
 		request, answer string
@@ -149,12 +149,16 @@ func TestFailure(t *testing.T) {
 	}{
 		"a model that was not pulled": {
 			404, `{"error":"model \"x\" not found, try pulling it first"}`,
-			upstream.Error{Status: 404, Type: "not_found_error", Code: "model_not_found", Message: `model "x" not found, try pulling it first`},
+			upstream.Error{
+				Status: 404, Kind: upstream.KindModelNotFound,
+				Type: "not_found_error", Code: "model_not_found", Message: `model "x" not found, try pulling it first`,
+			},
 		},
 		"an input that is too long": {
 			400, `{"error":"the input length exceeds the context length"}`,
 			upstream.Error{
 				Status:  400,
+				Kind:    upstream.KindContextWindow,
 				Type:    "invalid_request_error",
 				Code:    upstream.CodeContextLength,
 				Message: "the input length exceeds the context length",
@@ -162,7 +166,7 @@ func TestFailure(t *testing.T) {
 		},
 		"a busy server": {
 			503, `{"error":"server busy, please try again"}`,
-			upstream.Error{Status: 503, Type: "server_error", Message: "server busy, please try again"},
+			upstream.Error{Status: 503, Kind: upstream.KindUnavailable, Type: "server_error", Message: "server busy, please try again"},
 		},
 	}
 	for name, test := range tests {

@@ -33,7 +33,7 @@ func newDecoder(req *chat.Request, head upstream.Head, quirks *Quirks) chat.Deco
 }
 
 func newRelay() *relay {
-	return &relay{scan: jsonedit.NewScanner("id", "model", "usage", "object", "error", "message")}
+	return &relay{scan: jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code")}
 }
 
 // relay passes a blocking answer on untouched.

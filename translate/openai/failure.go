@@ -1,10 +1,7 @@
 package openai
 
 import (
-	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,9 +19,7 @@ func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 func (d *relay) failure() *upstream.Error {
 	switch kind, _ := d.scan.Get("object"); string(kind) {
 	case `"error"`: // older vLLM servers' stands bare
-		e := upstream.Error{Status: http.StatusBadGateway, Message: text(d.scan, "message")}
-		e.Normalise()
-		return &e
+		return upstream.ReadEmbedded(d.bareError())
 	case "":
 	default:
 		return nil
@@ -33,22 +28,18 @@ func (d *relay) failure() *upstream.Error {
 	if k := value.Kind(); k != '{' && k != '"' {
 		return nil
 	}
-	body := append(append([]byte(`{"error":`), value...), '}')
-	return upstream.ReadError(upstream.Head{Status: statusIn(value)}, body)
+	return upstream.ReadEmbedded(append(append([]byte(`{"error":`), value...), '}'))
 }
 
-// statusIn is the HTTP status that an error object names as its code, as
-// aggregators do; 502 when it names none.
-func statusIn(object jsontext.Value) int {
-	var e struct {
-		Code jsontext.Value `json:"code"`
-	}
-	if json.Unmarshal(object, &e) == nil {
-		if n, err := strconv.Atoi(strings.Trim(string(e.Code), `"`)); err == nil && n >= 400 && n < 600 {
-			return n
+// bareError is the object of an error that stands bare, put together of its members.
+func (d *relay) bareError() []byte {
+	body := []byte(`{"object":"error"`)
+	for _, name := range []string{"message", "type", "code"} {
+		if value, ok := d.scan.Get(name); ok {
+			body = append(append(body, `,"`+name+`":`...), value...)
 		}
 	}
-	return http.StatusBadGateway
+	return append(body, '}')
 }
 
 // errorEvent reads an error inside a stream and gives it the members OpenAI's
@@ -58,7 +49,7 @@ func (d *streamDecoder) errorEvent(data []byte) []byte {
 	if json.Unmarshal(data, &head) != nil || (head.Error == nil || head.Error.Kind() == 'n') && head.Object != "error" {
 		return nil
 	}
-	e := upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
+	e := upstream.ReadEmbedded(data)
 	d.result.Failure = e
 	return e.JSON()
 }
@@ -82,5 +73,5 @@ func (d *streamDecoder) failedResponse(data []byte) {
 	default:
 		return
 	}
-	d.result.Failure = upstream.ReadError(upstream.Head{Status: http.StatusInternalServerError}, data)
+	d.result.Failure = upstream.ReadEmbedded(data)
 }

@@ -81,7 +81,8 @@ func TestFailureKeepsTheServersWords(t *testing.T) {
 	got := suite.Bind(t, upstream.Target{}).Failure(head, []byte(`{"error":{"message":"This model's maximum context length is 8192 `+
 		`tokens.","type":"invalid_request_error","param":"messages","code":null}}`))
 	want := &upstream.Error{
-		Status: 400, Type: "invalid_request_error", Param: "messages", Code: "context_length_exceeded",
+		Status: 400,
+		Kind:   upstream.KindContextWindow, Type: "invalid_request_error", Param: "messages", Code: "context_length_exceeded",
 		Message: "This model's maximum context length is 8192 tokens.", Header: upstream.Header{{Name: "retry-after", Value: "3"}},
 		RetryAfter: 3 * time.Second,
 	}

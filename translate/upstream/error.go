@@ -8,11 +8,12 @@ import (
 
 // Error is a failure as an OpenAI client reads it: an HTTP status and the
 // members of OpenAI's error object. Its body, and those of providers, are in
-// errorbody.go; what kind of failure it is, in errorkind.go. What a provider's
+// errorbody.go; which kinds of failure there are, in errorkind.go. What a provider's
 // answer became (translate.Bound.Failure) is bounded, valid UTF-8, and has no
 // secret in any member or field.
 type Error struct {
-	Status  int    // HTTP status for the client
+	Status  int    // HTTP status for the client: the provider's, unless it says something else than Kind
+	Kind    Kind   // what kind of failure it is; read it with KindOf
 	Type    string // "invalid_request_error", "rate_limit_error", "server_error", …
 	Code    string // "" is null
 	Param   string // the request member that is to blame; "" is null

@@ -50,23 +50,53 @@ const (
 
 // ReadError makes the Error of a provider's answer, whichever of the known
 // shapes its body has: OpenAI's and Google's {"error":{…}} (also inside an
-// array), Anthropic's {"type":"error","error":{…}}, Ollama's {"error":"text"},
-// Azure API Management's {"statusCode":…,"message":…}, old vLLM's flat object,
-// or plain text and HTML from a proxy. The status stays the provider's.
-// A body that is compressed, though we ask for none, says nothing.
+// array), Anthropic's {"type":"error","error":{…}}, Ollama's and xAI's
+// {"error":"text"}, Azure API Management's {"statusCode":…,"message":…}, old vLLM's
+// flat object, or plain text and HTML from a proxy. Kind, and with it the status,
+// are decided here. A body that is compressed, though we ask for none, says nothing.
 func ReadError(head Head, body []byte) *Error {
-	e := &Error{Status: head.Status, Header: clientFields(head.Header)}
 	if coding := head.Header.Get("content-encoding"); coding != "" && coding != "identity" {
 		body = nil
 	}
-	if !e.readJSON(body) {
-		e.Message = plainMessage(head, body)
+	r := errorReader{Error: &Error{Status: head.Status, Header: clientFields(head.Header)}}
+	if !r.readJSON(body) {
+		r.Message = plainMessage(head, body)
 	}
+	return r.finish(head)
+}
+
+// ReadEmbedded is ReadError for an error that stands where an answer should, behind
+// status 200: in a stream, or as a whole body. Its status is what its code or type
+// says it would have been; 502 when they do not.
+func ReadEmbedded(body []byte) *Error {
+	r := errorReader{Error: &Error{}}
+	if !r.readJSON(body) {
+		r.Message = plainMessage(Head{}, body)
+	}
+	r.Status = r.said.embeddedStatus()
+	return r.finish(Head{Status: r.Status})
+}
+
+// errorReader is an Error while it is read, with what is only needed to judge it.
+type errorReader struct {
+	*Error
+	said said
+}
+
+// finish fills what the body left open, bounds it and decides the kind.
+func (r *errorReader) finish(head Head) *Error {
+	e := r.Error
 	if e.Message == "" {
 		e.Message = statusText(head.Status)
 	}
 	e.readWait(head.Header, time.Now())
-	e.Normalise()
+	e.Message = clipWords(e.Message, maxMessage)
+	e.Type, e.Code, e.Param = clipWords(e.Type, maxMember), clipWords(e.Code, maxMember), clipWords(e.Param, maxMember)
+	if e.Type == "" {
+		e.Type = TypeOf(e.Status)
+	}
+	r.said.text = strings.ToLower(e.Message[:RuneStart(e.Message, maxSearched)])
+	e.judge(&r.said)
 	return e
 }
 
@@ -78,9 +108,13 @@ type errorBody struct {
 	Param   jsontext.Value `json:"param"`
 	Detail  jsontext.Value `json:"detail"`  // FastAPI servers
 	Details jsontext.Value `json:"details"` // Google's
+	Status  jsontext.Value `json:"status"`  // Google's, in words
+
+	InnerError jsontext.Value `json:"innererror"` // Azure's
+	Metadata   jsontext.Value `json:"metadata"`   // OpenRouter's
 }
 
-func (e *Error) readJSON(body []byte) bool {
+func (r *errorReader) readJSON(body []byte) bool {
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '[' {
 		var list []jsontext.Value
@@ -95,7 +129,8 @@ func (e *Error) readJSON(body []byte) bool {
 	}
 	switch {
 	case outer.Error.Kind() == '"':
-		e.Message = scalar(outer.Error)
+		r.Message = scalar(outer.Error)
+		r.said.add(scalar(outer.Code))
 		return true
 	case outer.Error.Kind() == '{':
 		var inner errorBody
@@ -106,14 +141,69 @@ func (e *Error) readJSON(body []byte) bool {
 	case outer.Message == "" && outer.Detail == nil:
 		return false
 	}
-	e.Message, e.Type, e.Code, e.Param = outer.Message, scalar(outer.Type), scalar(outer.Code), scalar(outer.Param)
-	if e.Message == "" && outer.Detail != nil {
-		e.Message = detailText(outer.Detail)
+	r.take(&outer)
+	return true
+}
+
+// take reads the members of an error object.
+func (r *errorReader) take(b *errorBody) {
+	r.Message, r.Type, r.Code, r.Param = b.Message, scalar(b.Type), scalar(b.Code), scalar(b.Param)
+	if r.Message == "" && b.Detail != nil {
+		r.Message = detailText(b.Detail)
 	}
-	if e.Type == "error" {
-		e.Type = ""
+	if r.Type == "error" {
+		r.Type = ""
 	}
-	e.RetryAfter = retryInfo(outer.Details)
+	r.said.add(r.Code, r.Type, scalar(b.Status))
+	var reasons []string
+	r.RetryAfter, reasons = readDetails(b.Details)
+	r.said.add(reasons...)
+	r.takeInner(b)
+}
+
+// takeInner reads what Azure and OpenRouter say inside an error of why it is one.
+func (r *errorReader) takeInner(b *errorBody) {
+	var azure struct {
+		Code jsontext.Value `json:"code"`
+	}
+	if b.InnerError.Kind() == '{' && Unmarshal(b.InnerError, &azure) == nil {
+		r.said.add(scalar(azure.Code))
+	}
+	var router struct {
+		Raw     jsontext.Value `json:"raw"`           // what the provider behind it answered
+		Flagged jsontext.Value `json:"flagged_input"` // the part of the prompt that was refused
+	}
+	if b.Metadata.Kind() != '{' || Unmarshal(b.Metadata, &router) != nil {
+		return
+	}
+	r.said.flagged = router.Flagged.Kind() == '"'
+	raw := scalar(router.Raw)
+	if raw == "" {
+		return
+	}
+	behind := errorReader{Error: &Error{}}
+	if !behind.readRaw(raw) {
+		return
+	}
+	r.Message = behind.Message
+	r.said.add(behind.said.words...)
+}
+
+// readRaw reads the error of a provider behind another: its message is the one that
+// helps. One that has another inside is read no deeper.
+func (r *errorReader) readRaw(raw string) bool {
+	var b struct {
+		Error struct {
+			Message string         `json:"message"`
+			Type    jsontext.Value `json:"type"`
+			Code    jsontext.Value `json:"code"`
+		} `json:"error"`
+	}
+	if Unmarshal([]byte(raw), &b) != nil || b.Error.Message == "" {
+		return false
+	}
+	r.Message = b.Error.Message
+	r.said.add(scalar(b.Error.Code), scalar(b.Error.Type))
 	return true
 }
 

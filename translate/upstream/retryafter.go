@@ -92,30 +92,34 @@ func (e *Error) readWait(h Header, now time.Time) {
 	}
 }
 
-// retryInfo reads the details of a google.rpc.Status: the longest delay of a
-// RetryInfo, as in {"retryDelay":"26.5s"}. Details of any other shape say nothing.
+// readDetails reads the details of a google.rpc.Status: the longest delay of a
+// RetryInfo, as in {"retryDelay":"26.5s"}, and the reasons of ErrorInfos. Details of
+// any other shape say nothing.
 // https://cloud.google.com/apis/design/errors#error_model
-func retryInfo(details jsontext.Value) time.Duration {
+func readDetails(details jsontext.Value) (wait time.Duration, reasons []string) {
 	if details.Kind() != '[' {
-		return 0
+		return 0, nil
 	}
 	var infos []jsontext.Value
 	if Unmarshal(details, &infos) != nil {
-		return 0
+		return 0, nil
 	}
-	var longest time.Duration
 	for _, v := range infos {
 		var info struct {
 			RetryDelay string `json:"retryDelay"`
+			Reason     string `json:"reason"`
 		}
 		if v.Kind() != '{' || Unmarshal(v, &info) != nil {
 			continue
 		}
+		if info.Reason != "" {
+			reasons = append(reasons, info.Reason)
+		}
 		if seconds, err := strconv.ParseFloat(strings.TrimSuffix(info.RetryDelay, "s"), 64); err == nil {
-			longest = max(longest, waitSeconds(seconds))
+			wait = max(wait, waitSeconds(seconds))
 		}
 	}
-	return longest
+	return wait, reasons
 }
 
 // waitPhrase finds a wait in a message: "Please try again in 7m12s" (OpenAI, Groq),

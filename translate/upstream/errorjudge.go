@@ -1,0 +1,338 @@
+package upstream
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// This file decides the kind of a provider's error. Providers disagree about
+// statuses: the client's own mistake comes as 500 and 403, an empty account as 400.
+// What an error says in members made for machines goes first, then its status; its
+// text is asked only where the status is known to mean several things, for whole
+// sentences of known providers.
+
+// said is what a provider's error says, in lower case.
+type said struct {
+	words   []string // its types, codes, statuses and reasons
+	text    string   // its messages, as much of them as is searched
+	flagged bool     // a member says that the prompt was refused for its content
+}
+
+// maxErrorWords bounds how many words an error has: more are no error's.
+const maxErrorWords = 16
+
+// add adds words that are not empty.
+func (s *said) add(words ...string) {
+	for _, word := range words {
+		if word != "" && len(word) <= maxMember && len(s.words) < maxErrorWords {
+			s.words = append(s.words, strings.ToLower(word))
+		}
+	}
+}
+
+// maxSearched bounds the text that is searched for sentences, in bytes: they stand at
+// its beginning, and what follows may be the client's own words.
+const maxSearched = 2 << 10
+
+// verdict is the kind of a failure, and the status that tells the client of it; 0:
+// the provider's own where it says the same, else the kind's.
+type verdict struct {
+	kind   Kind
+	status int
+}
+
+// judge sets the kind of an error, and, where the provider's say something else, the
+// status, type and code that tell the client of it.
+func (e *Error) judge(s *said) {
+	v := s.verdict(e.Status)
+	e.Kind = v.kind
+	switch {
+	case v.status != 0:
+	case e.Status < 400 || e.Status > 599:
+		v.status = http.StatusBadGateway // a redirect, which providers' APIs do not have, or no status at all
+	case isOwnStatus(e.Status, v.kind):
+		v.status = e.Status
+	default:
+		v.status = v.kind.status()
+	}
+	if v.status != e.Status {
+		e.restate(v.status)
+	}
+	switch e.Kind {
+	case KindContextWindow:
+		e.Code = CodeContextLength
+	case KindContentPolicy:
+		e.Code = CodeContentFilter
+	}
+}
+
+// restate gives the error another status than the provider's, with the type that
+// belongs to it. A code that only repeats the provider's status goes.
+func (e *Error) restate(status int) {
+	e.Status, e.Type = status, TypeOf(status)
+	if _, err := strconv.Atoi(e.Code); err == nil {
+		e.Code = ""
+	}
+}
+
+// isOwnStatus reports whether a status says what the kind does.
+func isOwnStatus(status int, k Kind) bool {
+	switch k {
+	case KindContextWindow, KindContentPolicy:
+		return kindOfStatus(status) == KindRequest
+	case KindUnsupported:
+		return status >= 400 && status < 500 || status == http.StatusNotImplemented
+	case KindAccount: // OpenAI's clients know an empty account as a 429
+		return kindOfStatus(status) == KindAccount || status == http.StatusForbidden || status == http.StatusTooManyRequests
+	}
+	return kindOfStatus(status) == k
+}
+
+// verdict decides what an answer with this status means.
+func (s *said) verdict(status int) verdict {
+	if v := s.byWords(status); v.kind != KindUnknown {
+		return v
+	}
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return s.badRequest(status)
+	case http.StatusPaymentRequired:
+		if s.says("can only afford") { // OpenRouter: a smaller max_tokens would do
+			return verdict{kind: KindUnsupported}
+		}
+	case http.StatusForbidden:
+		return s.forbidden()
+	case http.StatusNotFound:
+		return s.notFound()
+	case http.StatusUnavailableForLegalReasons: // StepFun's answer to a flagged prompt
+		return verdict{kind: KindContentPolicy}
+	case http.StatusTooManyRequests:
+		return s.tooManyRequests()
+	case http.StatusInternalServerError:
+		return s.serverError()
+	}
+	return verdict{kind: kindOfStatus(status)}
+}
+
+// byWords is what the words of an error name; KindUnknown: nothing. Those of a server
+// that fails are trusted only where they name what no failure of its own can be, and a
+// 429 has words of its own.
+func (s *said) byWords(status int) verdict {
+	for _, word := range s.words {
+		switch k := kindOfWord(word); {
+		case k == KindUnknown, status == http.StatusTooManyRequests:
+		case status >= 500 && k != KindContextWindow && k != KindContentPolicy:
+		case k == KindAccount && outOfMoney(word):
+			return verdict{k, http.StatusPaymentRequired}
+		default:
+			return verdict{kind: k}
+		}
+	}
+	return verdict{}
+}
+
+// badRequest is a 400, 413 or 422, which several providers say of an account, too.
+func (s *said) badRequest(status int) verdict {
+	switch {
+	case s.flagged, s.says(contentSentences()...):
+		return verdict{kind: KindContentPolicy}
+	case status == http.StatusRequestEntityTooLarge && s.has("rate_limit_exceeded"):
+		return verdict{kind: KindUnsupported} // Groq: larger than a minute's quota
+	case s.says(contextSentences()...):
+		return verdict{kind: KindContextWindow}
+	case status != http.StatusBadRequest:
+	case s.says("credit balance is too low", "reached your specified api usage limits", "reached your specified workspace api usage limits",
+		"make sure your account is in good standing"):
+		return verdict{KindAccount, http.StatusPaymentRequired}
+	case s.says("organization has been disabled"):
+		return verdict{KindAccount, http.StatusForbidden}
+	case s.says("incorrect api key provided", "api key not valid", "api key expired"):
+		return verdict{KindAccount, http.StatusUnauthorized}
+	case s.says("user location is not supported", "free tier is not available in your country"):
+		return verdict{kind: KindPermission}
+	case s.says("is not a valid model id", "provided model identifier is invalid"):
+		return verdict{kind: KindModelNotFound}
+	}
+	return verdict{kind: KindRequest}
+}
+
+// forbidden is a 403, which may be a word about this request alone: its content, or
+// something that it names.
+func (s *said) forbidden() verdict {
+	switch {
+	case s.flagged, s.says("input was flagged", "content violates usage guidelines"):
+		return verdict{KindContentPolicy, http.StatusBadRequest}
+	case s.says("you do not have permission to access the file", "cachedcontent not found", "you are not allowed to generate embeddings",
+		"you are not allowed to sample from this model"):
+		return verdict{kind: KindUnsupported}
+	}
+	return verdict{kind: KindPermission}
+}
+
+// notFound is a 404, which may be about the endpoint or about something else that
+// the request names, and then says nothing of the model.
+func (s *said) notFound() verdict {
+	if s.says("is not a chat model", "not in v1/", "only supported in v1/", "embedcontent", "invalid url (", "404 page not found",
+		"file not found", "unknown request url", "no endpoints found that support", "unexpected endpoint", "cachedcontent not found",
+		"previous response", "item with id") || s.text == "not found" {
+		return verdict{kind: KindUnsupported}
+	}
+	return verdict{kind: KindModelNotFound}
+}
+
+// tooManyRequests is a 429, which OpenAI says of an empty account, too, and of a
+// request that is larger than a minute's quota.
+func (s *said) tooManyRequests() verdict {
+	switch {
+	case slices.ContainsFunc(s.words, outOfMoney), s.says("used all available credits"):
+		return verdict{kind: KindAccount}
+	case s.says("request too large for"):
+		return verdict{kind: KindUnsupported}
+	}
+	return verdict{kind: KindRateLimit}
+}
+
+// serverError is a 500, with which llama.cpp's server and Ollama answer several
+// mistakes of clients. A failure of their own is none of these sentences.
+func (s *said) serverError() verdict {
+	switch {
+	case s.says("increase the physical batch size", "compared to kv size", "exceeds the available context size",
+		"input length exceeds the context length", "exceeds maximum context length"):
+		return verdict{kind: KindContextWindow}
+	case s.says("image input is not supported", "audio input is not supported", "video input is not supported", "input is not supported - hint",
+		"missing data required for image input", "model does not support embeddings", "requires --jinja flag", "jinja exception:",
+		"invalid json schema in format", "failed to parse grammar", "json schema conversion failed",
+		"failed to create new sequence: unable to create sampling context", "cannot use custom grammar constraints with tools"):
+		return verdict{kind: KindUnsupported}
+	case strings.HasPrefix(s.text, `option "`) && s.says(`" must be of type `), s.says("failed to create new sequence: no input provided",
+		"failed to create new sequence: failed to process inputs", "input content cannot be empty",
+		"[json.exception.type_error.302] type must be", "[json.exception.out_of_range.403] key "):
+		return verdict{kind: KindRequest}
+	}
+	return verdict{kind: KindServer}
+}
+
+// kindOfWord is the kind that a word names, in lower case, which no provider uses for
+// anything else; KindUnknown: none.
+func kindOfWord(word string) Kind {
+	switch word {
+	case CodeContextLength, "exceed_context_size_error", "tokens_limit_reached", "contextwindowexceedederror":
+		return KindContextWindow
+	case CodeContentFilter, "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked", "data_inspection_failed",
+		"datainspectionfailed", "censorship_blocked", "contentpolicyviolationerror":
+		return KindContentPolicy
+	case "invalid_api_key", "api_key_invalid", "invalid_authentication_error", "account_deactivated", "consumer_suspended",
+		"access_token_expired", "access_token_type_unsupported":
+		return KindAccount
+	case "unsupported_country_region_territory", "service_disabled", "api_key_service_blocked", "api_key_ip_address_blocked",
+		"api_key_http_referrer_blocked":
+		return KindPermission
+	case "model_not_found", "deploymentnotfound", "invalid_model", "unknown_model", "model_decommissioned":
+		return KindModelNotFound
+	case "operationnotsupported":
+		return KindUnsupported
+	}
+	switch {
+	case outOfMoney(word):
+		return KindAccount
+	case strings.Contains(word, "sensitivecontentdetected"): // Volcengine's, for prompts and answers
+		return KindContentPolicy
+	}
+	return KindUnknown
+}
+
+// outOfMoney reports whether a word says that the account has to be paid for.
+func outOfMoney(word string) bool {
+	switch word {
+	case "insufficient_quota", "insufficient_balance", "insufficient_user_quota", "billing_hard_limit_reached", "billing_not_active",
+		"billing_disabled", "billing_error", "exceeded_current_quota_error", "arrearage":
+		return true
+	}
+	return false
+}
+
+// contextSentences say that the prompt is longer than the model's context, as OpenAI,
+// Anthropic, Google, Mistral, xAI, Alibaba, Moonshot, MiniMax, vLLM, SGLang, TGI,
+// Ollama, llama.cpp, LM Studio and LiteLLM do.
+func contextSentences() []string {
+	return []string{
+		"maximum context length", "prompt is too long", "exceed context limit", "exceeds the maximum number of tokens",
+		"model's maximum context limit", "longer than the model's context length", "available context size",
+		"maximum number of tokens allowed", "input is too long", "exceeds the context window", "exceeds maximum input length",
+		"context length exceeded", "exceed_context_size", "too large for model with", "input length and `max_tokens` exceed",
+		"model's context length is only", "maximum prompt length is", "range of input length should be", "loaded with context length of only",
+		"context window exceeds limit", "longer than the maximum model length", "exceeded model token limit", "contextwindowexceedederror",
+		"must be less than max_seq_len", "tokens + `max_new_tokens` must be", "cannot exceed the total tokens limit", "too many input tokens",
+		"exceeds the context length",
+	}
+}
+
+// contentSentences say that the prompt or the answer was refused for its content.
+func contentSentences() []string {
+	return []string{
+		"content management policy", "content_policy_violation", "content policy", "safety system", "responsibleaipolicyviolation",
+		"content filtering policy", "input was flagged", "flagged as potentially violating", "content violates usage guidelines",
+		"data may contain inappropriate content", "content exists risk", "was considered high risk", "prohibited use policy",
+		"contentpolicyviolationerror",
+	}
+}
+
+// says reports whether one of these sentences, in lower case, is in the text.
+func (s *said) says(sentences ...string) bool {
+	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.Contains(s.text, sentence) })
+}
+
+// has reports whether a word, in lower case, is among the error's.
+func (s *said) has(word string) bool { return slices.Contains(s.words, word) }
+
+// embeddedStatus is the status that an error without one of its own would have had.
+func (s *said) embeddedStatus() int {
+	for _, word := range s.words {
+		if n, err := strconv.Atoi(word); err == nil && n >= 400 && n < 600 {
+			return n
+		}
+	}
+	for _, word := range s.words {
+		if status := statusOfWord(word); status != 0 {
+			return status
+		}
+	}
+	return http.StatusBadGateway
+}
+
+// statusOfWord is the status that Anthropic, OpenAI and servers of its format send
+// with an error of this type or code; 0: it is none of theirs.
+func statusOfWord(word string) int {
+	switch word {
+	case "insufficient_quota", "rate_limit_error", "rate_limit_exceeded", "ratelimiterror":
+		return http.StatusTooManyRequests
+	case "authentication_error":
+		return http.StatusUnauthorized
+	case "billing_error":
+		return http.StatusPaymentRequired
+	case "permission_error":
+		return http.StatusForbidden
+	case "not_found_error":
+		return http.StatusNotFound
+	case "request_too_large":
+		return http.StatusRequestEntityTooLarge
+	case "timeout_error":
+		return http.StatusGatewayTimeout
+	case "overloaded_error":
+		return statusOverloaded
+	case "api_error":
+		return http.StatusInternalServerError
+	case "badrequesterror":
+		return http.StatusBadRequest
+	}
+	if k := kindOfWord(word); k != KindUnknown {
+		return k.status()
+	}
+	// OpenAI's codes of what is wrong with a request or its images in the Responses API.
+	if strings.HasPrefix(word, "invalid_") || strings.HasSuffix(word, "_image") || strings.HasPrefix(word, "image_") {
+		return http.StatusBadRequest
+	}
+	return 0
+}
