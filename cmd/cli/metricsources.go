@@ -2,11 +2,11 @@ package cli
 
 import "github.com/isthmus-proxy/isthmus/extproc/metrics"
 
-// metricSources are the functions by which the metrics page reads the queue and
-// the callbacks of these resources. Without a queue its series are absent;
+// metricSources are the functions by which the metrics page reads the store of limits,
+// the queue and the callbacks of these resources. Without a queue its series are absent;
 // after a reload they are shown even so: a series that was there must not vanish.
 func (r *resources) metricSources(queueEnabled bool) metrics.Sources {
-	from := metrics.Sources{Sinks: r.sinks}
+	from := metrics.Sources{Sinks: r.sinks, Store: func() metrics.Store { return metrics.Store{Skipped: r.store.Skipped()} }}
 	if queueEnabled || r.afterReload {
 		from.Queue = func() metrics.Queue {
 			return metrics.Queue{Length: r.limiter.Queued(), Capacity: r.limiter.QueueSize()}

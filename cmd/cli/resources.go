@@ -90,7 +90,7 @@ func (r *resources) openStore(c *config.Config, log *slog.Logger, previous *reso
 	}
 	options := store.SharedOptions{Silence: c.RedisTimeout, Now: time.Now, Log: log, Guard: r.guard}
 	if c.Redis.Configured() {
-		redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: replicaName(), Now: time.Now})
+		redis, err := store.NewRedis(store.RedisOptions{Server: store.Server(c.Redis), Replica: replicaName(), Log: log, Now: time.Now})
 		if err != nil {
 			return fmt.Errorf("open Redis: %w", err)
 		}

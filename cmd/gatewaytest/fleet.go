@@ -89,7 +89,7 @@ func (f *Fleet) Leases() map[string]int64 {
 // a limit for one kind of them.
 func (f *Fleet) Charged(group string) int64 {
 	f.T.Helper()
-	keys, err := f.Redis.Keys(f.T.Context(), "isthmus:{limits}:d/"+group+"-*/*tpm").Result()
+	keys, err := f.Redis.Keys(f.T.Context(), "isthmus:{limits}:*:d/"+group+"-*/*tpm").Result()
 	if err != nil || len(keys) > 1 {
 		f.T.Fatal(keys, err)
 	}

@@ -29,6 +29,11 @@ func (s *state) Collect(to chan<- prometheus.Metric) {
 		p.add(s.queue.length, float64(q.Length))
 		p.add(s.queue.capacity, float64(q.Capacity))
 	}
+	if from.Store != nil {
+		for kind, n := range from.Store().Skipped {
+			p.add(s.skipped, float64(n), kind)
+		}
+	}
 	if from.Sinks != nil {
 		for _, each := range from.Sinks() {
 			s.sinks.collect(p, &each)

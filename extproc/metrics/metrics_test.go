@@ -43,6 +43,7 @@ func everything(t testing.TB) (*Metrics, *prometheus.Registry) {
 	m.Watch(Sources{
 		Cache: func() Cache { return Cache{Hits: 1, Misses: 2, Shared: 3} },
 		Queue: func() Queue { return Queue{Length: 1, Capacity: 9} },
+		Store: func() Store { return Store{Skipped: map[string]int64{"window": 2}} },
 		Sinks: func() []Sink { return []Sink{{Name: "langfuse", Sent: 4, Dropped: 1}} },
 	})
 	return m, registry

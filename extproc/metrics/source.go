@@ -10,6 +10,7 @@ type Sources struct {
 	Deployments func() []Deployment
 	Cache       func() Cache
 	Queue       func() Queue
+	Store       func() Store
 	Sinks       func() []Sink
 }
 
@@ -59,6 +60,11 @@ type Cache struct {
 
 // Queue is where requests wait for a slot.
 type Queue struct{ Length, Capacity int }
+
+// Store is the Redis that replicas share.
+type Store struct {
+	Skipped map[string]int64 // values that were skipped since this version cannot read them, by kind
+}
 
 // Sink is one callback's queue.
 type Sink struct {

@@ -15,6 +15,7 @@ type state struct {
 	deployments deploymentReadings
 	cache       cacheReadings
 	queue       queueReadings
+	skipped     reading
 	sinks       sinkReadings
 }
 
@@ -55,6 +56,9 @@ func newState(k *maker, version string) *state {
 		length:   k.gaugeReading("isthmus_queue_length", "Requests that wait for a slot."),
 		capacity: k.gaugeReading("isthmus_queue_capacity", "Requests that may wait."),
 	}
+	s.skipped = k.counterReading("isthmus_store_skipped_values_total",
+		"Values in Redis that were skipped: another version or program wrote them. kind: window, slot, epoch, replica, cooldown, "+
+			"address or blob.", "kind")
 	s.sinks = sinkReadings{
 		sent:        k.counterReading("isthmus_sink_sent_total", "Records that a callback took.", "sink"),
 		retried:     k.counterReading("isthmus_sink_retried_total", "Records sent again.", "sink"),
@@ -109,6 +113,9 @@ func (s *state) watch(n Sources) {
 	}
 	if n.Queue != nil {
 		next.Queue = n.Queue
+	}
+	if n.Store != nil {
+		next.Store = n.Store
 	}
 	if n.Sinks != nil {
 		next.Sinks = n.Sinks

@@ -2,14 +2,13 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -19,8 +18,9 @@ import (
 type Redis struct {
 	client  redis.UniversalClient
 	scripts scripts
-	limits  string // what the keys of limits begin with
+	keys    keys
 	replica string
+	skipped skipped
 	now     func() time.Time
 	skew    atomic.Pointer[skew] // nil: unknown
 }
@@ -37,6 +37,7 @@ type RedisOptions struct {
 	Server  Server
 	Prefix  string           // of all keys but blobs; default "isthmus:"
 	Replica string           // names this process among the others; required
+	Log     *slog.Logger     // nil: nothing is logged
 	Now     func() time.Time // required
 }
 
@@ -50,10 +51,9 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	if o.Prefix == "" {
 		o.Prefix = "isthmus:"
 	}
-	// One hash tag for all limits: what one request needs must be on one node.
 	return &Redis{
-		client: newClient(options), scripts: newScripts(),
-		limits: o.Prefix + "{limits}:", replica: o.Replica, now: o.Now,
+		client: newClient(options), scripts: newScripts(), keys: keysOf(o.Prefix, keyFormat),
+		replica: o.Replica, skipped: skipped{log: o.Log}, now: o.Now,
 	}, nil
 }
 
@@ -87,7 +87,7 @@ func (r *Redis) Acquire(ctx context.Context, q *Request) (Reply, error) {
 const maxLate = 9
 
 func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
-	c := call{prefix: r.limits, keys: make([]string, 0, 8), packed: make([]byte, 0, 128)}
+	c := call{prefix: r.keys.own, keys: make([]string, 0, 8), packed: make([]byte, 0, 128)}
 	c.num(r.deadline(ctx, q.Useful), q.Lease.Milliseconds())
 	c.num(int64(len(q.Return.Corrections)))
 	for _, x := range q.Return.Corrections {
@@ -130,10 +130,11 @@ func (r *Redis) readReply(text string, sent time.Time, keys []string) (Reply, er
 	serverMS := in.num()
 	reply.Second = serverMS / 1000
 	reply.Wait = time.Duration(in.num()) * time.Millisecond
+	r.skipped.read(&in)
 	for n := in.num(); n > 0 && !in.bad; n-- {
 		i := in.num()
 		if in.bad = in.bad || i < 1 || i > int64(len(keys)); !in.bad {
-			reply.Lacks = append(reply.Lacks, strings.TrimPrefix(keys[i-1], r.limits))
+			reply.Lacks = append(reply.Lacks, strings.TrimPrefix(keys[i-1], r.keys.own))
 		}
 	}
 	if in.bad {
@@ -213,75 +214,29 @@ func (r *Redis) Renew(ctx context.Context, lease time.Duration, held []Held) err
 // up. What was sent before an error stays sent.
 func (r *Redis) deliver(ctx context.Context, d *outbox, lease time.Duration) error {
 	for !d.empty() {
-		c := call{prefix: r.limits}
+		c := call{prefix: r.keys.own}
 		c.num(lease.Milliseconds())
 		args := d.moveTo(&c, 500)
 		sent := r.now()
-		ms, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, args...)...).Int64()
+		text, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, args...)...).Text()
 		if err != nil {
 			return fmt.Errorf("settle requests: %w", err)
 		}
-		r.learnClock(ms, sent, false)
+		if err := r.readClock(text, sent); err != nil {
+			return fmt.Errorf("settle requests: %w", err)
+		}
 	}
 	return nil
 }
 
-// beatLife is how long a replica counts as alive after its last beat.
-const beatLife = 5 * time.Second
-
-// Beat tells the others that this replica lives, and what of them is known.
-func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
-	c := call{prefix: r.limits, keys: make([]string, 0, 2+len(b.Watch)+len(b.Slots))}
-	c.key("replicas")
-	c.key("epoch")
-	for _, keys := range [][]string{b.Watch, b.Slots} {
-		for _, key := range keys {
-			c.key(key)
-		}
-	}
-	load, err := json.Marshal(b.Load)
-	if err != nil {
-		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
-	}
-	sent := r.now()
-	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.replica, beatLife.Milliseconds(), load, rand.Text(), len(b.Watch)).StringSlice()
-	if err != nil {
-		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
-	}
-	if len(out) < 3 {
-		return Peers{}, fmt.Errorf("tell the other replicas: redis answered %q", out)
-	}
-	clock := reader{text: out[0]}
-	serverMS := clock.num()
-	if clock.bad {
-		return Peers{}, fmt.Errorf("tell the other replicas: redis answered %q", out)
+// readClock reads the server's clock and what was skipped, of which text is all.
+func (r *Redis) readClock(text string, sent time.Time) error {
+	in := reader{text: text}
+	serverMS := in.num()
+	r.skipped.read(&in)
+	if in.bad {
+		return fmt.Errorf("redis answered %q", text)
 	}
 	r.learnClock(serverMS, sent, false)
-	peers, err := readPeers(out[2], out[3:], &b)
-	peers.Epoch = out[1]
-	return peers, err
-}
-
-func readPeers(used string, loads []string, asked *Beat) (Peers, error) {
-	p := Peers{Replicas: 1 + len(loads), Load: map[string]int64{}, Used: make([]int64, len(asked.Watch)),
-		Held: make([]int64, len(asked.Slots))}
-	in := reader{text: used}
-	for _, into := range [][]int64{p.Used, p.Held} {
-		for i := range into {
-			into[i] = in.num()
-		}
-	}
-	for _, text := range loads {
-		var load map[string]int64
-		if err := json.Unmarshal([]byte(text), &load); err != nil {
-			return Peers{}, fmt.Errorf("read the load of another replica: %w", err)
-		}
-		for deployment, n := range load {
-			p.Load[deployment] += n
-		}
-	}
-	if in.bad {
-		return Peers{}, fmt.Errorf("read the use of windows: redis answered %q", used)
-	}
-	return p, nil
+	return nil
 }

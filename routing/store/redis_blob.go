@@ -14,22 +14,33 @@ import (
 // ErrMiss says that there is no blob under the key.
 var ErrMiss = errors.New("no such blob")
 
-// Get returns a blob, or ErrMiss. The key is used as it is.
+// maxBlob is the longest blob in bytes.
+const maxBlob = 32 << 20
+
+// Get returns a blob, or ErrMiss, also for what no Set has written: a value of another
+// type, or one that is longer than maxBlob. The key is used as it is.
 func (r *Redis) Get(ctx context.Context, key string) ([]byte, error) {
-	value, err := r.client.Get(ctx, key).Bytes()
+	value, err := r.client.GetRange(ctx, key, 0, maxBlob).Bytes()
 	switch {
-	case errors.Is(err, redis.Nil):
+	case redis.HasErrorPrefix(err, "WRONGTYPE"), len(value) > maxBlob:
+		r.skipped.add(blobKind, 1)
 		return nil, ErrMiss
 	case err != nil:
 		return nil, fmt.Errorf("read a blob: %w", err)
+	case len(value) == 0:
+		return nil, ErrMiss
 	}
 	return value, nil
 }
 
-// Set keeps a blob for ttl, which must be above zero.
+// Set keeps a blob for ttl. It has a byte at least and maxBlob at most, and ttl is above
+// zero.
 func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if ttl <= 0 {
 		return errors.New("write a blob: it needs a time to live")
+	}
+	if len(value) == 0 || len(value) > maxBlob {
+		return fmt.Errorf("write a blob: it has %d bytes, and must have 1 to %d", len(value), maxBlob)
 	}
 	if err := r.client.Set(ctx, key, value, max(ttl, time.Millisecond)).Err(); err != nil {
 		return fmt.Errorf("write a blob: %w", err)

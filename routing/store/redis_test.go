@@ -75,7 +75,7 @@ func TestAWindowThatWasLeftAloneForgetsWhatIsOld(t *testing.T) {
 	r := newRedis(t, store.Server{URL: "redis://" + server.Addr})
 	c := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
 	defer c.Close()
-	const key = "isthmus:{limits}:d/a/rpm"
+	const key = "isthmus:{limits}:1:d/a/rpm"
 	for _, ago := range []int64{0, 1, 3, 4, 5, 30, 59, 60, 61, 62, 64, 1000, -1, -61} {
 		now := c.Time(t.Context()).Val().Unix()
 		at := now - ago

@@ -10,9 +10,10 @@ func TestAnAnswerThatIsNoneIsAnErrorAndSetsNoClock(t *testing.T) {
 		"nothing":            "",
 		"no numbers":         "OK",
 		"half an answer":     "0 1700000000000",
-		"a time that is not": "0 soon 0 0",
-		"a slot missing":     "-1 1700000000000 1000 2 1",
-		"a slot not named":   "-1 1700000000000 1000 1 2",
+		"a time that is not": "0 soon 0 0 0",
+		"a slot missing":     "-1 1700000000000 1000 0 2 1",
+		"a kind not known":   "-1 1700000000000 1000 1 99 1 0",
+		"a slot not named":   "-1 1700000000000 1000 0 1 2",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Redis{now: time.Now}

@@ -113,6 +113,7 @@ type Beat struct {
 // Peers is what a replica learns of the others.
 type Peers struct {
 	Replicas int              // alive, this one included; at least 1
+	Foreign  int              // those of them that keep their limits under keys of another version
 	Load     map[string]int64 // attempts running on the other replicas
 	Used     []int64          // of each watched window
 	Held     []int64          // of each key of slots

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type Shared struct {
 	breaker  breaker      // of limits and cooldowns; open, nothing is asked
 	blobs    breaker      // of blobs
 	replicas atomic.Int64 // alive, as Redis last said
+	foreign  atomic.Int64 // of them: they count under keys of another version
 	last     atomic.Pointer[Beat]
 
 	mu     sync.Mutex
@@ -104,7 +106,7 @@ func (s *Shared) connect() {
 		s.log.Warn("redis does not answer: this replica keeps its limits by itself until it does", "error", err)
 		return
 	}
-	s.replicas.Store(int64(peers.Replicas))
+	s.met(peers)
 	s.epoch = peers.Epoch
 }
 
@@ -149,9 +151,19 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 	return s.acquireLocally(&own), nil
 }
 
+// met notes which replicas live.
+func (s *Shared) met(p Peers) {
+	s.replicas.Store(int64(p.Replicas))
+	s.foreign.Store(int64(p.Foreign))
+}
+
 // acquireShared asks Redis and mirrors what it grants.
 func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 	sent := *q // the call may outlive the wait for it
+	if foreign := s.foreign.Load(); foreign > 0 {
+		all := s.replicas.Load()
+		sent = shareOf(q, max(all-foreign, 1), all)
+	}
 	reply, err := s.waitFor(
 		func(ctx context.Context) (Reply, error) { return s.redis.Acquire(ctx, &sent) },
 		func(r Reply) { s.refund(&sent, r) })
@@ -177,14 +189,8 @@ func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 // acquireLocally asks the Memory for this replica's share of each limit. What it grants
 // goes into the outbox.
 func (s *Shared) acquireLocally(q *Request) Reply {
-	share := *q
+	share := shareOf(q, 1, s.replicas.Load())
 	share.Lease, share.Useful = 0, 0
-	n := s.replicas.Load()
-	share.Shared = shareOf(q.Shared, n)
-	share.Candidates = make([]Demand, len(q.Candidates))
-	for i, d := range q.Candidates {
-		share.Candidates[i] = shareOf(d, n)
-	}
 	reply, _ := s.memory.Acquire(context.Background(), &share) // Memory never fails
 	s.enqueue(q.Return)
 	if reply.Chosen < 0 {
@@ -201,18 +207,26 @@ func (s *Shared) acquireLocally(q *Request) Reply {
 	return reply
 }
 
-// shareOf divides the limits by the number of replicas; 1 is left at least.
-func shareOf(d Demand, replicas int64) Demand {
-	out := Demand{Windows: make([]Window, len(d.Windows)), Slots: make([]Slot, len(d.Slots))}
-	for i, w := range d.Windows {
-		w.Limit = max(w.Limit/replicas, 1)
-		out.Windows[i] = w
+// shareOf is a request for the part of each limit that so many of all replicas have; 1
+// is left at least.
+func shareOf(q *Request, part, all int64) Request {
+	share := func(limit int64) int64 { return max(limit/all*part+limit%all*part/all, 1) }
+	demand := func(d *Demand) Demand {
+		out := Demand{Windows: slices.Clone(d.Windows), Slots: slices.Clone(d.Slots)}
+		for i := range out.Windows {
+			out.Windows[i].Limit = share(out.Windows[i].Limit)
+		}
+		for i := range out.Slots {
+			out.Slots[i].Limit = share(out.Slots[i].Limit)
+		}
+		return out
 	}
-	for i, slot := range d.Slots {
-		slot.Limit = max(slot.Limit/replicas, 1)
-		out.Slots[i] = slot
+	own := *q
+	own.Shared, own.Candidates = demand(&q.Shared), make([]Demand, len(q.Candidates))
+	for i := range q.Candidates {
+		own.Candidates[i] = demand(&q.Candidates[i])
 	}
-	return out
+	return own
 }
 
 // noteHeld notes that this process holds the slots of a granted request.
@@ -296,7 +310,7 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 		peers, err := s.redis.Beat(ctx, b)
 		if err == nil {
 			s.breaker.succeed()
-			s.replicas.Store(int64(peers.Replicas))
+			s.met(peers)
 			s.resync(peers.Epoch)
 			return peers, nil
 		}

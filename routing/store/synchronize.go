@@ -156,6 +156,7 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 		return
 	}
 	s.replicas.Store(max(int64(peers.Replicas), s.replicas.Load()))
+	s.foreign.Store(int64(peers.Foreign))
 	s.breaker.close()
 	s.log.Info("redis answers again: limits are shared", "after", away.Round(time.Millisecond))
 	select { // what came while it was told

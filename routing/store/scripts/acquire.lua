@@ -7,7 +7,7 @@
 --   returned windows, then second and delta of each; returned slots;
 --   shared windows, shared slots, then limit and cost of each window and limit
 --   of each slot; candidates, and each of them like the shared one.
--- Reply, packed: chosen (-1 none, -2 late), now (ms), wait (ms); the number of
+-- Reply, packed: chosen (-1 none, -2 late), now (ms), wait (ms), skips; the number of
 -- slots that are all that is missing, then which of KEYS each of them is; then
 -- used, ms to empty and ms to room of each window looked at.
 
@@ -19,14 +19,14 @@ end
 
 local deadline, lease = nextn(), nextn()
 if deadline > 0 and now_ms > deadline then
-  return string.format('-2 %.0f 0 0', now_ms) -- whoever asked has gone elsewhere
+  return string.format('-2 %.0f 0 0 0', now_ms) -- whoever asked has gone elsewhere
 end
 
 for _ = 1, nextn() do
   local second, delta = nextn(), nextn()
   add(open(nextkey()), second, delta)
 end
-for _ = 1, nextn() do redis.call('ZREM', nextkey(), id) end
+for _ = 1, nextn() do try(SLOT, 'ZREM', nextkey(), id) end
 
 local function read()
   local demand, windows, slots = { windows = {}, slots = {} }, nextn(), nextn()
@@ -52,8 +52,7 @@ local function check(demand, lacks)
   end
   local windows_ok = ok
   for _, want in ipairs(demand.slots) do
-    redis.call('ZREMRANGEBYSCORE', want.key, '-inf', now_ms)
-    if redis.call('ZCARD', want.key) >= want.limit then
+    if full(want.key, want.limit) then
       ok = false
       longest = math.max(longest, 1000)
       if windows_ok then lacks[#lacks + 1] = want.index end
@@ -71,7 +70,7 @@ local function charge(demand)
 end
 
 local function reply(chosen, soonest, lacks)
-  local out = { string.format('%d %.0f %.0f %d', chosen, now_ms, soonest, #lacks) }
+  local out = { string.format('%d %.0f %.0f %s %d', chosen, now_ms, soonest, skips(), #lacks) }
   for _, index in ipairs(lacks) do out[#out + 1] = string.format('%d', index) end
   for _, seen in ipairs(looked) do
     local w, reset = seen.window, 0

@@ -5,7 +5,7 @@
 -- with second and delta of each; slot keys given back, and the number of IDs of
 -- each; slot keys renewed, and the number of IDs of each.
 -- ARGV[2…]: those IDs.
--- Reply: now (ms).
+-- Reply, packed: now (ms), skips.
 
 local nextn, key, arg = numbers(ARGV[1]), 0, 1
 local function nextkey()
@@ -29,7 +29,7 @@ end
 for _ = 1, nextn() do
   local ids = {}
   for i = 1, nextn() do ids[i] = nextarg() end
-  redis.call('ZREM', nextkey(), unpack(ids))
+  try(SLOT, 'ZREM', nextkey(), unpack(ids))
 end
 
 for _ = 1, nextn() do
@@ -39,8 +39,8 @@ for _ = 1, nextn() do
     entries[#entries + 1] = nextarg()
   end
   local slots = nextkey()
-  redis.call('ZADD', slots, unpack(entries))
+  try(SLOT, 'ZADD', slots, unpack(entries))
   redis.call('PEXPIRE', slots, lease + 1000)
 end
 
-return string.format('%.0f', now_ms)
+return string.format('%.0f %s', now_ms, skips())

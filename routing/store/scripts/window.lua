@@ -9,6 +9,44 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1])
 local now_ms = now * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
+-- What a key holds may be written by another version, or by somebody else's program.
+-- What is not as this version writes it is skipped, as if it were not there, and
+-- counted by its kind; it never makes a script fail.
+local WINDOW, SLOT, EPOCH, REPLICA, COOLDOWN, ADDRESS = 0, 1, 2, 3, 4, 5
+local skipped = {}
+
+local function skip(kind, n) skipped[kind] = (skipped[kind] or 0) + n end
+
+-- skips tells what was skipped, packed: how many kinds, then each and its count.
+local function skips()
+  local out = { 0 }
+  for kind, n in pairs(skipped) do
+    out[1] = out[1] + 1
+    out[#out + 1] = string.format('%d %d', kind, n)
+  end
+  return table.concat(out, ' ')
+end
+
+-- try calls a command on a key. A value of another type than the command's is deleted,
+-- and the command called again.
+local function try(kind, command, key, ...)
+  local out = redis.pcall(command, key, ...)
+  if type(out) ~= 'table' or not out.err then return out end
+  if string.find(out.err, 'WRONGTYPE', 1, true) then
+    redis.call('UNLINK', key)
+    skip(kind, 1)
+  end
+  return redis.call(command, key, ...)
+end
+
+local most = 2 ^ 53
+
+-- whole reads a whole number of at most so much; nil: the text is none.
+local function whole(text, atmost)
+  local n = text and tonumber(text)
+  if n and n >= 0 and n <= atmost and n == math.floor(n) then return n end
+end
+
 -- numbers reads the packed integers of an argument, one at a time.
 local function numbers(packed)
   local each = string.gmatch(packed, '%S+')
@@ -22,23 +60,27 @@ local opened = {}
 local function open(key)
   local w = opened[key]
   if w then return w end
-  local have = redis.call('HMGET', key, 'at', 'sum', 'last')
-  w = { key = key, at = tonumber(have[1]) or now, sum = tonumber(have[2]) or 0, last = tonumber(have[3]) or 0, gone = {} }
+  local have = try(WINDOW, 'HMGET', key, 'at', 'sum', 'last')
+  w = { key = key, at = whole(have[1], most), sum = whole(have[2], most), last = whole(have[3], most), gone = {} }
   opened[key] = w
-  if now > w.at + 60 or now < w.at - 60 then
+  if not (w.at and w.sum and w.last) then
+    -- nothing is there, or nothing that can be read
+    w.at, w.sum, w.last, w.over, w.foreign = now, 0, 0, true, true
+  elseif now > w.at + 60 or now < w.at - 60 then
     -- all of it is over, or the clock is another one
-    w.at, w.sum, w.last, w.over = now, 0, 0, have[1]
+    w.at, w.sum, w.last, w.over = now, 0, 0, true
   elseif now > w.at then
     local fields = {}
     for second = w.at - 60, now - 61 do fields[#fields + 1] = tostring(second % 64) end
     for i, n in ipairs(redis.call('HMGET', key, unpack(fields))) do
       if n then
-        w.sum = w.sum - tonumber(n)
+        w.sum = math.max(w.sum - (whole(n, most) or 0), 0)
         w.gone[#w.gone + 1] = fields[i]
       end
     end
     w.at = now
   end
+  w.last = math.min(w.last, w.at)
   return w
 end
 
@@ -47,15 +89,16 @@ local function add(w, second, delta)
   if second > now then second = now end
   if second < w.at - 60 or delta == 0 then return end
   if w.over then
-    redis.call('DEL', w.key)
-    w.over = nil
+    local there = redis.call('UNLINK', w.key)
+    if w.foreign and there > 0 then skip(WINDOW, 1) end
+    w.over, w.foreign = nil, nil
   end
   if #w.gone > 0 then
     redis.call('HDEL', w.key, unpack(w.gone))
     w.gone = {}
   end
   local field = tostring(second % 64)
-  local n = tonumber(redis.call('HGET', w.key, field)) or 0
+  local n = whole(redis.call('HGET', w.key, field), most) or 0
   if n + delta < 0 then delta = -n end
   if delta == 0 then return end
   if delta > 0 and second > w.last then w.last = second end
@@ -70,8 +113,21 @@ local function wait(w, need)
   local fields, first = {}, w.at - 60
   for second = first, w.at do fields[#fields + 1] = tostring(second % 64) end
   for i, n in ipairs(redis.call('HMGET', w.key, unpack(fields))) do
-    if n then need = need - tonumber(n) end
+    need = need - (whole(n, most) or 0)
     if need <= 0 then return math.min((first + i + 60) * 1000 - now_ms, 61000) end
   end
   return 61000
+end
+
+-- longest is the longest lease in ms that is believed.
+local longest = 600000
+
+-- full reports whether all of a key's slots are held.
+local function full(key, limit)
+  try(SLOT, 'ZREMRANGEBYSCORE', key, '-inf', now_ms)
+  local held = redis.call('ZCARD', key)
+  if held < limit then return false end
+  local foreign = redis.call('ZREMRANGEBYSCORE', key, string.format('(%.0f', now_ms + longest), '+inf')
+  if foreign > 0 then skip(SLOT, foreign) end
+  return held - foreign >= limit
 end

@@ -1,0 +1,10 @@
+package store
+
+// NewRedisOfVersion is NewRedis of a version that keeps its limits in another format.
+func NewRedisOfVersion(o RedisOptions, format int) (*Redis, error) {
+	r, err := NewRedis(o)
+	if err == nil {
+		r.keys = keysOf("isthmus:", format)
+	}
+	return r, err
+}
