@@ -213,6 +213,9 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 			edit, md := s.attemptHeaders(plan, &hop, call), s.encoding.metadata(plan)
 			s.startDeadline(plan)
 			s.server.exchanges.put(x) // from here on the other filters' streams may change it
+			if s.log != "" {
+				s.server.unsettled.expect(x.id) // the entry may come before the answer's headers, by another connection
+			}
 			if chat.Untouched(x.request.Body.Source(), call.Body) {
 				return wire.FirstAttempt(edit, nil, md)
 			}

@@ -74,9 +74,6 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 		return nil // the request's time is up: the deadline answers
 	}
 	s.attempt = n
-	if s.log != "" {
-		s.server.unsettled.expect(x.id)
-	}
 	edit := s.clientHeaders(header, n, hop)
 	mode := wire.Unread
 	var md wire.Metadata
