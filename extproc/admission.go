@@ -239,6 +239,23 @@ func (x *exchange) reserve(n int, choices []routing.Choice) bool {
 	return x.attempts.take(n, choices[chosen])
 }
 
+// moveReservation moves what attempt n holds to the deployment that an Envoy with a fixed
+// plan has chosen for it: it has passed over the planned one, which was never asked and
+// is given back all. It reports whether there is room; for an attempt that holds nothing
+// it does nothing.
+func (x *exchange) moveReservation(n int, to routing.Choice) bool {
+	x.reservation.moving.Lock()
+	defer x.reservation.moving.Unlock()
+	a, attempt := x.reservation.load()
+	if a == nil || attempt != n {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	_, err := a.Next(ctx, candidates(x.snapshot.limiter, []routing.Choice{to}), limit.Outcome{})
+	return err == nil
+}
+
 // reserveFirstAgain moves the reservation of attempt 1 to the deployments that are left
 // in the plan, when the first cannot do what the request asks.
 func (x *exchange) reserveFirstAgain(plan *routing.Plan) bool {

@@ -101,9 +101,10 @@ func (s *requestStream) lastBody(body []byte) *wire.Answer {
 }
 
 // judgeLast tells health of the failure; no attempt follows, whatever routing
-// would like.
+// would like: none is prepared, and nothing reserved for it.
 func (s *requestStream) judgeLast(u unjudged, body []byte) *upstream.Error {
 	e := u.hop.Translator.Failure(u.head, body[:min(len(body), maxJudged)])
-	s.exchange.judge(u.attempt, e, u.head, time.Now())
+	none := func(*routing.Hop) bool { return false }
+	s.exchange.attempts.judge(u.attempt, e, failedWith(e, u.head), none, time.Now())
 	return e
 }

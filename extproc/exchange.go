@@ -103,9 +103,11 @@ func (x *exchange) finish(now time.Time) {
 	x.took = now.Sub(x.started)
 	guard.Run("the limits", x.reservation.release)
 	guard.Run("the log", x.steps.flush)
-	if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
-		x.snapshot.runtime.freeMemory()
-	}
+	guard.Run("the memory of a request", func() {
+		if x.request != nil && len(x.request.Body.Source()) >= hugeBody {
+			x.snapshot.runtime.freeMemory()
+		}
+	})
 }
 
 // settle is the second step of a request's end, after finish: it tells what the request
@@ -119,7 +121,7 @@ func (x *exchange) settle(entry *logEntry) {
 	guard.Run("the limits", func() { x.reservation.close(&rec.outcome, &x.attempts) })
 	if whole {
 		guard.Run("the callbacks", func() { x.snapshot.sendRecord(&rec) })
-		guard.Run("the line of a request", func() { x.snapshot.runtime.publish(&rec, x.span) })
+		x.snapshot.runtime.publish(&rec, x.span)
 	}
 	x.snapshot.runtime.open.Add(-1)
 	x.snapshot.open.Add(-1)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
 // threeSisters are walked in order a, b, a, b … when their group has retries.
@@ -169,5 +171,74 @@ func BenchmarkPlanMetadata(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		planMetadata(plan)
+	}
+}
+
+// requestsIn is how many requests the limits of a deployment count in this minute.
+func (h *house) requestsIn(deployment string) int64 {
+	h.t.Helper()
+	peers, err := h.slotsIn.Beat(h.t.Context(), store.Beat{Watch: []string{"d/" + deployment + "/rpm"}})
+	if err != nil || len(peers.Used) != 1 {
+		h.t.Fatalf("the store says %v, %v", peers.Used, err)
+	}
+	return peers.Used[0]
+}
+
+func TestAnAttemptIsChargedToTheDeploymentThatEnvoyChose(t *testing.T) {
+	budget := limit.Budget{RPM: 10, MaxParallel: 10}
+	h := limitedHouse(t, budget, budget, nil)
+	f := h.openWith(names.FilterRequest, "aggregate")
+	_, id := h.begin(f, question)
+	h.attempt(id, 1, "b")
+	h.attempt(id, 1, "b") // Envoy may ask twice
+	if a, b := h.requestsIn("a"), h.requestsIn("b"); a != 0 || b != 1 {
+		t.Errorf("Envoy has passed over a: %d requests are charged to a and %d to b, want them on b", a, b)
+	}
+	f.ask(responseHead(1, true, ":status", "200", "content-type", "application/json"))
+	h.end(f, 0)
+	if a, b := h.requestsIn("a"), h.requestsIn("b"); a != 0 || b != 1 {
+		t.Errorf("after the end %d requests are charged to a and %d to b", a, b)
+	}
+}
+
+func TestAnAttemptOnADeploymentThatEnvoyChoseHasToHaveRoomThere(t *testing.T) {
+	h := limitedHouse(t, limit.Budget{RPM: 10}, limit.Budget{RPM: 1}, nil)
+	for i, want := range []int{0, 429} {
+		f := h.openWith(names.FilterRequest, "aggregate")
+		_, id := h.begin(f, question)
+		if got := int(h.attempt(id, 1, "b").GetImmediateResponse().GetStatus().GetCode()); got != want {
+			t.Errorf("request %d is answered %d, want %d", i+1, got, want)
+		}
+		_ = f.close()
+	}
+	if a := h.requestsIn("a"); a != 0 {
+		t.Errorf("%d requests are charged to a, which was never asked", a)
+	}
+}
+
+// The last error of an Envoy without a failure filter is judged when no attempt can
+// follow any more: nothing is reserved for one.
+func TestNothingIsReservedForAnAttemptThatIsNeverMade(t *testing.T) {
+	for name, ended := range map[string]bool{"with a body": false, "without one": true} {
+		t.Run(name, func(t *testing.T) {
+			budget := limit.Budget{RPM: 10, MaxParallel: 10}
+			h := limitedHouse(t, budget, budget, nil)
+			f := h.openWith(names.FilterRequest, "aggregate")
+			_, id := h.begin(f, question)
+			h.attempt(id, 1, "a")
+			head := responseHead(1, ended, ":status", "500")
+			head.Attributes = attrs(1, "response.code_details", "via_upstream")
+			f.ask(head)
+			if !ended {
+				f.ask(responsePiece(`{"error":{"message":"broken"}}`, true))
+			}
+			if a, b := h.requestsIn("a"), h.requestsIn("b"); a != 1 || b != 0 {
+				t.Errorf("%d requests are charged to a and %d to b, want the one attempt on a alone", a, b)
+			}
+			h.end(f, 0)
+			if a, b := h.requestsIn("a"), h.requestsIn("b"); a != 1 || b != 0 {
+				t.Errorf("after the end %d requests are charged to a and %d to b", a, b)
+			}
+		})
 	}
 }

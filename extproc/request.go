@@ -62,7 +62,8 @@ func (s *requestStream) close() {
 	}
 	guard := s.server.guard
 	s.server.exchanges.drop(x)
-	guard.Run("the reading of an answer", func() { x.capture.end(); s.countUsage() })
+	guard.Run("the text of an answer", x.capture.end)
+	guard.Run("the tokens of an answer", s.countUsage)
 	guard.Run("the cache", x.caching.ticket.Leave)
 	x.finish(time.Now())
 	if o := x.outcome.load(); s.log != "" && o.served != nil && o.ended == notEnded { // the rest is Envoy's to say

@@ -14,24 +14,30 @@ import (
 )
 
 // publish tells of a request that has ended: in the metrics, on the status page, in its
-// span (nil: none) and in the log.
+// span (nil: none) and in the log. A panic in one of them keeps none of the others from
+// being told.
 func (rt *Runtime) publish(rec *record, span *trace.Request) {
 	if rec.probe {
 		return
 	}
-	rt.metrics.Request(rec.metricsRequest())
+	rt.guard.Run("the metrics of a request", func() { rt.measure(rec) })
 	if rec.unauthenticated {
-		rt.unauthenticated.write(rec, rt.log.Handler())
+		rt.guard.Run("the line of a request", func() { rt.unauthenticated.write(rec, rt.log.Handler()) })
 		return
 	}
-	rt.recent.Add(rec.statusRequest())
+	rt.guard.Run("the status page", func() { rt.recent.Add(rec.statusRequest()) })
 	if span != nil {
-		span.End(rec.traceSummary())
+		rt.guard.Run("the span of a request", func() { span.End(rec.traceSummary()) })
 	}
+	rt.guard.Run("the line of a request", func() { rec.write(rt.log.Handler()) })
+}
+
+// measure counts a request that has ended.
+func (rt *Runtime) measure(rec *record) {
+	rt.metrics.Request(rec.metricsRequest())
 	if rec.queued > 0 {
 		rt.metrics.Queued(rec.asked, rec.afterQueue(), rec.kindQueuedFor(), rec.queued)
 	}
-	rec.write(rt.log.Handler())
 }
 
 // unauthenticatedLog writes the lines of requests that were refused without a valid

@@ -44,7 +44,8 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	if n == 1 && !moved {
 		return wire.PassRequestHeaders(nil) // Envoy 1.36: stream 1 has translated it
 	}
-	if !x.reserve(n, []routing.Choice{hop.Choice()}) { // Envoy has chosen
+	chosen := hop.Choice() // by Envoy
+	if moved && !x.moveReservation(n, chosen) || !x.reserve(n, []routing.Choice{chosen}) {
 		e := limitReached()
 		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 	}
@@ -148,12 +149,8 @@ func (s *failureStream) judge(body []byte) (*wire.HeaderMutation, wire.Metadata)
 // judge tells health and routing of the failure of attempt n, and makes the next
 // one ready: the room in its deployment's limits and the request in its words.
 func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*wire.HeaderMutation, wire.Metadata) {
-	o := routing.Outcome{
-		Failed: true, Kind: upstream.KindOf(e), Status: head.Status, RetryAfter: e.RetryAfter,
-		Reason: strconv.Itoa(head.Status) + " " + e.Type,
-	}
 	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
-	next, planned := x.attempts.judge(n, e, o, able, now)
+	next, planned := x.attempts.judge(n, e, failedWith(e, head), able, now)
 	if !next.Retry || !x.reserveNext(n+1) {
 		return nil, nil
 	}
@@ -171,6 +168,14 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 		return edit, nil
 	}
 	return edit, x.attempts.planMetadata()
+}
+
+// failedWith is the outcome of an attempt that a provider answered with an error.
+func failedWith(e *upstream.Error, head upstream.Head) routing.Outcome {
+	return routing.Outcome{
+		Failed: true, Kind: upstream.KindOf(e), Status: head.Status, RetryAfter: e.RetryAfter,
+		Reason: strconv.Itoa(head.Status) + " " + e.Type,
+	}
 }
 
 // preparedCall is the call of an attempt that was translated when the one before it

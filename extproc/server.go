@@ -110,6 +110,9 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 			return err // Envoy reset the stream: its request is over
 		}
 		message := wire.MessageOf(raw)
+		if out.Broken() {
+			return status.Error(codes.Internal, "internal error") // the answer beside this stream could not be sent
+		}
 		if out.Answered() && !order.Answered {
 			return nil // sent before Envoy had the answer that it did not ask for
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // What bounds a request's time here; all other timers are Envoy's (decision 007).
@@ -45,20 +46,30 @@ func (s *requestStream) startDeadline(plan *routing.Plan) {
 }
 
 // expire ends a request whose time is up with an error, unless its answer has
-// begun. Envoy takes such an answer at any moment.
+// begun. Envoy takes such an answer at any moment. Whoever has claimed the answer must
+// give it: should a panic keep the whole of it from being made or sent, the client gets
+// the bare error.
 func (s *requestStream) expire() {
-	x := s.exchange
+	x, guard := s.exchange, s.server.guard
 	e := cmp.Or(x.attempts.remembered(), localFailure(0, totalTimeout))
+	bare := wire.Immediate(e.Status, nil, e.JSON(), "isthmus_deadline")
 	attempts := x.attempts.count()
 	if !x.outcome.refused(byDeadline, e) {
 		return
 	}
-	x.attempts.failed(attempts, 0, totalTimeout, time.Now())
+	guard.Run("the attempt at a request's deadline", func() { x.attempts.failed(attempts, 0, totalTimeout, time.Now()) })
+	if guard.Run("a request's deadline", func() { _ = s.out.Send(s.deadlineAnswer(e)) }) { // when the stream is gone, so is the request
+		return
+	}
+	_ = s.out.Send(bare) // if that panics too, the stream ends with its next message: Server.serve
+}
+
+// deadlineAnswer is the error of a request whose time is up.
+func (s *requestStream) deadlineAnswer(e *upstream.Error) *wire.Answer {
+	x := s.exchange
 	header := errorHeaders(e)
 	for _, f := range x.publicHeaders(0, nil) {
 		header.Set(f.Name, f.Value)
 	}
-	answer := wire.Immediate(e.Status, header, e.JSON(), "isthmus_deadline")
-	answer.WithMetadata(x.metadata())
-	_ = s.out.Send(answer) // when the stream is gone, so is the request
+	return wire.Immediate(e.Status, header, e.JSON(), "isthmus_deadline").WithMetadata(x.metadata())
 }

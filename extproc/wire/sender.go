@@ -16,6 +16,7 @@ type Sender struct {
 	stream   extprocv3.ExternalProcessor_ProcessServer
 	closed   bool
 	answered atomic.Bool
+	broken   atomic.Bool
 	shared   upstream.Header
 }
 
@@ -25,14 +26,28 @@ func NewSender(stream extprocv3.ExternalProcessor_ProcessServer) *Sender {
 }
 
 // Send sends an answer. After an immediate response, or Close, it does nothing. The
-// error is gRPC's: the stream is gone.
+// error is gRPC's: the stream is gone. A panic leaves the Sender as it was, so that
+// another answer may be sent, and is told by Broken.
 func (s *Sender) Send(a *Answer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.answered.Load() {
 		return nil
 	}
-	s.answered.Store(a.IsImmediate())
+	returned := false
+	defer func() {
+		if !returned {
+			s.answered.Store(false)
+		}
+		s.broken.Store(!returned)
+	}()
+	s.answered.Store(a.IsImmediate()) // before Envoy may have it
+	err := s.send(a)
+	returned = true
+	return err
+}
+
+func (s *Sender) send(a *Answer) error {
 	if s.shared != nil {
 		a.addHeaders(s.shared)
 	}
@@ -44,6 +59,9 @@ func (s *Sender) Send(a *Answer) error {
 
 // Answered reports whether an immediate response was sent: nothing follows it.
 func (s *Sender) Answered() bool { return s.answered.Load() }
+
+// Broken reports whether the last Send panicked: what it had to say was not said.
+func (s *Sender) Broken() bool { return s.broken.Load() }
 
 // AddToResponses has headers added to everything that goes to the client from now
 // on: immediate responses and the headers of answers. It tells a browser which page
