@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,16 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
-)
 
-// ending is how a request ended for its client.
-type ending int
-
-const (
-	answered   ending = iota
-	failed            // cleanly: a whole error in OpenAI's shape, an error event, or the visible end of what the provider cut off
-	left              // the client went away, as it should
-	unanswered        // anything else
+	"github.com/isthmus-proxy/isthmus/cmd/soak/ending"
 )
 
 // clientTime bounds a request. Nothing in the mix takes nearly as long, however
@@ -60,7 +51,7 @@ func (k kind) body(dice *rand.Rand) string {
 
 // send makes one request; the error says what was wrong with one that is
 // unanswered.
-func (c *client) send(ctx context.Context, k kind) (ending, error) {
+func (c *client) send(ctx context.Context, k kind) (ending.Ending, error) {
 	ctx, cancel := context.WithTimeout(ctx, clientTime)
 	defer cancel()
 	if k.leaves {
@@ -68,7 +59,7 @@ func (c *client) send(ctx context.Context, k kind) (ending, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/chat/completions", strings.NewReader(k.body(c.dice)))
 	if err != nil {
-		return unanswered, err
+		return ending.Unanswered, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)
@@ -79,19 +70,19 @@ func (c *client) send(ctx context.Context, k kind) (ending, error) {
 	text, err := c.read(resp.Body, k)
 	if err != nil {
 		if k.broken && resp.StatusCode == http.StatusOK {
-			return failed, nil
+			return ending.Failed, nil
 		}
 		return c.cut(ctx, k, fmt.Errorf("status %d, then %w", resp.StatusCode, err))
 	}
-	return judge(resp.StatusCode, k, text)
+	return ending.Of(resp.StatusCode, k.stream, k.broken, text)
 }
 
 // cut is the ending of a request whose connection broke.
-func (c *client) cut(ctx context.Context, k kind, err error) (ending, error) {
+func (c *client) cut(ctx context.Context, k kind, err error) (ending.Ending, error) {
 	if k.leaves && errors.Is(ctx.Err(), context.Canceled) {
-		return left, nil
+		return ending.Left, nil
 	}
-	return unanswered, err
+	return ending.Unanswered, err
 }
 
 // read reads the whole body; a slow reader takes a pause now and then.
@@ -111,44 +102,3 @@ func (c *client) read(r io.Reader, k kind) ([]byte, error) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
-
-// judge tells what a body that came whole is.
-func judge(status int, k kind, text []byte) (ending, error) {
-	switch {
-	case status != http.StatusOK:
-		if isError(text) {
-			return failed, nil
-		}
-		return unanswered, fmt.Errorf("status %d: %s", status, clip(text))
-	case !k.stream:
-		if json.Valid(text) && len(text) > 0 {
-			return answered, nil
-		}
-		return unanswered, fmt.Errorf("a 200 of %d bytes that is no whole JSON: …%s", len(text), clip(text[max(0, len(text)-100):]))
-	case bytes.HasSuffix(text, []byte("data: [DONE]\n\n")) && !k.broken:
-		return answered, nil
-	case isErrorEvent(text):
-		return failed, nil
-	}
-	return unanswered, fmt.Errorf("a stream that ends with %q", clip(text[max(0, len(text)-100):]))
-}
-
-func isError(text []byte) bool {
-	var body struct {
-		Error struct {
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	return json.Unmarshal(text, &body) == nil && body.Error.Message != ""
-}
-
-// isErrorEvent reports whether a stream's last event but [DONE] is an error.
-func isErrorEvent(text []byte) bool {
-	text = bytes.TrimSuffix(bytes.TrimSpace(text), []byte("data: [DONE]"))
-	text = bytes.TrimSpace(text)
-	last := text[bytes.LastIndex(text, []byte("data: "))+1:]
-	_, data, ok := bytes.Cut(last, []byte(": "))
-	return ok && isError(data)
-}
-
-func clip(text []byte) string { return string(text[:min(len(text), 200)]) }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/isthmus-proxy/isthmus/cmd/soak/ending"
 )
 
 // options are the flags.
@@ -107,7 +109,7 @@ func load(ctx context.Context, c *client, mix []kind, count *tally) {
 		k := pick(mix, c.dice.IntN(all))
 		e, err := c.send(context.WithoutCancel(ctx), k)
 		count.add(k, e, err)
-		if e == unanswered { // a gateway that is away is no reason to spin
+		if e == ending.Unanswered { // a gateway that is away is no reason to spin
 			select {
 			case <-ctx.Done():
 			case <-time.After(100 * time.Millisecond):
@@ -144,7 +146,7 @@ func reloads(ctx context.Context, g *gateway, config string) {
 
 // ended says when requests were not answered.
 func ended(count *tally) error {
-	if n := count.total()[unanswered]; n > 0 {
+	if n := count.total()[ending.Unanswered]; n > 0 {
 		return fmt.Errorf("%d requests were neither answered nor failed cleanly", n)
 	}
 	return nil

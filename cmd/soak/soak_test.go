@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/isthmus-proxy/isthmus/cmd/soak/ending"
 )
 
 func TestAScriptGoesThroughAPromptAndComesOutAsItWas(t *testing.T) {
@@ -19,33 +21,6 @@ func TestAScriptGoesThroughAPromptAndComesOutAsItWas(t *testing.T) {
 	}
 	if got := scriptOf([]byte("no script")); got != (script{}) {
 		t.Errorf("got %+v of nothing", got)
-	}
-}
-
-func TestOnlyAWholeAnswerIsAnsweredAndOnlyAnErrorHasFailedCleanly(t *testing.T) {
-	const event = `data: {"choices":[]}` + "\n\n"
-	const failure = `data: {"error":{"message":"x"}}` + "\n\n"
-	for name, tc := range map[string]struct {
-		status int
-		kind   kind
-		text   string
-		want   ending
-	}{
-		"a document":                     {200, kind{}, `{"id":"x"}`, answered},
-		"half a document":                {200, kind{}, `{"id":`, unanswered},
-		"nothing":                        {200, kind{}, ``, unanswered},
-		"an error":                       {503, kind{}, `{"error":{"message":"x"}}`, failed},
-		"an error of another shape":      {503, kind{}, `no healthy upstream`, unanswered},
-		"a stream":                       {200, kind{stream: true}, event + "data: [DONE]\n\n", answered},
-		"a stream without an end":        {200, kind{stream: true}, event, unanswered},
-		"a stream with an error at last": {200, kind{stream: true}, event + failure, failed},
-		"and its end":                    {200, kind{stream: true, broken: true}, event + failure + "data: [DONE]\n\n", failed},
-		"a clean end of what was cut":    {200, kind{stream: true, broken: true}, event + "data: [DONE]\n\n", unanswered},
-	} {
-		got, err := judge(tc.status, tc.kind, []byte(tc.text))
-		if got != tc.want || (err != nil) != (tc.want == unanswered) {
-			t.Errorf("%s: %d, %v; want %d", name, got, err, tc.want)
-		}
 	}
 }
 
@@ -76,8 +51,8 @@ func TestMemoryIsFlatWhenTheLastThirdIsAsTheMiddleOne(t *testing.T) {
 func TestTheFiguresAreOfEachKindAndSayWhy(t *testing.T) {
 	mix := kinds()
 	count := newTally(mix)
-	count.add(mix[0], answered, nil)
-	count.add(mix[1], unanswered, errors.New("gone"))
+	count.add(mix[0], ending.Answered, nil)
+	count.add(mix[1], ending.Unanswered, errors.New("gone"))
 	var out bytes.Buffer
 	count.print(&out)
 	for _, want := range []string{mix[0].name, "not answered, " + mix[1].name + ": gone"} {
@@ -111,7 +86,7 @@ func TestTheScriptedProvidersAnswerEachKind(t *testing.T) {
 		var text bytes.Buffer
 		_, err = text.ReadFrom(resp.Body)
 		_ = resp.Body.Close()
-		if got, why := judge(resp.StatusCode, k, text.Bytes()); err != nil || got != answered {
+		if got, why := ending.Of(resp.StatusCode, k.stream, k.broken, text.Bytes()); err != nil || got != ending.Answered {
 			t.Errorf("%s: %d, %v, %v", k.name, got, why, err)
 		}
 	}

@@ -6,12 +6,16 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/isthmus-proxy/isthmus/cmd/soak/ending"
 )
 
 // counts are endings of one kind of requests.
-type counts [unanswered + 1]int
+type counts [ending.Unanswered + 1]int
 
-func (c counts) all() int { return c[answered] + c[failed] + c[left] + c[unanswered] }
+func (c counts) all() int {
+	return c[ending.Answered] + c[ending.Failed] + c[ending.Left] + c[ending.Unanswered]
+}
 
 // tally counts the requests by kind. It is safe for concurrent use.
 type tally struct {
@@ -30,11 +34,11 @@ func newTally(kinds []kind) *tally {
 	return t
 }
 
-func (t *tally) add(k kind, e ending, err error) {
+func (t *tally) add(k kind, e ending.Ending, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kinds[k.name][e]++
-	if e == unanswered && t.why[k.name] == "" {
+	if e == ending.Unanswered && t.why[k.name] == "" {
 		t.why[k.name] = err.Error()
 	}
 }
@@ -58,7 +62,7 @@ func (t *tally) print(w io.Writer) {
 	fmt.Fprintf(w, "%-26s %9s %9s %9s %9s %12s\n", "kind", "requests", "answered", "failed", "left", "not answered")
 	for _, name := range t.names {
 		c := t.kinds[name]
-		fmt.Fprintf(w, "%-26s %9d %9d %9d %9d %12d\n", name, c.all(), c[answered], c[failed], c[left], c[unanswered])
+		fmt.Fprintf(w, "%-26s %9d %9d %9d %9d %12d\n", name, c.all(), c[ending.Answered], c[ending.Failed], c[ending.Left], c[ending.Unanswered])
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.why)) {
 		fmt.Fprintf(w, "not answered, %s: %s\n", name, t.why[name])
