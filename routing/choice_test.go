@@ -40,6 +40,44 @@ func TestAnyHealthyDeploymentMayServeTheFirstAttemptTheGroupsOwnFirst(t *testing
 	}
 }
 
+func TestAHalfOpenDeploymentMayServeBehindTheHealthyOnesOfItsGroup(t *testing.T) {
+	w := newWorld(t, "m/a", "m/b", "m/c", "f/x")
+	w.fallbacks["m"] = w.resolve("f")
+	w.deployment("a").Order, w.deployment("b").Order = 2, 1
+	w.deployment("b").health.open(w.clock.Add(time.Minute), "500")
+	w.deployment("c").Order = 2
+	old := w.Choices(w.plan(t, "m"), 0)
+	w.clock = w.clock.Add(time.Minute)
+	w.deployment("b").health.claim(w.clock, 0) // by another request
+	p := w.plan(t, "m")
+	if diff := cmp.Diff([]string{"a", "c", "x"}, choiceIDs(w.Choices(p, 0))); diff != "" {
+		t.Errorf("while another request probes it (-want +got):\n%s", diff)
+	}
+	w.deployment("b").health.endProbe()
+	choices := w.Choices(p, 0)
+	if diff := cmp.Diff([]string{"a", "c", "b", "x"}, choiceIDs(choices)); diff != "" {
+		t.Fatalf("after the probe (-want +got):\n%s", diff)
+	}
+	b := choices[2]
+	if !w.Usable(b) {
+		t.Error("it may not be taken")
+	}
+	if err := w.Take(p, 0, b); err != nil || p.Hops[0].Deployment.ID != "b" {
+		t.Errorf("taken: %v, %v", ids(p), err)
+	}
+	if w.Usable(b) {
+		t.Error("a second request may take it")
+	}
+	w.deployment("a").health.open(w.clock.Add(time.Minute), "500")
+	if w.Usable(old[0]) {
+		t.Error("one that cools down may be taken")
+	}
+	w.deployment("b").health.endProbe()
+	if own := w.Choices(w.plan(t, "m"), 0)[0]; own.Deployment.ID != "b" || !w.Usable(own) {
+		t.Error("the plan that keeps it may not take it")
+	}
+}
+
 func TestAChoiceBeginsThePlan(t *testing.T) {
 	for _, tc := range []struct {
 		name, choice string

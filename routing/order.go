@@ -76,8 +76,10 @@ func byOrder(a, b *Deployment) int {
 
 // PlanFixed is Plan for an Envoy that takes fixed orders: the first deployment
 // is chosen as ever, those after it are the order's, whatever their health.
-func (r *Router) PlanFixed(call *Call) (*Plan, error) {
-	p, err := r.Plan(call)
+func (r *Router) PlanFixed(call *Call) (*Plan, error) { return r.planFixed(call, true) }
+
+func (r *Router) planFixed(call *Call, counted bool) (*Plan, error) {
+	p, err := r.plan(call, counted)
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,10 @@ func (r *Router) Has(name string) bool { return len(r.resolve(name)) > 0 }
 
 // Plan orders the attempts of a request. The error is an *upstream.Error for
 // the client: there is no such model, or no deployment can serve it now.
-func (r *Router) Plan(call *Call) (*Plan, error) {
+func (r *Router) Plan(call *Call) (*Plan, error) { return r.plan(call, true) }
+
+// plan is Plan. counted: the request counts in its retry budget, as it does once.
+func (r *Router) plan(call *Call, counted bool) (*Plan, error) {
 	asked := r.resolve(call.Request.Model)
 	if len(asked) == 0 {
 		return nil, r.noSuchModel(call.Request.Model)
@@ -89,7 +92,7 @@ func (r *Router) Plan(call *Call) (*Plan, error) {
 	p := &Plan{call: call, Name: r.ConfiguredName(call.Request.Model), targets: targets, Attempts: r.attemptCap(call, targets),
 		Deadline: r.deadline(call, now)}
 	p.budget = r.budgets[p.Name]
-	if p.budget != nil {
+	if p.budget != nil && counted {
 		p.budget.request(now)
 	}
 	if err := r.first(p, now); err != nil {
@@ -106,7 +109,7 @@ func (r *Router) Replan(p *Plan, call *Call) error {
 	if !p.Fixed {
 		return r.first(p, r.now())
 	}
-	again, err := r.PlanFixed(call)
+	again, err := r.planFixed(call, false)
 	if err == nil {
 		*p = *again
 	}
