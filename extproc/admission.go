@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,9 +22,6 @@ import (
 // deployments turned out to be reached.
 const maxReplans = 3
 
-// atOnce is how many deployments the store is asked about in one question.
-const atOnce = 8
-
 // admit reserves what the first attempt of the plan needs of the limits, on the first
 // of the deployments that may serve it that are below theirs: that one becomes the
 // first of the plan. When only a slot is missing and there is a queue, it waits there.
@@ -39,20 +37,19 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 		ask.Size = sizeOf(x.request)
 	}
 	for replans := 0; ; replans++ {
-		var choices []routing.Choice
-		if first := candidate(l, plan.Hops[0].Choice()); l.Limits(first) {
-			choices = x.snapshot.router.Choices(plan, 0)
-			ask.Candidates = candidates(l, choices)
-		} else {
-			ask.Candidates = []string{first}
+		choices, ids := x.snapshot.choices(plan)
+		ask.Candidates = ids
+		admission, err := l.Admit(s.ctx, ask)
+		refused, isRefused := errors.AsType[*limit.Refused](err)
+		if isRefused && refused.NeedsSlot && l.Queues() {
+			admission, choices, err = s.queue(ask, plan, call, choices, refused)
+			refused, isRefused = errors.AsType[*limit.Refused](err)
 		}
-		admission, chosen, err := s.admitAny(ask, plan.Deadline)
 		if err == nil {
 			x.reservation.hold(admission)
-			return s.putFirst(plan, choices, chosen)
+			return s.putFirst(plan, choices, ask.Candidates[admission.Chosen()])
 		}
-		var refused *limit.Refused
-		if !errors.As(err, &refused) || refused.NeedsSlot || refused.Everywhere || replans == maxReplans {
+		if !isRefused || refused.NeedsSlot || refused.Everywhere || refused.Queued || replans == maxReplans {
 			return err
 		}
 		// Others were quicker. Routing knows now which deployments are at their
@@ -63,57 +60,31 @@ func (s *requestStream) admit(plan *routing.Plan, call *routing.Call) error {
 	}
 }
 
-// putFirst makes the choice that was admitted the first of the plan.
-func (s *requestStream) putFirst(plan *routing.Plan, choices []routing.Choice, chosen int) error {
-	if len(choices) == 0 {
-		return nil // the first of the plan is limited by nothing
+// choices are the deployments that may serve the first attempt of a plan, and what the
+// limits call them. No choices mean the first of the plan alone: it is limited by nothing.
+func (g *Snapshot) choices(plan *routing.Plan) (choices []routing.Choice, ids []string) {
+	if first := candidate(g.limiter, plan.Hops[0].Choice()); !g.limiter.Limits(first) {
+		return nil, []string{first}
 	}
-	if err := s.exchange.snapshot.router.Take(plan, 0, choices[chosen]); err != nil {
+	choices = g.router.Choices(plan, 0)
+	return choices, candidates(g.limiter, choices)
+}
+
+// putFirst makes the choice that was admitted, as the limits call it, the first of the
+// plan. No choices are as in Snapshot.choices.
+func (s *requestStream) putFirst(plan *routing.Plan, choices []routing.Choice, admitted string) error {
+	if len(choices) == 0 {
+		return nil
+	}
+	g := s.exchange.snapshot
+	i := slices.IndexFunc(choices, func(c routing.Choice) bool { return candidate(g.limiter, c) == admitted })
+	if err := g.router.Take(plan, 0, choices[i]); err != nil {
 		return err
 	}
 	if s.encoding == planAggregate {
 		once(plan)
 	}
 	return nil
-}
-
-// admitAny asks the limits of the candidates, some at a time, and then waits in the
-// queue. It returns the index of the one that was admitted.
-func (s *requestStream) admitAny(ask *limit.Ask, latest time.Time) (admission *limit.Admission, chosen int, err error) {
-	l, all := s.exchange.snapshot.limiter, ask.Candidates
-	var refused *limit.Refused // the one with the best prospect
-	for from := 0; from < len(all); from += atOnce {
-		ask.Candidates = all[from:min(from+atOnce, len(all))]
-		admission, err = l.Admit(s.ctx, ask)
-		if err == nil {
-			return admission, from + admission.Chosen(), nil
-		}
-		var r *limit.Refused
-		if !errors.As(err, &r) || r.Everywhere {
-			return nil, 0, err
-		}
-		if refused == nil || sooner(r, refused) {
-			refused = r
-		}
-	}
-	ask.Candidates = all
-	if !refused.NeedsSlot || !l.Queues() {
-		return nil, 0, refused
-	}
-	s.exchange.steps.queued(refused.Lacks)
-	if admission, err = s.queue(ask, latest, refused.Lacks); err != nil {
-		return nil, 0, err
-	}
-	return admission, admission.Chosen(), nil
-}
-
-// sooner reports whether the first refusal promises more than the second. A slot
-// may be free at any moment; one without a wait is for ever.
-func sooner(a, b *limit.Refused) bool {
-	if a.NeedsSlot != b.NeedsSlot {
-		return a.NeedsSlot
-	}
-	return a.Wait > 0 && (b.Wait == 0 || a.Wait < b.Wait)
 }
 
 // candidates are choices as the limits know them.
@@ -130,20 +101,43 @@ func candidate(l *limit.Limiter, c routing.Choice) string {
 }
 
 // queue waits for a slot: until the client leaves, Envoy's message timeout is over or
-// the request's deadline comes. lacked is what the refusal that led here says.
-func (s *requestStream) queue(ask *limit.Ask, latest time.Time, lacked []string) (*limit.Admission, error) {
+// the request's deadline comes. refused is why. Its candidates are looked up anew while it
+// waits: one may cool down or come back. known are the choices that the admitted candidate
+// is among.
+func (s *requestStream) queue(
+	ask *limit.Ask, plan *routing.Plan, call *routing.Call, choices []routing.Choice, refused *limit.Refused,
+) (admission *limit.Admission, known []routing.Choice, err error) {
 	x := s.exchange
+	l := x.snapshot.limiter
+	x.steps.queued(refused.Lacks())
 	ctx, stop := s.extendMessageTimeout()
 	defer stop()
 	began := time.Now()
-	deadline, _ := ctx.Deadline()
-	if !latest.IsZero() && latest.Before(deadline) {
-		deadline = latest
+	until, _ := ctx.Deadline()
+	if known = choices; known == nil {
+		known = []routing.Choice{x.snapshot.router.Planned(plan, 0)}
 	}
-	ticket := limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: deadline, Lacked: lacked}
-	admission, waitedFor, err := x.snapshot.limiter.AdmitQueued(s.ctx, ask, ticket)
-	x.queued, x.queuedFor = time.Since(began), strings.Join(waitedFor, ", ")
-	return admission, err
+	router := x.snapshot.router
+	usable := func(choices []routing.Choice) func(int) bool {
+		return func(i int) bool { return router.Usable(choices[i]) }
+	}
+	ask.Usable = usable(known)
+	ticket := limit.Ticket{Bytes: int64(len(x.request.Body.Source())), Deadline: plan.Deadline, Until: until, Refused: refused}
+	ticket.Renew = func(ask *limit.Ask) error {
+		if err := router.Replan(plan, call); err != nil {
+			return err
+		}
+		var next []routing.Choice
+		if next, ask.Candidates = x.snapshot.choices(plan); next == nil {
+			next = []routing.Choice{router.Planned(plan, 0)}
+		}
+		ask.Usable = usable(next)
+		known = append(slices.Clip(next), known...) // those before may be admitted still
+		return nil
+	}
+	admission, waitedFor, err := l.AdmitQueued(s.ctx, ask, ticket)
+	x.queued, x.queuedFor = x.queued+time.Since(began), strings.Join(waitedFor, ", ")
+	return admission, known, err
 }
 
 // reservation is what a request holds in the limits. It is safe for concurrent use; the

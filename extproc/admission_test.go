@@ -285,25 +285,3 @@ func TestTheReservationMovesWithTheFirstAttempt(t *testing.T) {
 		t.Errorf("the slot of a is not free for another request: %v", first)
 	}
 }
-
-func TestTheRefusalThatPromisesMoreIsTheClients(t *testing.T) {
-	slot, soon, late, never := &limit.Refused{NeedsSlot: true}, &limit.Refused{Wait: time.Second}, &limit.Refused{Wait: time.Minute},
-		&limit.Refused{}
-	for name, tc := range map[string]struct {
-		first, second *limit.Refused
-		want          bool
-	}{
-		"a slot may be free at any moment":        {slot, soon, true},
-		"a window lasts":                          {soon, slot, false},
-		"the shorter wait":                        {soon, late, true},
-		"the longer wait":                         {late, soon, false},
-		"any wait is better than one without end": {late, never, true},
-		"one without end is better than none":     {never, soon, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := sooner(tc.first, tc.second); got != tc.want {
-				t.Errorf("sooner = %v, want %v", got, tc.want)
-			}
-		})
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -101,4 +102,54 @@ func TestAStepSaysWhatARequestWaitsForWhileItWaits(t *testing.T) {
 		t.Errorf("log: %q", out)
 	}
 	(*stepLog)(nil).queued(nil) // does nothing
+}
+
+// queueBehind is two deployments with a slot each, of which the first is taken and the
+// second cools down for a second, and a request that waits for the first.
+func queueBehind(t *testing.T) (h *house, running, waiting *filterStream, id string) {
+	t.Helper()
+	h = newHouse(t, strings.Replace(twoSisters, "{num_retries: 1}", "{num_retries: 1, cooldown_time: 1}", 1))
+	one := limit.Budget{MaxParallel: 1}
+	limiter := h.limited(limit.Options{
+		Queue: &limit.QueueOptions{Renew: 5 * time.Millisecond}, MaxParallel: 100,
+		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: one}, {ID: "b", Group: "m", Budget: one}},
+	})
+	running = h.open(names.FilterRequest)
+	_, id = h.begin(running, question)
+	second := h.open(names.FilterRequest)
+	_, other := h.begin(second, question)
+	h.fail(other, 1, 429, `{"error":{"message":"slow down"}}`)
+	if err := second.close(); err != nil {
+		t.Fatal(err)
+	}
+	waiting = h.open(names.FilterRequest)
+	waiting.ask(requestHeaders(false, begun()...))
+	waiting.in <- requestBody(question)
+	asynctest.Await(t, "the request waits", func() bool { return limiter.Queued() == 1 })
+	return h, running, waiting, id
+}
+
+func TestARequestThatWaitsIsServedByADeploymentThatComesBack(t *testing.T) {
+	h, running, waiting, _ := queueBehind(t)
+	if plan := planOf(waiting.answer()); len(plan) == 0 || !strings.HasPrefix(plan[0], "deployment/b/") {
+		t.Errorf("the plan is %v; a's slot is taken, and b is back", plan)
+	}
+	h.end(waiting, 1)
+	h.end(running, 0)
+	h.nothingHeld()
+	if log := h.log.String(); !strings.Contains(log, "queued_for=deployment/a") {
+		t.Errorf("no line tells what it waited for: %s", log)
+	}
+}
+
+func TestARequestThatWaitsIsRefusedWhenAllItsDeploymentsCoolDown(t *testing.T) {
+	h, running, waiting, id := queueBehind(t)
+	h.fail(id, 1, 429, `{"error":{"message":"slow down"}}`)
+	answer := waiting.answer().GetImmediateResponse()
+	if answer.GetStatus().GetCode() != 503 || !strings.Contains(string(answer.GetBody()), "cooling down") {
+		t.Errorf("it is answered by %v", answer)
+	}
+	h.end(waiting, 1)
+	h.end(running, 0)
+	h.nothingHeld()
 }

@@ -184,7 +184,10 @@ func (rt *Runtime) Use(router *routing.Router, s Settings) (replaced *Snapshot) 
 	}
 	rt.recent.Track(ids)
 	rt.reloads.loaded.Store(time.Now().UnixNano())
-	return rt.current.Swap(g)
+	if replaced = rt.current.Swap(g); replaced != nil && replaced.limiter != nil {
+		replaced.limiter.ReplacedBy(g.limiter)
+	}
+	return replaced
 }
 
 // Open is the number of requests under this configuration that have not ended. A

@@ -17,6 +17,7 @@ type Admission struct {
 	size    Size
 
 	mu         sync.Mutex
+	kept       bool // whoever asked knows of it
 	closed     bool
 	asking     bool        // Next is asking the store
 	chosen     int         // index of the candidate; -1: the request holds none now
@@ -76,23 +77,21 @@ func (a *Admission) Next(ctx context.Context, candidates []string, failed Outcom
 		return -1, a.cancelNext(back)
 	}
 	l := a.limiter
-	o := &candidateSet{each: []candidate{{on: l.byID[candidates[0]]}}}
+	o := &candidateSet{each: []candidate{{on: l.deployment(candidates[0])}}}
 	var reply store.Reply // without limits the first candidate is chosen
 	if l.limited(candidates[0]) {
-		o = l.candidates(candidates, a.size)
+		o = l.candidates(candidates, part{to: len(candidates)}, a.size)
 		if len(o.demands) == 0 {
 			_ = a.cancelNext(back)
 			return -1, tooLarge(a.model, o.smallest)
 		}
 		var err error
-		reply, err = l.store.Acquire(ctx, &store.Request{ID: a.id, Return: back, Candidates: o.demands})
+		reply, err = l.acquire(ctx, &store.Request{ID: a.id, Return: back, Candidates: o.demands})
 		if err != nil {
 			_ = a.cancelNext(back)
 			return -1, err
 		}
-		if len(back.Slots) > 0 {
-			l.wakeQueue()
-		}
+		l.wakeQueue(&back)
 	} else {
 		l.settle(back)
 	}
@@ -122,7 +121,7 @@ func (a *Admission) cancelNext(back store.Settlement) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asking = false
-	return refusedBy(a.model, &store.Reply{Wait: store.MaxWait}, &gauges{})
+	return refusedBy(a.model, &draft{}, &candidateSet{}, &store.Reply{Wait: store.MaxWait}, &gauges{})
 }
 
 // finishNext takes in the store's reply. What it reserved for a request that has ended
@@ -133,7 +132,7 @@ func (a *Admission) finishNext(o *candidateSet, reply *store.Reply) (int, error)
 	defer a.mu.Unlock()
 	a.asking = false
 	if reply.Chosen < 0 {
-		return -1, refusedBy(a.model, reply, &g)
+		return -1, refusedBy(a.model, &draft{}, o, reply, &g)
 	}
 	a.gauges = g
 	a.reserved(o, reply)
@@ -258,19 +257,46 @@ func (o Outcome) used(c charge) int64 {
 	return estimate{o.Prompt, o.Completion}.cost(c.metric)
 }
 
-// settle tells the store, and the queue when slots are free.
+// settle tells the store, and the queue what there is room for.
 func (l *Limiter) settle(back store.Settlement) {
 	if len(back.Corrections) == 0 && len(back.Slots) == 0 {
 		return
 	}
 	l.store.Settle(back)
-	if len(back.Slots) > 0 {
-		l.wakeQueue()
+	l.wakeQueue(&back)
+}
+
+func (l *Limiter) wakeQueue(back *store.Settlement) {
+	if l.queue != nil {
+		l.queue.wake(back)
 	}
 }
 
-func (l *Limiter) wakeQueue() {
-	if l.queue != nil {
-		l.queue.Wake()
+// acquire asks the store. When it panics, nobody knows what it took: the slots are given
+// back, charges stay for their minute.
+func (l *Limiter) acquire(ctx context.Context, r *store.Request) (store.Reply, error) {
+	answered := false
+	defer func() {
+		if answered {
+			return
+		}
+		back := store.Settlement{ID: r.ID, Slots: r.Return.Slots}
+		for _, d := range append([]store.Demand{r.Shared}, r.Candidates...) {
+			for _, s := range d.Slots {
+				back.Slots = append(back.Slots, s.Key)
+			}
+		}
+		l.settle(back)
+	}()
+	reply, err := l.store.Acquire(ctx, r)
+	answered = true
+	return reply, err
+}
+
+// closeUnless gives an admission back that nobody will hear of, for its request has
+// panicked.
+func (a *Admission) closeUnless(reply *store.Reply) {
+	if reply.Chosen >= 0 && !a.kept {
+		a.Close(Outcome{})
 	}
 }

@@ -16,7 +16,17 @@
 //
 // Without room, Admit returns a [Refused] (refused.go): the 429 for the client, and, when
 // a slot is all that is missing, whose: [Refused.Lacks]. Then [Limiter.AdmitQueued] waits
-// for one in the queue (queue.go), fairly among callers.
+// for one in the queue (waiting.go).
+//
+// # The queue
+//
+// queue.go is who waits and how long, contention.go what is known of the slots, round.go
+// who is tried. Requests that need the same slots are a class. The queue notes which slots
+// were found full, and how much of a window is used at least; a request is tried only
+// when, as far as is known, one of its candidates has room. What is given back, and each
+// poll, makes that unknown again. So the store is asked once for each slot that is still
+// full, however many wait for it, and no request waits behind one that lacks something
+// else. A slot that was found full is kept for those that wait until it was found free.
 //
 // # What strategies ask
 //

@@ -47,7 +47,7 @@ func TestARefusalNamesTheLimitsThatLeaveNoSlot(t *testing.T) {
 				for _, candidate := range tc.candidates { // all are busy
 					_, _ = w.Admit(t.Context(), ask(string(candidate)))
 				}
-				if diff := cmp.Diff(tc.want, w.refused(ask(tc.candidates)).Lacks); diff != "" {
+				if diff := cmp.Diff(tc.want, w.refused(ask(tc.candidates)).Lacks()); diff != "" {
 					t.Errorf("lacks (-want +got):\n%s", diff)
 				}
 			})
@@ -56,7 +56,7 @@ func TestARefusalNamesTheLimitsThatLeaveNoSlot(t *testing.T) {
 	t.Run("none where a minute is full", func(t *testing.T) {
 		alone(t, limit.Options{Deployments: deployments(limit.Budget{RPM: 1, MaxParallel: 1})}, func(t *testing.T, w *world) {
 			w.admit("a")
-			if r := w.refused(w.ask("a")); r.NeedsSlot || r.Lacks != nil {
+			if r := w.refused(w.ask("a")); r.NeedsSlot || r.Lacks() != nil {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -123,7 +123,7 @@ func TestARequestThatMayNotOvertakeIsToldWhatThoseBeforeItWaitFor(t *testing.T) 
 	alone(t, o, func(t *testing.T, w *world) {
 		running := w.admit("x")
 		first := w.queued(t.Context(), w.ask("x"), time.Time{})
-		if r := w.refused(w.ask("x")); !r.NeedsSlot || fmt.Sprint(r.Lacks) != "[gateway]" {
+		if r := w.refused(w.ask("x")); !r.NeedsSlot || fmt.Sprint(r.Lacks()) != "[gateway]" {
 			t.Errorf("%+v", r)
 		}
 		got := <-w.queued(t.Context(), w.ask("x"), time.Time{})
@@ -138,43 +138,4 @@ func TestARequestThatMayNotOvertakeIsToldWhatThoseBeforeItWaitFor(t *testing.T) 
 			t.Errorf("one that finds a free slot: %v", got.err)
 		}
 	})
-}
-
-func TestThoseThatAreServedAtTheirFirstTryAreToldWhatTheyWaitedFor(t *testing.T) {
-	for name, lacked := range map[string][]string{"the one before them was tried": nil, "the refusal before told": {"gateway"}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q, free := limit.NewQueue(limit.QueueOptions{}), make(chan struct{})
-				waitedFor := make(chan []string, 4)
-				tries := 0 // the queue tries one at a time
-				for i := range 4 {
-					place := limit.Place{Class: "m"}
-					if i == 0 {
-						place.Lacked = lacked
-					}
-					go func() {
-						got, err := q.Wait(t.Context(), place, func(context.Context) ([]string, error) {
-							tries++
-							if lacked == nil && tries == 1 {
-								return []string{"gateway"}, nil
-							}
-							<-free
-							return nil, nil
-						})
-						if err != nil {
-							t.Error(err)
-						}
-						waitedFor <- got
-					}()
-					synctest.Wait()
-				}
-				close(free)
-				for range 4 {
-					if got := fmt.Sprint(<-waitedFor); got != "[gateway]" {
-						t.Errorf("waited for %s", got)
-					}
-				}
-			})
-		})
-	}
 }

@@ -2,7 +2,7 @@ package limit
 
 import (
 	"context"
-	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/guard"
@@ -43,7 +43,8 @@ type Options struct {
 	Guard *guard.Guard
 
 	// Previous is the Limiter that this one replaces; nil: none. What it knows of
-	// deployments that stay is shared, running requests included.
+	// deployments that stay is shared, running requests included, and with the same Store
+	// the queue is.
 	Previous *Limiter
 }
 
@@ -58,11 +59,14 @@ type Limiter struct {
 	all    []*deployment
 	caller Budget
 	global keyedBudget
-	queue  *Queue
+	queue  *queue // nil: none
+	room   QueueOptions
 	counts bool // some limit is of tokens
 	usage  *usageTracker
 
 	named map[string]bool // the Names of all deployments
+
+	successor atomic.Pointer[Limiter] // see ReplacedBy; nil: none
 
 	watch []watched
 	stop  context.CancelFunc
@@ -88,8 +92,12 @@ func New(o Options) *Limiter {
 		named: map[string]bool{},
 	}
 	if o.Queue != nil {
-		l.queue = NewQueue(*o.Queue)
-		l.queue.guard = o.Guard
+		l.room = o.Queue.withDefaults()
+		if before := o.Previous; before != nil && before.queue != nil && before.store == o.Store {
+			l.queue = before.queue
+		} else {
+			l.queue = newQueue(l.room.Poll, o.Guard)
+		}
 	}
 	groups := make(map[string]*keyedBudget, len(o.Groups))
 	for name, b := range o.Groups {
@@ -120,6 +128,32 @@ func New(o Options) *Limiter {
 	return l
 }
 
+// ReplacedBy tells that a Limiter made with Options.Previous has taken the place of this
+// one. What waits in the queue, and what tries again, is under its limits from now on,
+// except for deployments that it does not know.
+func (l *Limiter) ReplacedBy(next *Limiter) {
+	if next != l && next != nil && next.store == l.store {
+		l.successor.Store(next)
+	}
+}
+
+// newest is the Limiter in force.
+func (l *Limiter) newest() *Limiter {
+	for next := l.successor.Load(); next != nil; next = l.successor.Load() {
+		l = next
+	}
+	return l
+}
+
+// deployment is what is known of a candidate, under the limits in force; nil: it is not
+// known, so it has none.
+func (l *Limiter) deployment(id string) *deployment {
+	if newest := l.newest(); newest.byID[id] != nil {
+		return newest.byID[id]
+	}
+	return l.byID[id]
+}
+
 // Close ends the heartbeat. Admissions may still be closed afterwards.
 func (l *Limiter) Close() {
 	l.stop()
@@ -129,65 +163,13 @@ func (l *Limiter) Close() {
 // Ask is a request that wants to be sent.
 type Ask struct {
 	ID         string   // unique among running requests
-	Model      string   // the name asked for, for messages and the queue
+	Model      string   // the name asked for, for messages
 	Caller     string   // whose limits it counts in; "": no caller's
 	Candidates []string // IDs of deployments, or what Candidate made of them, in the order of the strategy; at least one
 	Size       Size
-}
-
-// Admit reserves the first candidate that has room. The error is a *Refused, or ctx's
-// when that is over. While requests wait in the queue, one that needs a slot does not
-// overtake them: it is refused without being tried, with NeedsSlot.
-func (l *Limiter) Admit(ctx context.Context, ask *Ask) (*Admission, error) {
-	if l.queue != nil && l.queue.Len() > 0 && l.needsSlots(ask) {
-		return nil, tooManyRunning(ask.Model, l.queue.suggestedWait(), l.queue.lacking(l.queueClass(ask)), &gauges{})
-	}
-	return l.reserve(ctx, ask)
-}
-
-// Ticket is a place in the queue.
-type Ticket struct {
-	Bytes    int64     // of memory that the request takes while it waits
-	Deadline time.Time // of the request itself; zero: none. The queue's own holds too
-	Lacked   []string  // by the refusal of Admit: its Refused.Lacks
-}
-
-// AdmitQueued waits in the queue until there is room, and reserves it. The place is held
-// only while ctx lives. The error is a *Refused or that of ctx. waitedFor says whatever
-// the end which limits were waited for last, as Refused.Lacks does; nil: that is not known,
-// for the first look ended the wait.
-func (l *Limiter) AdmitQueued(ctx context.Context, ask *Ask, t Ticket) (a *Admission, waitedFor []string, err error) {
-	if l.queue == nil {
-		a, err = l.reserve(ctx, ask)
-		return a, nil, err
-	}
-	place := Place{Caller: ask.Caller, Class: l.queueClass(ask), Bytes: t.Bytes, Deadline: t.Deadline, Lacked: t.Lacked}
-	waitedFor, err = l.queue.Wait(ctx, place, func(ctx context.Context) ([]string, error) {
-		admission, err := l.reserve(ctx, ask)
-		if refused, ok := errors.AsType[*Refused](err); ok && refused.NeedsSlot {
-			return refused.Lacks, nil
-		}
-		a = admission
-		return nil, err
-	})
-	switch {
-	case errors.Is(err, ErrQueueFull):
-		err = queueRefusal(ask.Model, "the queue is full", l.queue.suggestedWait())
-	case errors.Is(err, ErrQueueLate):
-		err = queueRefusal(ask.Model, "none ended in time", l.queue.suggestedWait())
-	}
-	return a, waitedFor, err
-}
-
-// queueClass stands for the slots that a request lacks: the name of its model, and its
-// caller where callers have slots of their own. It is coarser than that: of requests for
-// one model whose candidates differ (by tags, fallbacks, endpoint or size) one may wait
-// behind another that lacks a slot which it does not need itself.
-func (l *Limiter) queueClass(ask *Ask) string {
-	if l.caller.MaxParallel > 0 {
-		return ask.Model + "\x00" + ask.Caller
-	}
-	return ask.Model
+	// Usable reports whether a candidate may still be taken, for a request that waits in
+	// the queue; nil: each may. It is called from another goroutine.
+	Usable func(candidate int) bool
 }
 
 // Candidate is what Ask and Next call a deployment when it serves this name.
@@ -217,7 +199,7 @@ func (l *Limiter) Queued() int {
 	if l.queue == nil {
 		return 0
 	}
-	return l.queue.Len()
+	return l.queue.len()
 }
 
 // QueueSize is how many requests may wait.
@@ -225,18 +207,5 @@ func (l *Limiter) QueueSize() int {
 	if l.queue == nil {
 		return 0
 	}
-	return l.queue.options.Size
-}
-
-// needsSlots reports whether anything of the request is limited in parallel.
-func (l *Limiter) needsSlots(ask *Ask) bool {
-	if l.global.parallel > 0 || l.caller.MaxParallel > 0 && ask.Caller != "" {
-		return true
-	}
-	for _, id := range ask.Candidates {
-		if d := l.byID[id]; d != nil && (d.own.parallel > 0 || d.group != nil && d.group.parallel > 0) {
-			return true
-		}
-	}
-	return false
+	return l.room.Size
 }

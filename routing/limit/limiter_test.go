@@ -153,7 +153,7 @@ func TestRefusalIsOpenAIShaped(t *testing.T) {
 		}
 		want = append(upstream.Header{{Name: "retry-after", Value: "61"}}, want...)
 		wantError := &upstream.Error{Status: 429, Type: "rate_limit_error", Code: "rate_limit_exceeded",
-			Message: "the limit of requests or tokens per minute of `m` is reached; try again in 61 s", Header: want}
+			Message: "the limit of requests or tokens per minute of `m` is reached (rpm 1 of deployment/a); try again in 61 s", Header: want}
 		if diff := cmp.Diff(wantError, e); diff != "" {
 			t.Errorf("refusal (-want +got):\n%s", diff)
 		}

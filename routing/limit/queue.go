@@ -3,81 +3,28 @@ package limit
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/routing/guard"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
-// QueueOptions bound a Queue. The zero value is usable.
+// QueueOptions bound what waits in the queue. The zero value is usable.
 type QueueOptions struct {
 	Size    int           // requests that may wait; default 1000
 	Bytes   int64         // that they may take together; default 256 MiB
 	Timeout time.Duration // the longest wait; default 30 s
-	// Poll is how often those who wait try by themselves: slots that other
-	// replicas give back are not announced. Default 100 ms.
+	// Poll is how often those who wait are tried without being woken: slots that other
+	// replicas give back, and minutes that pass, are not announced. Default 100 ms.
 	Poll time.Duration
+	// Renew is how often the candidates of a request that waits are looked up anew.
+	// Default 2.5 s: longer than a plan may keep a half-open deployment for itself.
+	Renew time.Duration
 }
 
-// Queue is where requests wait for a slot. It is fair: callers take turns, and
-// each caller's requests are served in the order they came, so that one caller's
-// thousand do not delay another's first. Why a request waits, which limits leave it no
-// slot, is Refused.Lacks. It is safe for concurrent use.
-type Queue struct {
-	options QueueOptions
-	guard   *guard.Guard
-	wake    chan struct{}
-
-	mu       sync.Mutex
-	lines    []*line // the callers that wait, in the order of their turns
-	turn     int     // the line that is next
-	count    int
-	bytes    int64
-	serving  bool
-	lastWait time.Duration // how long the last one served had waited
-	// lacked is, by Place.Class, what one of the class lacked last, since the queue was
-	// last empty. It has Size classes at most.
-	lacked map[string][]string
-}
-
-// line is the requests of one caller, oldest first.
-type line struct {
-	caller  string
-	entries []*entry
-}
-
-// entry is one request that waits.
-type entry struct {
-	ctx    context.Context
-	place  Place
-	came   time.Time
-	try    func(context.Context) (lacks []string, err error)
-	trying bool       // try is running: its result decides
-	lacks  []string   // what it lacked when it was last tried, or those before it; nil: not known
-	done   chan error // gets one result, when the entry has left the queue
-}
-
-// Place says who waits, and how long at most.
-type Place struct {
-	Caller string
-	// Class is of requests that are taken to lack the same slots: when the oldest that is
-	// tried cannot go on, the others of its class are not tried until something changes.
-	Class    string
-	Lacked   []string  // when it was tried before it came here; nil: it was not
-	Bytes    int64     // of memory that the request takes while it waits
-	Deadline time.Time // zero: only the queue's own
-}
-
-// Why the queue did not take a request, or did not keep it.
-var (
-	ErrQueueFull = errors.New("the queue is full")
-	ErrQueueLate = errors.New("the wait in the queue has taken too long")
-)
-
-// NewQueue makes an empty queue. It needs no Close: its goroutine runs only while
-// requests wait.
-func NewQueue(o QueueOptions) *Queue {
+func (o QueueOptions) withDefaults() QueueOptions {
 	if o.Size <= 0 {
 		o.Size = 1000
 	}
@@ -90,220 +37,339 @@ func NewQueue(o QueueOptions) *Queue {
 	if o.Poll <= 0 {
 		o.Poll = 100 * time.Millisecond
 	}
-	return &Queue{options: o, wake: make(chan struct{}, 1)}
+	if o.Renew <= 0 {
+		o.Renew = 2500 * time.Millisecond
+	}
+	return o
 }
 
-// Len is how many wait.
-func (q *Queue) Len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.count
+// queue is where requests wait for a slot. A request waits only for the slots that it
+// lacks: whatever others wait for, it is served when one of its candidates has room.
+// A slot that is free goes to the caller that got it least recently, and there to the
+// request that came first, so that one caller's thousand do not delay another's first.
+// The Limiters of successive configurations share one. It is safe for concurrent use.
+type queue struct {
+	poll    time.Duration
+	guard   *guard.Guard
+	signal  chan struct{} // dirty has slots, or the last request has left
+	waiting atomic.Int64
+
+	mu       sync.Mutex
+	classes  map[string]*class
+	slots    map[string]*slot // those that the waiting may take
+	callers  map[string]*caller
+	dirty    []*slot          // to be looked at, each once
+	early    []*slot          // to be looked at once more: see recheckAfter
+	used     map[string]int64 // by window: more than this is used, as far as is known
+	changes  uint64           // how often a slot or window was no longer known to be full
+	bytes    int64
+	arrivals int64
+	served   int64 // requests that got a slot
+	serving  bool
+	lastWait time.Duration // how long the last one served had waited
 }
 
-// Wake has those that wait tried again: something was given back. It does not wait.
-func (q *Queue) Wake() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
+// waiter is a request that waits. The queue calls try from one goroutine.
+type waiter interface {
+	// try reserves what the request needs, if it is there.
+	try(context.Context) (tried, error)
+	// noRoom reports whether a candidate may surely not be taken now, whatever slots are
+	// free. used says, by key of a window, that more than so much is used of it.
+	noRoom(candidate string, used map[string]int64) bool
+}
+
+// tried is what a try has come to. The request waits on when it lacks slots, or none of
+// its candidates may be taken.
+type tried struct {
+	none    bool
+	taken   []store.Slot
+	lacks   []store.Slot  // of the demands that lack nothing else
+	windows []windowInUse // those that had no room
+}
+
+// windowInUse is a window of which more than so much is used.
+type windowInUse struct {
+	key  string
+	used int64
+}
+
+// place says who waits, what for, and how long at most.
+type place struct {
+	caller     string
+	shared     []store.Slot // needed whichever candidate is taken
+	candidates []candidateSlots
+	lacked     []store.Slot // in the refusal that led here; nil: it was not tried
+	bytes      int64        // of memory that the request takes while it waits
+	deadline   time.Time    // of the request itself; zero: none
+	until      time.Time    // bounds the queue's own time; zero: not
+}
+
+// candidateSlots are the slots that one candidate needs.
+type candidateSlots struct {
+	id    string
+	slots []store.Slot
+}
+
+// entry is one request that waits.
+type entry struct {
+	ctx    context.Context
+	place  place
+	waiter waiter
+	class  *class
+	number int64 // in the order of arrival
+	came   time.Time
+
+	trying    bool   // try is running: its result decides
+	triedAt   uint64 // queue.changes when it was last tried
+	blockedAt uint64 // queue.changes when it was last known to have no room
+	lacks     []store.Slot
+	done      chan error // gets one result, when the entry has left the queue
+}
+
+// Why the queue did not take a request, or did not keep it.
+var (
+	errQueueFull  = errors.New("the queue is full")
+	errQueueHeavy = errors.New("the requests in the queue take up its memory")
+	errQueueLate  = errors.New("the wait in the queue has taken too long")
+	// errRequestLate: the request's own time was shorter than the queue's.
+	errRequestLate = errors.New("the request's time was over in the queue")
+)
+
+// newQueue makes an empty queue. It needs no Close: its goroutine runs only while
+// requests wait.
+func newQueue(poll time.Duration, g *guard.Guard) *queue {
+	return &queue{
+		poll: poll, guard: g, signal: make(chan struct{}, 1), classes: map[string]*class{}, slots: map[string]*slot{},
+		callers: map[string]*caller{}, used: map[string]int64{}, changes: 1,
 	}
 }
 
-// Wait waits until try succeeds or fails: it is called in turn with others, one at a
-// time. It returns what it lacks, and waits on then; nil and no error is success. Wait
-// returns no error after a success, even when ctx has ended meanwhile; else the error
-// of try or of ctx, ErrQueueFull, or ErrQueueLate. waitedFor is what try lacked last; if it
-// was not called, what p.Lacked says or one before it of the same Class lacked; it may be
-// nil.
-func (q *Queue) Wait(ctx context.Context, p Place, try func(context.Context) (lacks []string, err error)) (waitedFor []string, err error) {
+// len is how many wait.
+func (q *queue) len() int { return int(q.waiting.Load()) }
+
+// wait waits until the request is served or fails. renew, if it is not nil, is called
+// every renewEvery for the request's candidates as they are by then; it is called by the
+// goroutine that waits, and its error ends the wait.
+//
+// w is the waiter that was served: the first, or one of those that renew returned. There
+// is no error after a success, even when ctx has ended meanwhile; else it is that of try,
+// renew or ctx, errQueueFull,
+// errQueueHeavy, errQueueLate or errRequestLate. lacked is what it lacked last; nil: nothing
+// was known to be lacking.
+func (q *queue) wait(
+	ctx context.Context, o QueueOptions, p place, first waiter, renew func() (place, waiter, error),
+) (w waiter, lacked []store.Slot, err error) {
 	now := time.Now()
-	end := now.Add(q.options.Timeout)
-	if !p.Deadline.IsZero() && p.Deadline.Before(end) {
-		end = p.Deadline
+	end, late := now.Add(o.Timeout), errQueueLate
+	if !p.until.IsZero() && p.until.Before(end) {
+		end = p.until
 	}
-	timed, cancel := context.WithDeadlineCause(ctx, end, ErrQueueLate)
+	if !p.deadline.IsZero() && p.deadline.Before(end) {
+		end, late = p.deadline, errRequestLate
+	}
+	timed, cancel := context.WithDeadlineCause(ctx, end, late)
 	defer cancel()
-	e := &entry{ctx: timed, place: p, came: now, try: try, done: make(chan error, 1)}
-	if !q.enter(e) {
-		return e.lacks, ErrQueueFull
+	e := &entry{ctx: timed, place: p, waiter: first, came: now, done: make(chan error, 1)}
+	if err := q.enter(e, o); err != nil {
+		return nil, e.lacks, err
 	}
-	q.Wake()
-	select {
-	case err = <-e.done:
-		return q.waitedFor(e), err
-	case <-timed.Done():
+	var renewal <-chan time.Time
+	if renew != nil {
+		tick := time.NewTicker(o.Renew)
+		defer tick.Stop()
+		renewal = tick.C
 	}
+	for {
+		select {
+		case err = <-e.done:
+			return q.result(e, err)
+		case <-timed.Done():
+			return q.abandon(e, context.Cause(timed))
+		case <-renewal:
+			err := q.guard.Call("the queue", func() error { return q.renew(e, renew) })
+			if err != nil {
+				return q.abandon(e, err)
+			}
+		}
+	}
+}
+
+// result is what wait returns of an entry that has left.
+func (q *queue) result(e *entry, err error) (waiter, []store.Slot, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return e.waiter, e.lacks, err
+}
+
+// abandon takes an entry out for a reason. One that was served, or is just being tried,
+// has its own result.
+func (q *queue) abandon(e *entry, reason error) (waiter, []store.Slot, error) {
 	if !q.leave(e) {
-		err = <-e.done // it was served, or is just being tried
-		return q.waitedFor(e), err
+		reason = <-e.done
 	}
-	q.Wake() // the goroutine may have none left to serve
-	return q.waitedFor(e), context.Cause(timed)
+	return q.result(e, reason)
 }
 
-// waitedFor is what an entry that has left lacked last.
-func (q *Queue) waitedFor(e *entry) []string {
+// enter puts an entry behind those that came before it. The error is errQueueFull or
+// errQueueHeavy.
+func (q *queue) enter(e *entry, o QueueOptions) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return e.lacks
-}
-
-// lacking is what those of a class lack that wait; nil: none waits, or none was tried
-// yet.
-func (q *Queue) lacking(class string) []string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.lacked[class]
-}
-
-// enter puts an entry at the end of its caller's line; false: it is full.
-func (q *Queue) enter(e *entry) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.lacksLocked(e, e.place.Lacked); e.lacks == nil {
-		e.lacks = q.lacked[e.place.Class]
+	if e.lacks = e.place.lacked; e.lacks == nil {
+		e.lacks = q.contendedLocked(&e.place).slots
 	}
-	if q.count >= q.options.Size || q.bytes+e.place.Bytes > q.options.Bytes {
-		return false
+	switch {
+	case q.len() >= o.Size:
+		return errQueueFull
+	case q.bytes+e.place.bytes > o.Bytes:
+		return errQueueHeavy
 	}
-	q.count++
-	q.bytes += e.place.Bytes
-	i := q.lineLocked(e)
-	if i < 0 {
-		i = len(q.lines)
-		q.lines = append(q.lines, &line{caller: e.place.Caller})
-	}
-	q.lines[i].entries = append(q.lines[i].entries, e)
+	q.waiting.Add(1)
+	q.bytes += e.place.bytes
+	q.arrivals++
+	e.number = q.arrivals
+	q.addLocked(e)
 	if !q.serving {
 		q.serving = true
 		q.guard.Go("the queue", q.serve)
 	}
-	return true
-}
-
-// lacksLocked notes what an entry lacks, if that is known.
-func (q *Queue) lacksLocked(e *entry, lacks []string) {
-	if len(lacks) == 0 {
-		return
-	}
-	e.lacks = lacks
-	if q.lacked == nil || len(q.lacked) >= q.options.Size {
-		q.lacked = map[string][]string{}
-	}
-	q.lacked[e.place.Class] = lacks
+	return nil
 }
 
 // leave takes an entry out, unless it is just being tried or has left already:
 // then done gets its result.
-func (q *Queue) leave(e *entry) bool {
+func (q *queue) leave(e *entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return !e.trying && q.removeLocked(e)
-}
-
-// lineLocked finds the line of an entry's caller; -1: there is none.
-func (q *Queue) lineLocked(e *entry) int {
-	return slices.IndexFunc(q.lines, func(l *line) bool { return l.caller == e.place.Caller })
-}
-
-// removeLocked takes an entry out of its line, if it is there; the turn stays
-// where it is.
-func (q *Queue) removeLocked(e *entry) bool {
-	i := q.lineLocked(e)
-	if i < 0 {
+	if e.trying || e.class == nil {
 		return false
 	}
-	at := slices.Index(q.lines[i].entries, e)
-	if at < 0 {
-		return false
-	}
-	q.count--
-	q.bytes -= e.place.Bytes
-	q.lines[i].entries = slices.Delete(q.lines[i].entries, at, at+1)
-	if len(q.lines[i].entries) == 0 {
-		q.lines = slices.Delete(q.lines, i, i+1)
-		if i < q.turn {
-			q.turn--
-		}
+	q.dropLocked(e)
+	if q.len() == 0 {
+		q.signalLocked() // the goroutine has none left to serve
 	}
 	return true
 }
 
-// serve tries entries in rounds, after each Wake and Poll, until none waits.
-func (q *Queue) serve() {
-	poll := time.NewTicker(q.options.Poll)
-	defer poll.Stop()
-	for {
-		select {
-		case <-q.wake:
-		case <-poll.C:
-		}
-		blocked := map[string]bool{}
-		for e := q.next(blocked); e != nil; e = q.next(blocked) {
-			var lacks []string
-			err := q.guard.Call("the queue", func() (err error) {
-				lacks, err = e.try(e.ctx)
-				return err
-			})
-			q.tried(e, lacks, err)
-			if len(lacks) > 0 && err == nil {
-				blocked[e.place.Class] = true
-			}
-		}
-		if q.endRound() {
-			return
-		}
-	}
+// dropLocked ends an entry's wait.
+func (q *queue) dropLocked(e *entry) {
+	q.removeLocked(e, e.class)
+	e.class = nil
+	q.waiting.Add(-1)
+	q.bytes -= e.place.bytes
 }
 
-// endRound ends a round of tries, and the serving when none waits any more.
-func (q *Queue) endRound() (ended bool) {
+// renew looks up what an entry waits for. It keeps its place among those that wait.
+func (q *queue) renew(e *entry, renew func() (place, waiter, error)) error {
+	p, w, err := renew()
+	if err != nil {
+		return err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.serving = q.count > 0; !q.serving {
-		q.lacked = nil
+	if e.trying || e.class == nil {
+		return nil
 	}
-	return !q.serving
-}
-
-// next picks the entry whose turn it is among those that are not blocked.
-func (q *Queue) next(blocked map[string]bool) *entry {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := range q.lines {
-		for _, e := range q.lines[(q.turn+i)%len(q.lines)].entries {
-			if !blocked[e.place.Class] && e.ctx.Err() == nil {
-				e.trying = true
-				return e
-			}
-		}
+	if p.key() == e.class.key {
+		return nil // the same set: the old order will do
 	}
+	old := e.class
+	p.caller, p.bytes, p.lacked = e.place.caller, e.place.bytes, nil
+	e.place, e.waiter, e.blockedAt = p, w, 0
+	q.addLocked(e)
+	q.removeLocked(e, old)
 	return nil
 }
 
-// tried notes how a try went. Who was served has had the caller's turn.
-func (q *Queue) tried(e *entry, lacks []string, err error) {
+// wake has those that wait tried again that may be served by what a settlement gives
+// back. It does not wait for them.
+func (q *queue) wake(back *store.Settlement) {
+	if q.waiting.Load() == 0 {
+		return // whoever comes now is tried once
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e.trying = false
-	ok := err == nil && len(lacks) == 0
-	q.lacksLocked(e, lacks)
-	switch {
-	case !ok && e.ctx.Err() != nil:
-		err = context.Cause(e.ctx)
-	case !ok && err == nil:
-		return // it waits on
-	case ok:
-		q.turn = q.lineLocked(e) + 1
-		q.lastWait = time.Since(e.came)
+	for _, key := range back.Slots {
+		if s := q.slots[key]; s != nil {
+			q.changes++
+			s.woken, s.full = q.changes, 0
+			q.markLocked(s)
+		}
 	}
-	q.removeLocked(e)
-	e.done <- err
+	for _, c := range back.Corrections {
+		if _, full := q.used[c.Key]; full && c.Delta < 0 {
+			q.changes++
+			delete(q.used, c.Key)
+			q.markFree()
+		}
+	}
+}
+
+// markFree has the slots looked at that are not known to be full.
+func (q *queue) markFree() {
+	for _, s := range q.slots {
+		if s.full == 0 {
+			q.markLocked(s)
+		}
+	}
+}
+
+// markLocked has a slot looked at in the next round, or in this one.
+func (q *queue) markLocked(s *slot) {
+	if !s.dirty {
+		s.dirty = true
+		q.dirty = append(q.dirty, s)
+	}
+	q.signalLocked()
+}
+
+func (q *queue) signalLocked() {
+	select {
+	case q.signal <- struct{}{}:
+	default:
+	}
+}
+
+// contended is what a request may not take now: others wait for it.
+type contended struct {
+	slots  []store.Slot // those that the request needs
+	shared bool         // one of them is needed whichever candidate is taken
+	skip   []bool       // by candidate: others wait for it
+	all    bool         // no candidate is left
+}
+
+// contended tells what of a request's slots others wait for.
+func (q *queue) contended(p *place) contended {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.contendedLocked(p)
+}
+
+func (q *queue) contendedLocked(p *place) contended {
+	var c contended
+	note := func(slots []store.Slot) (found bool) {
+		for _, want := range slots {
+			if s := q.slots[want.Key]; s != nil && s.contended {
+				c.slots, found = append(c.slots, want), true
+			}
+		}
+		return found
+	}
+	if c.shared = note(p.shared); c.shared {
+		return c
+	}
+	c.skip, c.all = make([]bool, len(p.candidates)), true
+	for i := range p.candidates {
+		c.skip[i] = note(p.candidates[i].slots)
+		c.all = c.all && c.skip[i]
+	}
+	return c
 }
 
 // suggestedWait is the Retry-After of a request that is refused: as long as the last one
 // served had waited, at least a second and at most the queue's timeout.
-func (q *Queue) suggestedWait() time.Duration {
+func (q *queue) suggestedWait(o QueueOptions) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return min(max(q.lastWait, time.Second), q.options.Timeout)
+	return min(max(q.lastWait, time.Second), o.Timeout)
 }

@@ -1,9 +1,10 @@
-package limit_test
+package limit
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,46 +12,100 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/isthmus-proxy/isthmus/routing/limit"
+	"github.com/isthmus-proxy/isthmus/routing/guard"
+	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
-// counter is a number of slots that a queue waits for.
-type counter struct {
-	mu   sync.Mutex
-	free int
+// slotWorld is a queue and the slots that it waits for: how many are free, by key.
+type slotWorld struct {
+	*queue
+	mu    sync.Mutex
+	free  map[string]int
+	tries []string // the requests tried, in order
 }
 
-func (c *counter) take(context.Context) (lacks []string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.free == 0 {
-		return []string{"slot"}, nil
+func newSlotWorld(free map[string]int) *slotWorld {
+	if free == nil {
+		free = map[string]int{}
 	}
-	c.free--
-	return nil, nil
+	return &slotWorld{queue: newQueue(100*time.Millisecond, nil), free: free}
 }
 
-func (c *counter) give(q *limit.Queue) {
-	c.mu.Lock()
-	c.free++
-	c.mu.Unlock()
-	q.Wake()
-	synctest.Wait()
+// slotWaiter needs one slot of any of the keys.
+type slotWaiter struct {
+	world *slotWorld
+	id    string
+	keys  []string
+	err   error  // of every try
+	hook  func() // runs in every try
+	after func() // runs when a try has found nothing
+}
+
+func (w *slotWaiter) try(context.Context) (tried, error) {
+	if w.hook != nil {
+		w.hook()
+	}
+	w.world.mu.Lock()
+	defer w.world.mu.Unlock()
+	w.world.tries = append(w.world.tries, w.id)
+	var t tried
+	for _, key := range w.keys {
+		s := store.Slot{Key: key, Limit: 1}
+		if w.world.free[key] > 0 {
+			w.world.free[key]--
+			return tried{taken: []store.Slot{s}}, w.err
+		}
+		t.lacks = append(t.lacks, s)
+	}
+	if w.err != nil {
+		return tried{}, w.err
+	}
+	if w.after != nil {
+		w.world.mu.Unlock()
+		w.after()
+		w.world.mu.Lock()
+	}
+	return t, nil
+}
+
+func (w *slotWaiter) noRoom(string, map[string]int64) bool { return false }
+
+// give gives slots back.
+func (w *slotWorld) give(keys ...string) {
+	w.mu.Lock()
+	for _, key := range keys {
+		w.free[key]++
+	}
+	w.mu.Unlock()
+	w.wake(&store.Settlement{Slots: keys})
+}
+
+// placeFor is a place of a request that needs a slot of any of the keys.
+func placeFor(keys ...string) place {
+	var p place
+	for _, key := range keys {
+		p.candidates = append(p.candidates, candidateSlots{id: key, slots: []store.Slot{{Key: key, Limit: 1}}})
+	}
+	return p
 }
 
 // served collects who is served, in order.
 type served struct {
-	queue *limit.Queue
+	world *slotWorld
+	o     QueueOptions
 	mu    sync.Mutex
 	ids   []string
 	all   sync.WaitGroup
 }
 
-// wait puts a request into the queue and lets it get there.
-func (s *served) wait(ctx context.Context, p limit.Place, id string, c *counter) {
+// wait puts a request of the caller that its id begins with into the queue, which needs a
+// slot of any of the keys, and lets it get there.
+func (s *served) wait(ctx context.Context, p place, id string, keys ...string) {
+	needs := placeFor(keys...)
+	p.candidates, p.caller = needs.candidates, id[:1]
+	w := &slotWaiter{world: s.world, id: id, keys: keys}
 	s.all.Go(func() {
-		_, err := s.queue.Wait(ctx, p, c.take)
-		if err != nil {
+		if _, _, err := s.world.wait(ctx, s.o.withDefaults(), p, w, nil); err != nil {
 			id = fmt.Sprintf("%s: %v", id, err)
 		}
 		s.mu.Lock()
@@ -70,86 +125,117 @@ func (s *served) want(t *testing.T, want ...string) {
 }
 
 func TestQueueServesCallersInTurn(t *testing.T) {
+	for name, tc := range map[string]struct {
+		come  []string // caller, number and the slots, any of which it needs
+		given []string // slots, one after the other
+		want  []string
+	}{
+		"callers take turns, each in the order of arrival": {
+			[]string{"a1 x", "a2 x", "a3 x", "b1 x", "c1 x", "b2 x"}, []string{"x", "x", "x", "x", "x", "x"},
+			[]string{"a1", "b1", "c1", "a2", "b2", "a3"},
+		},
+		"a turn at one slot is no turn at another": {
+			[]string{"a1 x", "a2 x", "a3 y", "b1 y", "b2 y"}, []string{"x", "x", "y", "y", "y"},
+			[]string{"a1", "a2", "a3", "b1", "b2"},
+		},
+		"turns hold among requests that need different slots": {
+			[]string{"a1 x", "a2 x", "a3 x", "b1 x y", "a4 y"}, []string{"x", "x", "x"},
+			[]string{"a1", "b1", "a2"},
+		},
+		"one caller's requests keep their order at a slot, whatever else they may take": {
+			[]string{"a1 x y", "a2 x", "a3 y"}, []string{"x", "y", "x"},
+			[]string{"a1", "a3", "a2"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &served{world: newSlotWorld(nil)}
+				ctx, cancel := context.WithCancel(t.Context())
+				for _, each := range tc.come {
+					words := strings.Fields(each)
+					s.wait(ctx, place{}, words[0], words[1:]...)
+				}
+				for _, key := range tc.given {
+					s.world.give(key)
+					synctest.Wait()
+				}
+				s.want(t, tc.want...)
+				cancel()
+				s.all.Wait()
+				if n := s.world.len(); n != 0 || len(s.world.classes)+len(s.world.slots)+len(s.world.callers) > 0 {
+					t.Errorf("%d are left, with %d classes, %d slots, %d callers", n, len(s.world.classes), len(s.world.slots), len(s.world.callers))
+				}
+			})
+		})
+	}
+}
+
+// A caller that has always one request at the head does not keep others away.
+func TestACallerThatComesBackIsBehindThoseThatWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, c := limit.NewQueue(limit.QueueOptions{}), &counter{}
-		s := &served{queue: q}
-		for _, id := range []string{"a1", "a2", "a3", "b1", "c1", "b2"} {
-			s.wait(t.Context(), limit.Place{Caller: id[:1]}, id, c)
+		s := &served{world: newSlotWorld(nil)}
+		for _, id := range []string{"a1", "b1", "b2", "b3"} {
+			s.wait(t.Context(), place{}, id, "x")
 		}
-		for range 6 {
-			c.give(q)
+		for n := range 3 {
+			for range 2 {
+				s.world.give("x")
+				synctest.Wait()
+			}
+			s.wait(t.Context(), place{}, fmt.Sprint("a", n+2), "x")
 		}
+		s.world.give("x")
 		s.all.Wait()
-		s.want(t, "a1", "b1", "c1", "a2", "b2", "a3")
-		if q.Len() != 0 {
-			t.Errorf("%d are left", q.Len())
-		}
+		s.want(t, "a1", "b1", "b2", "a2", "b3", "a3", "a4")
 	})
 }
 
 func TestQueueIsBoundedInNumberAndBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		q, c := limit.NewQueue(limit.QueueOptions{Size: 3, Bytes: 100}), &counter{}
-		s := &served{queue: q}
-		s.wait(ctx, limit.Place{Bytes: 60}, "1", c)
-		s.wait(ctx, limit.Place{Bytes: 41}, "2", c)
-		s.wait(ctx, limit.Place{Bytes: 40}, "3", c)
-		s.wait(ctx, limit.Place{}, "4", c)
-		s.wait(ctx, limit.Place{}, "5", c)
-		s.want(t, "2: the queue is full", "5: the queue is full")
+		s := &served{world: newSlotWorld(nil), o: QueueOptions{Size: 3, Bytes: 100}}
+		s.wait(ctx, place{bytes: 60}, "1", "x")
+		s.wait(ctx, place{bytes: 41}, "2", "x")
+		s.wait(ctx, place{bytes: 40}, "3", "x")
+		s.wait(ctx, place{}, "4", "x")
+		s.wait(ctx, place{}, "5", "x")
+		s.want(t, "2: the requests in the queue take up its memory", "5: the queue is full")
 		cancel()
 		s.all.Wait()
-		if q.Len() != 0 {
-			t.Errorf("%d are left", q.Len())
+		if n := s.world.len(); n != 0 || s.world.bytes != 0 {
+			t.Errorf("%d are left, of %d bytes", n, s.world.bytes)
 		}
 	})
 }
 
 func TestQueuePlaceEndsWithItsClientOrDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, c := limit.NewQueue(limit.QueueOptions{Size: 3}), &counter{}
-		s := &served{queue: q}
+		s := &served{world: newSlotWorld(nil), o: QueueOptions{Size: 3}}
 		began := time.Now()
 		gone, leave := context.WithCancel(t.Context())
-		s.wait(gone, limit.Place{}, "gone", c)
-		s.wait(t.Context(), limit.Place{Deadline: began.Add(5 * time.Second)}, "short", c)
-		s.wait(t.Context(), limit.Place{}, "long", c)
+		s.wait(gone, place{}, "gone", "x")
+		s.wait(t.Context(), place{deadline: began.Add(5 * time.Second)}, "short", "x")
+		s.wait(t.Context(), place{}, "long", "x")
 		leave()
 		synctest.Wait()
-		s.wait(t.Context(), limit.Place{}, "another", c) // in the place of the one that left
-		c.give(q)
-		time.Sleep(6 * time.Second)
-		s.want(t, "gone: context canceled", "short")
+		s.wait(t.Context(), place{until: began.Add(20 * time.Second)}, "another", "x") // in the place of the one that left
+		time.Sleep(40 * time.Second)
+		s.want(t, "gone: context canceled", "short: "+errRequestLate.Error(), "another: "+errQueueLate.Error(), "long: "+errQueueLate.Error())
 		s.all.Wait()
-		if took := time.Since(began); took != 30*time.Second {
-			t.Errorf("the last has waited %v, want the queue's 30 s", took)
-		}
-		if n := len(s.ids); n != 4 || q.Len() != 0 {
-			t.Errorf("served %v, %d left", s.ids, q.Len())
-		}
-	})
-}
-
-func TestQueueDeadlineSaysLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, c := limit.NewQueue(limit.QueueOptions{}), &counter{}
-		_, err := q.Wait(t.Context(), limit.Place{Deadline: time.Now().Add(time.Second)}, c.take)
-		if !errors.Is(err, limit.ErrQueueLate) {
-			t.Error(err)
+		if n := s.world.len(); n != 0 {
+			t.Errorf("%d are left", n)
 		}
 	})
 }
 
 func TestQueueFindsSlotsThatNobodyAnnounces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, c := limit.NewQueue(limit.QueueOptions{}), &counter{}
-		s := &served{queue: q}
-		s.wait(t.Context(), limit.Place{}, "1", c)
+		s := &served{world: newSlotWorld(nil)}
+		s.wait(t.Context(), place{}, "1", "x")
 		began := time.Now()
-		c.mu.Lock()
-		c.free++
-		c.mu.Unlock()
+		s.world.mu.Lock()
+		s.world.free["x"]++
+		s.world.mu.Unlock()
 		s.all.Wait()
 		if took := time.Since(began); took > 100*time.Millisecond {
 			t.Errorf("found after %v", took)
@@ -157,110 +243,75 @@ func TestQueueFindsSlotsThatNobodyAnnounces(t *testing.T) {
 	})
 }
 
-func TestQueueOfOneModelDoesNotHoldUpAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, busy, free := limit.NewQueue(limit.QueueOptions{}), &counter{}, &counter{free: 2}
-		s := &served{queue: q}
-		ctx, cancel := context.WithCancel(t.Context())
-		s.wait(ctx, limit.Place{Class: "busy"}, "1", busy)
-		s.wait(ctx, limit.Place{Class: "free"}, "2", free)
-		s.wait(ctx, limit.Place{Caller: "x", Class: "free"}, "3", free)
-		s.want(t, "2", "3")
-		cancel()
-		s.all.Wait()
-	})
-}
-
 func TestQueuePassesOnTheErrorOfATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, broken := limit.NewQueue(limit.QueueOptions{}), errors.New("broken")
-		_, err := q.Wait(t.Context(), limit.Place{}, func(context.Context) ([]string, error) { return nil, broken })
-		if !errors.Is(err, broken) || q.Len() != 0 {
-			t.Errorf("%v, %d left", err, q.Len())
+		w, broken := newSlotWorld(nil), errors.New("broken")
+		for name, tc := range map[string]struct {
+			waiter *slotWaiter
+			want   error
+		}{
+			"its own error": {&slotWaiter{world: w, err: broken}, broken},
+			"a panic":       {&slotWaiter{world: w, hook: func() { panic("a bug") }}, guard.ErrPanicked},
+		} {
+			_, _, err := w.wait(t.Context(), QueueOptions{}.withDefaults(), placeFor("x"), tc.waiter, nil)
+			if !errors.Is(err, tc.want) || w.len() != 0 {
+				t.Errorf("%s: %v, %d left", name, err, w.len())
+			}
 		}
 	})
 }
 
-// A try that says yes to somebody who has just left is not lost: Wait says so.
+// A try that says yes to somebody who has just left is not lost: wait says so.
 func TestQueueNeverLosesWhatATryHasTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := limit.NewQueue(limit.QueueOptions{})
-		_, err := q.Wait(t.Context(), limit.Place{Deadline: time.Now().Add(time.Second)}, func(ctx context.Context) ([]string, error) {
-			<-ctx.Done()
-			time.Sleep(time.Second)
-			return nil, nil
-		})
-		if err != nil {
+		w := newSlotWorld(map[string]int{"x": 1})
+		ctx, leave := context.WithCancel(t.Context())
+		slow := &slotWaiter{world: w, keys: []string{"x"}, hook: func() { leave(); time.Sleep(time.Second) }}
+		if _, _, err := w.wait(ctx, QueueOptions{}.withDefaults(), placeFor("x"), slow, nil); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-func TestTenAtOnceTwoRunFiveWaitThreeAreRefused(t *testing.T) {
-	o := limit.Options{MaxParallel: 2, Queue: &limit.QueueOptions{Size: 5}}
-	alone(t, o, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var order []int
-		refused := 0
-		var all sync.WaitGroup
-		for i := range 10 {
-			all.Go(func() {
-				ask := w.ask("x")
-				a, err := w.Admit(t.Context(), ask)
-				if r := (*limit.Refused)(nil); errors.As(err, &r) && r.NeedsSlot {
-					a, _, err = w.AdmitQueued(t.Context(), ask, limit.Ticket{})
-				}
-				mu.Lock()
-				if err != nil {
-					refused++
-					if r := (*limit.Refused)(nil); !errors.As(err, &r) || r.Answer.Status != 429 || r.Answer.Header.Get("retry-after") == "" {
-						t.Error(err)
-					}
-					mu.Unlock()
-					return
-				}
-				order = append(order, i)
-				mu.Unlock()
-				time.Sleep(time.Second + time.Duration(i)*time.Millisecond) // no two end together
-				a.Close(done)
-			})
-			synctest.Wait()
-		}
-		if n := w.Queued(); n != 5 {
-			t.Errorf("%d wait", n)
+// A slot that is given back while a try finds it full is looked at again at once.
+func TestASlotThatIsGivenBackDuringATryIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSlotWorld(nil)
+		tries := 0
+		slow := &slotWaiter{world: w, keys: []string{"x"}}
+		slow.after = func() {
+			if tries++; tries == 2 {
+				w.give("x") // the answer of the store is older
+			}
 		}
 		began := time.Now()
-		all.Wait()
-		if diff := cmp.Diff([]int{0, 1, 2, 3, 4, 5, 6}, order); diff != "" || refused != 3 {
-			t.Errorf("%d refused; order (-want +got):\n%s", refused, diff)
-		}
-		if took := time.Since(began); took.Round(time.Second) != 4*time.Second {
-			t.Errorf("seven requests of 1 s, two at a time, took %v", took)
+		result := make(chan error, 1)
+		go func() {
+			_, _, err := w.wait(t.Context(), QueueOptions{}.withDefaults(), placeFor("x"), slow, nil)
+			result <- err
+		}()
+		synctest.Wait()
+		w.wake(&store.Settlement{Slots: []string{"x"}})
+		if err := <-result; err != nil || time.Since(began) > 0 {
+			t.Errorf("%v, after %v and %d tries", err, time.Since(began), tries)
 		}
 	})
 }
 
-func TestNobodyOvertakesTheQueue(t *testing.T) {
-	o := limit.Options{Deployments: deployments(limit.Budget{}), MaxParallel: 1, Queue: &limit.QueueOptions{}}
-	alone(t, o, func(t *testing.T, w *world) {
-		running := w.admit("a")
-		go func() {
-			a, _, err := w.AdmitQueued(t.Context(), w.ask("a"), limit.Ticket{})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			time.Sleep(time.Second)
-			a.Close(done)
-		}()
+// A shared store hears of a slot that is given back a moment after the queue.
+func TestASlotThatTheStoreHearsOfLateIsLookedAtOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &served{world: newSlotWorld(nil)}
+		s.wait(t.Context(), place{}, "1", "x")
+		began := time.Now()
+		s.world.wake(&store.Settlement{Slots: []string{"x"}})
 		synctest.Wait()
-		if r := w.refused(w.ask("a")); !r.NeedsSlot {
-			t.Error("the newcomer is not told to wait")
+		s.world.mu.Lock()
+		s.world.free["x"]++
+		s.world.mu.Unlock()
+		s.all.Wait()
+		if took := time.Since(began); took > recheckAfter {
+			t.Errorf("found after %v", took)
 		}
-		running.Close(done)
-		synctest.Wait()
-		w.refused(w.ask("a")) // the one that waited has the slot
-		time.Sleep(2 * time.Second)
-		w.admit("a").Close(done)
 	})
 }

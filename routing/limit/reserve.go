@@ -7,47 +7,84 @@ import (
 	"github.com/isthmus-proxy/isthmus/routing/store"
 )
 
-// reserve asks the store for the caller's limits, the global slot and the first candidate
-// with room, in one step; when none of them is limited the store is not asked. The error
-// is as Admit's.
-func (l *Limiter) reserve(ctx context.Context, ask *Ask) (*Admission, error) {
+// atOnce is how many candidates the store is asked about in one question.
+const atOnce = 8
+
+// part is some of a request's candidates: those from one to before another, without
+// those to be skipped.
+type part struct {
+	from, to int
+	skip     []bool // by candidate; nil: none
+}
+
+func (p part) first() int {
+	i := p.from
+	for i < p.to && p.skip != nil && p.skip[i] {
+		i++
+	}
+	return i
+}
+
+// reserveAny asks for the candidates, some at a time. The error is as Admit's.
+func (l *Limiter) reserveAny(ctx context.Context, ask *Ask, skip []bool) (*Admission, error) {
 	if len(ask.Candidates) == 0 {
 		return nil, errors.New("admit a request: it has no candidate")
 	}
+	var all *Refused
+	for from := 0; from < len(ask.Candidates); from += atOnce {
+		p := part{from, min(from+atOnce, len(ask.Candidates)), skip}
+		if p.first() == p.to {
+			continue
+		}
+		a, err := l.reserve(ctx, ask, p)
+		if err == nil {
+			return a, nil
+		}
+		refused, ok := errors.AsType[*Refused](err)
+		if !ok || refused.Everywhere {
+			return nil, err
+		}
+		all = all.with(refused)
+	}
+	return nil, all
+}
+
+// reserve asks the store for the caller's limits, the global slot and the first candidate
+// of the part with room, in one step; when none of them is limited the store is not asked.
+// The error is as Admit's.
+func (l *Limiter) reserve(ctx context.Context, ask *Ask, p part) (*Admission, error) {
 	a := &Admission{limiter: l, id: ask.ID, model: ask.Model, size: ask.Size, chosen: -1}
 	shared, caller := l.shared(ask)
-	if len(shared.windows) == 0 && len(shared.slots) == 0 && !l.limited(ask.Candidates[0]) {
-		a.choose(0, l.byID[ask.Candidates[0]])
+	if first := p.first(); len(shared.windows) == 0 && len(shared.slots) == 0 && !l.limited(ask.Candidates[first]) {
+		a.choose(first, l.deployment(ask.Candidates[first]))
 		return a, nil
 	}
-	o := l.candidates(ask.Candidates, ask.Size)
+	o := l.candidates(ask.Candidates, p, ask.Size)
 	if len(o.demands) == 0 {
 		return nil, tooLarge(ask.Model, o.smallest)
 	}
-	reply, err := l.store.Acquire(ctx, &store.Request{ID: ask.ID, Shared: shared.demand(), Candidates: o.demands})
+	reply, err := l.acquire(ctx, &store.Request{ID: ask.ID, Shared: shared.demand(), Candidates: o.demands})
 	if err != nil {
 		return nil, err
 	}
+	if reply.Chosen >= 0 {
+		a.request = reservation{charges: shared.charges, slots: shared.slots, second: reply.Second}
+		a.reserved(o, &reply)
+	}
+	defer a.closeUnless(&reply)
 	g := l.observe(&reply, shared.charges, o)
 	if caller != nil {
 		l.usage.observeCaller(ask.Caller, caller, shared.charges, reply.Usage)
 	}
 	if reply.Chosen < 0 {
-		for i := range min(len(shared.charges), len(reply.Usage)) {
-			if reply.Usage[i].Wait > 0 {
-				return nil, refusedToCaller(reply.Wait, &g)
-			}
-		}
-		return nil, refusedBy(ask.Model, &reply, &g)
+		return nil, refusedBy(ask.Model, &shared, o, &reply, &g)
 	}
-	a.gauges = g
-	a.request = reservation{charges: shared.charges, slots: shared.slots, second: reply.Second}
-	a.reserved(o, &reply)
+	a.gauges, a.kept = g, true
 	return a, nil
 }
 
 func (l *Limiter) limited(id string) bool {
-	d := l.byID[id]
+	d := l.deployment(id)
 	return d != nil && d.limited
 }
 
@@ -55,11 +92,12 @@ func (l *Limiter) limited(id string) bool {
 // The caller's tokens are estimated as the first candidate's. caller is the
 // caller's budget; nil: it has none.
 func (l *Limiter) shared(ask *Ask) (d draft, caller *keyedBudget) {
-	if l.global.parallel > 0 {
-		d.add(&l.global, estimate{})
+	newest := l.newest()
+	if newest.global.parallel > 0 {
+		d.add(&newest.global, estimate{})
 	}
-	if ask.Caller != "" && l.caller != (Budget{}) {
-		m := newKeyedBudget(callerName(ask.Caller), l.caller)
+	if ask.Caller != "" && newest.caller != (Budget{}) {
+		m := newKeyedBudget(callerName(ask.Caller), newest.caller)
 		caller = &m
 		d.add(caller, l.guess(ask.Candidates[0], ask.Size))
 	}
@@ -67,7 +105,7 @@ func (l *Limiter) shared(ask *Ask) (d draft, caller *keyedBudget) {
 }
 
 func (l *Limiter) guess(id string, s Size) estimate {
-	if d := l.byID[id]; d != nil {
+	if d := l.deployment(id); d != nil {
 		return d.estimate.guess(s)
 	}
 	return new(estimator).guess(s)
@@ -89,10 +127,13 @@ type candidate struct {
 
 // candidates lists the deployments with these ids down to the first without limits: that
 // one always has room, so that those after it are never asked for.
-func (l *Limiter) candidates(ids []string, s Size) *candidateSet {
-	o := &candidateSet{demands: make([]store.Demand, 0, len(ids)), each: make([]candidate, 0, len(ids))}
-	for i, id := range ids {
-		c := candidate{index: i, on: l.byID[id]}
+func (l *Limiter) candidates(ids []string, p part, s Size) *candidateSet {
+	o := &candidateSet{demands: make([]store.Demand, 0, p.to-p.from), each: make([]candidate, 0, p.to-p.from)}
+	for i := p.from; i < p.to; i++ {
+		if p.skip != nil && p.skip[i] {
+			continue
+		}
+		c := candidate{index: i, on: l.deployment(ids[i])}
 		if c.on != nil && c.on.limited {
 			size := c.on.estimate.guess(s)
 			if !c.on.own.fits(size) || c.on.group != nil && !c.on.group.fits(size) {
