@@ -119,17 +119,19 @@ type entryRelay struct {
 	cancel  context.CancelFunc
 	sending sync.WaitGroup
 
-	mu     sync.Mutex
-	queues map[string][]*datav3.HTTPAccessLogEntry // of the replicas that have a goroutine
-	closed bool
+	mu      sync.Mutex
+	queues  map[string][]*datav3.HTTPAccessLogEntry // of the replicas that have a goroutine
+	waiting int                                     // entries in all of them
+	closed  bool
 }
 
 const (
 	// relayEntryTimeout bounds handing entries on. Late is as good as never: their
 	// requests are settled without them after entryWait.
 	relayEntryTimeout = time.Second
-	// maxEntries is how many entries may wait for one replica.
-	maxEntries = 1024
+	// maxEntries is how many entries may wait for one replica, and maxAllEntries for all.
+	maxEntries    = 1024
+	maxAllEntries = 8 * maxEntries
 )
 
 func newEntryRelay(peers *peer.Set, m *metrics.Metrics, g *guard.Guard) *entryRelay {
@@ -157,11 +159,12 @@ func (r *entryRelay) add(replica string, e *datav3.HTTPAccessLogEntry) {
 func (r *entryRelay) queue(replica string, e *datav3.HTTPAccessLogEntry) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	waiting, running := r.queues[replica]
-	if r.closed || len(waiting) >= maxEntries {
+	entries, running := r.queues[replica]
+	if r.closed || len(entries) >= maxEntries || r.waiting >= maxAllEntries {
 		return false
 	}
-	r.queues[replica] = append(waiting, e)
+	r.queues[replica] = append(entries, e)
+	r.waiting++
 	if !running {
 		r.sending.Add(1)
 		r.guard.Go("the relay of the access log", func() {
@@ -185,6 +188,7 @@ func (r *entryRelay) take(replica string) []*datav3.HTTPAccessLogEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	batch := r.queues[replica]
+	r.waiting -= len(batch)
 	if len(batch) == 0 || r.closed {
 		delete(r.queues, replica)
 		return nil

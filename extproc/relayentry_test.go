@@ -51,3 +51,34 @@ func TestARelayedEntryGoesNoFurther(t *testing.T) {
 		t.Errorf("%v entries were handed on", n)
 	}
 }
+
+// TestTheEntriesThatWaitAreBoundedHoweverManyReplicasAreSilent gives entries for more
+// silent replicas than may have full queues at the same time.
+func TestTheEntriesThatWaitAreBoundedHoweverManyReplicasAreSilent(t *testing.T) {
+	const silent = 12
+	h := newHouse(t, twoSisters)
+	var addresses []string
+	for range silent {
+		hole, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = hole.Close() })
+		addresses = append(addresses, hole.Addr().String())
+	}
+	h.knows(addresses...)
+	for _, at := range addresses {
+		for range maxEntries {
+			h.logged(entryFor("lost", at), false)
+		}
+		h.entries.mu.Lock()
+		if h.entries.waiting > maxAllEntries {
+			t.Errorf("%d entries wait", h.entries.waiting)
+		}
+		h.entries.mu.Unlock()
+	}
+	h.entries.close()
+	if n := h.entries.waiting; n != 0 {
+		t.Errorf("%d entries wait after the end", n)
+	}
+}

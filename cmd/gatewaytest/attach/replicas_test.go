@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/proto"
@@ -37,18 +38,24 @@ func behindOne(t *testing.T, both [2]*gatewaytest.Attached, security ...string) 
 	a := both[0]
 	boot := envoytest.Bootstrap(t, a.EnvoyConfig(append(security,
 		"--listen", "127.0.0.1:"+a.Port, "--admin", "unix://"+a.AdminSocket(), "--processor", a.Processor, "--access-log", "")...))
+	addProcessor(t, boot, both[1].Processor)
+	a.StartEnvoy("1.40.0", envoytest.YAML(t, boot))
+	both[1].URL = a.URL
+	return both
+}
+
+// addProcessor gives an Envoy's configuration a second service, at this address.
+func addProcessor(t *testing.T, boot *bootstrapv3.Bootstrap, address string) {
+	t.Helper()
 	for _, c := range boot.GetStaticResources().GetClusters() {
 		if c.GetName() != envoy.ProcessorCluster {
 			continue
 		}
 		endpoints := c.GetLoadAssignment().GetEndpoints()[0]
 		second := proto.Clone(endpoints.GetLbEndpoints()[0]).(*endpointv3.LbEndpoint)
-		second.GetEndpoint().Address = gatewaytest.SocketAddress(t, both[1].Processor)
+		second.GetEndpoint().Address = gatewaytest.SocketAddress(t, address)
 		endpoints.LbEndpoints = append(endpoints.LbEndpoints, second)
 	}
-	a.StartEnvoy("1.40.0", envoytest.YAML(t, boot))
-	both[1].URL = a.URL
-	return both
 }
 
 func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
