@@ -90,6 +90,9 @@ func (b *builder) processorOptions() map[string]*anypb.Any {
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 					InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
 					InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
+					ConnectionKeepalive: &corev3.KeepaliveSettings{
+						Interval: durationpb.New(processorPing), Timeout: durationpb.New(processorPingTimeout),
+					},
 				}},
 			}},
 	})}

@@ -15,6 +15,7 @@ import (
 	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -36,7 +37,7 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(config)}}
 }
 
-// externalProcessor is what the three ext_proc filters have in common. It fails closed:
+// externalProcessor is what the ext_proc filters have in common. It fails closed:
 // without the service no request reaches a provider with the client's own key.
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
 	cluster := b.attempts
@@ -113,6 +114,25 @@ func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
 	return p
 }
 
+// openingFilter is entered by the 2xx answers that may still fail over. It shows the
+// headers and the first chunks of the body, and holds them until the service has
+// decided. Then the service ends its stream, and Envoy lets all that it holds, and
+// what follows, pass by itself: it keeps a copy of each chunk for which it waits.
+func (b *builder) openingFilter() *extprocv3.ExternalProcessor {
+	p := b.externalProcessor(names.FilterOpening, &extprocv3.ProcessingMode{
+		RequestHeaderMode: extprocv3.ProcessingMode_SKIP, ResponseHeaderMode: extprocv3.ProcessingMode_SEND,
+		ResponseBodyMode: extprocv3.ProcessingMode_STREAMED,
+	})
+	p.AllowModeOverride = false
+	p.SendBodyWithoutWaitingForHeaderResponse = true
+	p.MessageTimeout = durationpb.New(openingMessageTimeout)
+	p.ResponseAttributes = []string{names.AttributeAttempt}
+	p.MetadataOptions = &extprocv3.MetadataOptions{
+		ForwardingNamespaces: untyped(names.NamespaceExchange), ReceivingNamespaces: untyped(names.NamespacePlan),
+	}
+	return p
+}
+
 func untyped(namespaces ...string) *extprocv3.MetadataOptions_MetadataNamespaces {
 	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: namespaces}
 }
@@ -129,9 +149,13 @@ func (b *builder) upstreamFilters() []*hcmv3.HttpFilter {
 	}
 	retry := b.unless("isthmus.retry", b.retryFilter(), b.requestInput("x-envoy-attempt-count"),
 		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "1"}})
-	failure := b.unless("isthmus.failure", b.failureFilter(), b.responseInput(":status"),
-		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: "2"}})
-	return append([]*hcmv3.HttpFilter{retry, failure}, last...)
+	good := matches(b.responseInput(":status"), &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: "2"}})
+	failure := b.where("isthmus.failure", b.failureFilter(), not(good))
+	opening := b.where("isthmus.opening", b.openingFilter(), both(good, matches(b.responseInput(names.HeaderOpening),
+		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: names.Opening}})))
+	// An answer passes the failure filter first: what the opening filter makes a
+	// failure is judged.
+	return append([]*hcmv3.HttpFilter{retry, opening, failure}, last...)
 }
 
 func (b *builder) requestInput(header string) *xdscorev3.TypedExtensionConfig {
@@ -148,15 +172,23 @@ func (b *builder) responseInput(header string) *xdscorev3.TypedExtensionConfig {
 // costs nothing where it does.
 func (b *builder) unless(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig,
 	value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
-	return b.where(name, config, &xdsmatcherv3.Matcher_MatcherList_Predicate{
-		MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: matches(input, value)},
-	})
+	return b.where(name, config, not(matches(input, value)))
 }
 
 // when wraps a filter so that it runs only where the input matches.
 func (b *builder) when(name string, config proto.Message, input *xdscorev3.TypedExtensionConfig,
 	value *xdsmatcherv3.StringMatcher) *hcmv3.HttpFilter {
 	return b.where(name, config, matches(input, value))
+}
+
+func not(p *xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate {
+	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: p}}
+}
+
+func both(p ...*xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate {
+	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{
+		AndMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: p},
+	}}
 }
 
 func matches(input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *xdsmatcherv3.Matcher_MatcherList_Predicate {
@@ -202,14 +234,11 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader(names.HeaderIdle),
 			removeHeader(names.HeaderUsage),
 			removeHeader(names.HeaderCluster),
-			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-				Header: &corev3.HeaderValue{Key: "content-length", Value: "%DYNAMIC_METADATA(" + names.NamespaceAttempt + ":" +
-					names.FieldLength + ")%"},
-				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-			}}},
+			setHeader("content-length", names.FieldLength),
 		},
 		ResponseMutations: []*mutationv3.HeaderMutation{
 			removeHeader(names.HeaderRetry), removeHeader(names.HeaderBackoff),
+			removeHeader(names.HeaderOpening), setHeader(names.HeaderOpening, names.FieldOpening),
 			// An Envoy before the provider says these to Envoys of its own mesh: ours
 			// would not retry.
 			removeHeader("x-envoy-ratelimited"), removeHeader("x-envoy-overloaded"),
@@ -219,4 +248,12 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 
 func removeHeader(name string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}}
+}
+
+// setHeader sets a header to a field of NamespaceAttempt, if that is there.
+func setHeader(name, field string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, Value: "%DYNAMIC_METADATA(" + names.NamespaceAttempt + ":" + field + ")%"},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}}}
 }

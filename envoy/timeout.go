@@ -27,6 +27,7 @@ import (
 //	a client that does not take its answer    stream_flush_timeout
 //	the pause before a retry                  the service asks for it, at most maxBackoff
 //	peers that vanish, unused connections     TCP keepalive, idle_timeout
+//	a service that hangs                      message_timeout, connection_keepalive
 //
 // (1) and the header that picks the route of an attempt are set for each request in
 // extproc's attemptHeaders; (2) is extproc/timeouts.go. Timers that Envoy has by
@@ -68,8 +69,19 @@ const (
 	// initialFetchTimeout is how long Envoy waits for its first clusters and routes
 	// before it goes on without them.
 	initialFetchTimeout = 30 * time.Second
+	// processorPing and processorPingTimeout: a service that hangs is found by HTTP/2's
+	// PING, and its streams are cut. No message timeout bounds the answer to a piece of
+	// a stream that is read in full duplex.
+	processorPing        = 10 * time.Second
+	processorPingTimeout = 15 * time.Second
+
 	// accessLogFlush is how late an entry of the access log may come.
 	accessLogFlush = 100 * time.Millisecond
+
+	// openingMessageTimeout bounds the opening filter's wait for the service to decide
+	// about an answer, from each chunk on. Envoy takes no longer one. The attempt's own
+	// timer runs on meanwhile.
+	openingMessageTimeout = time.Hour
 
 	defaultMessageTimeout = 10 * time.Second
 	defaultQueueTimeout   = 30 * time.Second

@@ -4,7 +4,7 @@
 //
 // # One request, step by step
 //
-// Envoy runs three filters against this service. Each names itself in its gRPC
+// Envoy runs four filters against this service. Each names itself in its gRPC
 // metadata (x-isthmus-filter), and each of its streams is served by one
 // goroutine here (server.go). How messages are read, and answers built and sent,
 // is package extproc/wire.
@@ -30,13 +30,17 @@
 //     whether another attempt follows, where and when; a reservation is made in
 //     that one's limits. The new plan goes back as metadata together with the header
 //     that makes Envoy retry.
+//     A stream with a 2xx status may turn out to be a failure all the same, until
+//     its first content: the opening filter shows its headers and first pieces, and
+//     holds them until it is clear (opening.go).
 //  5. The final answer's headers come on stream 1 (response.go). An error
 //     becomes OpenAI's error shape (errorresponse.go). For a good answer the
 //     provider's decoder is made, and Envoy is told how to send the body: streamed
 //     where it can be relayed, whole where it must be rewritten or is short enough to
 //     be judged first, not at all where it passes unread. A document that comes where
 //     a stream was asked for is sent as one (streamform.go).
-//  6. Body chunks pass through the decoder; most go back untouched. The cache and
+//  6. Body chunks pass through the decoder; most go back untouched. A stream that
+//     stalls ends with an error event (stall.go). The cache and
 //     the callbacks keep a copy where they want one (callbacks.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
@@ -65,7 +69,7 @@
 // of the answer decides who gives it (outcome.go).
 //
 // Envoy may send the streams of one request to several replicas: what belongs to
-// another one's exchange is handed on to it (relay.go), if it is
+// another one's exchange is handed on to it (relay.go, relayopening.go), if it is
 // known (package peer). When no replica has the exchange, a failure is passed on as it
 // is and a retry is stopped: the request that Envoy would send was written for
 // another provider, with that one's key.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -28,6 +29,10 @@ func (s *requestStream) errorAnswer(header upstream.Header, n int, details strin
 	}
 	if last == nil {
 		last = local
+	}
+	if header.Get(names.HeaderOpening) == names.OpeningFailed {
+		s.response = &responseReader{ended: true}
+		return s.refuseBy(byFailure, last) // Envoy resets the provider's stream, which may go on for long
 	}
 	return s.failure(header, last)
 }

@@ -262,14 +262,34 @@ func TestAPassThroughAnswerGoesBackUntouchedAndItsTokensAsMetadata(t *testing.T)
 	}
 }
 
+// TestWhatIsSwallowedIsAnEmptyBodyNotAnUntouchedOne: on an Envoy that waits for an
+// answer to each piece.
 func TestWhatIsSwallowedIsAnEmptyBodyNotAnUntouchedOne(t *testing.T) {
 	h := newHouse(t, `model_list: [{model_name: m, litellm_params: {model: anthropic/x, api_key: k}}]`)
-	s := h.open(names.FilterRequest)
+	s := h.openWith(names.FilterRequest, names.PlanAggregate)
 	h.begin(s, `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`)
 	s.ask(responseHead(1, false, ":status", "200", "content-type", "text/event-stream"))
 	answer := s.ask(responsePiece("event: ping\ndata: {\"type\":\"ping\"}\n\n", false))
 	if answer.GetResponseBody().GetResponse().GetBodyMutation() == nil {
 		t.Error("Envoy would forward the provider's own bytes")
+	}
+}
+
+// TestWhatIsSwallowedOfAStreamNeedsNoAnswer: in the mode Duplex Envoy sends on what it
+// gets back, and nothing else.
+func TestWhatIsSwallowedOfAStreamNeedsNoAnswer(t *testing.T) {
+	h := newHouse(t, `model_list: [{model_name: m, litellm_params: {model: anthropic/x, api_key: k}}]`)
+	s := h.open(names.FilterRequest)
+	h.begin(s, `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`)
+	head := s.ask(responseHead(1, false, ":status", "200", "content-type", "text/event-stream"))
+	if mode := head.GetModeOverride().GetResponseBodyMode(); mode != modev3.ProcessingMode_FULL_DUPLEX_STREAMED {
+		t.Errorf("body mode = %s", mode)
+	}
+	s.in <- responsePiece("event: ping\ndata: {\"type\":\"ping\"}\n\n", false)
+	answer := s.ask(responsePiece("event: ping\ndata: {\"type\":\"ping\"}\n\n", true))
+	last := answer.GetResponseBody().GetResponse().GetBodyMutation().GetStreamedResponse()
+	if !last.GetEndOfStream() || !strings.Contains(string(last.GetBody()), "incomplete_answer") {
+		t.Errorf("the end = %v", last)
 	}
 }
 

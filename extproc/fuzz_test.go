@@ -49,7 +49,9 @@ func busyHouse(t testing.TB) *house {
 		Deployments: []limit.Deployment{{ID: "a", Group: "m", Budget: limit.Budget{MaxParallel: 3}}, {ID: "b", Group: "m"}},
 	})
 	responses := cache.New(cache.Config{Blobs: local, Miss: cache.ErrMiss, MaxWait: 5 * time.Millisecond})
-	h.runtime.Use(h.router, Settings{Limiter: limiter, Cache: responses, Tokens: tokens.New(), MaxHold: 10 * time.Millisecond})
+	h.runtime.Use(h.router, Settings{
+		Limiter: limiter, Cache: responses, Tokens: tokens.New(), MaxHold: 10 * time.Millisecond, StreamFailover: true,
+	})
 	t.Cleanup(func() {
 		_ = responses.Close(context.Background())
 		local.Close()
@@ -108,6 +110,7 @@ func FuzzMessageOrder(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x02\x03\x00"), []byte{0, 0, 2, 0, 3, 0, 4, 1})
 	f.Add([]byte{0, 2, 1}, []byte{0, 0, 0, 2, 0, 0, 1, 3, 3, 2, 3, 3, 0, 3, 1, 0, 4, 8, 2, 0, 8})
 	f.Add([]byte{0, 0, 2, 1, 1}, []byte{0, 0, 0, 1, 0, 0, 0, 2, 3, 1, 2, 3, 2, 3, 3, 3, 0, 16, 4, 0, 16, 0, 3, 1, 1, 4, 1})
+	f.Add([]byte{0, 3, 3}, []byte{0, 0, 0, 0, 2, 3, 1, 3, 12, 1, 4, 7, 2, 3, 12, 2, 4, 10, 0, 3, 12, 0, 4, 10})
 	h := busyHouse(f)
 	f.Fuzz(func(t *testing.T, filters, script []byte) {
 		if len(filters) == 0 || len(filters) > 8 || len(script) > 600 {
@@ -117,7 +120,7 @@ func FuzzMessageOrder(f *testing.F) {
 		streams := make([]*filterStream, len(filters))
 		for i, b := range filters {
 			carry := []string{"priority_group", "composite", "aggregate"}[b>>4%3]
-			streams[i] = h.openWith([]string{names.FilterRequest, names.FilterRetry, names.FilterFailure}[b%3], carry)
+			streams[i] = h.openWith([]string{names.FilterRequest, names.FilterRetry, names.FilterFailure, names.FilterOpening}[b%4], carry)
 			streams[i].out = make(chan *extprocv3.ProcessingResponse, len(script)+4)
 		}
 		var known []string

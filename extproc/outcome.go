@@ -207,6 +207,15 @@ func (l *lockedOutcome) complete(result chat.Result) {
 	}
 }
 
+// stalled notes that the provider stopped in the middle of an answer, whose last event
+// to the client is the result's failure.
+func (l *lockedOutcome) stalled(result chat.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outcome
+	o.ended, o.result, o.failure = endedTimeout, result, result.Failure
+}
+
 // replaced notes that an answer was read to its end and that the client gets its
 // failure in its place, with that one's status.
 func (l *lockedOutcome) replaced(result chat.Result) {

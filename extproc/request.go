@@ -56,6 +56,9 @@ func (s *requestStream) close() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	if s.response != nil {
+		s.response.stall.close()
+	}
 	x := s.exchange
 	if x == nil {
 		return
@@ -212,6 +215,9 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 			x.attempts.begin(1, time.Now())
 			x.hooks.attemptBegins(1, &hop, x.request)
 			edit, md := s.attemptHeaders(plan, &hop, call), s.encoding.metadata(plan)
+			if s.mayFailOver(plan) {
+				md = wire.OpeningPasses(md)
+			}
 			s.startDeadline(plan)
 			s.server.exchanges.put(x) // from here on the other filters' streams may change it
 			if s.log != "" {

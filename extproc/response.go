@@ -24,7 +24,8 @@ type responseReader struct {
 	unjudged *unjudged    // an error whose body is to be read; else nil
 	whole    bool         // the body comes as one message and may still change the status
 	form     form
-	begun    bool // something of the answer came
+	begun    bool   // something of the answer came
+	stall    *stall // of a stream that is read in the mode Duplex; else nil
 	ended    bool
 }
 
@@ -64,8 +65,7 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
 	if why := mismatch(x.request, header, m.EndOfStream()); why != "" {
-		e := &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
-			Message: "the provider's answer is not of this API (" + why + ")"}
+		e := notThisAPI(why)
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
 		s.response = &responseReader{ended: true}
 		return s.refuseBy(byFailure, e) // Envoy resets the provider's stream, which may go on for long
@@ -123,10 +123,14 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 	}
 	x.caching.keep(x.request, &hop, stream)
 	s.capture(stream)
-	if r.whole {
+	switch {
+	case r.whole:
 		return wire.Whole
+	case !s.duplex(r):
+		return wire.Streamed
 	}
-	return wire.Streamed
+	s.watch(r, x.attempts.gap())
+	return wire.Duplex
 }
 
 func statusOf(header upstream.Header) int {
@@ -187,6 +191,12 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	if r == nil || r.decoder == nil {
 		return wire.ResponseChunk(nil, true, nil, nil)
 	}
+	if r.stall != nil {
+		if !r.stall.begin() {
+			return nil
+		}
+		defer r.stall.mu.Unlock()
+	}
 	s.detectStream(m.Body())
 	last := m.EndOfStream() || r.whole
 	out := r.decoder.Feed(m.Body(), last)
@@ -194,18 +204,36 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 		s.begin()
 		s.pass(out)
 	}
-	if !last {
-		untouched := chat.Untouched(m.Body(), out)
-		if len(out) >= wire.LargeBody && !untouched {
-			out = slices.Clone(out) // the codec sends it later; it is the decoder's until the next Feed
-		}
-		return wire.ResponseChunk(out, untouched, nil, nil)
-	}
-	if r.whole {
+	switch {
+	case !last:
+		return s.piece(m.Body(), out)
+	case r.whole:
 		return s.wholeBody(m.Body(), out)
 	}
 	s.end(r.decoder.Result())
+	if r.stall != nil {
+		r.stall.endLocked()
+		return wire.DuplexChunk(out, true, s.exchange.metadata())
+	}
 	return wire.ResponseChunk(out, chat.Untouched(m.Body(), out), nil, s.exchange.metadata())
+}
+
+// piece answers a piece of a stream, which is not the last, by out.
+func (s *requestStream) piece(body, out []byte) *wire.Answer {
+	r := s.response
+	untouched := chat.Untouched(body, out)
+	switch {
+	case r.stall == nil && len(out) >= wire.LargeBody && !untouched:
+		out = slices.Clone(out) // the codec sends it later; it is the decoder's until the next Feed
+		fallthrough
+	case r.stall == nil:
+		return wire.ResponseChunk(out, untouched, nil, nil)
+	}
+	r.stall.rearmLocked(r.decoder.Started())
+	if len(out) == 0 {
+		return nil
+	}
+	return wire.DuplexChunk(out, false, nil)
 }
 
 // capture begins to keep the answer, if callbacks want it.
@@ -236,9 +264,14 @@ func (s *requestStream) notifyHooks(out []byte) {
 
 // end notes that the answer was read to its end, and what it was.
 func (s *requestStream) end(result chat.Result) {
+	s.exchange.outcome.complete(result)
+	s.ended(result)
+}
+
+// ended gives what was kept of the answer to those who wait for it.
+func (s *requestStream) ended(result chat.Result) {
 	r := s.response
 	r.ended = true
-	s.exchange.outcome.complete(result)
 	s.exchange.capture.end()
 	s.exchange.caching.store(&r.hop, result)
 }
@@ -295,15 +328,28 @@ func looksComplete(req *chat.Request, body []byte) bool {
 
 // responseTrailers ends a body that trailers follow.
 func (s *requestStream) responseTrailers() *wire.Answer {
-	answer := wire.PassResponseTrailers()
-	if r := s.response; r != nil && r.decoder != nil && !r.ended {
-		out := r.decoder.Feed(nil, true)
-		s.begin()
-		s.pass(out)
-		s.end(r.decoder.Result())
-		answer.WithMetadata(s.exchange.metadata())
+	answer, r := wire.PassResponseTrailers(), s.response
+	if r == nil || r.decoder == nil {
+		return answer
 	}
-	return answer
+	if r.stall != nil {
+		if !r.stall.begin() {
+			return nil
+		}
+		defer r.stall.mu.Unlock()
+		r.stall.endLocked()
+	}
+	if r.ended {
+		return answer
+	}
+	out := r.decoder.Feed(nil, true)
+	s.begin()
+	s.pass(out)
+	if r.stall != nil && len(out) > 0 {
+		_ = s.out.Send(wire.DuplexChunk(out, false, nil)) // when the stream is gone, the next answer finds it
+	}
+	s.end(r.decoder.Result())
+	return answer.WithMetadata(s.exchange.metadata())
 }
 
 // metadata is what Envoy's access log and rate limits may know of the exchange.

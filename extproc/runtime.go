@@ -27,10 +27,13 @@ type Settings struct {
 	MasterKey secret.Text // zero: no key is asked for
 	MaxBody   int64       // bytes; 0 = 100 MiB
 	Verbose   bool        // tell clients of each attempt, in a header
-	Cache     *cache.Cache
-	Limiter   *limit.Limiter  // nil: no limits
-	Tokens    *tokens.Counter // for answers without usage; nil: they stay without
-	Callbacks *all.Set        // nil: none
+	// StreamFailover: until its first content, a stream that fails may be answered by
+	// another attempt.
+	StreamFailover bool
+	Cache          *cache.Cache
+	Limiter        *limit.Limiter  // nil: no limits
+	Tokens         *tokens.Counter // for answers without usage; nil: they stay without
+	Callbacks      *all.Set        // nil: none
 	// TenantHeader names the caller, lower case; "": callers are not told apart.
 	TenantHeader string
 	// Origins are those of the web pages that may read answers in a browser; "*" is
@@ -54,7 +57,9 @@ type Snapshot struct {
 	tokens  *tokens.Counter
 	maxHold time.Duration
 	tenancy tenancy
-	pages   crossOrigin
+	// streamFailover: see Settings.StreamFailover.
+	streamFailover bool
+	pages          crossOrigin
 	// callbacks are the sinks and hooks; wants is what they listen to.
 	callbacks *all.Set
 	wants     all.Wants
@@ -169,7 +174,7 @@ func (rt *Runtime) Use(router *routing.Router, s Settings) (replaced *Snapshot) 
 		router: router, auth: newAuthenticator(s.MasterKey), maxBody: s.MaxBody, verbose: s.Verbose, runtime: rt,
 		callbacks: s.Callbacks, wants: s.Callbacks.Wants(), wantsText: s.Callbacks.Wants().Text(), tenancy: newTenancy(s.TenantHeader),
 		cache: s.Cache, limiter: s.Limiter, tokens: s.Tokens, maxHold: s.MaxHold, pages: newCrossOrigin(s.Origins),
-		unenforced: s.Unenforced,
+		unenforced: s.Unenforced, streamFailover: s.StreamFailover,
 	}
 	if s.Cache != nil {
 		g.traits = make(map[string]traits)

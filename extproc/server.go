@@ -49,7 +49,7 @@ func NewServer(runtime *Runtime, replica string, peers *peer.Set, log *slog.Logg
 		runtime: runtime, replica: replica, peers: peers, log: log, guard: runtime.guard, filters: map[string]*metrics.Filter{},
 		unsettled: unsettled{guard: runtime.guard}, entries: newEntryRelay(peers, runtime.metrics, runtime.guard),
 	}
-	for _, name := range []string{names.FilterRequest, names.FilterRetry, names.FilterFailure} {
+	for _, name := range []string{names.FilterRequest, names.FilterRetry, names.FilterFailure, names.FilterOpening} {
 		s.filters[name] = runtime.metrics.Filter(name)
 	}
 	return s
@@ -88,7 +88,23 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	s.filters[name].Opened()
 	defer s.guard.Run("the end of a stream", p.close)
 	defer out.Close()
+	if opening, ok := p.(*openingStream); ok {
+		return s.serveOpening(stream, opening, out)
+	}
 	return s.serve(stream, p, name, out)
+}
+
+// serveOpening answers the messages of an opening filter's stream until it ends, or
+// until its time is up: then the stream must end though no message comes.
+func (s *Server) serveOpening(stream extprocv3.ExternalProcessor_ProcessServer, p *openingStream, out *wire.Sender) error {
+	served := make(chan error, 1)
+	s.guard.Go("the opening of a stream", func() { served <- s.serve(stream, p, names.FilterOpening, out) })
+	select {
+	case err := <-served:
+		return err
+	case <-p.expired:
+		return nil // gRPC ends the other's wait for a message
+	}
 }
 
 // serve answers the messages of a stream until it ends.
@@ -126,7 +142,11 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 			owner = s.owner(stream.Context(), name, message)
 		}
 		if owner != "" {
-			if err := s.relay(stream, &order, owner, raw); !errors.Is(err, errNoRelay) {
+			relay := s.relay
+			if name == names.FilterOpening {
+				relay = s.relayOpening
+			}
+			if err := relay(stream, &order, owner, raw); !errors.Is(err, errNoRelay) {
 				counted.Relayed()
 				return err
 			}
@@ -136,7 +156,7 @@ func (s *Server) serve(stream extprocv3.ExternalProcessor_ProcessServer, p proce
 			continue
 		}
 		order.Answered = answer.IsImmediate()
-		if err := out.Send(answer); err != nil {
+		if err := out.Send(answer); err != nil || answer.IsLast() {
 			return err
 		}
 	}
@@ -173,9 +193,11 @@ func (s *Server) processor(ctx context.Context, out *wire.Sender) (processor, st
 		return &retryStream{server: s}, name, nil
 	case names.FilterFailure:
 		return &failureStream{server: s}, name, nil
+	case names.FilterOpening:
+		return newOpeningStream(s, out), name, nil
 	}
 	return nil, "", status.Errorf(codes.InvalidArgument,
-		"the ext_proc filter must send %s: request, retry or failure in its initial_metadata; "+
+		"the ext_proc filter must send %s: request, retry, failure or opening in its initial_metadata; "+
 			"generate the configuration with `isthmus envoy`", names.KeyFilter)
 }
 

@@ -100,6 +100,7 @@ func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 	out := &Deployment{
 		ID: d.ID, Group: d.ModelName, Provider: d.Provider, Model: d.Model,
 		Weight: weight(d), Order: d.Order, Tags: d.Tags, Timeout: c.Router.Timeout, StreamTimeout: c.Router.StreamTimeout,
+		TTFTTimeout: c.Router.TTFTTimeout, StreamIdle: c.Router.StreamIdleTimeout,
 		Mode: d.Mode, RPM: d.RPM, TPM: d.TPM, MaxInputTokens: d.MaxInputTokens,
 		InputCost: d.InputCost, OutputCost: d.OutputCost, Priced: d.Priced,
 		NumRetries: d.NumRetries, MockResponse: d.MockResponse, allowedFails: d.AllowedFails, cooldown: d.CooldownTime,
@@ -119,6 +120,12 @@ func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 	}
 	if d.StreamTimeout != nil {
 		out.StreamTimeout = *d.StreamTimeout
+	}
+	if d.TTFTTimeout != nil {
+		out.TTFTTimeout = *d.TTFTTimeout
+	}
+	if d.StreamIdleTimeout != nil {
+		out.StreamIdle = *d.StreamIdleTimeout
 	}
 	return out
 }

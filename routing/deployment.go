@@ -29,6 +29,8 @@ type Deployment struct {
 	Tags          []string
 	Timeout       time.Duration // one attempt to its response headers
 	StreamTimeout time.Duration // the same for streaming requests; 0 = Timeout
+	TTFTTimeout   time.Duration // of a stream to its first content; 0: Timeout bounds it
+	StreamIdle    time.Duration // of a stream, the longest gap after that; 0: Timeout bounds it
 	NumRetries    *int          // instead of the router's
 	MockResponse  *string       // answer with this text, without calling the provider
 

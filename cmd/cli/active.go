@@ -26,6 +26,7 @@ func (s *service) activate(cfg *loaded, r *resources) *activeConfig {
 	s.metrics.Watch(r.metricSources(cfg.config.Limits.QueueEnabled))
 	s.runtime.Use(r.router, extproc.Settings{
 		MasterKey: cfg.config.MasterKey, MaxBody: cfg.config.MaxRequestBody, Verbose: cfg.config.Verbose,
+		StreamFailover: cfg.config.Router.StreamFailover,
 		Cache: r.cache, Limiter: r.limiter, Callbacks: r.callbacks, Tokens: r.tokens,
 		MaxHold: cfg.config.Limits.QueueTimeout, TenantHeader: cfg.config.Limits.TenantHeader, Origins: cfg.config.Origins,
 		Unenforced: cfg.config.Unenforced,

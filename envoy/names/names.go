@@ -3,17 +3,18 @@ package names
 // Keys of the gRPC metadata (initial_metadata) of each stream to the service.
 // Envoy writes them, from its configuration; the service reads them.
 const (
-	KeyFilter = "x-isthmus-filter" // which filter this is: FilterRequest, FilterRetry or FilterFailure
+	KeyFilter = "x-isthmus-filter" // which filter this is: FilterRequest, FilterRetry, FilterFailure or FilterOpening
 	KeyPlan   = "x-isthmus-plan"   // how this Envoy is told the plan: PlanPriorityGroup, PlanComposite or PlanAggregate
 	KeyLog    = "x-isthmus-log"    // what its access log reports: LogEndings or LogUsage; absent: nothing; only FilterRequest says it
 	KeySecret = "x-isthmus-secret" // the shared secret; other replicas of the service write it too
 )
 
-// Values of KeyFilter: the three ext_proc filters.
+// Values of KeyFilter: the ext_proc filters.
 const (
 	FilterRequest = "request" // downstream: the client's request and the final answer
 	FilterRetry   = "retry"   // upstream: the request of an attempt that is not the first
 	FilterFailure = "failure" // upstream: an answer whose status is not 2xx
+	FilterOpening = "opening" // upstream: a 2xx answer that may still fail over, until its first content
 )
 
 // Values of KeyPlan, after the piece of Envoy that reads the plan.
@@ -47,6 +48,11 @@ const (
 	HeaderBackoff = "x-isthmus-backoff" // the pause before that, in whole seconds (reset_headers)
 )
 
+// HeaderOpening is what Envoy's upstream header_mutation filter puts on every answer
+// to a request whose FieldOpening is set, with that value. The opening filter runs
+// where it is there; it does not reach the client.
+const HeaderOpening = "x-isthmus-opening"
+
 // Namespaces of dynamic metadata.
 const (
 	// NamespaceExchange is what is known of a request: the service writes it; the
@@ -56,8 +62,8 @@ const (
 	// NamespacePlan is the ordered clusters of the attempts: the service writes it,
 	// Envoy's priority_group cluster specifier reads it.
 	NamespacePlan = "isthmus.plan"
-	// NamespaceAttempt is what one retried attempt needs, FieldLength: the service
-	// writes it, the header_mutation filter behind the retry filter reads it.
+	// NamespaceAttempt is what the header_mutation filter behind our upstream filters
+	// reads, FieldLength and FieldOpening: the service writes it.
 	NamespaceAttempt = "isthmus.attempt"
 	// NamespaceUsage is the usage of a stream, FieldPromptTokens and its like: Envoy's
 	// sse_to_metadata filter writes it, the service reads it in access-log entries.
@@ -91,9 +97,17 @@ const (
 // answer began: milliseconds from the request's begin, as text; "": it never did.
 const TagFirstBody = "first_body_ms"
 
-// FieldLength is the field of NamespaceAttempt: the content-length of the
-// attempt's request, as text.
-const FieldLength = "length"
+// Fields of NamespaceAttempt, as text.
+const (
+	FieldLength  = "length"  // the content-length of a retried attempt's request
+	FieldOpening = "opening" // Opening where the answers to this request pass the opening filter
+)
+
+// Values of HeaderOpening; the first is the one value of FieldOpening.
+const (
+	Opening       = "1"
+	OpeningFailed = "failed" // the opening filter has made a failure of the answer
+)
 
 // AttributeDeployment is the attribute that holds FieldDeployment of the host that
 // Envoy has chosen. The retry filter is told to send it, where Envoy walks a fixed

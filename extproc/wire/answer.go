@@ -19,8 +19,9 @@ import (
 // Answer is one answer of ours to a message of Envoy's. Its body, if it is large,
 // must not be changed once it is made: see LargeBody.
 type Answer struct {
-	message *extprocv3.ProcessingResponse
-	tail    [][]byte // of a large body only the beginning may be in the message: this follows it, and is not copied
+	message *extprocv3.ProcessingResponse // nil: none is sent
+	tail    [][]byte                      // of a large body only the beginning may be in the message: this follows it, and is not copied
+	last    bool                          // the stream ends after it
 }
 
 func answerOf(m *extprocv3.ProcessingResponse) *Answer { return &Answer{message: m} }
@@ -28,6 +29,20 @@ func answerOf(m *extprocv3.ProcessingResponse) *Answer { return &Answer{message:
 // IsImmediate reports whether the answer ends the exchange: nothing may follow it.
 // A nil Answer is none.
 func (a *Answer) IsImmediate() bool { return a != nil && a.message.GetImmediateResponse() != nil }
+
+// IsLast reports whether the stream ends, with OK, after the answer. A nil Answer is
+// not the last.
+func (a *Answer) IsLast() bool { return a != nil && a.last }
+
+// EndStream ends the stream without a message: Envoy goes on by itself with all that it
+// holds for the stream, unchanged, and with what follows.
+func EndStream() *Answer { return &Answer{last: true} }
+
+// Last has the stream end after the answer, and returns the answer.
+func (a *Answer) Last() *Answer {
+	a.last = true
+	return a
+}
 
 // WithMetadata sets the answer's dynamic metadata, and returns the answer.
 func (a *Answer) WithMetadata(md Metadata) *Answer {
@@ -82,6 +97,12 @@ func LaterAttempt(edit *HeaderMutation, call *upstream.Call) *Answer {
 	}}
 }
 
+// OpeningPasses adds to the metadata of a first attempt that the answers to the request
+// pass the opening filter.
+func OpeningPasses(md Metadata) Metadata {
+	return md.Object(names.NamespaceAttempt, Metadata(nil).Text(names.FieldOpening, names.Opening))
+}
+
 func lengthOf(call *upstream.Call) Metadata {
 	return Metadata(nil).Object(names.NamespaceAttempt, Metadata(nil).Text(names.FieldLength, strconv.Itoa(call.Size())))
 }
@@ -94,6 +115,9 @@ const (
 	Unread   BodyMode = modev3.ProcessingMode_NONE     // it passes without a message
 	Whole    BodyMode = modev3.ProcessingMode_BUFFERED // in one message
 	Streamed BodyMode = modev3.ProcessingMode_STREAMED // piece by piece, as it comes
+	// Duplex: piece by piece, and what goes on is sent back by us: as many pieces as
+	// we like, when we like, and we may end it at any time.
+	Duplex BodyMode = modev3.ProcessingMode_FULL_DUPLEX_STREAMED
 )
 
 // ReadResponse lets the headers of the final answer through with these changes and
@@ -163,6 +187,19 @@ func ResponseChunk(out []byte, unchanged bool, edit *HeaderMutation, md Metadata
 	}
 	return answerOf(&extprocv3.ProcessingResponse{
 		Response:        &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: common}},
+		DynamicMetadata: md.proto(),
+	})
+}
+
+// DuplexChunk sends a piece of a response body that is read in the mode Duplex; last:
+// nothing follows it.
+func DuplexChunk(out []byte, last bool, md Metadata) *Answer {
+	return answerOf(&extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{
+			BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_StreamedResponse{
+				StreamedResponse: &extprocv3.StreamedBodyResponse{Body: out, EndOfStream: last},
+			}},
+		}}},
 		DynamicMetadata: md.proto(),
 	})
 }

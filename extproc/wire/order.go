@@ -33,6 +33,8 @@ func takes(filter string, p Phase) bool {
 		return p == RequestHeaders
 	case names.FilterFailure:
 		return p >= ResponseHeaders
+	case names.FilterOpening:
+		return p == ResponseHeaders || p == ResponseBody
 	}
 	return false
 }

@@ -31,7 +31,7 @@ func NewSender(stream extprocv3.ExternalProcessor_ProcessServer) *Sender {
 func (s *Sender) Send(a *Answer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.answered.Load() {
+	if s.closed || s.answered.Load() || a.message == nil {
 		return nil
 	}
 	returned := false

@@ -64,15 +64,18 @@ type Deployment struct {
 
 	Timeout       *time.Duration // one attempt; nil: the router's
 	StreamTimeout *time.Duration
-	NumRetries    *int
-	Weight        *float64 // nil: unset
-	Order         int      // 0: unset
-	Tags          []string
-	RPM, TPM      int64 // per minute; 0: no limit
-	ITPM, OTPM    int64 // input and output tokens per minute
-	MaxParallel   int   // max_parallel_requests; 0: no limit
-	CooldownTime  *time.Duration
-	AllowedFails  *int
+	// To a stream's first content, and between pieces after it; nil: the router's.
+	TTFTTimeout, StreamIdleTimeout *time.Duration
+
+	NumRetries   *int
+	Weight       *float64 // nil: unset
+	Order        int      // 0: unset
+	Tags         []string
+	RPM, TPM     int64 // per minute; 0: no limit
+	ITPM, OTPM   int64 // input and output tokens per minute
+	MaxParallel  int   // max_parallel_requests; 0: no limit
+	CooldownTime *time.Duration
+	AllowedFails *int
 
 	DropParams           *bool // nil: as Config.DropParams
 	StreamPassthrough    bool  // its streams may pass without a look
@@ -90,16 +93,20 @@ type Deployment struct {
 
 // Router is how deployments are chosen and failures met.
 type Router struct {
-	Strategy       string        // simple-shuffle, least-busy, latency-based, usage-based, cost-based
-	NumRetries     int           // attempts after the first, per group; default 2
-	RetryAfter     time.Duration // least pause before the same deployment again; default 0
-	Timeout        time.Duration // one attempt to its response headers; default 600 s
-	StreamTimeout  time.Duration // the same for streams; 0: Timeout
-	RequestTimeout time.Duration // all attempts together; 0: none
-	AllowedFails   int           // the n-th failure within FailureWindow cools down; default 3
-	FailureWindow  time.Duration // default 60 s
-	CooldownTime   time.Duration // default 5 s; 0: never
-	MaxFallbacks   int           // default 5
+	Strategy      string        // simple-shuffle, least-busy, latency-based, usage-based, cost-based
+	NumRetries    int           // attempts after the first, per group; default 2
+	RetryAfter    time.Duration // least pause before the same deployment again; default 0
+	Timeout       time.Duration // one attempt to its response headers; default 600 s
+	StreamTimeout time.Duration // the same for streams; 0: Timeout
+	TTFTTimeout   time.Duration // of a stream to its first content; 0: the attempt's time
+	// StreamIdleTimeout is the longest gap of a stream after that; 0: the attempt's time.
+	StreamIdleTimeout time.Duration
+	StreamFailover    bool          // another attempt may answer until a stream's first content; default true
+	RequestTimeout    time.Duration // all attempts together; 0: none
+	AllowedFails      int           // the n-th failure within FailureWindow cools down; default 3
+	FailureWindow     time.Duration // default 60 s
+	CooldownTime      time.Duration // default 5 s; 0: never
+	MaxFallbacks      int           // default 5
 
 	Aliases               []Alias
 	Fallbacks             map[string][]Target

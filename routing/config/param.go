@@ -114,6 +114,10 @@ func (e *entry) steering(f value) bool {
 		f.optionalSeconds(&e.Timeout, 0.001)
 	case "stream_timeout":
 		f.optionalSeconds(&e.StreamTimeout, 0.001)
+	case "ttft_timeout":
+		f.optionalSeconds(&e.TTFTTimeout, 0)
+	case "stream_idle_timeout":
+		f.optionalSeconds(&e.StreamIdleTimeout, 0)
 	case "num_retries", "max_retries":
 		f.optionalInt(&e.NumRetries, 0)
 	case "weight":

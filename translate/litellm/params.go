@@ -22,7 +22,7 @@ func workingParams() []Rule {
 			headers extra_headers mock_response timeout request_timeout stream_timeout num_retries max_retries weight tags
 			max_parallel_requests drop_params additional_drop_params allowed_openai_params base_model order cooldown_time
 			input_cost_per_token output_cost_per_token rpm tpm itpm otpm litellm_credential_name`},
-		{Entry{Answer: Works, Ours: true}, `stream_passthrough allowed_fails`},
+		{Entry{Answer: Works, Ours: true}, `stream_passthrough allowed_fails ttft_timeout stream_idle_timeout`},
 		{Entry{Answer: Works, Note: toProvider, Sent: true}, `audio background dimensions encoding_format extra_body
 			frequency_penalty function_call functions include include_server_side_tool_invocations input instructions logit_bias
 			logprobs max_completion_tokens max_output_tokens max_tokens messages metadata modalities n parallel_tool_calls
@@ -85,7 +85,6 @@ func ignoredParams() []Rule {
 			final_prompt_value assistant_continue_message user_continue_message ensure_alternating_roles
 			supports_system_message enable_prompt_caching disable_add_transform_inline_image_block`},
 		{Entry{Answer: Ignored, Note: "mark the messages themselves with cache_control"}, `cache_control_injection_points`},
-		{Entry{Answer: Ignored, Note: "set timeout and stream_timeout", Ours: true}, `ttft_timeout`}, // of an older LiteLLM
 		{Entry{Answer: Ignored, Note: "Envoy carries the connections", Ours: true}, `http_proxy https_proxy`},
 		{Entry{Answer: Ignored, Note: noFeature}, `adaptive_router_* auto_router_* complexity_router_* quality_router_*
 			switchyard_router_config silent_model max_agentic_loops search_tool_name embedding_model index_name milvus_*

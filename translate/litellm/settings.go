@@ -20,7 +20,8 @@ func workingSettings() []Rule {
 		{Entry{Answer: WorksAs, Note: "max_parallel_requests"}, `global_max_parallel_requests`},
 		{Entry{Answer: Works, Ours: true}, `cors_allow_origins max_request_body_bytes stream_usage enable_request_queue
 			queue_max_size queue_timeout tenant_header tenant_limits allowed_fails_window retry_budget_percent
-			retry_budget_min_per_second model_group_limits fallback_models redis_timeout redis_username redis_ssl
+			retry_budget_min_per_second stream_failover ttft_timeout stream_idle_timeout
+			model_group_limits fallback_models redis_timeout redis_username redis_ssl
 			redis_ssl_ca_certs redis_ssl_cert_reqs redis_ssl_certfile redis_ssl_keyfile langfuse_public_key
 			langfuse_secret_key langfuse_secret langfuse_host mlflow_* webhook_* callback_spill_dir`},
 	}

@@ -1,0 +1,202 @@
+package extproc
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
+	"github.com/isthmus-proxy/isthmus/routing"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// A stream may fail after its 2xx headers and before it says anything: with an error
+// as its first event, or by ending, or by saying nothing. Until its first content the
+// client need not know: the opening filter holds headers and chunks back (decision
+// 017), a decoder of the attempt reads them here, and what has failed becomes an
+// answer that is not 2xx, after which another attempt may follow. Stream 1 reads what
+// passes from its beginning.
+
+// openingStream serves the opening filter: the beginning of one 2xx answer.
+type openingStream struct {
+	server  *Server
+	out     *wire.Sender
+	expired chan struct{} // closed when the time to the first content is up: the stream is to end
+
+	mu       sync.Mutex // the timer comes beside the messages
+	exchange *exchange
+	number   int
+	head     upstream.Head
+	hop      routing.Hop
+	decoder  chat.Decoder // nil until the headers came
+	held     int          // bytes of the body, of which Envoy keeps a copy
+	timer    *time.Timer  // of ttft_timeout; nil: none
+	decided  bool
+}
+
+// maxHeld is how much of an answer is held back, in bytes. A longer opening passes.
+const maxHeld = 64 << 10
+
+func newOpeningStream(s *Server, out *wire.Sender) *openingStream {
+	return &openingStream{server: s, out: out, expired: make(chan struct{})}
+}
+
+func (s *openingStream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.decideLocked()
+}
+
+func (s *openingStream) of() *exchange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exchange
+}
+
+// decideLocked ends the holding, and reports whether this is the first call.
+func (s *openingStream) decideLocked() bool {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	first := !s.decided
+	s.decided = true
+	return first
+}
+
+func (s *openingStream) handle(m wire.Message) *wire.Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.decided:
+		return nil
+	case m.Phase() == wire.ResponseHeaders:
+		return s.headersLocked(m)
+	case m.Phase() == wire.ResponseBody:
+		return s.bodyLocked(m.Body(), m.EndOfStream())
+	}
+	return nil
+}
+
+// headersLocked begins to hold an answer back.
+func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
+	x := s.server.exchanges.find(m.ExchangeField(names.FieldID))
+	if s.exchange = x; x == nil {
+		return s.passLocked()
+	}
+	header := m.Headers()
+	s.number = max(m.AttributeNumber(names.AttributeAttempt), 1)
+	s.head = upstream.Head{Status: statusOf(header), Header: header}
+	now := time.Now()
+	x.attempts.lost(s.number, now)
+	hop, ok := x.attempts.hop(s.number)
+	if s.hop = hop; !ok {
+		return s.passLocked()
+	}
+	if why := mismatch(x.request, header, m.EndOfStream()); why != "" {
+		return s.failLocked(notThisAPI(why))
+	}
+	s.decoder = hop.Translator.Decoder(x.requestFor(&hop), s.head)
+	if limit := hop.Deployment.TTFTTimeout; limit > 0 {
+		left := limit - now.Sub(x.attempts.beganAt(s.number, now))
+		s.timer = s.server.guard.AfterFunc(max(left, 0), "the time to a first token", s.expire)
+	}
+	return nil
+}
+
+// bodyLocked reads a chunk of an answer that is held back.
+func (s *openingStream) bodyLocked(chunk []byte, last bool) *wire.Answer {
+	s.held += len(chunk)
+	s.decoder.Feed(chunk, last)
+	switch {
+	case s.decoder.Failed():
+		return s.failLocked(s.decoder.Result().Failure)
+	case s.decoder.Started():
+		return s.passLocked()
+	case last:
+		if e := s.decoder.Result().Failure; e != nil {
+			return s.failLocked(e)
+		}
+		return s.failLocked(chat.Incomplete())
+	case s.held > maxHeld:
+		return s.passLocked()
+	}
+	return nil
+}
+
+// passLocked lets the answer pass: Envoy has all of it.
+func (s *openingStream) passLocked() *wire.Answer {
+	s.decideLocked()
+	return wire.EndStream()
+}
+
+// failLocked makes the answer the failure that it is; nil: that is decided already.
+func (s *openingStream) failLocked(e *upstream.Error) *wire.Answer {
+	if !s.decideLocked() {
+		return nil
+	}
+	if e.Status < 400 || e.Status > 599 {
+		failure := *e
+		failure.Status = http.StatusBadGateway
+		e = &failure
+	}
+	head := s.head
+	head.Status = e.Status
+	edit, plan := s.exchange.judge(s.number, e, head, time.Now())
+	if edit == nil {
+		edit = &wire.HeaderMutation{}
+	}
+	edit.Set(":status", strconv.Itoa(e.Status))
+	edit.Set(names.HeaderOpening, names.OpeningFailed)
+	return wire.PassResponseHeaders(edit).WithMetadata(plan).Last()
+}
+
+// expire gives up on an answer that has said nothing in its time.
+func (s *openingStream) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer := s.failLocked(firstTokenLate())
+	if answer == nil {
+		return
+	}
+	_ = s.out.Send(answer) // when the stream is gone, so is the attempt
+	close(s.expired)
+}
+
+// firstTokenLate is the error of an attempt that said nothing within its ttft_timeout.
+func firstTokenLate() *upstream.Error {
+	return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "upstream_timeout",
+		Message: "the provider sent no first token in time"}
+}
+
+// notThisAPI is the error of a 2xx answer that cannot be the endpoint's.
+func notThisAPI(why string) *upstream.Error {
+	return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
+		Message: "the provider's answer is not of this API (" + why + ")"}
+}
+
+// mayFailOver reports whether the answers to the request pass the opening filter: a
+// stream that another attempt could answer instead, or whose first token has a time.
+func (s *requestStream) mayFailOver(plan *routing.Plan) bool {
+	x := s.exchange
+	if !x.request.Stream || s.encoding == planAggregate || !x.snapshot.streamFailover {
+		return false
+	}
+	switch x.request.Endpoint {
+	case chat.Completions, chat.TextCompletions, chat.Responses:
+		return len(plan.Hops) > 1 || plan.Hops[0].Deployment.TTFTTimeout > 0
+	}
+	return false
+}
+
+// beganAt is when attempt n began; now when it has not.
+func (a *attempts) beganAt(n int, now time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at := a.attemptLocked(n); !at.began.IsZero() {
+		return at.began
+	}
+	return now
+}

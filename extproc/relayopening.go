@@ -1,0 +1,62 @@
+package extproc
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	grpcmetadata "google.golang.org/grpc/metadata"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
+)
+
+// relayOpening is relay for an opening filter's stream, most of whose messages get no
+// answer. It ends when the owner of the exchange ends its stream, with OK however that
+// was: what the owner has not made a failure of passes. Envoy's timers bound the wait.
+func (s *Server) relayOpening(
+	stream extprocv3.ExternalProcessor_ProcessServer, order *wire.Order, address string, message *extprocv3.ProcessingRequest,
+) error {
+	conn, done, err := s.peers.Conn(address)
+	if err != nil {
+		return errNoRelay
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(),
+		grpcmetadata.Pairs(names.KeyFilter, order.Filter, relayedKey, "1")))
+	defer cancel()
+	remote, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx)
+	if err != nil || remote.Send(message) != nil {
+		return errNoRelay
+	}
+	s.guard.Go("the relay of a stream's opening", func() {
+		defer cancel()
+		for {
+			message, err := stream.Recv()
+			if err != nil {
+				return // Envoy has ended its stream
+			}
+			if err := order.Next(wire.MessageOf(message)); err != nil {
+				s.filters[order.Filter].Broke()
+				return
+			}
+			if remote.Send(message) != nil {
+				<-ctx.Done() // the owner has ended its stream: its last answer is still to be read
+				return
+			}
+		}
+	})
+	for {
+		answer, err := remote.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return stream.Context().Err()
+		}
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package extproc
+
+import (
+	"sync"
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/extproc/wire"
+	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
+
+// A stream that is read in the mode Duplex can be ended here at any time. One whose
+// provider stops in the middle of its answer, without closing the connection, ends with
+// an error event, as one that fails in any other way that is noticed here. (A
+// connection that breaks off is not: Envoy then cuts the client's, whatever a filter
+// would still say.)
+
+// stall ends such a stream. Its lock is held while the stream is read or ended.
+type stall struct {
+	mu      sync.Mutex
+	timer   *time.Timer   // nil: nothing is bounded here
+	opening time.Duration // the longest gap until the first content; 0: no bound
+	gap     time.Duration // and after it
+	due     time.Time     // when the timer is to fire
+	over    bool          // the client has got the end: what still comes is dropped
+}
+
+// duplex reports whether an answer is read in the mode Duplex, in which each piece goes
+// back to Envoy.
+func (s *requestStream) duplex(r *responseReader) bool {
+	return s.exchange.request.Stream && r.form == expected && s.encoding != planAggregate // Envoy 1.36 does not give such an answer out
+}
+
+// stallAhead is how much sooner than Envoy's timer of the same time ours fires: Envoy
+// would cut the client's connection.
+func stallAhead(d time.Duration) time.Duration { return min(d/10, time.Second) }
+
+// watch begins to watch over the stream that is read. attempt is the longest gap that
+// Envoy allows; 0: it bounds none.
+func (s *requestStream) watch(r *responseReader, attempt time.Duration) {
+	w := &stall{opening: attempt - stallAhead(attempt)}
+	r.stall = w
+	if w.gap = w.opening; r.hop.Deployment.StreamIdle > 0 && (w.gap == 0 || r.hop.Deployment.StreamIdle < w.gap) {
+		w.gap = r.hop.Deployment.StreamIdle
+	}
+	if w.gap == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = s.server.guard.AfterFunc(w.gap, "a stream that stalls", func() { s.stalled(r) })
+	w.rearmLocked(false)
+}
+
+// begin locks the stream for a message that came. It reports whether that is still
+// wanted; then an unlock must follow.
+func (w *stall) begin() bool {
+	w.mu.Lock()
+	if w.over {
+		w.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// rearmLocked waits for the next piece; started: the content has begun.
+func (w *stall) rearmLocked(started bool) {
+	limit := w.opening
+	if started {
+		limit = w.gap
+	}
+	switch {
+	case w.timer == nil:
+	case limit == 0:
+		w.timer.Stop() // Envoy's timer bounds it
+	default:
+		w.due = time.Now().Add(limit)
+		w.timer.Reset(limit)
+	}
+}
+
+// endLocked ends the watch.
+func (w *stall) endLocked() {
+	w.over = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// close ends the watch; of a nil stall there is none.
+func (w *stall) close() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endLocked()
+}
+
+// stalled ends a stream whose provider has said nothing for too long.
+func (s *requestStream) stalled(r *responseReader) {
+	w := r.stall
+	if !w.begin() {
+		return
+	}
+	defer w.mu.Unlock()
+	if time.Now().Before(w.due) {
+		return // a piece came while the timer fired
+	}
+	w.endLocked()
+	result := r.decoder.Result()
+	result.Failure = streamFailure(endedTimeout)
+	out := errorEvent(s.exchange.request, result.Failure)
+	s.pass(out)
+	s.exchange.outcome.stalled(result)
+	s.ended(result)
+	_ = s.out.Send(wire.DuplexChunk(out, true, s.exchange.metadata())) // when the stream is gone, so is the client
+}
+
+// errorEvent is the last event of a stream that ends with an error of ours.
+func errorEvent(req *chat.Request, e *upstream.Error) []byte {
+	if req.Endpoint != chat.Responses {
+		return sse.Append(nil, e.JSON())
+	}
+	data := append([]byte(`{"type":"error","code":`), jsonedit.AppendString(nil, e.Code)...)
+	data = append(data, `,"message":`...)
+	data = append(jsonedit.AppendString(data, e.Message), `,"param":null}`...)
+	return sse.Append([]byte("event: error\n"), data)
+}
+
+// gap is the longest gap between bytes that Envoy allows an attempt; 0: it bounds none.
+func (a *attempts) gap() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plan == nil || a.plan.ClientTimeout {
+		return 0
+	}
+	return a.plan.Timeout
+}
