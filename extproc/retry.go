@@ -161,7 +161,7 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	}
 	edit := &wire.HeaderMutation{}
 	edit.Set(names.HeaderRetry, "1")
-	if next.Pause > 0 && hop.Deployment == planned { // it is for that deployment
+	if next.Pause > 0 && (fixed || hop.Deployment == planned) { // it is for that deployment
 		edit.Set(names.HeaderBackoff, strconv.Itoa(int(next.Pause/time.Second)))
 	}
 	if fixed {

@@ -66,3 +66,23 @@ func TestADeploymentCoolsForTheWaitThatOnlyTheErrorsBodyTells(t *testing.T) {
 		t.Errorf("it cools for %v", wait)
 	}
 }
+
+// Envoy waits where it is told to, however it is told the plan.
+func TestEnvoyIsToldHowLongToWaitBeforeTheSameDeploymentAgain(t *testing.T) {
+	const alone = `model_list:
+- {model_name: m, litellm_params: {model: openai/up, api_base: "http://a.test/v1", api_key: sk-a}}
+router_settings: {num_retries: 2}
+`
+	for _, plan := range []string{names.PlanPriorityGroup, names.PlanComposite} {
+		for config, want := range map[string]string{alone: "2", twoSisters: ""} {
+			h := newHouse(t, config)
+			_, id := h.begin(h.openWith(names.FilterRequest, plan), question)
+			head := responseHead(1, true, ":status", "429", "retry-after", "2")
+			head.MetadataContext = named(id)
+			set, _ := changes(h.openWith(names.FilterFailure, plan).ask(head).GetResponseHeaders().GetResponse().GetHeaderMutation())
+			if got, told := set[names.HeaderBackoff]; got != want || told != (want != "") || set[names.HeaderRetry] == "" {
+				t.Errorf("%s: a pause of %q, want %q; retry %q", plan, got, want, set[names.HeaderRetry])
+			}
+		}
+	}
+}

@@ -115,13 +115,22 @@ func (r *Router) fix(p *Plan) error {
 	return nil
 }
 
-// fixedNext says whether Envoy may go on to the next hop of a fixed order after
-// attempt n failed in this way: it cannot be told to skip one. named says that a
-// retry policy wants another try.
-func (p *Plan) fixedNext(n int, after remedy, named bool) Next {
-	if n >= len(p.Hops) {
+// fixedNext says whether Envoy may go on to the next hop of a fixed order after an
+// attempt failed in this way, and with which pause: it cannot be told to skip one.
+// named says that a retry policy wants another try.
+func (r *Router) fixedNext(p *Plan, f *failed, after remedy, named bool) Next {
+	if f.n >= len(p.Hops) {
 		return Next{}
 	}
-	other := p.Hops[n].Deployment != p.Hops[n-1].Deployment
-	return Next{Retry: after == tryAny || after == tryOthers && other || named && after != tryOthers}
+	other := p.Hops[f.n].Deployment != p.Hops[f.n-1].Deployment
+	if after != tryAny && !(after == tryOthers && other) && !(named && after != tryOthers) {
+		return Next{}
+	}
+	pause, ok := r.pause(p, f)
+	if !ok {
+		// Too long to wait for: Envoy passes by that one for what the order has behind it.
+		pause = 0
+		ok = slices.ContainsFunc(p.Hops[f.n:], func(h Hop) bool { return !h.Again })
+	}
+	return Next{Retry: ok, Pause: pause}
 }

@@ -330,3 +330,41 @@ func TestPausesComeBeforeTheSameDeploymentOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestAFixedOrderWaitsAsAnyPlanDoes: Envoy cannot be told to skip an attempt, so that
+// a wait that is too long leaves it out by not waiting for it.
+func TestAFixedOrderWaitsAsAnyPlanDoes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sisters  []string // model/id; n is the fallback of m
+		after    int      // attempts made
+		status   int
+		asked    time.Duration
+		deadline time.Duration // left; 0: none
+		want     Next
+	}{
+		"none before another deployment":           {[]string{"m/a", "m/b"}, 1, 429, 2 * time.Second, 0, Next{Retry: true}},
+		"before the same one, what it asks":        {[]string{"m/a"}, 1, 429, 1800 * time.Millisecond, 0, Next{Retry: true, Pause: 2 * time.Second}},
+		"before the same one, retry_after":         {[]string{"m/a"}, 1, 500, 0, 0, Next{Retry: true, Pause: 5 * time.Second}},
+		"after a round, too":                       {[]string{"m/a", "m/b"}, 2, 500, 0, 0, Next{Retry: true, Pause: 5 * time.Second}},
+		"no try when the deadline forbids it":      {[]string{"m/a"}, 1, 429, 9 * time.Second, 7 * time.Second, Next{}},
+		"no try when it asks for too much":         {[]string{"m/a"}, 1, 429, 2 * time.Minute, 0, Next{}},
+		"no wait when it does and others follow":   {[]string{"m/a", "n/b"}, 1, 429, 2 * time.Minute, 0, Next{Retry: true}},
+		"none after the last attempt of the order": {[]string{"m/a"}, 3, 500, 0, 0, Next{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tc.sisters...)
+			w.retryAfter = 5 * time.Second
+			w.fallbacks["m"] = w.resolve("n")
+			p, err := w.PlanFixed(call(t, "m"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.deadline > 0 {
+				p.Deadline = w.clock.Add(tc.deadline)
+			}
+			if got := w.Failed(p, tc.after, Failure{Kind: upstream.KindOf(&upstream.Error{Status: tc.status}), Asked: tc.asked}); got != tc.want {
+				t.Errorf("next = %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}

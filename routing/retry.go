@@ -65,7 +65,7 @@ func (r *Router) replan(p *Plan, f *failed) Next {
 	allowed, named := r.retriesAfter(p.call, hop, classOf(f.Kind))
 	s := stage{target: hop.Fallback, used: p.usedOn(hop.Fallback, f.n), allowed: 1 + allowed}
 	if p.Fixed {
-		return p.fixedNext(f.n, e.remedy, named && s.used < s.allowed)
+		return r.fixedNext(p, f, e.remedy, named && s.used < s.allowed)
 	}
 	retried := named && s.used < s.allowed
 	switch {
