@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -24,6 +26,10 @@ type Attachment struct {
 	// ListenerBuffer is what per_connection_buffer_limit_bytes of the listener
 	// must be at least; 0 leaves it as it is.
 	ListenerBuffer uint32
+	// StreamListener and BootstrapExtension are needed by the stream clusters; nil:
+	// there are none.
+	StreamListener     *listenerv3.Listener
+	BootstrapExtension *corev3.TypedExtensionConfig
 }
 
 // Attach returns the parts for an Envoy that somebody else configures.
@@ -54,6 +60,9 @@ func (b *builder) attachment() (*Attachment, error) {
 		a.ListenerBuffer = b.connectionBuffer()
 	}
 	a.Manager = &hcmv3.HttpConnectionManager{LocalReplyConfig: b.localReplies()}
+	if b.needsStreamListener() {
+		a.StreamListener, a.BootstrapExtension = b.streamListener(), b.internalListeners()
+	}
 	a.Clusters, err = b.clusters()
 	return a, err
 }
@@ -63,6 +72,9 @@ func (a *Attachment) messages() []interface{ ValidateAll() error } {
 	out := []interface{ ValidateAll() error }{a.Filter, a.VirtualHost}
 	for _, c := range a.Clusters {
 		out = append(out, c)
+	}
+	if a.StreamListener != nil {
+		out = append(out, a.StreamListener, a.BootstrapExtension)
 	}
 	return out
 }

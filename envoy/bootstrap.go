@@ -44,19 +44,32 @@ func Bootstrap(in Input) (*bootstrapv3.Bootstrap, error) {
 		},
 	}
 	boot.LayeredRuntime = &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
-		Name: "isthmus",
-		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
-			// One connection's requests take turns with those of the others.
-			"http.max_requests_per_io_cycle": structpb.NewNumberValue(1),
-		}}},
+		Name:           "isthmus",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: b.runtime()}},
 	}}}
 	if in.Dynamic {
 		boot.DynamicResources = b.dynamicClusters()
+	}
+	if b.needsStreamListener() {
+		boot.BootstrapExtensions = []*corev3.TypedExtensionConfig{b.internalListeners()}
+		boot.StaticResources.Listeners = append(boot.StaticResources.Listeners, b.streamListener())
 	}
 	if in.Admin != (Address{}) {
 		boot.Admin = &bootstrapv3.Admin{Address: in.Admin.proto()}
 	}
 	return boot, b.valid(boot)
+}
+
+// runtime are the settings that Envoy has in its runtime alone.
+func (b *builder) runtime() map[string]*structpb.Value {
+	fields := map[string]*structpb.Value{
+		// One connection's requests take turns with those of the others.
+		"http.max_requests_per_io_cycle": structpb.NewNumberValue(1),
+	}
+	if b.in.Version.hidesLocalReplies() {
+		fields["envoy.reloadable_features.skip_ext_proc_on_local_reply"] = structpb.NewBoolValue(false)
+	}
+	return fields
 }
 
 // valid returns the errors of building and of Envoy's own validation rules, joined.

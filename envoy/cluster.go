@@ -12,7 +12,6 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -52,6 +51,9 @@ func (b *builder) clusters() ([]*clusterv3.Cluster, error) {
 			return nil, err
 		}
 		clusters = append(clusters, c)
+		if u.StreamCluster != "" {
+			clusters = append(clusters, b.streamCluster(u))
+		}
 	}
 	if !b.in.Version.choosesPerAttempt() {
 		for _, o := range b.in.Orders {
@@ -116,9 +118,7 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	metadata := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-		names.NamespaceExchange: {Fields: map[string]*structpb.Value{names.FieldDeployment: structpb.NewStringValue(u.Deployment)}},
-	}}
+	metadata := deploymentMetadata(u)
 	address := Address{Host: e.host, Port: e.port}
 	c := &clusterv3.Cluster{
 		Name:                      u.Cluster,
@@ -131,9 +131,7 @@ func (b *builder) upstream(u Upstream) (*clusterv3.Cluster, error) {
 		WaitForWarmOnInit: wrapperspb.Bool(false),
 	}
 	discover(c, address)
-	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-		IdleTimeout: durationpb.New(upstreamIdleTimeout),
-	}}
+	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: attemptTimeout(u)}
 	if e.tls {
 		options.UpstreamProtocolOptions = negotiated()
 		if c.TransportSocket, err = b.tls(u, e); err != nil {

@@ -65,6 +65,9 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 // Envoy carries plans, what it logs to the service, and the shared secret.
 func (b *builder) initialMetadata(filter string) []*corev3.HeaderValue {
 	out := []*corev3.HeaderValue{{Key: names.KeyFilter, Value: filter}, {Key: names.KeyPlan, Value: b.in.Version.PlanName()}}
+	if filter == names.FilterRequest {
+		out = append(out, &corev3.HeaderValue{Key: names.KeyTimeouts, Value: names.TimeoutsOfClusters})
+	}
 	if log := b.reports(); log != "" && filter == names.FilterRequest {
 		out = append(out, &corev3.HeaderValue{Key: names.KeyLog, Value: log})
 	}

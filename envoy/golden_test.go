@@ -26,8 +26,13 @@ type goldenCase struct {
 	Admin     string `yaml:"admin"`
 	Processor string `yaml:"processor"`
 	Domains   []string
-	Upstreams []struct{ Cluster, Deployment, URL string }
-	Orders    []struct {
+	Upstreams []struct {
+		Cluster, Deployment, URL string
+		Timeout                  time.Duration
+		StreamCluster            string        `yaml:"stream_cluster"`
+		StreamTimeout            time.Duration `yaml:"stream_timeout"`
+	}
+	Orders []struct {
 		Name     string
 		Clusters []string
 	}

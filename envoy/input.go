@@ -36,6 +36,13 @@ type Upstream struct {
 	Cluster    string // name of the cluster
 	Deployment string // id, shown in Envoy's metadata
 	URL        string // scheme://host[:port]/…; see parseEndpoint
+
+	Timeout time.Duration // one attempt that does not stream, to its last byte; 0: no bound
+
+	// StreamCluster is the name of the cluster of its streams; "": they need none.
+	// StreamTimeout then bounds their first byte and the gaps after it.
+	StreamCluster string
+	StreamTimeout time.Duration
 }
 
 // Order is a fixed plan: see routing.Order.

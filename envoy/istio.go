@@ -187,6 +187,9 @@ func (m *mesh) patches() ([]configPatch, error) {
 	for _, c := range a.Clusters {
 		add("CLUSTER", "ADD", patchMatch{}, c)
 	}
+	if a.StreamListener != nil { // Istio's own bootstrap has the extension
+		add("LISTENER", "ADD", patchMatch{}, a.StreamListener)
+	}
 	if err != nil {
 		return nil, err
 	}

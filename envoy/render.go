@@ -60,6 +60,14 @@ func (a *Attachment) YAML() ([]byte, error) {
 	if a.ListenerBuffer > 0 {
 		fmt.Fprintf(&out, "%sper_connection_buffer_limit_bytes: %d\n", listenerComment, a.ListenerBuffer)
 	}
+	if a.StreamListener != nil {
+		if err := section(streamComment, "listeners", a.StreamListener); err != nil {
+			return nil, err
+		}
+		if err := section(extensionComment, "bootstrap_extensions", a.BootstrapExtension); err != nil {
+			return nil, err
+		}
+	}
 	return out.Bytes(), nil
 }
 
@@ -83,6 +91,12 @@ const (
 `
 	listenerComment = `
 # 5. Into the listener: before 1.37 its limit is that of a request body.
+`
+	streamComment = `
+# 6. Into static_resources.listeners, or what your control plane sends by LDS. It has
+#    no port: streams of a deployment whose time is shorter than another's pass it.
+`
+	extensionComment = `# 7. Into the bootstrap, which 6 needs.
 `
 )
 

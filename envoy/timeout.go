@@ -20,7 +20,9 @@ import (
 //	the client's headers, its whole request   request_headers_timeout, request_timeout
 //	waiting in the queue, the service's work  max_message_timeout, message_timeout
 //	connecting to a provider                  connect_timeout
-//	an attempt: its first byte and each gap   per_try_idle_timeout, by one route per value
+//	an attempt that does not stream, whole    max_stream_duration of the deployment's cluster (3)
+//	a stream: its first byte and each gap     per_try_idle_timeout, by one route per value
+//	the same, where another's time is longer  idle timeout of a TCP proxy (streamcluster.go)
 //	an attempt whose client gave the time     x-envoy-upstream-rq-per-try-timeout-ms (1)
 //	a request, all attempts, not streamed     x-envoy-upstream-rq-timeout-ms (1)
 //	a request, all attempts, streamed         the service, until the answer begins (2)
@@ -30,8 +32,10 @@ import (
 //	a service that hangs                      message_timeout, connection_keepalive
 //
 // (1) and the header that picks the route of an attempt are set for each request in
-// extproc's attemptHeaders; (2) is extproc/timeouts.go. Timers that Envoy has by
-// default and that would cut long answers are 0 here, which turns them off.
+// extproc's attemptHeaders; (2) is extproc/timeouts.go; (3) the header
+// x-envoy-upstream-stream-duration-ms lifts it from streams and where the client gave
+// the time. Timers that Envoy has by default and that would cut long answers are 0
+// here, which turns them off.
 
 // Of the clients' connections and requests.
 const (
@@ -142,6 +146,16 @@ func routeTimeouts(action *routev3.RouteAction, idle time.Duration) {
 	if idle > 0 {
 		action.RetryPolicy.PerTryIdleTimeout = durationpb.New(idle)
 	}
+}
+
+// attemptTimeout bounds the attempts on a deployment that do not stream: Envoy reads it
+// from the cluster of each attempt, and retries what got no answer in that time.
+func attemptTimeout(u Upstream) *corev3.HttpProtocolOptions {
+	options := &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(upstreamIdleTimeout)}
+	if u.Timeout > 0 {
+		options.MaxStreamDuration = durationpb.New(u.Timeout)
+	}
+	return options
 }
 
 // retryPauses set the pauses between attempts.

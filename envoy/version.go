@@ -64,6 +64,10 @@ func (v Version) hasCompositeCluster() bool { return v >= 37 }
 // answer. 1.36 crashes at that, so it judges by status codes alone.
 func (v Version) retriesFromFilter() bool { return v >= 37 }
 
+// hidesLocalReplies: 1.36, unless its runtime says otherwise, does not show ext_proc the
+// answers that Envoy makes itself, such as those after a timeout.
+func (v Version) hidesLocalReplies() bool { return v < 37 }
+
 // hasSSEToMetadata: the sse_to_metadata filter came with 1.38.
 func (v Version) hasSSEToMetadata() bool { return v >= 38 }
 

@@ -79,7 +79,7 @@ const (
 // attemptTimeout reports whether Envoy's details say that an attempt's time was up.
 func attemptTimeout(details string) bool {
 	switch details {
-	case "stream_idle_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout":
+	case "stream_idle_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout", "upstream_max_stream_duration_reached":
 		return true
 	}
 	return false
@@ -172,7 +172,10 @@ func (a *attempts) lost(n int, now time.Time) bool {
 // say why: one that took its whole time was cut by Envoy's timer.
 func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
 	o := routing.Outcome{Failed: true, Kind: upstream.KindTransport, Reason: noAnswer}
-	if n >= 1 && n <= len(a.made) && a.plan.Timeout > 0 && now.Sub(a.made[n-1].began) >= a.plan.Timeout-timerSlack(a.plan.Timeout) {
+	if n < 1 || n > len(a.made) || n > len(a.plan.Hops) {
+		return o
+	}
+	if timeout := a.plan.Hops[n-1].Timeout; timeout > 0 && now.Sub(a.made[n-1].began) >= timeout-timerSlack(timeout) {
 		o.Kind, o.Reason = upstream.KindTimeout, timedAnswer
 	}
 	return o

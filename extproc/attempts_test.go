@@ -96,15 +96,15 @@ var epoch = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 func at(d time.Duration) time.Time { return epoch.Add(d) }
 
-// newAttempts are attempts that follow a plan over the deployments a, b and c, each
-// with ten seconds.
+// newAttempts are attempts that follow a plan over the deployments a, b and c, with ten,
+// four and ten seconds.
 func newAttempts(r *recordingRouter) *attempts {
 	a := &attempts{router: r, observer: r}
-	a.follow(&routing.Plan{
-		Name:    "m",
-		Timeout: 10 * time.Second,
-		Hops:    []routing.Hop{hopTo("m", "a", 0), hopTo("m", "b", 0), hopTo("n", "c", 1)},
-	})
+	plan := &routing.Plan{Name: "m", Hops: []routing.Hop{hopTo("m", "a", 0), hopTo("m", "b", 0), hopTo("n", "c", 1)}}
+	for i, seconds := range []time.Duration{10, 4, 10} {
+		plan.Hops[i].Timeout = seconds * time.Second
+	}
+	a.follow(plan)
 	return a
 }
 
@@ -264,6 +264,19 @@ func TestAttemptsAreKnownByTheirNumber(t *testing.T) {
 			want: []string{
 				"begin a", "observed: 1 begins on a", "begin b", "observed: 2 begins on b", "take c for hop 2",
 				`done a: fine 0 "" after 0s`, "observed: 1 ends on a with 0", `done b: fine 0 "" after 0s`, "observed: 2 ends on b with 0",
+			},
+		},
+		"each attempt's own time says whether its time was up": {
+			does: func(a *attempts) {
+				a.begin(1, epoch)
+				a.lost(2, at(5*time.Second))
+				a.begin(2, at(5*time.Second))
+				a.lost(3, at(9*time.Second))
+			},
+			want: []string{
+				"begin a", "observed: 1 begins on a", `done a: failed 0 "refused or reset" after 5s`, "observed: 1 ends on a with 0", "lost 1",
+				"begin b", "observed: 2 begins on b", `done b: failed, timed out 0 "no answer in time" after 4s`,
+				"observed: 2 ends on b with 0", "lost 2",
 			},
 		},
 		"a deployment that Envoy passed over gives its place in the plan": {

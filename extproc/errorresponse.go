@@ -19,13 +19,15 @@ func (s *requestStream) errorAnswer(header upstream.Header, n int, details strin
 	x := s.exchange
 	now := time.Now()
 	last := x.attempts.remembered()
+	if !strings.HasPrefix(details, ownDetails) {
+		x.attempts.failed(n, 0, details, now)
+	}
 	local := localFailure(statusOf(header), details)
 	if _, planned := x.attempts.hop(n); !planned && n > 1 {
 		// Envoy's word is for the end of the plan; what ended it is why the last attempt failed.
 		local = localFailure(0, x.attempts.lastReason(n-1))
-	}
-	if !strings.HasPrefix(details, ownDetails) {
-		x.attempts.failed(n, 0, details, now)
+	} else if x.attempts.lastReason(n) == timedAnswer {
+		local = localFailure(0, timedAnswer) // by its cluster's timer, of which Envoy knows the reset alone
 	}
 	if last == nil {
 		last = local

@@ -72,7 +72,7 @@ func (e planEncoding) metadata(plan *routing.Plan) wire.Metadata {
 // headers adds what Envoy must read from headers.
 func (e planEncoding) headers(edit *wire.HeaderMutation, plan *routing.Plan) {
 	if e != planPriorityGroup {
-		edit.Set(names.HeaderCluster, routing.OrderName(plan.Name, plan.Hops[0].Deployment.Cluster))
+		edit.Set(names.HeaderCluster, plan.Order())
 	}
 }
 
@@ -91,7 +91,7 @@ func planMetadata(plan *routing.Plan) wire.Metadata {
 	groups := make(wire.Metadata, 0, 112*(len(plan.Hops)+1))
 	var memory groupMemory
 	for i := range plan.Hops {
-		groups = appendGroup(groups, i, plan.Hops[i].Deployment.Cluster, &memory)
+		groups = appendGroup(groups, i, plan.Hops[i].Cluster, &memory)
 	}
 	groups = appendGroup(groups, len(plan.Hops), names.EndCluster, &memory)
 	return make(wire.Metadata, 0, len(groups)+64).List("priority_groups", groups)

@@ -143,7 +143,7 @@ func TestWhatNoFailureFilterSawIsJudgedInTheResponsePhase(t *testing.T) {
 
 func TestAPlanHasAGroupForEachAttemptAndAnEnd(t *testing.T) {
 	plan := &routing.Plan{
-		Hops: []routing.Hop{{Deployment: &routing.Deployment{Cluster: "a"}}, {Deployment: &routing.Deployment{Cluster: "b"}}},
+		Hops: []routing.Hop{{Cluster: "a"}, {Cluster: "b"}},
 	}
 	group := func(name, cluster string) any {
 		return map[string]any{"name": name, "clusters": []any{map[string]any{"cluster_name": cluster, "weight": 1}}}
@@ -166,7 +166,7 @@ func TestAPlanHasAGroupForEachAttemptAndAnEnd(t *testing.T) {
 func BenchmarkPlanMetadata(b *testing.B) {
 	plan := &routing.Plan{}
 	for range 4 {
-		plan.Hops = append(plan.Hops, routing.Hop{Deployment: &routing.Deployment{Cluster: "deployment/gpt-4o-12345678"}})
+		plan.Hops = append(plan.Hops, routing.Hop{Cluster: "deployment/gpt-4o-12345678"})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -23,6 +23,7 @@ type requestStream struct {
 	out      *wire.Sender
 	encoding planEncoding
 	log      string          // what the Envoy's access log reports: see names.KeyLog
+	bounded  bool            // the clusters of the Envoy bound the attempts: see names.KeyTimeouts
 	marked   bool            // the Envoy was told to read the usage of a stream
 	exchange *exchange       // nil until the headers came, and for what is answered without one
 	header   upstream.Header // the client's
@@ -183,6 +184,7 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 		return s.refuse(asError(err))
 	}
 	call.Received, x.tags = x.started, call.Tags
+	call.StreamClusters = s.bounded
 	x.hooks.begin(x.header, request)
 	if answer := s.askCache(call); answer != nil {
 		return answer
@@ -251,6 +253,21 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit.Set(names.HeaderHost, hop.Deployment.Authority())
 	edit.Set("content-length", strconv.Itoa(call.Size()))
 	edit.Set("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
+	s.attemptTimeouts(edit, plan)
+	if s.marked = s.relayable(hop); s.marked {
+		edit.Set(names.HeaderUsage, names.UsageByEnvoy)
+	}
+	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
+		edit.Set("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
+	}
+	s.encoding.headers(edit, plan)
+	edit.RemoveOthers(s.header, keepRequestHeader)
+	return edit
+}
+
+// attemptTimeouts tells Envoy how long an attempt may take, as far as the clusters of
+// the deployments do not.
+func (s *requestStream) attemptTimeouts(edit *wire.HeaderMutation, plan *routing.Plan) {
 	switch {
 	case plan.Timeout <= 0:
 	case plan.ClientTimeout:
@@ -261,15 +278,11 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.Set(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
-	if s.marked = s.relayable(hop); s.marked {
-		edit.Set(names.HeaderUsage, names.UsageByEnvoy)
+	// The clusters bound a whole attempt. 0 lifts that: from what is sent on piece by
+	// piece, which it would cut, and from the time that the client gives, for the first byte.
+	if request := s.exchange.request; plan.ClientTimeout || request.Stream || request.Endpoint == chat.Speech {
+		edit.Set("x-envoy-upstream-stream-duration-ms", "0")
 	}
-	if !plan.Deadline.IsZero() && !s.exchange.request.Stream { // it would cut a running stream
-		edit.Set("x-envoy-upstream-rq-timeout-ms", milliseconds(time.Until(plan.Deadline)))
-	}
-	s.encoding.headers(edit, plan)
-	edit.RemoveOthers(s.header, keepRequestHeader)
-	return edit
 }
 
 // providerHeaders puts the headers of an attempt: all that the call says, and what

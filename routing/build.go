@@ -69,6 +69,7 @@ func New(c *config.Config, o Options) (*Router, error) {
 	if err := r.linkNames(c); err != nil {
 		return nil, err
 	}
+	r.linkTimeouts()
 	nameKeys(r, c.Router.Fallbacks)
 	nameKeys(r, c.Router.ContextWindowFallback)
 	nameKeys(r, c.Router.ContentPolicyFallback)

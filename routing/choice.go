@@ -120,6 +120,5 @@ func (r *Router) Take(p *Plan, n int, c Choice) error {
 	if err := r.extend(p, n+1, s, r.now()); err != nil {
 		return err
 	}
-	p.Timeout = max(p.Timeout, r.planTimeout(p))
 	return nil
 }

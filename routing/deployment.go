@@ -22,12 +22,15 @@ type Deployment struct {
 	// of its name: an Envoy that knows another address of the deployment must not
 	// send this one's key there.
 	Cluster string
-	BaseURL string // scheme://host[:port]/path of the provider
+	// StreamCluster leads to it too, and bounds the time to a stream's first byte and
+	// the gaps after it by StreamTimeout; "": no other deployment has a longer time.
+	StreamCluster string
+	BaseURL       string // scheme://host[:port]/path of the provider
 
 	Weight        float64 // share under simple-shuffle; spareWeight for none, never zero
 	Order         int     // lower is tried first; 0 is unset
 	Tags          []string
-	Timeout       time.Duration // one attempt to its response headers
+	Timeout       time.Duration // one attempt
 	StreamTimeout time.Duration // the same for streaming requests; 0 = Timeout
 	TTFTTimeout   time.Duration // of a stream to its first content; 0: Timeout bounds it
 	StreamIdle    time.Duration // of a stream, the longest gap after that; 0: Timeout bounds it
@@ -133,12 +136,4 @@ func (d *Deployment) bind(model string) (*translate.Bound, error) {
 	target := d.target
 	target.Model = model
 	return translate.Bind(&target)
-}
-
-// attemptTimeout is the time one attempt has until its response headers.
-func (d *Deployment) attemptTimeout(stream bool) time.Duration {
-	if stream && d.StreamTimeout > 0 {
-		return d.StreamTimeout
-	}
-	return d.Timeout
 }

@@ -14,17 +14,42 @@ type Order struct {
 // with a deployment's cluster.
 func OrderName(name, cluster string) string { return "isthmus-order/" + name + "/" + cluster }
 
+// streamOrderName is the same for streams, where some of its deployments have a
+// StreamCluster.
+func streamOrderName(name, cluster string) string {
+	return "isthmus-stream-order/" + name + "/" + cluster
+}
+
+// Order is the name of the cluster of a fixed plan.
+func (p *Plan) Order() string {
+	first := p.Hops[0].Deployment.Cluster
+	if slices.ContainsFunc(p.Hops, func(h Hop) bool { return h.Cluster != h.Deployment.Cluster }) {
+		return streamOrderName(p.Name, first)
+	}
+	return OrderName(p.Name, first)
+}
+
 // Orders returns all fixed plans of the configuration, in a stable order.
 func (r *Router) Orders() []Order {
 	var orders []Order
 	for _, name := range slices.Concat(r.models, r.named) {
 		stages := r.cascade(&Call{}, r.resolve(name))
 		for _, first := range stages[0].group {
-			order := Order{Name: OrderName(name, first.Cluster)}
-			for _, d := range r.fixedOrder(&Call{}, stages, first) {
-				order.Clusters = append(order.Clusters, d.deployment.Cluster)
+			order, streams := Order{Name: OrderName(name, first.Cluster)}, Order{Name: streamOrderName(name, first.Cluster)}
+			longest, bounded := longestOfStages(stages, true), false
+			for _, h := range r.fixedOrder(&Call{}, stages, first) {
+				d := h.deployment
+				order.Clusters = append(order.Clusters, d.Cluster)
+				if d.StreamCluster != "" && d.AttemptTimeout(true) < longest {
+					streams.Clusters, bounded = append(streams.Clusters, d.StreamCluster), true
+				} else {
+					streams.Clusters = append(streams.Clusters, d.Cluster)
+				}
 			}
 			orders = append(orders, order)
+			if bounded {
+				orders = append(orders, streams)
+			}
 		}
 	}
 	return orders
@@ -106,6 +131,7 @@ func (r *Router) fix(p *Plan) error {
 	for i, t := range stages {
 		p.targets[i], _ = t.after(from)
 	}
+	r.setTimeout(p)
 	for _, h := range order {
 		if err := p.add(h.deployment, p.targets[h.stage], h.stage, p.tried(h.deployment, h.stage)); err != nil {
 			return err

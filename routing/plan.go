@@ -21,15 +21,10 @@ type Call struct {
 	Timeout          time.Duration // one attempt, of the request; 0: as configured
 	StreamTimeout    time.Duration // the same when it streams; 0: Timeout
 
-	text int // bytes of message text, plus 1; 0: not counted yet
-}
+	// StreamClusters: the Envoy that asks has the StreamClusters of the deployments.
+	StreamClusters bool
 
-// timeout is the request's own time for one attempt; 0: as configured.
-func (c *Call) timeout() time.Duration {
-	if c.Request.Stream && c.StreamTimeout > 0 {
-		return c.StreamTimeout
-	}
-	return c.Timeout
+	text int // bytes of message text, plus 1; 0: not counted yet
 }
 
 // requestModel is the name asked for; a Call without a request has none.
@@ -44,9 +39,11 @@ func (c *Call) requestModel() string {
 type Hop struct {
 	Deployment *Deployment
 	Translator *translate.Bound
-	Model      string // the provider's name of the model asked for
-	Group      string // the model group this hop serves
-	Fallback   int    // groups given up before this one; 0 is the group asked for
+	Model      string        // the provider's name of the model asked for
+	Group      string        // the model group this hop serves
+	Fallback   int           // groups given up before this one; 0 is the group asked for
+	Cluster    string        // the Envoy upstream cluster of the attempt
+	Timeout    time.Duration // this attempt: see Deployment.AttemptTimeout; 0: no bound
 	// Again: the deployment was tried before in this request, so that a pause
 	// before this hop makes sense.
 	Again bool
@@ -62,7 +59,7 @@ type Hop struct {
 type Plan struct {
 	Hops          []Hop
 	Attempts      int           // cap on all attempts, fixed at the start: Envoy reads it once
-	Timeout       time.Duration // one attempt to its response headers: the largest of the plan
+	Timeout       time.Duration // the longest that an attempt of the plan may have, now or after a failure
 	ClientTimeout bool          // Timeout is the request's own, and not one of the configuration's
 	Deadline      time.Time     // of all attempts together; zero: none
 
@@ -193,8 +190,9 @@ func (p *Plan) add(d *Deployment, t target, fallback int, again bool) error {
 		model = d.Model
 	}
 	h := Hop{Deployment: d, Translator: translator, Model: model, Group: t.name, Fallback: fallback, Again: again}
+	h.Timeout, h.Cluster = p.attemptTimeout(d)
 	if p.call.Request != nil {
-		h.stream, h.clientTimeout = p.call.Request.Stream, p.call.timeout() > 0
+		h.stream, h.clientTimeout = p.call.Request.Stream, p.ClientTimeout
 	}
 	if cap(p.Hops) == 0 {
 		p.Hops = make([]Hop, 0, min(max(p.Attempts, 1), 8))

@@ -26,6 +26,8 @@ type Router struct {
 	maxFallbacks   int
 	retryAfter     time.Duration
 	requestTimeout time.Duration
+	blocking       timeouts // of one attempt of a request that does not stream
+	streaming      timeouts // and of one that does
 	policies       policies
 	budgets        map[string]*retryBudget // by the name asked for, as spelt
 	fallbacks      map[string][]target
@@ -91,6 +93,7 @@ func (r *Router) plan(call *Call, counted bool) (*Plan, error) {
 	targets := r.cascade(call, asked)
 	p := &Plan{call: call, Name: r.ConfiguredName(call.Request.Model), targets: targets, Attempts: r.attemptCap(call, targets),
 		Deadline: r.deadline(call, now)}
+	r.setTimeout(p)
 	p.budget = r.budgets[p.Name]
 	if p.budget != nil && counted {
 		p.budget.request(now)
@@ -98,7 +101,6 @@ func (r *Router) plan(call *Call, counted bool) (*Plan, error) {
 	if err := r.first(p, now); err != nil {
 		return nil, err
 	}
-	p.Timeout, p.ClientTimeout = r.planTimeout(p), call.timeout() > 0
 	return p, nil
 }
 
@@ -142,19 +144,6 @@ func (r *Router) deadline(call *Call, now time.Time) time.Time {
 		return now.Add(r.requestTimeout)
 	}
 	return call.Received.Add(r.requestTimeout)
-}
-
-// planTimeout is the time one attempt has: of the request, or the largest of
-// the plan, since Envoy reads it once.
-func (r *Router) planTimeout(p *Plan) time.Duration {
-	if t := p.call.timeout(); t > 0 {
-		return t
-	}
-	var longest time.Duration
-	for _, h := range p.Hops {
-		longest = max(longest, h.Deployment.attemptTimeout(p.call.Request.Stream))
-	}
-	return longest
 }
 
 // noSuchModel is the error for a name that nothing serves. A name that is only

@@ -55,9 +55,9 @@ func (o *managedClusters) set(ctx context.Context, live []*loaded) error {
 // timeouts that only older ones have. A name that both have is the newest one's.
 func union(live []*loaded, version envoy.Version) envoy.Input {
 	in := live[len(live)-1].input(version)
-	has := map[string]bool{}
-	for _, u := range in.Upstreams {
-		has[u.Cluster] = true
+	has, at := map[string]bool{}, map[string]int{}
+	for i, u := range in.Upstreams {
+		at[u.Cluster] = i
 	}
 	for _, o := range in.Orders {
 		has[o.Name] = true
@@ -65,9 +65,12 @@ func union(live []*loaded, version envoy.Version) envoy.Input {
 	for _, cfg := range slices.Backward(live[:len(live)-1]) {
 		older := cfg.input(version)
 		for _, u := range older.Upstreams {
-			if !has[u.Cluster] {
-				has[u.Cluster] = true
+			i, known := at[u.Cluster]
+			if !known {
+				at[u.Cluster] = len(in.Upstreams)
 				in.Upstreams = append(in.Upstreams, u)
+			} else if newer := &in.Upstreams[i]; newer.StreamCluster == "" {
+				newer.StreamCluster, newer.StreamTimeout = u.StreamCluster, u.StreamTimeout
 			}
 		}
 		for _, o := range older.Orders {
@@ -91,17 +94,25 @@ type externalClusters struct {
 }
 
 func (t *externalClusters) add(_ context.Context, cfg *loaded) error {
-	var fresh []string
-	for _, u := range cfg.input(envoy.Default).Upstreams {
-		if !t.known[u.Cluster] {
-			t.known[u.Cluster] = true
-			fresh = append(fresh, u.Cluster)
-		}
-	}
-	if len(fresh) > 0 {
+	if fresh := t.learn(cfg); len(fresh) > 0 {
 		t.log.Warn("Envoy must have these upstream clusters, or requests sent there fail: `isthmus envoy` writes them", "clusters", fresh)
 	}
 	return nil
+}
+
+// learn returns the names of a configuration's clusters that were not known, which
+// are from now on.
+func (t *externalClusters) learn(cfg *loaded) []string {
+	var fresh []string
+	for _, u := range cfg.input(envoy.Default).Upstreams {
+		for _, name := range []string{u.Cluster, u.StreamCluster} {
+			if name != "" && !t.known[name] {
+				t.known[name] = true
+				fresh = append(fresh, name)
+			}
+		}
+	}
+	return fresh
 }
 
 func (t *externalClusters) remove(context.Context, *loaded) {}
@@ -109,8 +120,6 @@ func (t *externalClusters) remove(context.Context, *loaded) {}
 // newExternalClusters does not warn of the clusters that the service starts with.
 func newExternalClusters(cfg *loaded, log *slog.Logger) *externalClusters {
 	t := &externalClusters{log: log, known: map[string]bool{}}
-	for _, u := range cfg.input(envoy.Default).Upstreams {
-		t.known[u.Cluster] = true
-	}
+	t.learn(cfg)
 	return t
 }

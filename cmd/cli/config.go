@@ -101,7 +101,10 @@ func (cfg *loaded) input(version envoy.Version) envoy.Input {
 		IdleTimeouts: cfg.idleTimeouts(), CABundle: caBundle(),
 	}
 	for _, d := range cfg.router.Deployments() {
-		in.Upstreams = append(in.Upstreams, envoy.Upstream{Cluster: d.Cluster, Deployment: d.ID, URL: d.BaseURL})
+		in.Upstreams = append(in.Upstreams, envoy.Upstream{
+			Cluster: d.Cluster, Deployment: d.ID, URL: d.BaseURL, Timeout: d.AttemptTimeout(false),
+			StreamCluster: d.StreamCluster, StreamTimeout: d.AttemptTimeout(true),
+		})
 	}
 	for _, o := range cfg.router.Orders() {
 		in.Orders = append(in.Orders, envoy.Order{Name: o.Name, Clusters: o.Clusters})

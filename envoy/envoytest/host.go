@@ -8,6 +8,7 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -54,9 +55,21 @@ func Paste(t testing.TB, host *bootstrapv3.Bootstrap, parts []byte) {
 			l.PerConnectionBufferLimitBytes = wrapperspb.UInt32(uint32(limit))
 		}
 	}
+	for _, l := range list(doc["listeners"]) {
+		host.StaticResources.Listeners = append(host.StaticResources.Listeners, Message(t, l, &listenerv3.Listener{}))
+	}
+	for _, e := range list(doc["bootstrap_extensions"]) {
+		host.BootstrapExtensions = append(host.BootstrapExtensions, Message(t, e, &corev3.TypedExtensionConfig{}))
+	}
 	for _, c := range doc["clusters"].([]any) {
 		host.StaticResources.Clusters = append(host.StaticResources.Clusters, Message(t, c, &clusterv3.Cluster{}))
 	}
+}
+
+// list is a list that may be absent.
+func list(v any) []any {
+	l, _ := v.([]any)
+	return l
 }
 
 // connectionManagers edits every HTTP connection manager of a configuration.

@@ -8,10 +8,13 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	internalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // envoyFilter is what an EnvoyFilter's patches say.
@@ -28,6 +31,13 @@ type envoyFilter struct {
 func ApplyIstio(t testing.TB, host *bootstrapv3.Bootstrap, manifests []byte, version string) {
 	t.Helper()
 	addSubsets(t, host, manifests)
+	extension, err := anypb.New(&internalv3.InternalListener{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Istio's own bootstrap has it.
+	host.BootstrapExtensions = append(host.BootstrapExtensions,
+		&corev3.TypedExtensionConfig{Name: "envoy.bootstrap.internal_listener", TypedConfig: extension})
 	f := &envoyFilter{t: t, host: host, proxy: version}
 	for _, doc := range Documents(t, manifests) {
 		if doc["kind"] != "EnvoyFilter" {
@@ -70,6 +80,9 @@ func (f *envoyFilter) apply(p map[string]any) {
 		f.insertFilter(p, value)
 	case "NETWORK_FILTER MERGE":
 		f.mergeManager(value)
+	case "LISTENER ADD":
+		f.host.StaticResources.Listeners = append(f.host.StaticResources.Listeners, Message(f.t, value, &listenerv3.Listener{}))
+		f.applied++
 	case "LISTENER MERGE":
 		f.mergeListener(p, value)
 	case "VIRTUAL_HOST ADD":

@@ -6,7 +6,10 @@ const (
 	KeyFilter = "x-isthmus-filter" // which filter this is: FilterRequest, FilterRetry, FilterFailure or FilterOpening
 	KeyPlan   = "x-isthmus-plan"   // how this Envoy is told the plan: PlanPriorityGroup, PlanComposite or PlanAggregate
 	KeyLog    = "x-isthmus-log"    // what its access log reports: LogEndings or LogUsage; absent: nothing; only FilterRequest says it
-	KeySecret = "x-isthmus-secret" // the shared secret; other replicas of the service write it too
+	// KeyTimeouts says where the deployments' own timeouts are: TimeoutsOfClusters; absent:
+	// the longest of the plan holds for all its attempts. Only FilterRequest says it.
+	KeyTimeouts = "x-isthmus-timeouts"
+	KeySecret   = "x-isthmus-secret" // the shared secret; other replicas of the service write it too
 )
 
 // Values of KeyFilter: the ext_proc filters.
@@ -29,6 +32,11 @@ const (
 	LogEndings = "endings" // who ended the answers that did not end well
 	LogUsage   = "usage"   // that, and the usage of streams that the service does not read
 )
+
+// TimeoutsOfClusters is the one value of KeyTimeouts: the cluster of a deployment bounds
+// the attempts that do not stream, and the streams of one whose time is shorter than
+// another's have a cluster of their own.
+const TimeoutsOfClusters = "clusters"
 
 // Headers that the service puts on a request for Envoy. None reaches a provider.
 const (

@@ -11,6 +11,7 @@ import (
 func TestNamesStayAsEnvoysThatRunKnowThem(t *testing.T) {
 	for got, want := range map[string]string{
 		names.KeyFilter: "x-isthmus-filter", names.KeyPlan: "x-isthmus-plan", names.KeyLog: "x-isthmus-log", names.KeySecret: "x-isthmus-secret",
+		names.KeyTimeouts: "x-isthmus-timeouts", names.TimeoutsOfClusters: "clusters",
 		names.HeaderHost: "x-isthmus-host", names.HeaderCluster: "x-isthmus-cluster", names.HeaderIdle: "x-isthmus-idle-ms",
 		names.HeaderUsage: "x-isthmus-usage", names.HeaderRetry: "x-isthmus-retry", names.HeaderBackoff: "x-isthmus-backoff",
 		names.NamespaceExchange: "isthmus", names.NamespacePlan: "isthmus.plan", names.NamespaceAttempt: "isthmus.attempt",

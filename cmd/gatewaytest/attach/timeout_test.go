@@ -7,10 +7,60 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
 	"github.com/isthmus-proxy/isthmus/cmd/testring"
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 )
+
+// TestEachDeploymentsOwnTimeoutHoldsForItsOwnAttempt in cascades in which another one
+// has ten minutes, before it or behind it. A provider that hangs does so until its
+// request is cancelled.
+func TestEachDeploymentsOwnTimeoutHoldsForItsOwnAttempt(t *testing.T) {
+	t.Parallel()
+	for _, release := range envoytest.Releases() {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			var cancelled atomic.Int64
+			hangs := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+				gatewaytest.Hang(w, r, body)
+				cancelled.Add(1)
+			}).Base()
+			good, refuses := gatewaytest.NewProvider(t, gatewaytest.OpenAI).Base(), gatewaytest.RefusedAddress(t)
+			s := gatewaytest.Start(t, "model_list:\n"+
+				gatewaytest.Entry("sister", hangs, ", order: 1, timeout: 1")+gatewaytest.Entry("sister", good, ", order: 2")+
+				gatewaytest.Entry("group", hangs, ", timeout: 1, num_retries: 0")+gatewaytest.Entry("good", good, "")+
+				gatewaytest.Entry("last", refuses, ", order: 1")+gatewaytest.Entry("last", hangs, ", order: 2, timeout: 1")+
+				gatewaytest.Entry("modes", hangs, ", order: 1, timeout: 600, stream_timeout: 1")+gatewaytest.Entry("modes", good, ", order: 2")+
+				"router_settings: {num_retries: 1, cooldown_time: 0, fallbacks: [{group: [good]}]}\nlitellm_settings: {set_verbose: true}\n",
+				"--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
+			for name, tc := range map[string]struct {
+				model, body string
+				status      int
+				timedOut    int // which of the two attempts
+			}{
+				"the next of the group answers":          {"sister", gatewaytest.Ask, 200, 1},
+				"the next of the group streams":          {"sister", gatewaytest.AskStream, 200, 1},
+				"the next group answers":                 {"group", gatewaytest.Ask, 200, 1},
+				"the next group streams":                 {"group", gatewaytest.AskStream, 200, 1},
+				"the last attempt ends":                  {"last", gatewaytest.Ask, 504, 2},
+				"the last attempt of a stream ends":      {"last", gatewaytest.AskStream, 504, 2},
+				"a stream has its stream_timeout":        {"modes", gatewaytest.AskStream, 200, 1},
+				"the request's own time is shorter":      {"modes", gatewaytest.With(`"timeout":1`, gatewaytest.Ask), 200, 1},
+				"that of a stream ends the last attempt": {"last", gatewaytest.With(`"timeout":1`, gatewaytest.AskStream), 504, 2},
+			} {
+				before := cancelled.Load()
+				got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
+				details := strings.Split(got.Header.Get("X-Isthmus-Attempt-Details"), ", ")
+				if got.Status != tc.status || got.Err != nil || len(details) != 2 || !strings.Contains(details[tc.timedOut-1], `why="no answer in time"`) {
+					t.Errorf("%s: %d, %v, attempts %q: %s", name, got.Status, got.Err, details, got.Body)
+				}
+				asynctest.Await(t, name+": the attempt is cancelled at its provider", func() bool { return cancelled.Load() > before })
+			}
+			s.Idle()
+		})
+	}
+}
 
 // TestARetryOfTheSameDeploymentWaitsAsItAsks on all Envoys but 1.36, which tries each
 // deployment once.

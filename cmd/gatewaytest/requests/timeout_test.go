@@ -3,6 +3,7 @@ package requests
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,40 @@ func TestWhenNobodyAnswersInTimeTheClientIsToldSo(t *testing.T) {
 	}
 	if got := s.Post("/v1/chat/completions", strings.Replace(gatewaytest.Ask, `"m"`, `"other"`, 1)); got.Status != 503 {
 		t.Errorf("nobody could be reached: %d %s", got.Status, got.Body)
+	}
+	s.Idle()
+}
+
+// TestAnAnswerThatStallsInItsBodyEndsWithItsTimeout: what has begun cannot be asked of
+// another. What is read whole before it goes on becomes an error, the rest is cut.
+func TestAnAnswerThatStallsInItsBodyEndsWithItsTimeout(t *testing.T) {
+	t.Parallel()
+	half := func(content string, header ...string) string {
+		return gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+			w.Header().Set("Content-Type", "application/json")
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			fmt.Fprint(w, content[:len(content)/2])
+			gatewaytest.Flush(w)
+			gatewaytest.Hang(w, r, body)
+		}).Base()
+	}
+	s := gatewaytest.Start(t, "model_list:\n"+
+		gatewaytest.Entry("short", half(gatewaytest.GoodAnswer, "Content-Length", strconv.Itoa(len(gatewaytest.GoodAnswer))), ", timeout: 1")+
+		gatewaytest.Entry("relayed", half(gatewaytest.GoodAnswer), ", timeout: 1")+
+		"- model_name: translated\n  litellm_params: {model: anthropic/up, api_key: sk-provider, api_base: '"+
+		strings.TrimSuffix(half(`{"type":"message","content":[{"type":"text","text":"hi"}]}`), "/v1")+"', timeout: 1}\n")
+	for model, status := range map[string]int{"short": 504, "relayed": 200, "translated": 504} {
+		got := s.Post("/v1/chat/completions", gatewaytest.ForModel(model, gatewaytest.Ask))
+		if got.Status != status || (got.Err != nil) != (status == 200) || status == 504 && !strings.Contains(got.Body, `"type":"timeout_error"`) {
+			t.Errorf("%s: %d, %v: %s", model, got.Status, got.Err, got.Body)
+		}
+	}
+	for _, line := range s.RequestLog(3) {
+		if line["aborted"] != "timeout" {
+			t.Errorf("the log says that %v ended the answer: %v", line["aborted"], line)
+		}
 	}
 	s.Idle()
 }
