@@ -133,7 +133,7 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 	name := p.call.Request.Model
 	switch {
 	case o.full > 0 && o.resting == 0:
-		seconds := wholeSeconds(o.wait)
+		seconds := strconv.Itoa(upstream.WholeSeconds(o.wait))
 		return &upstream.Error{
 			Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
 			Message: "the limits of every deployment of `" + name + "` are reached; try again in " + seconds + " s",
@@ -144,7 +144,7 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 		if o.full > 0 {
 			wait = sooner(wait, o.wait)
 		}
-		return unservable("every deployment of `"+name+"` is cooling down after failures; try again in "+wholeSeconds(wait)+" s",
+		return unservable("every deployment of `"+name+"` is cooling down after failures; try again in "+strconv.Itoa(upstream.WholeSeconds(wait))+" s",
 			"no_deployment_available", wait)
 	case o.tooSmall > 0:
 		return &upstream.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "messages", Code: upstream.CodeContextLength,
@@ -160,12 +160,7 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 func unservable(message, code string, wait time.Duration) *upstream.Error {
 	e := &upstream.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: code, Message: message}
 	if wait > 0 {
-		e.Header = upstream.Header{{Name: "retry-after", Value: wholeSeconds(wait)}}
+		e.Header = upstream.Header{{Name: "retry-after", Value: strconv.Itoa(upstream.WholeSeconds(wait))}}
 	}
 	return e
-}
-
-// wholeSeconds rounds up: who comes back too early is refused again.
-func wholeSeconds(d time.Duration) string {
-	return strconv.Itoa(int(max(ceilSecond(d), time.Second) / time.Second))
 }

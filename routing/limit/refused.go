@@ -91,7 +91,7 @@ func answer(code, message string, wait time.Duration, g *gauges) *upstream.Error
 }
 
 func wholeSeconds(wait time.Duration) int {
-	return int((min(max(wait, time.Second), store.MaxWait) + time.Second - 1) / time.Second)
+	return upstream.WholeSeconds(min(wait, store.MaxWait))
 }
 
 // refusedBy is the refusal that a store's reply to this question stands for.

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -48,6 +47,12 @@ func RetryAfter(h interface{ Get(name string) string }, now time.Time) time.Dura
 	return longest
 }
 
+// WholeSeconds is a wait as retry-after tells it: in whole seconds, at least 1, and
+// rounded up, for who comes back too early is refused again.
+func WholeSeconds(wait time.Duration) int {
+	return int((max(wait, time.Second) + time.Second - 1) / time.Second)
+}
+
 // waitSeconds makes a wait of a number that may be anything.
 func waitSeconds(seconds float64) time.Duration {
 	if !(seconds > 0) { // not a number, too
@@ -88,7 +93,7 @@ func (e *Error) readWait(h Header, now time.Time) {
 		}
 	}
 	if e.RetryAfter > 0 && e.Header.Get("retry-after") == "" && e.Header.Get("retry-after-ms") == "" {
-		e.Header.Set("retry-after", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		e.Header.Set("retry-after", strconv.Itoa(WholeSeconds(e.RetryAfter)))
 	}
 }
 
