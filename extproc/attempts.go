@@ -54,11 +54,12 @@ type attempt struct {
 	began     time.Time
 	running   bool
 	failed    bool
-	cooled    bool   // its deployment is in cooldown after it
-	answered  int    // the status of a good answer, from its headers on; 0: none yet
-	told      bool   // routing knows of its good answer
-	status    int    // of the answer, when it has ended; 0: none came
-	reason    string // why it failed; "" when it did not
+	cooled    bool          // its deployment is in cooldown after it
+	kind      upstream.Kind // of a failure
+	answered  int           // the status of a good answer, from its headers on; 0: none yet
+	told      bool          // routing knows of its good answer
+	status    int           // of the answer, when it has ended; 0: none came
+	reason    string        // why it failed; "" when it did not
 	took      time.Duration
 	firstByte time.Duration // to the headers of a good answer
 }
@@ -139,7 +140,7 @@ func (a *attempts) endLocked(n int, o routing.Outcome, now time.Time) bool {
 	if !at.running {
 		return false
 	}
-	at.running, at.failed, at.status, at.reason, at.took = false, o.Failed, o.Status, o.Reason, now.Sub(at.began)
+	at.running, at.failed, at.kind, at.status, at.reason, at.took = false, o.Failed, o.Kind, o.Status, o.Reason, now.Sub(at.began)
 	if at.status == 0 {
 		at.status = at.answered // of an answer that was not read to its end
 	}
@@ -210,14 +211,13 @@ func (a *attempts) failed(n, status int, reason string, now time.Time) {
 	case attemptTimeout(reason):
 		o.Kind, o.Reason = upstream.KindTimeout, timedAnswer // Envoy's clock may be a little ahead of ours
 	}
-	if strings.HasPrefix(reason, noHost) {
+	switch {
+	case strings.HasPrefix(reason, noHost):
 		o.Nowhere, o.Reason = true, noAddress
-	}
-	if reason == totalTimeout {
-		o.Reason = timedAnswer
-	}
-	if reason == totalTimeout && n > 1 && o.Kind != upstream.KindTimeout {
+	case reason == totalTimeout && n > 1 && o.Kind != upstream.KindTimeout:
 		o = routing.Outcome{Reason: "the request's time was up"} // spent by the attempts before
+	case reason == totalTimeout:
+		o.Reason = timedAnswer
 	}
 	a.endLocked(n, o, now)
 }

@@ -119,6 +119,7 @@ func (rec *record) derive() {
 	for i := range rec.attempts {
 		a := &rec.attempts[i]
 		a.end, a.code = rec.endOf(a, i == len(rec.attempts)-1)
+		a.kind = a.kindOf()
 	}
 	rec.fallbacks = fallbacksOf(rec.attempts)
 	rec.answeredBy = rec.origin()
@@ -153,6 +154,18 @@ func (rec *record) endOf(a *attemptRecord, last bool) (metrics.Outcome, int) {
 		return metrics.Failed, rec.status
 	}
 	return metrics.Abandoned, rec.status
+}
+
+// kindOf is the kind of an attempt's failure by how it ended; KindUnknown: it did not
+// fail.
+func (a *attemptRecord) kindOf() upstream.Kind {
+	switch a.end {
+	case metrics.Good, metrics.Abandoned:
+		return upstream.KindUnknown
+	case metrics.TimedOut:
+		return upstream.KindTimeout
+	}
+	return cmp.Or(a.kind, upstream.KindTransport) // of an answer that broke off, nothing was said before
 }
 
 // fallbacksOf are the steps from group to group that attempts took.

@@ -10,6 +10,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // metricsRequest is the record as the metrics count it.
@@ -18,6 +19,9 @@ func (rec *record) metricsRequest() *metrics.Request {
 		Endpoint: string(rec.endpoint), Operation: rec.operation, Asked: rec.asked, Cache: string(rec.cache),
 		Status: rec.status, Aborted: rec.aborted(), Failed: rec.failed(), Stream: rec.stream,
 		Duration: rec.took, FirstToken: rec.timeToFirstToken(), Own: rec.overhead, Cost: rec.cost, Fallbacks: rec.fallbacks,
+	}
+	if rec.failure != nil {
+		m.Kind = upstream.KindOf(rec.failure)
 	}
 	if len(rec.attempts) == 0 {
 		m.Code = rec.errorCode()
@@ -32,7 +36,7 @@ func (rec *record) metricsRequest() *metrics.Request {
 	}
 	for i := range rec.attempts {
 		a := &rec.attempts[i]
-		each := metrics.Attempt{Served: configured(a.hop.Deployment), Outcome: a.end, Status: a.code, Took: a.took}
+		each := metrics.Attempt{Served: configured(a.hop.Deployment), Outcome: a.end, Kind: a.kind, Status: a.code, Took: a.took}
 		if i == len(rec.attempts)-1 && m.FirstToken > 0 {
 			each.FirstToken = m.FirstToken - a.began.Sub(rec.started)
 		}

@@ -31,8 +31,13 @@ type Options struct {
 	Previous *Router
 }
 
-// maxCooldown bounds a pause that a provider asks for.
-const maxCooldown = 5 * time.Minute
+const (
+	// maxCooldown bounds a cooldown that a provider asks for.
+	maxCooldown = 5 * time.Minute
+	// maxGrown bounds a cooldown that grew because its deployment failed again: a
+	// provider that is back is noticed within this time.
+	maxGrown = time.Minute
+)
 
 // New builds the Router of a configuration. The error names the deployment that
 // cannot be spoken to.
@@ -43,7 +48,8 @@ func New(c *config.Config, o Options) (*Router, error) {
 		tags: tagRules{c.Router.TagFiltering, c.Router.TagFilteringAny}, checkWindow: c.Router.PreCallChecks,
 		numRetries: c.Router.NumRetries, maxFallbacks: c.Router.MaxFallbacks, retryAfter: c.Router.RetryAfter,
 		health: HealthPolicy{
-			AllowedFails: c.Router.AllowedFails, Window: c.Router.FailureWindow, Cooldown: c.Router.CooldownTime, MaxCooldown: maxCooldown,
+			AllowedFails: c.Router.AllowedFails, ByClass: c.Router.AllowedFailsPolicy, Window: c.Router.FailureWindow,
+			Cooldown: c.Router.CooldownTime, MaxCooldown: maxCooldown, MaxGrown: maxGrown,
 		},
 		contextWindow: c.Router.ContextWindowFallback, contentPolicy: c.Router.ContentPolicyFallback,
 	}
@@ -105,6 +111,7 @@ func newDeployment(c *config.Config, d *config.Deployment) *Deployment {
 		Mode: d.Mode, RPM: d.RPM, TPM: d.TPM, MaxInputTokens: d.MaxInputTokens,
 		InputCost: d.InputCost, OutputCost: d.OutputCost, Priced: d.Priced,
 		NumRetries: d.NumRetries, MockResponse: d.MockResponse, allowedFails: d.AllowedFails, cooldown: d.CooldownTime,
+		failsByClass: d.AllowedFailsPolicy,
 		target: upstream.Target{
 			Provider: d.Provider, Model: d.Model, BaseURL: d.APIBase, CustomBase: d.CustomBase, APIKey: d.APIKey, AzureADToken: d.AzureADToken,
 			APIVersion: d.APIVersion, BaseModel: d.BaseModel, Organization: d.Organization, Headers: d.Headers, Defaults: d.Defaults,

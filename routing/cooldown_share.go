@@ -124,7 +124,7 @@ func (s *CooldownSharer) poll(ctx context.Context) {
 			continue
 		}
 		if until, _ := d.health.cooldown(); c.Until.After(until) {
-			d.health.adopt(c.Until, c.Cause)
+			d.health.adopt(now, c.Until, c.Cause)
 			s.adopted[c.Deployment] = c.Until
 		}
 	}

@@ -52,6 +52,7 @@ type Deployment struct {
 	renamed    map[string]*translate.Bound // for the other model names the configuration gives it
 
 	allowedFails *int           // instead of the router's
+	failsByClass map[string]int // allowed_fails_policy, instead of the router's; nil: the router's
 	cooldown     *time.Duration // instead of the router's
 
 	scheme, authority string

@@ -12,10 +12,11 @@ type health struct {
 	until  atomic.Int64 // end of the cooldown in Unix nanoseconds; 0: closed
 	streak atomic.Int64 // failures since the last good answer
 
-	mu    sync.Mutex
-	fails []time.Time // the last failures, oldest first, at most AllowedFails
-	lease time.Time   // half open: a probe keeps others away until then
-	cause string
+	mu      sync.Mutex
+	fails   map[class][]time.Time // the last failures of each class that is counted by itself, oldest first
+	lease   time.Time             // half open: a probe keeps others away until then
+	repeats int                   // cooldowns that followed one another without a good answer between them
+	cause   string
 }
 
 const (
@@ -97,12 +98,14 @@ func (h *health) succeed(now time.Time) bool {
 
 func (h *health) close() {
 	h.until.Store(0)
-	h.fails, h.lease, h.cause = h.fails[:0], time.Time{}, ""
+	clear(h.fails)
+	h.lease, h.cause, h.repeats = time.Time{}, "", 0
 }
 
 // fail counts a failure and reports whether it begins a cooldown. frequent says
-// that failures are a considerable share of the deployment's attempts.
-func (h *health) fail(now time.Time, o Outcome, p HealthPolicy, frequent bool) bool {
+// that failures are a considerable share of the deployment's attempts. One of an
+// attempt that began after the last cooldown makes the next longer.
+func (h *health) fail(now time.Time, o Outcome, p *HealthPolicy, frequent bool) bool {
 	streak := h.streak.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -111,16 +114,16 @@ func (h *health) fail(now time.Time, o Outcome, p HealthPolicy, frequent bool) b
 		return h.prolong(now, o, p)
 	}
 	h.lease = time.Time{}
-	h.fails = append(h.fails, now)
-	for len(h.fails) > max(p.AllowedFails, 1) || now.Sub(h.fails[0]) > p.Window {
-		h.fails = h.fails[1:]
-	}
-	allowed := int64(max(p.AllowedFails, 1))
-	reached := int64(len(h.fails)) >= allowed && (streak >= allowed || frequent)
-	if until == 0 && !o.Nowhere && effectsOf(o.Kind).health != cools && !reached {
+	c, allowed, atOnce := p.threshold(o)
+	count := h.count(now, c, allowed, p.Window)
+	reached := count >= allowed && (streak >= int64(allowed) || frequent)
+	if until == 0 && !atOnce && !reached {
 		return false
 	}
-	pause := p.Cooldown
+	if until != 0 && now.Add(-o.Total).UnixNano() >= until {
+		h.repeats++
+	}
+	pause := p.grown(h.repeats)
 	if o.RetryAfter > 0 {
 		pause = min(o.RetryAfter, p.MaxCooldown)
 	}
@@ -128,9 +131,23 @@ func (h *health) fail(now time.Time, o Outcome, p HealthPolicy, frequent bool) b
 	return true
 }
 
+// count adds a failure of a class and returns how many there were of it lately; more
+// than allowed are not kept.
+func (h *health) count(now time.Time, c class, allowed int, window time.Duration) int {
+	fails := append(h.fails[c], now)
+	for len(fails) > allowed || now.Sub(fails[0]) > window {
+		fails = fails[1:]
+	}
+	if h.fails == nil {
+		h.fails = make(map[class][]time.Time)
+	}
+	h.fails[c] = fails
+	return len(fails)
+}
+
 // prolong takes in a failure of an attempt that was running when the cooldown
 // began: it says nothing new, unless the provider asks for more time.
-func (h *health) prolong(now time.Time, o Outcome, p HealthPolicy) bool {
+func (h *health) prolong(now time.Time, o Outcome, p *HealthPolicy) bool {
 	until := now.Add(min(o.RetryAfter, p.MaxCooldown))
 	if o.RetryAfter <= 0 || until.UnixNano() <= h.until.Load() {
 		return false
@@ -143,7 +160,8 @@ func (h *health) prolong(now time.Time, o Outcome, p HealthPolicy) bool {
 func (h *health) open(until time.Time, cause string) {
 	until = until.Truncate(time.Millisecond)
 	h.until.Store(until.UnixNano())
-	h.cause, h.fails, h.lease = cause, h.fails[:0], time.Time{}
+	clear(h.fails)
+	h.cause, h.lease = cause, time.Time{}
 }
 
 // endProbe ends a probe whose outcome says nothing about the deployment.
@@ -157,13 +175,19 @@ func (h *health) endProbe() {
 }
 
 // adopt takes over a cooldown that another replica has begun. One that ends
-// later here stays.
-func (h *health) adopt(until time.Time, cause string) {
+// later here stays. One that begins after the last was over tells that the deployment
+// failed again there: it counts as if it had here.
+func (h *health) adopt(now, until time.Time, cause string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if until.UnixNano() > h.until.Load() {
-		h.open(until, cause)
+	last := h.until.Load()
+	if until.UnixNano() <= last {
+		return
 	}
+	if last != 0 && now.UnixNano() >= last {
+		h.repeats++
+	}
+	h.open(until, cause)
 }
 
 // dropAdopted ends a cooldown that was adopted and that its replica has ended: until
@@ -185,4 +209,12 @@ func (h *health) cooldown() (until time.Time, cause string) {
 		until = time.Unix(0, n)
 	}
 	return until, h.cause
+}
+
+// repeated is how many cooldowns there were since the one that began after a good
+// answer.
+func (h *health) repeated() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.repeats
 }

@@ -21,6 +21,8 @@ type State struct {
 
 	Until time.Time // end of the cooldown; zero when healthy
 	Cause string    // the failure that began it
+	// Repeated is how often it has failed again since, each time after a cooldown.
+	Repeated int
 }
 
 // State is the state of a deployment now.
@@ -40,6 +42,7 @@ func (r *Router) State(d *Deployment) State {
 		s.Health = "probing"
 	}
 	s.Until, s.Cause = d.health.cooldown()
+	s.Repeated = d.health.repeated()
 	return s
 }
 

@@ -46,6 +46,8 @@ type deploymentState struct {
 
 	Until string `json:"cooldown_until,omitzero"` // RFC 3339
 	Cause string `json:"cooldown_cause,omitzero"`
+	// Repeats is how often it has failed again since, each time after a cooldown.
+	Repeats int `json:"cooldown_repeats,omitzero"`
 }
 
 // leftOut is a deployment of the configuration that is not served.
@@ -92,7 +94,7 @@ func stateOf(v *extproc.DeploymentView) deploymentState {
 		Requests: now.Used.Requests, Tokens: now.Used.Tokens, Failures: now.Used.Failures, RPM: d.RPM, TPM: d.TPM,
 		Input: v.Own.Input, Output: v.Own.Output, Running: v.Own.Running,
 		ITPM: v.Own.ITPM, OTPM: v.Own.OTPM, MaxParallel: v.Own.MaxParallel,
-		Until: moment(now.Until), Cause: now.Cause,
+		Until: moment(now.Until), Cause: now.Cause, Repeats: now.Repeated,
 	}
 }
 

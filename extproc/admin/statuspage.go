@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc"
@@ -90,6 +91,9 @@ func shownDeployment(order int, v *extproc.DeploymentView) status.Deployment {
 	}
 	if !now.Until.IsZero() {
 		out.Until = now.Until.UnixMilli()
+		if now.Repeated > 0 {
+			out.Cause += ", again after " + strconv.Itoa(now.Repeated+1) + " cooldowns"
+		}
 	}
 	return out
 }

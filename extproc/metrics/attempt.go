@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"net/http"
 	"strconv"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 type Attempt struct {
 	Served
 	Outcome    Outcome
+	Kind       upstream.Kind // of a failure; KindUnknown: it did not fail
 	Status     int           // of the provider's answer; 0: none came
 	Took       time.Duration // from its begin to its end
 	FirstToken time.Duration // of a stream; 0: none
@@ -55,8 +55,8 @@ func newAttempts(k *maker) attempts {
 	return attempts{
 		count: k.counter("isthmus_attempts_total",
 			"Attempts. outcome: good, failed, no_answer (refused or reset), timed_out, abandoned (the client left). status is the provider's; "+
-				"0: none.",
-			"model_group", "deployment", "provider", "outcome", "status"),
+				"0: none. kind is that of a failure, as docs/routing.md lists them.",
+			"model_group", "deployment", "provider", "outcome", "status", "kind"),
 		duration: k.histogram("isthmus_upstream_duration_seconds", "Attempts from their begin to their end.", durationBuckets(), "model_group",
 			"deployment", "outcome"),
 		requests: k.counter("litellm_deployment_total_requests_total", "Attempts.", deployment...),
@@ -70,6 +70,7 @@ type attemptKey struct {
 	asked   string
 	served  Served
 	outcome Outcome
+	kind    upstream.Kind
 	status  int
 }
 
@@ -80,9 +81,13 @@ type attemptSeries struct {
 
 func (a *attempts) series(k attemptKey) *attemptSeries {
 	d, status := &k.served, strconv.Itoa(k.status)
+	kind := ""
+	if k.kind != upstream.KindUnknown {
+		kind = k.kind.String()
+	}
 	named := []string{k.asked, d.Model, d.Deployment, d.Provider}
 	s := &attemptSeries{
-		count:    a.count.WithLabelValues(d.Group, d.Deployment, d.Provider, string(k.outcome), status),
+		count:    a.count.WithLabelValues(d.Group, d.Deployment, d.Provider, string(k.outcome), status, kind),
 		duration: a.duration.WithLabelValues(d.Group, d.Deployment, string(k.outcome)),
 		requests: a.requests.WithLabelValues(named...),
 	}
@@ -90,17 +95,13 @@ func (a *attempts) series(k attemptKey) *attemptSeries {
 	case Good:
 		s.result = a.success.WithLabelValues(named...)
 	case Failed, NoAnswer, TimedOut:
-		class := upstream.ClassOf(k.status)
-		if k.outcome == TimedOut {
-			class = upstream.ClassOf(http.StatusGatewayTimeout)
-		}
-		s.result = a.failure.WithLabelValues(append(named, exceptionStatus(k.status), class)...)
+		s.result = a.failure.WithLabelValues(append(named, exceptionStatus(k.status), k.kind.Class(k.status))...)
 	}
 	return s
 }
 
 func (m *Metrics) attempt(r *Request, a *Attempt) {
-	s := m.tried.get(attemptKey{r.Asked, a.Served, a.Outcome, a.Status})
+	s := m.tried.get(attemptKey{r.Asked, a.Served, a.Outcome, a.Kind, a.Status})
 	s.count.Inc()
 	s.duration.Observe(a.Took.Seconds())
 	s.requests.Inc()

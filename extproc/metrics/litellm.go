@@ -4,8 +4,6 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // litellm are the metrics that LiteLLM's dashboards read, with those of their
@@ -63,7 +61,7 @@ func (l *litellm) series(k requestKey) litellmSeries {
 	status := strconv.Itoa(k.status)
 	s := litellmSeries{requests: l.requests.WithLabelValues(k.asked, status)}
 	if k.failed {
-		s.failed = l.failed.WithLabelValues(k.asked, status, upstream.ClassOf(k.status))
+		s.failed = l.failed.WithLabelValues(k.asked, status, k.kind.Class(k.status))
 	}
 	switch k.cache {
 	case "hit":

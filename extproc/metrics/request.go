@@ -1,6 +1,10 @@
 package metrics
 
-import "time"
+import (
+	"time"
+
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
+)
 
 // Request is one ended request. Its texts are names from the configuration or
 // of a fixed set.
@@ -10,11 +14,12 @@ type Request struct {
 	Asked     string // the name asked for, as the configuration spells it; "" when no deployment does
 	Served    Served // who answered; zero: none did
 
-	Status  int    // sent to the client; 0: nothing was
-	Aborted bool   // the client left, or the answer broke off
-	Failed  bool   // the client got an error, inside a stream too
-	Code    string // of an error that the gateway itself is the author of, else ""
-	Cache   string // hit, miss or bypass; "" when there is no cache
+	Status  int           // sent to the client; 0: nothing was
+	Aborted bool          // the client left, or the answer broke off
+	Failed  bool          // the client got an error, inside a stream too
+	Kind    upstream.Kind // of that error; KindUnknown: there is none
+	Code    string        // of an error that the gateway itself is the author of, else ""
+	Cache   string        // hit, miss or bypass; "" when there is no cache
 
 	Stream     bool
 	Duration   time.Duration // from the request's headers to its end
@@ -53,6 +58,7 @@ type requestKey struct {
 	endpoint, operation, asked, code, cache     string
 	served                                      Served
 	status                                      int
+	kind                                        upstream.Kind
 	aborted, failed, stream, counted, estimated bool
 }
 
@@ -76,7 +82,7 @@ func (m *Metrics) Request(r *Request) {
 	t := &r.Tokens
 	s := m.ended.get(requestKey{
 		endpoint: r.Endpoint, operation: r.Operation, asked: r.Asked, code: r.Code, cache: r.Cache, served: r.Served,
-		status: r.Status, aborted: r.Aborted, failed: r.Failed, stream: r.Stream,
+		status: r.Status, kind: r.Kind, aborted: r.Aborted, failed: r.Failed, stream: r.Stream,
 		counted: r.Served.Deployment != "" && t.Prompt+t.Completion > 0, estimated: t.Estimated,
 	})
 	s.own.observe(r)

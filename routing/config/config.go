@@ -76,6 +76,8 @@ type Deployment struct {
 	MaxParallel  int   // max_parallel_requests; 0: no limit
 	CooldownTime *time.Duration
 	AllowedFails *int
+	// AllowedFailsPolicy is AllowedFails for a class of error; nil: the router's.
+	AllowedFailsPolicy map[string]int
 
 	DropParams           *bool // nil: as Config.DropParams
 	StreamPassthrough    bool  // its streams may pass without a look
@@ -106,7 +108,10 @@ type Router struct {
 	AllowedFails      int           // the n-th failure within FailureWindow cools down; default 3
 	FailureWindow     time.Duration // default 60 s
 	CooldownTime      time.Duration // default 5 s; 0: never
-	MaxFallbacks      int           // default 5
+	// AllowedFailsPolicy is AllowedFails for a class of error, which then counts by
+	// itself: error class → failures.
+	AllowedFailsPolicy map[string]int
+	MaxFallbacks       int // default 5
 
 	Aliases               []Alias
 	Fallbacks             map[string][]Target

@@ -153,6 +153,8 @@ func (e *entry) either(f value) bool {
 		f.optionalSeconds(&e.CooldownTime, 0)
 	case "allowed_fails":
 		f.optionalInt(&e.AllowedFails, 0)
+	case "allowed_fails_policy":
+		e.AllowedFailsPolicy = f.allowedFailsPolicy()
 	case "input_cost_per_token":
 		f.float(&e.InputCost, 0)
 		e.Priced = true

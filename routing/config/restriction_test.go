@@ -141,7 +141,6 @@ func TestADeploymentWhoseLimitIsNotSetIsLeftOut(t *testing.T) {
 // "Did you mean" led from names of LiteLLM's to others that do something else.
 func TestAKnownNameIsNeverTakenForAnother(t *testing.T) {
 	for _, tc := range []struct{ text, want, not string }{
-		{oneModel + "general_settings: {allowed_fails_policy: {}}\n", "allowed_fails_policy: not supported by isthmus", "did you mean"},
 		{oneModel + "general_settings: {cache_kwargs: {}}\n", "cache_kwargs: not supported by isthmus", "did you mean"},
 		{oneModel + "router_settings: {rpm: 5}\n", "router_settings.rpm: unknown key: ignored; it belongs in litellm_params", "did you mean"},
 		{oneModel + "router_settings: {namespace: x}\n", "it belongs in cache_params", "did you mean"},

@@ -24,6 +24,7 @@ func routerTable() map[string]setter {
 		"stream_failover":             func(c *Config, v value) { v.boolean(&c.Router.StreamFailover) },
 		"request_timeout":             func(c *Config, v value) { v.seconds(&c.Router.RequestTimeout, 0) },
 		"allowed_fails":               func(c *Config, v value) { v.integer(&c.Router.AllowedFails, 0) },
+		"allowed_fails_policy":        func(c *Config, v value) { c.Router.AllowedFailsPolicy = v.allowedFailsPolicy() },
 		"allowed_fails_window":        func(c *Config, v value) { v.seconds(&c.Router.FailureWindow, 1) },
 		"cooldown_time":               func(c *Config, v value) { v.seconds(&c.Router.CooldownTime, 0) },
 		"disable_cooldowns":           func(c *Config, v value) { v.disableCooldowns(c) },
@@ -97,16 +98,39 @@ func retryClasses() []string {
 
 // retryPolicy reads LiteLLM's retry_policy: retries per class of error.
 func (v value) retryPolicy(into map[string]int) {
-	classes := retryClasses()
 	for _, f := range v.fields() {
-		if !slices.Contains(classes, f.name) {
-			f.unknown(classes)
-			continue
-		}
-		var n int
-		f.integer(&n, 0)
-		into[strings.TrimSuffix(strings.TrimSuffix(f.name, "Retries"), "Error")] = n
+		f.ofClass("Retries", retryClasses(), into)
 	}
+}
+
+// ofClass reads a number for the class of error that the key names, with a suffix.
+func (v value) ofClass(suffix string, classes []string, into map[string]int) {
+	if !slices.Contains(classes, v.name) {
+		v.unknown(classes)
+		return
+	}
+	var n int
+	v.integer(&n, 0)
+	into[strings.TrimSuffix(strings.TrimSuffix(v.name, suffix), "Error")] = n
+}
+
+// allowedFailsPolicy reads LiteLLM's allowed_fails_policy: failures per class of
+// error.
+func (v value) allowedFailsPolicy() map[string]int {
+	classes := []string{"AuthenticationErrorAllowedFails", "TimeoutErrorAllowedFails", "RateLimitErrorAllowedFails",
+		"InternalServerErrorAllowedFails", "ServiceUnavailableErrorAllowedFails", "NotFoundErrorAllowedFails"}
+	policy := map[string]int{}
+	for _, f := range v.fields() {
+		switch f.name {
+		case "BadRequestErrorAllowedFails", "ContentPolicyViolationErrorAllowedFails":
+			f.say(Warning, "a client's own mistake never cools a deployment: ignored")
+		case "BadGatewayErrorAllowedFails":
+			f.say(Warning, "a 502 counts as ServiceUnavailableError: ignored; set ServiceUnavailableErrorAllowedFails")
+		default:
+			f.ofClass("AllowedFails", classes, policy)
+		}
+	}
+	return policy
 }
 
 func (v value) groupRetryPolicy(c *Config) {

@@ -22,7 +22,7 @@ func workingParams() []Rule {
 			headers extra_headers mock_response timeout request_timeout stream_timeout num_retries max_retries weight tags
 			max_parallel_requests drop_params additional_drop_params allowed_openai_params base_model order cooldown_time
 			input_cost_per_token output_cost_per_token rpm tpm itpm otpm litellm_credential_name`},
-		{Entry{Answer: Works, Ours: true}, `stream_passthrough allowed_fails ttft_timeout stream_idle_timeout`},
+		{Entry{Answer: Works, Ours: true}, `stream_passthrough allowed_fails allowed_fails_policy ttft_timeout stream_idle_timeout`},
 		{Entry{Answer: Works, Note: toProvider, Sent: true}, `audio background dimensions encoding_format extra_body
 			frequency_penalty function_call functions include include_server_side_tool_invocations input instructions logit_bias
 			logprobs max_completion_tokens max_output_tokens max_tokens messages metadata modalities n parallel_tool_calls
@@ -107,7 +107,7 @@ func ignoredParams() []Rule {
 func modelInfo() []Rule {
 	return []Rule{
 		{Entry{Answer: Works}, `id mode max_input_tokens base_model input_cost_per_token output_cost_per_token rpm tpm itpm otpm`},
-		{Entry{Answer: Works, Ours: true}, `order cooldown_time allowed_fails`},
+		{Entry{Answer: Works, Ours: true}, `order cooldown_time allowed_fails allowed_fails_policy`},
 		{Entry{Answer: Refused, Note: "isthmus has no access groups: give these clients a gateway, or a " +
 			"model_name behind your mesh's authorization"},
 			`access_groups access_via_team_ids team_id`},

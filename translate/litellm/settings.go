@@ -12,7 +12,7 @@ func workingSettings() []Rule {
 	return []Rule{
 		{Entry{Answer: Works}, `master_key drop_params set_verbose json_logs max_parallel_requests max_request_size_mb
 			turn_off_message_logging routing_strategy routing_strategy_args num_retries retry_after timeout stream_timeout
-			request_timeout allowed_fails cooldown_time disable_cooldowns max_fallbacks enable_pre_call_checks
+			request_timeout allowed_fails allowed_fails_policy cooldown_time disable_cooldowns max_fallbacks enable_pre_call_checks
 			enable_tag_filtering tag_filtering_match_any retry_policy model_group_retry_policy model_group_alias fallbacks
 			default_fallbacks context_window_fallbacks content_policy_fallbacks cache cache_params redis_url redis_host
 			redis_port redis_password redis_db success_callback failure_callback callbacks generic_logger_headers
@@ -133,7 +133,6 @@ func ignoredOfRequests() []Rule {
 			trusted_proxy_ranges use_x_forwarded_for cancel_on_disconnect admission_queue_timeout_seconds
 			max_in_flight_requests_per_worker max_queued_requests_per_worker pass_through_request_timeout
 			sse_keepalive_ping_interval_seconds anthropic_sse_ping_interval_seconds`},
-		{Entry{Answer: Ignored, Note: "set allowed_fails, allowed_fails_window and cooldown_time"}, `allowed_fails_policy`},
 		{Entry{Answer: Ignored, Note: "Redis and the cache are set by cache_params and redis_*"},
 			`cache_kwargs cache_responses caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
 			coordination_redis force_redis_hash_tag_grouping enable_caching_on_provider_specific_optional_params client_ttl`},

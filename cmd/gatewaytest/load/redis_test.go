@@ -172,7 +172,7 @@ func TestAfterAnyMixOfEndingsNothingIsHeld(t *testing.T) {
 	unanswered := 0
 	for _, s := range f.Replicas {
 		unanswered += int(s.Metric(fmt.Sprintf(
-			`isthmus_attempts_total{deployment="%s",model_group="m",outcome="no_answer",provider="openai",status="0"}`, served)))
+			`isthmus_attempts_total{deployment="%s",kind="transport",model_group="m",outcome="no_answer",provider="openai",status="0"}`, served)))
 	}
 	t.Logf("answers %v, %d clients left; the provider was asked %d times, broke the connection %d times and hung %d times; %d got no answer, "+
 		"%d are counted", count.status, count.left, before, broken.Load(), hung.Load(), unanswered, used)
