@@ -228,7 +228,8 @@ func detailText(v jsontext.Value) string {
 }
 
 func plainMessage(head Head, body []byte) string {
-	text := strings.TrimSpace(string(body[:min(len(body), maxMessage)]))
+	body = bytes.TrimSpace(body)
+	text := string(body[:min(len(body), maxMessage+1)]) // one more than is kept: finish sees that it goes on, and cuts between words
 	if text == "" || strings.HasPrefix(text, "<") || strings.Contains(head.Header.Get("content-type"), "html") {
 		return "" // a proxy's HTML page says nothing that helps
 	}
