@@ -1,10 +1,14 @@
 package extproc
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
 
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/grpc"
 	grpcmetadata "google.golang.org/grpc/metadata"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -70,5 +74,47 @@ func TestAnEntryThatNothingWaitsForIsForgotten(t *testing.T) {
 		t.Errorf("an answer that was read to its end: %s", line)
 	}
 	h.logged(entrySaying(id, &datav3.ResponseFlags{DownstreamConnectionTermination: true}), false)
+	h.nothingHeld()
+}
+
+// entryStream is Envoy's stream of one message of entries.
+type entryStream struct {
+	grpc.ServerStream
+	entries []*datav3.HTTPAccessLogEntry
+	ended   bool // the service has ended it well
+}
+
+func (s *entryStream) Context() context.Context { return context.Background() }
+
+func (s *entryStream) Recv() (*accesslogv3.StreamAccessLogsMessage, error) {
+	if s.entries == nil {
+		return nil, io.EOF
+	}
+	m := &accesslogv3.StreamAccessLogsMessage{LogEntries: &accesslogv3.StreamAccessLogsMessage_HttpLogs{
+		HttpLogs: &accesslogv3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: s.entries},
+	}}
+	s.entries = nil
+	return m, nil
+}
+
+func (s *entryStream) SendAndClose(*accesslogv3.StreamAccessLogsResponse) error {
+	s.ended = true
+	return nil
+}
+
+func TestAPanicAtAnEntryCostsThatEntryAlone(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	var heard bool
+	h.unsettled.expect("bad")
+	h.unsettled.settle("bad", func(*logEntry) { panic("a bug") })
+	h.unsettled.expect("good")
+	h.unsettled.settle("good", func(*logEntry) { heard = true })
+	stream := &entryStream{entries: []*datav3.HTTPAccessLogEntry{entryFor("bad", ""), entryFor("good", "")}}
+	if err := h.StreamAccessLogs(stream); err != nil || !stream.ended || !heard {
+		t.Errorf("the stream ended with %v; the entry behind the bad one was heard: %t", err, heard)
+	}
+	if n := h.counter(t, "isthmus_panics_total"); n != 1 {
+		t.Errorf("%v panics are counted", n)
+	}
 	h.nothingHeld()
 }

@@ -107,7 +107,8 @@ func TestWhatAnotherVersionWroteIsSkippedAndCounted(t *testing.T) {
 			}
 			log := &asynctest.Text{}
 			logger := slog.New(slog.NewTextHandler(log, nil))
-			r, err := store.NewRedis(store.RedisOptions{Server: store.Server{URL: "redis://" + server.Addr}, Replica: "own", Log: logger, Now: time.Now})
+			o := store.RedisOptions{Server: store.Server{URL: "redis://" + server.Addr}, Replica: "own", Log: logger, Now: time.Now}
+			r, err := store.NewRedis(o)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -94,8 +94,8 @@ func TestSoakTwoVersionsServeTogether(t *testing.T) {
 	config := "model_list:\n" + gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.FailWith(500)).Base(), ", order: 1") +
 		gatewaytest.Entry("m", gatewaytest.RefusedAddress(t), ", order: 2") + gatewaytest.Entry("m", good.Base(), ", order: 3") +
 		gatewaytest.Entry("limited", good.Base(), fmt.Sprintf(", rpm: %d", perMinute)) +
-		"router_settings: {num_retries: 2, cooldown_time: 0, retry_budget_percent: 1000, redis_host: 127.0.0.1, redis_port: " + redisPort + "}\n" +
-		"general_settings: {redis_timeout: 4}\n"
+		"router_settings: {num_retries: 2, cooldown_time: 0, retry_budget_percent: 1000, redis_host: 127.0.0.1, redis_port: " +
+		redisPort + "}\ngeneral_settings: {redis_timeout: 4}\n"
 	old, c := "127.0.0.1:"+asynctest.FreePort(t), gatewaytest.NewRedisClient(t, server.Addr)
 	a := gatewaytest.ServeAt(t, "127.0.0.1:"+asynctest.FreePort(t), config)
 	servePrevious(t, previous, a.File, old)
@@ -137,8 +137,8 @@ func TestSoakTwoVersionsServeTogether(t *testing.T) {
 }
 
 // loadMixed sends n requests of each model, eight at a time, streams and documents by
-// turns and the models in a random order, for Envoy takes the services by turns, and counts the answers by model and status. An answer that is not whole counts
-// as 0.
+// turns and the models in a random order, for Envoy takes the services by turns, and
+// counts the answers by model and status. An answer that is not whole counts as 0.
 func loadMixed(g *gatewaytest.Gateway, n int) map[string]map[int]int {
 	counts := map[string]map[int]int{"m": {}, "limited": {}}
 	var mu sync.Mutex
