@@ -140,3 +140,44 @@ func TestAWaitMayBeLongerThanEnvoysOwnTime(t *testing.T) {
 		}
 	}
 }
+
+// Of two deployments of one model, told apart by tags, one is taken up by a slow provider.
+// A request for the other is served at once, whoever waits for the slow one.
+func TestARequestForAnIdleDeploymentDoesNotWaitBehindOneForABusyOne(t *testing.T) {
+	t.Parallel()
+	slow, idle := gatewaytest.NewGate(t), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", slow.Base(), ", max_parallel_requests: 1, tags: [slow]")+
+		gatewaytest.Entry("m", idle.Base(), ", max_parallel_requests: 1, tags: [idle]")+
+		"router_settings: {enable_tag_filtering: true, num_retries: 0}\n"+
+		"general_settings: {enable_request_queue: true, queue_timeout: 20}\n")
+	answers := make(chan *gatewaytest.Answer, 2)
+	ask := func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask, "X-Litellm-Tags", "slow") }
+	go ask()
+	asynctest.Await(t, "one runs", func() bool { return len(slow.Calls()) == 1 })
+	go ask()
+	asynctest.Await(t, "one waits", func() bool { return s.Metric("isthmus_queue_length") == 1 })
+	for range 3 {
+		got := s.Post("/v1/chat/completions", gatewaytest.Ask, "X-Litellm-Tags", "idle")
+		if queuedFor := got.Header.Get("X-Isthmus-Queued-For"); got.Status != 200 || queuedFor != "" {
+			t.Errorf("%d, it waited for %q: %s", got.Status, queuedFor, got.Body)
+		}
+	}
+	if n := s.Metric("isthmus_queue_length"); n != 1 || len(idle.Calls()) != 3 {
+		t.Errorf("%v wait, the idle deployment was asked %d times", n, len(idle.Calls()))
+	}
+	slow.Pass(t, 2)
+	queued := 0
+	for range 2 {
+		got := <-answers
+		if got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+		if strings.HasPrefix(got.Header.Get("X-Isthmus-Queued-For"), "deployment/") {
+			queued++
+		}
+	}
+	if queued != 1 {
+		t.Errorf("%d answers say that they waited for a deployment, want 1", queued)
+	}
+	s.Idle()
+}
