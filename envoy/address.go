@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,6 +58,23 @@ func ParseTarget(s string) (Address, error) {
 		return Address{}, fmt.Errorf("%q: %w", s, err)
 	}
 	return Address{Host: host, Port: n}, nil
+}
+
+// ParseTargets reads the addresses of one service, with commas between, each as
+// ParseTarget does. A socket stands alone: what is behind it is on this machine.
+func ParseTargets(s string) ([]Address, error) {
+	var out []Address
+	for one := range strings.SplitSeq(s, ",") {
+		a, err := ParseTarget(strings.TrimSpace(one))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	if len(out) > 1 && slices.ContainsFunc(out, func(a Address) bool { return a.Path != "" }) {
+		return nil, fmt.Errorf("%q: a socket is the one address of its service", s)
+	}
+	return out, nil
 }
 
 // maxSocketPath is what the kernels take of a socket's path, in bytes.

@@ -3,6 +3,7 @@ package envoy
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -10,6 +11,7 @@ import (
 	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/composite/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -72,16 +74,57 @@ func (b *builder) processorCluster(name string) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
 		Name:                          name,
 		ConnectTimeout:                durationpb.New(connectTimeout),
-		LoadAssignment:                assignment(name, b.in.Processor.proto(), nil),
+		LoadAssignment:                assignment(name, b.in.Processors[0].proto(), nil),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer),
 	}
-	discover(c, b.in.Processor)
+	for _, a := range b.in.Processors[1:] {
+		endpoints := c.LoadAssignment.Endpoints[0]
+		endpoints.LbEndpoints = append(endpoints.LbEndpoints, lbEndpoint(a.proto(), nil))
+	}
+	b.discoverReplicas(c)
 	c.TransportSocket = b.processorTLS()
 	// The default of 1024 open streams is that many running answers.
 	c.CircuitBreakers = openBreakers()
 	c.TypedExtensionProtocolOptions = b.processorOptions()
 	return c
 }
+
+// discoverReplicas sets how the service's addresses are resolved, and how a replica
+// that does not serve is found: by its health, where there may be another one.
+func (b *builder) discoverReplicas(c *clusterv3.Cluster) {
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	if slices.ContainsFunc(b.in.Processors, Address.named) {
+		// Each address of a name is a host of its own: a replica.
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		c.DnsLookupFamily = clusterv3.Cluster_ALL
+	} else if len(b.in.Processors) == 1 {
+		return // one replica: it has the requests whatever its health
+	}
+	checkReplicas(c)
+}
+
+// checkReplicas has Envoy ask each replica for its health. One that drains, hangs or
+// is gone gets no new streams; those that it has run on. When none is healthy, all
+// are asked as before.
+func checkReplicas(c *clusterv3.Cluster) {
+	c.HealthChecks = []*corev3.HealthCheck{{
+		Timeout:               durationpb.New(healthTimeout),
+		Interval:              durationpb.New(healthInterval),
+		NoTrafficInterval:     durationpb.New(healthInterval),
+		UnhealthyEdgeInterval: durationpb.New(healthEdgeInterval),
+		IntervalJitterPercent: healthJitter,
+		UnhealthyThreshold:    wrapperspb.UInt32(2), // one answer that is late is no failure
+		HealthyThreshold:      wrapperspb.UInt32(1),
+		HealthChecker:         &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{}},
+	}}
+	// Envoy's default is to use all hosts when less than half of them are healthy:
+	// in a rolling restart these would be the ones that drain.
+	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: panicThreshold}}
+}
+
+// panicThreshold is the share of healthy replicas, in percent, below which Envoy uses
+// all of them: it is reached when none is healthy. 0 would have it use none.
+const panicThreshold = 1
 
 // processorOptions are the protocol options of the service: HTTP/2 with windows for
 // whole bodies.
@@ -215,9 +258,13 @@ func openBreakers() *clusterv3.CircuitBreakers {
 func assignment(cluster string, address *corev3.Address, metadata *corev3.Metadata) *endpointv3.ClusterLoadAssignment {
 	return &endpointv3.ClusterLoadAssignment{
 		ClusterName: cluster,
-		Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
-			Metadata:       metadata,
-			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address}},
-		}}}},
+		Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(address, metadata)}}},
+	}
+}
+
+func lbEndpoint(address *corev3.Address, metadata *corev3.Metadata) *endpointv3.LbEndpoint {
+	return &endpointv3.LbEndpoint{
+		Metadata:       metadata,
+		HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address}},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
@@ -48,6 +49,7 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 		GrpcService: &corev3.GrpcService{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},
 			InitialMetadata: b.initialMetadata(filter),
+			RetryPolicy:     b.streamRetries(),
 		},
 		ProcessingMode:    mode,
 		AllowModeOverride: true,
@@ -60,6 +62,34 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 	b.processorTimeouts(p)
 	return p
 }
+
+// streamRetries has a stream that no replica has answered opened again, at another one
+// if there is one: the first was gone, or drains. What was answered is never sent twice.
+// nil: the service is on this machine, alone.
+func (b *builder) streamRetries() *corev3.RetryPolicy {
+	if len(b.in.Processors) == 0 || b.in.Processors[0].Path != "" { // none: what a Dynamic Envoy asks for
+		return nil
+	}
+	return &corev3.RetryPolicy{
+		RetryOn:    "connect-failure,refused-stream,reset,unavailable",
+		NumRetries: wrapperspb.UInt32(streamRetries),
+		RetryBackOff: &corev3.BackoffStrategy{
+			BaseInterval: durationpb.New(streamRetryInterval), MaxInterval: durationpb.New(streamRetryIntervalLimit),
+		},
+		RetryHostPredicate: []*corev3.RetryPolicy_RetryHostPredicate{{
+			Name:       "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &corev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: b.any(&previoushostsv3.PreviousHostsPredicate{})},
+		}},
+		HostSelectionRetryMaxAttempts: streamRetryHosts,
+	}
+}
+
+const (
+	streamRetries = 3
+	// streamRetryHosts is how often another replica is looked for, for one retry: the
+	// balancing may name the same several times.
+	streamRetryHosts = 5
+)
 
 // initialMetadata is the gRPC metadata of a filter's streams: which filter, how this
 // Envoy carries plans, what it logs to the service, and the shared secret.

@@ -69,7 +69,7 @@ func (c *goldenCase) input(t *testing.T, v envoy.Version) envoy.Input {
 		}
 	}
 	var err error
-	if in.Processor, err = envoy.ParseTarget(c.Processor); err != nil {
+	if in.Processors, err = envoy.ParseTargets(c.Processor); err != nil {
 		t.Fatal(err)
 	}
 	return in

@@ -4,11 +4,13 @@ import "time"
 
 // Input is all that an Envoy configuration is made from.
 type Input struct {
-	Version   Version
-	Listen    Address // of the clients; the port may be 0
-	Admin     Address // Envoy's own admin interface; zero: none
-	Processor Address // where isthmus serves gRPC: the only one whose Host may be a name
-	Security  Security
+	Version Version
+	Listen  Address // of the clients; the port may be 0
+	Admin   Address // Envoy's own admin interface; zero: none
+	// Processors are where isthmus serves gRPC: its replicas, at least one. Only here
+	// may a Host be a name; it stands for all of its addresses.
+	Processors []Address
+	Security   Security
 
 	// Domains are the host names that lead to isthmus on an Envoy with other
 	// traffic (Attach, Istio); a Bootstrap has nothing else and takes all.

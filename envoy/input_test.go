@@ -11,7 +11,7 @@ import (
 
 func input(upstreams ...Upstream) Input {
 	return Input{
-		Listen: Address{Host: "127.0.0.1", Port: 4000}, Processor: Address{Path: "/run/isthmus.sock"},
+		Listen: Address{Host: "127.0.0.1", Port: 4000}, Processors: []Address{{Path: "/run/isthmus.sock"}},
 		Upstreams: upstreams, CABundle: "/ca.pem", Domains: []string{"llm.example.com"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -78,7 +79,10 @@ func Istio(in Input, o IstioOptions) ([]byte, error) {
 	in.Version = o.Version.Envoy()
 	m := &mesh{builder: newBuilder(in), options: o}
 	m.shared = true
-	m.service = serviceOf(in.Processor)
+	if len(in.Processors) > 1 && slices.ContainsFunc(in.Processors, Address.named) {
+		return nil, errors.New("several addresses with a name among them: Istio knows a service by one name, which is all of its addresses")
+	}
+	m.service = serviceOf(in.Processors[0])
 	if m.service.name != "" {
 		m.processor, m.attempts = m.service.cluster(""), m.service.cluster(attemptsSubset)
 	}
@@ -180,9 +184,13 @@ func (m *mesh) patches() ([]configPatch, error) {
 	} else {
 		// The patch holds for the subset's cluster, too. Breakers are the
 		// DestinationRule's: a merge would add to Istio's list.
-		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port}}, &clusterv3.Cluster{
+		c := &clusterv3.Cluster{
 			PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer), TypedExtensionProtocolOptions: m.processorOptions(),
-		})
+		}
+		if m.service.external {
+			checkReplicas(c) // of the mesh's own services Istio knows which replicas are ready
+		}
+		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port}}, c)
 	}
 	for _, c := range a.Clusters {
 		add("CLUSTER", "ADD", patchMatch{}, c)

@@ -47,7 +47,7 @@ func TestTheFiltersOfTheAttemptsHaveAClusterOfTheirOwnInEveryFormat(t *testing.T
 		in := input(Upstream{Cluster: "c", Deployment: "d", URL: "http://127.0.0.1:1"})
 		in.Version, in.Domains = v, []string{"llm.example.com"}
 		in.Orders = []Order{{Name: "o", Clusters: []string{"c"}}}
-		in.Processor = Address{Host: "isthmus.edge.svc.cluster.local", Port: 9100}
+		in.Processors = []Address{{Host: "isthmus.edge.svc.cluster.local", Port: 9100}}
 		boot, err := Bootstrap(in)
 		if err != nil {
 			t.Fatal(err)

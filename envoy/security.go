@@ -65,7 +65,10 @@ func (b *builder) processorName() string {
 	if b.in.Security.Name != "" {
 		return b.in.Security.Name
 	}
-	return b.in.Processor.Host
+	if len(b.in.Processors) > 1 && b.err == nil {
+		b.err = fmt.Errorf("TLS to several addresses: say the name that the certificate of isthmus is for")
+	}
+	return b.in.Processors[0].Host
 }
 
 // processorTLS is the transport to the service; nil: plain text.

@@ -60,12 +60,26 @@ const (
 	keepaliveProbes     = 4 // unanswered: a peer is found gone after two minutes
 )
 
+// Of the health checks of the service, where it has replicas. A replica that says that
+// it does not serve is left healthInterval and healthEdgeInterval later, or with the
+// first stream that it answers after that; one that is silent after two healthTimeouts
+// more.
+const (
+	healthInterval     = 2 * time.Second
+	healthEdgeInterval = 500 * time.Millisecond // after a first failure
+	healthTimeout      = time.Second
+	healthJitter       = 10 // percent of an interval
+)
+
 // Of retries. The failure filter asks for a pause in whole seconds (names.HeaderBackoff);
 // without it Envoy pauses between the other two.
 const (
 	maxBackoff         = 300 * time.Second
 	retryBaseInterval  = time.Millisecond
 	retryIntervalLimit = 10 * time.Millisecond
+	// Before a stream to the service is opened again.
+	streamRetryInterval      = 10 * time.Millisecond
+	streamRetryIntervalLimit = 250 * time.Millisecond
 )
 
 // Of the service.

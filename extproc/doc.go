@@ -56,6 +56,12 @@
 // A Snapshot (runtime.go) is one configuration in force. An exchange keeps the one
 // it began under; what comes after a change has the next (Runtime.Use).
 //
+// # The end
+//
+// A service that ends says first that it does not serve, in readiness and gRPC's health
+// service, and takes requests as before; later it refuses new ones (drain.go). What runs
+// runs to its end. The times between the steps are those of cmd/cli.
+//
 // # Who looks at it
 //
 // The admin port (package extproc/admin) and the metrics see the state

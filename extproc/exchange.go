@@ -47,9 +47,9 @@ type exchange struct {
 	took      time.Duration // to the end; set by finish
 }
 
+// newExchange returns the exchange of a request to path under g, which the caller has
+// acquired; settle releases it.
 func newExchange(g *Snapshot, path apiPath, now time.Time) *exchange {
-	g.runtime.open.Add(1)
-	g.open.Add(1)
 	x := &exchange{id: rand.Text(), started: now, snapshot: g, path: path}
 	x.attempts.router, x.attempts.observer = g.router, x
 	x.hooks.id, x.hooks.snapshot = x.id, g
@@ -123,8 +123,7 @@ func (x *exchange) settle(entry *logEntry) {
 		guard.Run("the callbacks", func() { x.snapshot.sendRecord(&rec) })
 		x.snapshot.runtime.publish(&rec, x.span)
 	}
-	x.snapshot.runtime.open.Add(-1)
-	x.snapshot.open.Add(-1)
+	x.snapshot.release()
 }
 
 // decided is the outcome of the finished exchange, in which Envoy's word (nil: it has

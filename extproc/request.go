@@ -82,9 +82,9 @@ func (s *requestStream) close() {
 // rest. A request whose headers are all there is (end_of_stream) gets no body
 // message and would run on without a plan: it is always answered here.
 func (s *requestStream) requestHeaders(m wire.Message) *wire.Answer {
-	g := s.server.runtime.Current()
 	s.header = m.Headers()
 	p := parsePath(s.header.Get(":path"))
+	g := s.server.runtime.acquire()
 	x := newExchange(g, p, time.Now())
 	s.exchange = x
 	x.header, x.caller = s.header, g.tenancy.caller(s.header)
@@ -129,7 +129,7 @@ func (s *requestStream) withoutBody(g *Snapshot, p apiPath, ended bool) *wire.An
 		return s.answer(http.StatusOK, g.ModelList())
 	case p.action == showModel:
 		return s.showModel(g, p.model)
-	case g.draining():
+	case g.runtime.refuse.Load():
 		return s.refuse(drainingError())
 	case ended:
 		return s.refuse(upstream.BadRequest("", "the request has no body: send a JSON object"))

@@ -87,7 +87,8 @@ const defaultMaxHold = 30 * time.Second
 // log and the draining state. It is safe for concurrent use.
 type Runtime struct {
 	current atomic.Pointer[Snapshot]
-	drain   atomic.Bool
+	drain   atomic.Bool  // this replica does not serve any more: see Drain
+	refuse  atomic.Bool  // and admits no new request
 	open    atomic.Int64 // exchanges that have not ended
 	giving  atomic.Bool  // memory is about to be given back
 	metrics *metrics.Metrics
@@ -116,16 +117,32 @@ func NewRuntime(m *metrics.Metrics, log *slog.Logger) *Runtime {
 // Guard is what the goroutines and timers of the service run under.
 func (rt *Runtime) Guard() *guard.Guard { return rt.guard }
 
-// Current returns the configuration in force.
+// Current returns the configuration in force. It may be replaced and taken apart while
+// the caller looks at it: a request takes it by acquire.
 func (rt *Runtime) Current() *Snapshot { return rt.current.Load() }
 
-// Drain refuses new requests from now on; those that run go on.
-func (rt *Runtime) Drain() { rt.drain.Store(true) }
+// acquire returns the configuration in force, under which one request more is open:
+// nothing takes it apart until release.
+func (rt *Runtime) acquire() *Snapshot {
+	rt.open.Add(1)
+	for {
+		g := rt.current.Load()
+		g.open.Add(1)
+		if rt.current.Load() == g { // whoever replaces it from here on sees the request
+			return g
+		}
+		g.open.Add(-1)
+	}
+}
+
+// release ends a request that acquire has begun.
+func (g *Snapshot) release() {
+	g.runtime.open.Add(-1)
+	g.open.Add(-1)
+}
 
 // Open is the number of requests that have not ended.
 func (rt *Runtime) Open() int64 { return rt.open.Load() }
-
-func (g *Snapshot) draining() bool { return g.runtime.drain.Load() }
 
 // hugeBody is from which size on a request's memory is given back to the system
 // when it ends, in bytes: the collector would keep it for minutes.
@@ -195,8 +212,8 @@ func (rt *Runtime) Use(router *routing.Router, s Settings) (replaced *Snapshot) 
 	return replaced
 }
 
-// Open is the number of requests under this configuration that have not ended. A
-// request that has just come may take it up until a moment after it was replaced.
+// Open is the number of requests under this configuration that have not ended. When
+// it is 0 after the configuration was replaced, no request takes it any more.
 func (g *Snapshot) Open() int64 { return g.open.Load() }
 
 // reloads is how often the configuration was replaced, for people to look at.

@@ -12,7 +12,6 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -62,7 +61,7 @@ func (s *Server) Close() { s.entries.close() }
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	extprocv3.RegisterExternalProcessorServer(g, s)
 	accesslogv3.RegisterAccessLogServiceServer(g, s)
-	g.RegisterService(health(), nil)
+	g.RegisterService(s.runtime.health(), nil)
 }
 
 // processor answers the messages of one stream, one at a time.
@@ -83,6 +82,9 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	p, name, err := s.processor(stream.Context(), out)
 	if err != nil {
 		s.runtime.metrics.RefusedStream(metrics.RefusedFilter)
+		return err
+	}
+	if err := s.runtime.leave(stream); err != nil {
 		return err
 	}
 	s.filters[name].Opened()
@@ -209,23 +211,4 @@ func metadataValue(ctx context.Context, key string) string {
 		return v[0]
 	}
 	return ""
-}
-
-// healthService begins the methods of gRPC's health service, which says nothing
-// that is secret.
-const healthService = "/grpc.health.v1.Health/"
-
-// health is gRPC's health service. It answers every caller, and so it reads nothing: a
-// message may be as large as the largest body, and gRPC holds the whole of one that
-// is read. The service that a question names is therefore not looked at. There is
-// no Watch, which would hold a stream for who asks.
-func health() *grpc.ServiceDesc {
-	check := func(_ any, stream grpc.ServerStream) error {
-		return stream.SendMsg(&healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING})
-	}
-	return &grpc.ServiceDesc{
-		ServiceName: healthpb.Health_ServiceDesc.ServiceName,
-		Streams:     []grpc.StreamDesc{{StreamName: "Check", Handler: check, ServerStreams: true}},
-		Metadata:    healthpb.Health_ServiceDesc.Metadata,
-	}
 }

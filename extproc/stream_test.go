@@ -65,15 +65,21 @@ func newHouse(t testing.TB, text string) *house {
 // filterStream is one gRPC stream of one filter.
 type filterStream struct {
 	grpc.ServerStream
-	t   testing.TB
-	ctx context.Context
-	end context.CancelFunc // Envoy resets the stream
-	in  chan *extprocv3.ProcessingRequest
-	out chan *extprocv3.ProcessingResponse
-	err chan error // what Process returned
+	t    testing.TB
+	ctx  context.Context
+	end  context.CancelFunc // Envoy resets the stream
+	said grpcmetadata.MD    // the response's headers
+	in   chan *extprocv3.ProcessingRequest
+	out  chan *extprocv3.ProcessingResponse
+	err  chan error // what Process returned
 }
 
 func (f *filterStream) Context() context.Context { return f.ctx }
+
+func (f *filterStream) SetHeader(md grpcmetadata.MD) error {
+	f.said = grpcmetadata.Join(f.said, md)
+	return nil
+}
 
 // Send gives the test what Envoy would get: the message after the wire.
 func (f *filterStream) Send(m *extprocv3.ProcessingResponse) error { return f.SendMsg(m) }

@@ -27,7 +27,7 @@ func (s *service) activate(cfg *loaded, r *resources) *activeConfig {
 	s.runtime.Use(r.router, extproc.Settings{
 		MasterKey: cfg.config.MasterKey, MaxBody: cfg.config.MaxRequestBody, Verbose: cfg.config.Verbose,
 		StreamFailover: cfg.config.Router.StreamFailover,
-		Cache: r.cache, Limiter: r.limiter, Callbacks: r.callbacks, Tokens: r.tokens,
+		Cache:          r.cache, Limiter: r.limiter, Callbacks: r.callbacks, Tokens: r.tokens,
 		MaxHold: cfg.config.Limits.QueueTimeout, TenantHeader: cfg.config.Limits.TenantHeader, Origins: cfg.config.Origins,
 		Unenforced: cfg.config.Unenforced,
 	})
@@ -47,8 +47,7 @@ func (s *service) activate(cfg *loaded, r *resources) *activeConfig {
 }
 
 // retirePoll is how often the open requests of a replaced configuration are
-// counted. The first count is late enough for a request that had taken the
-// snapshot, but was not yet counted, when it was replaced.
+// counted.
 const retirePoll = time.Second
 
 // retire closes a replaced configuration when its last request has ended or the

@@ -43,6 +43,7 @@ func (f *envoyFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.version, "envoy-version", envoy.Default.String(),
 		"the Envoy `VERSION` to write for, 1.36 to 1.40 (istio: see --istio-version)")
 	flags.StringVar(&f.processor, "processor", "", "`ADDRESS` of isthmus serve: IP:PORT, NAME:PORT or unix:///path\n"+
+		"several with commas between are its replicas; a name is all of its addresses\n"+
 		"(default 127.0.0.1:9100; istio: isthmus.NAMESPACE.svc.cluster.local:9100)")
 	flags.StringVar(&f.secretFile, "shared-secret-file", "",
 		"`FILE` with the secret that isthmus serve wants (default: $"+secretVariable+");\n"+
@@ -150,7 +151,7 @@ func (f *envoyFlags) write(cfg *loaded) ([]byte, error) {
 	if in.CABundle == "" {
 		in.CABundle = "/etc/ssl/certs/ca-certificates.crt" // the configuration is for another machine, perhaps
 	}
-	if in.Processor, err = envoy.ParseTarget(f.processorAddress()); err != nil {
+	if in.Processors, err = envoy.ParseTargets(f.processorAddress()); err != nil {
 		return nil, fmt.Errorf("--processor: %w", err)
 	}
 	if in.Security, err = f.readSecurity(); err != nil {

@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"flag"
+	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -21,7 +25,10 @@ type resource struct {
 	Spec struct {
 		Template struct {
 			Metadata struct{ Labels map[string]string }
-			Spec     struct{ Containers []container }
+			Spec     struct {
+				Containers []container
+				Grace      int `yaml:"terminationGracePeriodSeconds"` // seconds
+			}
 		}
 		Ports []struct {
 			Name       string
@@ -32,8 +39,12 @@ type resource struct {
 }
 
 type container struct {
-	Name  string
-	Args  []string
+	Name      string
+	Args      []string
+	Readiness map[string]any `yaml:"readinessProbe"`
+	Lifecycle struct {
+		PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
+	}
 	Ports []struct {
 		Name          string
 		ContainerPort int `yaml:"containerPort"`
@@ -98,6 +109,7 @@ func TestTheManifestsOfTheExamplesFitTogether(t *testing.T) {
 					pods[o.Spec.Template.Metadata.Labels["app"]] = c
 					if c.Name == "isthmus" {
 						knownCommand(t, path, strings.Join(c.Args, " "))
+						drains(t, c, o.Spec.Template.Spec.Grace)
 					}
 				}
 			}
@@ -112,6 +124,26 @@ func TestTheManifestsOfTheExamplesFitTogether(t *testing.T) {
 				t.Errorf("%d deployments and %d services", len(pods), services)
 			}
 		})
+	}
+}
+
+// drains fails when a pod is killed before isthmus has ended by itself, or does not
+// leave its Service first.
+func drains(t *testing.T, c container, grace int) {
+	t.Helper()
+	var f drainFlags
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	f.add(flags, 0)
+	if i := slices.Index(c.Args, "--drain-grace"); i < 0 || flags.Parse(c.Args[i:]) != nil || f.grace == 0 {
+		t.Errorf("%v does not end with the times of the drain", c.Args)
+	}
+	sleep := c.Lifecycle.PreStop.Sleep.Seconds
+	if sleep == 0 || c.Readiness == nil {
+		t.Errorf("preStop sleeps %d s, readiness is %v", sleep, c.Readiness)
+	}
+	if needs := time.Duration(sleep)*time.Second + f.timeout + settleTime + flushTime; time.Duration(grace)*time.Second < needs {
+		t.Errorf("the pod has %d s to end and may need %s", grace, needs)
 	}
 }
 

@@ -24,6 +24,7 @@ type runFlags struct {
 	host, admin, envoyPath, accessLog string
 	port, concurrency                 int
 	watch                             bool
+	drain                             drainFlags
 }
 
 // readyTime is how long Envoy may take to start.
@@ -34,6 +35,7 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	var f runFlags
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.add(flags)
+	f.drain.add(flags, 0)
 	flags.IntVar(&f.port, "port", 4000, "`PORT` the clients come in at")
 	flags.StringVar(&f.host, "host", "127.0.0.1", "`IP` to listen on; 0.0.0.0 for all")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDRESS` of the admin port (default: a free one)")
@@ -42,6 +44,9 @@ func (p program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	flags.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker `THREADS` (default: one per core)")
 	flags.BoolVar(&f.watch, "watch", true, "take up changes of the config file while running")
 	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	if err := f.drain.check(); err != nil {
 		return err
 	}
 	cfg, err := f.load()
@@ -145,7 +150,7 @@ func (r *runner) configure(ctx context.Context, processor envoy.Address) error {
 	in.Dynamic = true
 	in.Listen = envoy.Address{Host: r.flags.host, Port: uint32(r.flags.port)}
 	in.Admin = envoy.Address{Path: r.adminSocket()}
-	in.Processor = processor
+	in.Processors = []envoy.Address{processor}
 	in.AccessLog = r.flags.accessLog
 	boot, err := envoy.Bootstrap(in)
 	if err != nil {

@@ -8,19 +8,16 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy"
 	"github.com/isthmus-proxy/isthmus/extproc/peer"
 )
 
-// drainTime is how long open requests may run on after a signal.
-const drainTime = 30 * time.Second
-
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	configFlags
 	port                            portFlags
+	drain                           drainFlags
 	listen, admin, advertise, peers string
 	watch                           bool
 }
@@ -28,6 +25,7 @@ type serveFlags struct {
 func (f *serveFlags) add(flags *flag.FlagSet) {
 	f.configFlags.add(flags)
 	f.port.add(flags)
+	f.drain.add(flags, serveGrace)
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:9100", "`ADDRESS` to serve Envoy at: IP:PORT or unix:///path")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:9102", "`ADDRESS` of the admin port; empty for none")
 	flags.StringVar(&f.advertise, "advertise", "",
@@ -48,6 +46,9 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	address, err := envoy.ParseAddress(f.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
+	}
+	if err := f.drain.check(); err != nil {
+		return err
 	}
 	cfg, err := f.load()
 	if err != nil {
@@ -81,10 +82,11 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	case err := <-s.failed:
 		return err
 	}
-	log.Info("draining", slog.Int64("open", s.runtime.Open()))
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	open, cancel := f.drain.begin(ctx, s, log)
 	defer cancel()
-	s.drain(limit)
+	wait(open, f.drain.grace, nil)
+	s.leave(open)
+	s.awaitIdle(open)
 	return nil
 }
 

@@ -30,7 +30,12 @@ import (
 // service is the running ext_proc server and its admin port.
 type service struct {
 	runtime      *extproc.Runtime
-	grpc         *grpc.Server
+	processor    *extproc.Server
+	port         *handover
+	security     *portSecurity
+	maxBody      int64        // bytes of a request body
+	grpc         *grpc.Server // of the connections of port
+	former       *grpc.Server // of those of before the drain; nil: there was none
 	admin        *http.Server
 	adminHandler *admin.Handler
 	adminAt      net.Addr   // nil: there is no admin port
@@ -127,25 +132,24 @@ func startService(cfg *loaded, o serviceOptions, log *slog.Logger) (*service, er
 	runtime.Trace(built.tracer)
 	s := &service{
 		runtime: runtime, failed: make(chan error, 2), ballast: newBallast(), metrics: m, envoyVersion: o.EnvoyVersion,
-		ending: make(chan struct{}),
-		peers:  peer.NewSet(peer.Options{Dial: o.Port.dial, Log: log, Guard: runtime.Guard()}), replica: o.Replica,
+		ending: make(chan struct{}), port: newHandover(limitConnections(l)), security: o.Port, maxBody: cfg.config.MaxRequestBody,
+		peers: peer.NewSet(peer.Options{Dial: o.Port.dial, Log: log, Guard: runtime.Guard()}), replica: o.Replica,
 		adminHandler: admin.NewHandler(runtime, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 	}
 	s.activate(cfg, built)
-	processor := extproc.NewServer(runtime, o.Replica, s.peers, log)
-	s.closers = append(s.closers, processor.Close, s.peers.Close, o.Port.watch(log, runtime.Guard()))
+	s.processor = extproc.NewServer(runtime, o.Replica, s.peers, log)
+	s.closers = append(s.closers, s.processor.Close, s.peers.Close, o.Port.watch(log, runtime.Guard()))
 	if o.Peers != nil {
 		s.closers = append(s.closers, s.peers.Follow("--peers", o.Peers))
 	}
-	s.grpc = grpc.NewServer(append(grpcOptions(cfg.config.MaxRequestBody), grpc.Creds(o.Port.server()),
-		grpc.StreamInterceptor(processor.Admit(&o.Port.secrets)))...)
-	processor.Register(s.grpc)
+	s.grpc = s.newServer(false)
 	if o.Clusters != nil {
 		ctx, end := context.WithCancel(context.Background())
 		o.Clusters.Register(ctx, s.grpc)
 		s.closers = append(s.closers, end)
 	}
-	go s.serve("the ext_proc service", func() error { return s.grpc.Serve(limitConnections(l)) })
+	s.serveGRPC(s.grpc)
+	go s.serve("the port for Envoy", s.port.run)
 	if o.Admin == "" {
 		return s, nil
 	}
@@ -162,6 +166,24 @@ func startService(cfg *loaded, o serviceOptions, log *slog.Logger) (*service, er
 	}
 	go s.serve("the admin port", func() error { return s.admin.Serve(al) })
 	return s, nil
+}
+
+// newServer is a gRPC server of the service's port; late: of connections that are
+// opened while the service drains, see leave.
+func (s *service) newServer(late bool) *grpc.Server {
+	interceptors := []grpc.StreamServerInterceptor{s.processor.Admit(&s.security.secrets)}
+	if late {
+		interceptors = append(interceptors, s.processor.LateConnection)
+	}
+	g := grpc.NewServer(append(grpcOptions(s.maxBody), grpc.Creds(s.security.server()), grpc.ChainStreamInterceptor(interceptors...))...)
+	s.processor.Register(g)
+	return g
+}
+
+// serveGRPC lets a server have the connections of the port from now on.
+func (s *service) serveGRPC(g *grpc.Server) {
+	l := s.port.listen()
+	go s.serve("the ext_proc service", func() error { return g.Serve(l) })
 }
 
 // adminNotice is the URL of the admin port after this prefix; "" without one.
@@ -201,27 +223,14 @@ func bind(a envoy.Address) (net.Listener, error) {
 	return net.Listen("unix", a.Path)
 }
 
-// drainPoll is how often open requests are counted while draining.
-const drainPoll = 20 * time.Millisecond
-
-// drain refuses new requests and waits until none is open, or ctx ends.
-func (s *service) drain(ctx context.Context) {
-	s.runtime.Drain()
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	for s.runtime.Open() > 0 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // stop ends the service: its ports first, then the open requests, and last what
 // is flushed. It must be called once.
 func (s *service) stop() {
+	s.port.close()
 	s.grpc.Stop()
+	if s.former != nil {
+		s.former.Stop()
+	}
 	if s.admin != nil {
 		_ = s.admin.Close()
 	}
@@ -230,7 +239,8 @@ func (s *service) stop() {
 	}
 	settled, done := context.WithTimeout(context.Background(), settleTime)
 	defer done()
-	s.drain(settled)
+	s.runtime.Refuse()
+	s.awaitIdle(settled)
 	close(s.ending)
 	s.retiring.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)

@@ -90,21 +90,26 @@ func (r *runner) restart(ctx context.Context, s *service, pauses *restartPause, 
 	}
 }
 
-// drain refuses new requests, waits for the open ones and ends Envoy; a nil p means
-// that no Envoy runs.
+// drain ends the gateway: it says that it does not serve, admits new requests for the
+// grace, refuses them, waits for the open ones and ends Envoy; a nil p means that no
+// Envoy runs.
 func (r *runner) drain(ctx context.Context, s *service, p *process.Process) error {
-	r.log.Info("draining", "open", s.runtime.Open())
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	open, cancel := r.flags.drain.begin(ctx, s, r.log)
 	defer cancel()
-	s.runtime.Drain()
 	if p == nil {
-		s.drain(limit)
+		s.runtime.Refuse()
+		s.awaitIdle(open)
 		return nil
 	}
-	if err := p.Refuse(limit); err != nil {
+	if err := p.Leave(open); err != nil {
+		r.log.Warn("clients are not told to leave while draining", "error", err)
+	}
+	wait(open, r.flags.drain.grace, p.Done())
+	s.runtime.Refuse()
+	if err := p.Refuse(open); err != nil {
 		r.log.Warn("Envoy goes on listening while draining", "error", err)
 	}
-	s.drain(limit)
+	s.awaitIdle(open)
 	stopEnvoy(ctx, p, envoyTime)
 	return nil
 }

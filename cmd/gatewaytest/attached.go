@@ -3,6 +3,9 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,7 +46,8 @@ func ServeAt(t *testing.T, address, config string, flags ...string) *Attached {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	port := asynctest.FreePort(t)
 	g := &Gateway{T: t, URL: "http://127.0.0.1:" + port, File: filepath.Join(dir, "config.yaml")}
-	g.run(config, append([]string{"serve", "--config", g.File, "--listen", address, "--advertise", address, "--admin", "127.0.0.1:0"},
+	g.run(config, append([]string{"serve", "--config", g.File, "--listen", address, "--advertise", address, "--admin", "127.0.0.1:0",
+		"--drain-grace", "0s"},
 		flags...))
 	g.awaitOutput("the service listens", "serves Envoy at "+address)
 	g.Admin = "http://" + strings.TrimSpace(strings.SplitN(g.Stdout.String(), "admin at http://", 2)[1])
@@ -82,6 +86,27 @@ func (a *Attached) StartEnvoy(release string, config []byte) {
 	if err := p.Ready(ctx); err != nil {
 		a.T.Fatal(err)
 	}
+}
+
+// EnvoyAdmin is a page of the admin interface of the Envoy that StartEnvoy has started.
+func (a *Attached) EnvoyAdmin(path string) string {
+	a.T.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", a.AdminSocket())
+		},
+	}}
+	resp, err := client.Get("http://envoy" + path)
+	if err != nil {
+		a.T.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		a.T.Fatal(err)
+	}
+	return string(text)
 }
 
 // SocketAddress is HOST:PORT as Envoy's configuration has it.

@@ -136,6 +136,12 @@ func (p *Process) Ready(ctx context.Context) error {
 	}
 }
 
+// Leave makes Envoy tell its clients to leave: with each answer their connection ends.
+// Its listeners stay open, and requests go on being served.
+func (p *Process) Leave(ctx context.Context) error {
+	return p.ask(ctx, http.MethodPost, "/healthcheck/fail")
+}
+
 // Refuse makes Envoy close its listeners: running requests go on, new
 // connections find nobody.
 func (p *Process) Refuse(ctx context.Context) error {

@@ -48,9 +48,9 @@ func newWorld(t *testing.T, release string, first *envoy.Resources) *world {
 	}
 	w := &world{t: t, server: xds.New(), input: envoy.Input{
 		Version: version, Dynamic: true, Listen: envoy.Address{Host: "127.0.0.1"},
-		Admin: envoy.Address{Path: filepath.Join(dir, "admin.sock")}, Processor: envoy.Address{Path: filepath.Join(dir, "processor.sock")},
+		Admin: envoy.Address{Path: filepath.Join(dir, "admin.sock")}, Processors: []envoy.Address{{Path: filepath.Join(dir, "processor.sock")}},
 	}}
-	l, err := net.Listen("unix", w.input.Processor.Path)
+	l, err := net.Listen("unix", w.input.Processors[0].Path)
 	if err != nil {
 		t.Fatal(err)
 	}

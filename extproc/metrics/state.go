@@ -40,7 +40,7 @@ func newState(k *maker, version string) *state {
 	s.sources.Store(&Sources{})
 	s.gateway = gatewayReadings{
 		open:     k.gaugeReading("isthmus_requests_in_flight", "Requests that have not ended."),
-		draining: k.gaugeReading("isthmus_draining", "1 while the gateway refuses new requests to end."),
+		draining: k.gaugeReading("isthmus_draining", "1 from the signal to the end: not ready, and after a while new requests are refused."),
 		leftOut:  k.gaugeReading("isthmus_deployments_left_out", "Deployments of the configuration that cannot be served, for want of a key."),
 		reloads: k.counterReading("isthmus_config_reloads_total",
 			"Changed configurations. outcome: good, or refused, after which the old one stays.", "outcome"),

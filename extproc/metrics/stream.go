@@ -27,7 +27,8 @@ func newStreams(k *maker) streams {
 		broken: k.counter("isthmus_extproc_protocol_errors_total",
 			"Streams ended for a message that no Envoy sends: of a wrong kind, or at a wrong time.", "filter"),
 		refused: k.counter("isthmus_extproc_refused_streams_total",
-			"Streams refused before any message was read. reason: secret (none, or a wrong one), or filter (it does not say which it is).",
+			"Streams refused before any message was read. reason: secret (none, or a wrong one), filter (it does not say which it is), "+
+				"or draining (Envoy asks another replica).",
 			"reason"),
 		caught: k.counter("isthmus_panics_total", "Bugs of isthmus that were caught beside the answering of a message. where: in which work.",
 			"where"),
@@ -35,7 +36,7 @@ func newStreams(k *maker) streams {
 			"Entries of Envoy's access log for requests of another replica. outcome: sent, or dropped: that replica is not known, or "+
 				"takes too long.", "outcome"),
 	}
-	for _, reason := range []string{RefusedSecret, RefusedFilter} {
+	for _, reason := range []string{RefusedSecret, RefusedFilter, RefusedDraining} {
 		s.refused.WithLabelValues(reason)
 	}
 	for _, outcome := range []string{"sent", "dropped"} {
@@ -83,6 +84,9 @@ func (f *Filter) Message(p wire.Phase, took time.Duration) { f.duration[p].Obser
 const (
 	RefusedSecret = "secret"
 	RefusedFilter = "filter"
+	// RefusedDraining: a new request by a connection that was opened when the replica
+	// should have none any more; Envoy asks another one.
+	RefusedDraining = "draining"
 )
 
 // RefusedStream counts a stream that was refused before any message was read.

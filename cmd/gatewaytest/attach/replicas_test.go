@@ -1,8 +1,6 @@
 package attach
 
 import (
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +13,6 @@ import (
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
 	"github.com/isthmus-proxy/isthmus/envoy"
-	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 	"github.com/isthmus-proxy/isthmus/routing/store/storetest"
 )
 
@@ -36,10 +33,8 @@ func replicas(t *testing.T, config string) [2]*gatewaytest.Attached {
 func behindOne(t *testing.T, both [2]*gatewaytest.Attached, security ...string) [2]*gatewaytest.Attached {
 	t.Helper()
 	a := both[0]
-	boot := envoytest.Bootstrap(t, a.EnvoyConfig(append(security,
-		"--listen", "127.0.0.1:"+a.Port, "--admin", "unix://"+a.AdminSocket(), "--processor", a.Processor, "--access-log", "")...))
-	addProcessor(t, boot, both[1].Processor)
-	a.StartEnvoy("1.40.0", envoytest.YAML(t, boot))
+	a.StartEnvoy("1.40.0", a.EnvoyConfig(append(security, "--listen", "127.0.0.1:"+a.Port, "--admin", "unix://"+a.AdminSocket(),
+		"--processor", a.Processor+","+both[1].Processor, "--access-log", "")...))
 	both[1].URL = a.URL
 	return both
 }
@@ -173,50 +168,4 @@ func TestReplicasMeetInRedis(t *testing.T) {
 	if relayed == 0 {
 		t.Error("no stream was handed on: the test shows nothing")
 	}
-}
-
-func TestAReplicaThatEndsFailsItsRequestsOnly(t *testing.T) {
-	release := make(chan struct{})
-	p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
-		if strings.Contains(body, `"slow"`) {
-			select {
-			case <-release:
-			case <-r.Context().Done():
-			}
-		}
-		gatewaytest.OpenAI(w, r, body)
-	})
-	both := replicas(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ""))
-	answers := make(chan int, 8)
-	for range cap(answers) {
-		go func() {
-			resp, err := http.Post(both[0].URL+"/v1/chat/completions", "application/json",
-				strings.NewReader(strings.Replace(gatewaytest.Ask, `"hi"`, `"slow"`, 1)))
-			if err != nil {
-				answers <- 0
-				return
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
-			answers <- resp.StatusCode
-		}()
-	}
-	asynctest.Await(t, "all requests are at the provider", func() bool { return len(p.Calls()) == cap(answers) })
-	stopped := make(chan struct{})
-	go func() {
-		both[1].Stop() // drains: its requests finish
-		close(stopped)
-	}()
-	asynctest.Await(t, "one replica drains",
-		func() bool { return strings.Contains(both[1].Stderr.String(), "draining") })
-	close(release)
-	for range cap(answers) {
-		if status := <-answers; status != 200 {
-			t.Errorf("a request that ran while a replica drained: %d", status)
-		}
-	}
-	<-stopped
-	// Envoy has no health checks here: it finds out by being refused.
-	asynctest.Await(t, "the replica that is left serves",
-		func() bool { return both[0].Post("/v1/chat/completions", gatewaytest.Ask).Status == 200 })
 }

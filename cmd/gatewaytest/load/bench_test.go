@@ -135,8 +135,8 @@ func startFloor(b *testing.B, provider string) bench {
 	}
 	in := envoy.Input{
 		Version: version, Listen: envoy.Address{Host: "127.0.0.1", Port: uint32(port)}, Admin: envoy.Address{Path: filepath.Join(dir, "admin")},
-		Processor: envoy.Address{Path: filepath.Join(dir, "extproc")},
-		Upstreams: []envoy.Upstream{{Cluster: "provider", Deployment: "d", URL: provider}},
+		Processors: []envoy.Address{{Path: filepath.Join(dir, "extproc")}},
+		Upstreams:  []envoy.Upstream{{Cluster: "provider", Deployment: "d", URL: provider}},
 	}
 	boot, err := envoy.Bootstrap(in)
 	if err != nil {
@@ -148,7 +148,7 @@ func startFloor(b *testing.B, provider string) bench {
 		b.Fatal(err)
 	}
 	floor := exec.Command(os.Args[0])
-	floor.Env = append(os.Environ(), floorSocket+"="+in.Processor.Path)
+	floor.Env = append(os.Environ(), floorSocket+"="+in.Processors[0].Path)
 	gatewaytest.StartCommand(b, floor, io.Discard)
 	p, err := process.Start(binary, config, process.Options{AdminSocket: in.Admin.Path, Concurrency: 1})
 	if err != nil {
