@@ -143,3 +143,20 @@ func TestAnAnswerThatComesWhenTheTimeIsUpChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestAnErrorInsideAnAnswerIsJudgedByItsKind: the status of the answer says nothing.
+func TestAnErrorInsideAnAnswerIsJudgedByItsKind(t *testing.T) {
+	hop := hopTo("m", "d", 0)
+	for body, want := range map[string]upstream.Kind{
+		`{"error":{"code":400,"message":"no such role"}}`:                       upstream.KindRequest,
+		`{"error":{"code":400,"message":"prompt is too long: 9 tokens"}}`:       upstream.KindContextWindow,
+		`{"error":{"code":429,"message":"slow down"}}`:                          upstream.KindRateLimit,
+		`{"error":{"message":"Overloaded","type":"overloaded_error"}}`:          upstream.KindUnavailable,
+		`{"error":{"code":403,"message":"no","metadata":{"flagged_input":""}}}`: upstream.KindContentPolicy,
+	} {
+		o := &outcome{served: &hop, status: 200, ended: endedWhole, result: chat.Result{Failure: upstream.ReadEmbedded([]byte(body))}}
+		if got := o.attempt(); !got.Failed || got.Kind != want {
+			t.Errorf("%s is of kind %s, want %s", body, got.Kind, want)
+		}
+	}
+}

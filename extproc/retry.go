@@ -174,8 +174,18 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 func failedWith(e *upstream.Error, head upstream.Head) routing.Outcome {
 	return routing.Outcome{
 		Failed: true, Kind: upstream.KindOf(e), Status: head.Status, RetryAfter: e.RetryAfter,
-		Reason: strconv.Itoa(head.Status) + " " + e.Type,
+		Reason: reasonOf(head.Status, e),
 	}
+}
+
+// reasonOf says in a few words why an attempt failed: the provider's status and the
+// error's type, and its kind where the client gets another status.
+func reasonOf(status int, e *upstream.Error) string {
+	reason := strconv.Itoa(status) + " " + e.Type
+	if status != e.Status {
+		reason += " (" + upstream.KindOf(e).String() + ")"
+	}
+	return reason
 }
 
 // preparedCall is the call of an attempt that was translated when the one before it

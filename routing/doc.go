@@ -19,8 +19,8 @@
 //     speed of the deployment (latency.go) and its usage (meter.go), which the
 //     strategies read, and decides whether it cools down (cooldown.go; health.go
 //     keeps that).
-//  5. When an attempt fails, Failed judges (verdict.go) and plans what follows
-//     (retry.go), within the retry budget (retrybudget.go), the deadline, and with a
+//  5. When an attempt fails, Failed plans what follows (retry.go) by the kind of
+//     the failure, which its translator has decided (verdict.go), within the retry budget (retrybudget.go), the deadline, and with a
 //     pause where one helps (backoff.go).
 //
 // Cooldowns are shared with other replicas, when there is a store, by a

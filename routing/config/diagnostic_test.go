@@ -185,6 +185,10 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 			"c.yaml:4: model_list[1]: n: $NO_SUCH is not set: this deployment is left out"},
 		"a retry policy of a group that is not": {oneModel + "router_settings:\n  model_group_retry_policy: {n: {TimeoutErrorRetries: 1}}\n",
 			`c.yaml:5: router_settings.model_group_retry_policy.n: there is no model group "n"`},
+		"a client's mistakes that would cool": {oneModel + "router_settings:\n  allowed_fails_policy: {BadRequestErrorAllowedFails: 1}\n",
+			"BadRequestErrorAllowedFails: a client's own mistake never cools a deployment: ignored"},
+		"a 502 that would count by itself": {oneModel + "router_settings:\n  allowed_fails_policy: {BadGatewayErrorAllowedFails: 1}\n",
+			"ignored; set ServiceUnavailableErrorAllowedFails"},
 		"a limit of an alias": {oneModel +
 			"router_settings:\n  model_group_alias: {fast: m}\n  model_group_limits: {fast: {rpm: 1}}\n",
 			`nothing is limited by this: "fast" is an alias; limit the groups that it stands for`},

@@ -10,14 +10,14 @@ import (
 )
 
 func TestWhatMayStandInTwoPlacesMeansTheSameInBoth(t *testing.T) {
-	const members = "base_model: gpt-4o, order: 3, cooldown_time: 7, allowed_fails: 2, input_cost_per_token: 0.5, output_cost_per_token: " +
-		"2, rpm: 9, itpm: 11"
+	const members = "base_model: gpt-4o, order: 3, cooldown_time: 7, allowed_fails: 2, " +
+		"allowed_fails_policy: {RateLimitErrorAllowedFails: 4}, input_cost_per_token: 0.5, output_cost_per_token: 2, rpm: 9, itpm: 11"
 	for name, text := range map[string]string{
 		"litellm_params": "litellm_params: {model: ollama/m, " + members + "}",
 		"model_info":     "litellm_params: {model: ollama/m}\n  model_info: {" + members + "}",
 		"both, of which litellm_params hold": "litellm_params: {model: ollama/m, " + members + "}\n" +
 			"  model_info: {base_model: x, order: 9, cooldown_time: 9, allowed_fails: 9, input_cost_per_token: 9, output_cost_per_token: 9, " +
-			"rpm: 1, itpm: 1}",
+			"allowed_fails_policy: {TimeoutErrorAllowedFails: 1}, rpm: 1, itpm: 1}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, notes, err := config.Parse("c.yaml", []byte("model_list:\n- model_name: m\n  "+text+"\n"), config.Options{Lookup: environ(nil)})
@@ -25,8 +25,8 @@ func TestWhatMayStandInTwoPlacesMeansTheSameInBoth(t *testing.T) {
 				t.Fatal(err, notes)
 			}
 			d := c.Deployments[0]
-			if d.BaseModel != "gpt-4o" || d.Order != 3 || *d.CooldownTime != 7*time.Second || *d.AllowedFails != 2 || d.InputCost != 0.5 ||
-				d.OutputCost != 2 ||
+			if d.BaseModel != "gpt-4o" || d.Order != 3 || *d.CooldownTime != 7*time.Second || *d.AllowedFails != 2 ||
+				d.AllowedFailsPolicy["RateLimit"] != 4 || d.InputCost != 0.5 || d.OutputCost != 2 ||
 				!d.Priced || d.RPM != 9 || d.ITPM != 11 || len(d.Defaults) > 0 {
 				t.Errorf("deployment %+v", d)
 			}

@@ -201,8 +201,9 @@ func (s *said) serverError() verdict {
 	case s.says("increase the physical batch size", "compared to kv size", "exceeds the available context size",
 		"input length exceeds the context length", "exceeds maximum context length"):
 		return verdict{kind: KindContextWindow}
-	case s.says("image input is not supported", "audio input is not supported", "video input is not supported", "input is not supported - hint",
-		"missing data required for image input", "model does not support embeddings", "requires --jinja flag", "jinja exception:",
+	case s.says("image input is not supported", "audio input is not supported", "video input is not supported",
+		"input is not supported - hint", "missing data required for image input", "model does not support embeddings",
+		"requires --jinja flag", "jinja exception:",
 		"invalid json schema in format", "failed to parse grammar", "json schema conversion failed",
 		"failed to create new sequence: unable to create sampling context", "cannot use custom grammar constraints with tools"):
 		return verdict{kind: KindUnsupported}

@@ -55,11 +55,16 @@ func TestAClientsOwnFaultIsOneWhateverTheStatus(t *testing.T) {
 		"llama.cpp, tools without its templates": {500, llamaCPP("tools param requires --jinja flag"), unsupported, 400, ""},
 		"llama.cpp, turns that its template refuses": {500, llamaCPP("\n------------\nWhile executing CallExpression at line 189, column 32 in " +
 			"source:\nError: Jinja Exception: After the optional system message, conversation roles must alternate"), unsupported, 400, ""},
-		"llama.cpp, an embedding that is too long": {500, llamaCPP("input is too large to process. increase the physical batch size"), context, 400,
-			upstream.CodeContextLength},
+		"llama.cpp, an embedding that is too long": {
+			500, llamaCPP("input is too large to process. increase the physical batch size"), context, 400,
+			upstream.CodeContextLength,
+		},
 		"llama.cpp, the same with its tokens": {500, llamaCPP("input (1418 tokens) is too large to process. increase the physical batch size " +
 			"(current batch size: 512)"), context, 400, upstream.CodeContextLength},
-		"llama.cpp, a member of the wrong type":   {500, llamaCPP("[json.exception.type_error.302] type must be number, but is string"), request, 400, ""},
+		"llama.cpp, a member of the wrong type": {
+			500, llamaCPP("[json.exception.type_error.302] type must be number, but is string"),
+			request, 400, "",
+		},
 		"Ollama, a schema that it cannot compile": {500, `{"error":"invalid JSON schema in format"}`, unsupported, 400, ""},
 		"Ollama, a grammar that it cannot": {500, `{"error":"Failed to create new sequence: unable to create sampling context\n"}`, unsupported,
 			400, ""},
@@ -67,7 +72,10 @@ func TestAClientsOwnFaultIsOneWhateverTheStatus(t *testing.T) {
 		"Ollama, an empty text to embed":      {500, `{"error":"Failed to create new sequence: no input provided\n"}`, request, 400, ""},
 		"Ollama, an image that is none": {500, `{"error":"Failed to create new sequence: failed to process inputs: image: unknown format\n"}`,
 			request, 400, ""},
-		"Ollama, an image for a model without eyes": {500, `{"error":"this model is missing data required for image input"}`, unsupported, 400, ""},
+		"Ollama, an image for a model without eyes": {
+			500, `{"error":"this model is missing data required for image input"}`,
+			unsupported, 400, "",
+		},
 		"Ollama, an embedding that is too long": {500, `{"error":"the input length exceeds the context length"}`, context, 400,
 			upstream.CodeContextLength},
 		"OpenAI, embeddings of a chat model": {403, `{"error":{"message":"You are not allowed to generate embeddings from this model",` +
@@ -82,39 +90,64 @@ func TestAClientsOwnFaultIsOneWhateverTheStatus(t *testing.T) {
 			`Limit 6000, Requested 9000","type":"tokens","code":"rate_limit_exceeded"}}`, unsupported, 0, "rate_limit_exceeded"},
 		"OpenRouter, more than the account can pay": {402, says("This request requires more credits, or fewer max_tokens. You requested up to " +
 			"64000 tokens, but can only afford 900."), unsupported, 0, ""},
-		"Gemini, another account's file": {403, `{"error":{"code":403,"message":"You do not have permission to access the File abc or it may not ` +
-			`exist.","status":"PERMISSION_DENIED"}}`, unsupported, 0, "403"},
+		"Gemini, another account's file": {
+			403, `{"error":{"code":403,"message":"You do not have permission to access the File abc or it may not ` +
+				`exist.","status":"PERMISSION_DENIED"}}`, unsupported, 0, "403",
+		},
 		"Gemini, embeddings of a chat model": {404, says("models/gemini-2.5-flash is not found for API version v1beta, or is not supported for " +
 			"embedContent."), unsupported, 0, ""},
 		"vLLM, an endpoint that it does not have":   {404, `{"detail":"Not Found"}`, unsupported, 0, ""},
 		"Ollama, an endpoint that it does not have": {404, "404 page not found", unsupported, 0, ""},
 		"llama.cpp, embeddings without --embeddings": {501, `{"error":{"code":501,"message":"This server does not support embeddings. Start it ` +
 			`with ` + "`--embeddings`" + `","type":"not_supported_error"}}`, unsupported, 0, "501"},
-		"Azure, an operation that the model does not have": {400, `{"error":{"code":"OperationNotSupported","message":"The chatCompletion operation ` +
-			`does not work with the specified model"}}`, unsupported, 0, "OperationNotSupported"},
+		"Azure, an operation that the model does not have": {
+			400, `{"error":{"code":"OperationNotSupported","message":"The chatCompletion operation ` +
+				`does not work with the specified model"}}`, unsupported, 0, "OperationNotSupported",
+		},
 	})
 }
 
 // What reads alike and is a server's own failure, or an account's.
 func TestAServersFailureStaysOne(t *testing.T) {
 	checkFailures(t, map[string]failureCase{
-		"a failure without a word":           {500, "", upstream.KindServer, 0, ""},
-		"a device that is out of memory":     {500, llamaCPP("CUDA error: out of memory"), upstream.KindServer, 0, "500"},
-		"a model that does not load":         {500, `{"error":"failed to load model vocabulary required for format"}`, upstream.KindServer, 0, ""},
-		"a runner that ended":                {500, `{"error":"llama runner process has terminated: exit status 2"}`, upstream.KindServer, 0, ""},
-		"a sequence that found no place":     {500, `{"error":"Failed to create new sequence: no slot"}`, upstream.KindServer, 0, ""},
-		"an answer that is no UTF-8":         {500, llamaCPP("[json.exception.type_error.316] invalid UTF-8 byte at index 3"), upstream.KindServer, 0, "500"},
-		"an option inside of another text":   {500, `{"error":"panic: option \"x\" must be of type integer"}`, upstream.KindServer, 0, ""},
-		"a schema of its own database":       {500, says("relation does not match schema"), upstream.KindServer, 0, ""},
-		"input that its pipe does not take":  {500, says("stdin: input is not supported"), upstream.KindServer, 0, ""},
-		"OpenAI's":                           {500, says("The server had an error while processing your request. Sorry about that!"), upstream.KindServer, 0, ""},
-		"one that calls itself a request's":  {500, `{"error":{"message":"Internal","type":"invalid_request_error"}}`, upstream.KindServer, 0, ""},
-		"a gateway that has no channel left": {503, `{"error":{"code":"model_not_found","message":"no channel"}}`, upstream.KindUnavailable, 0, "model_not_found"},
+		"a failure without a word":       {500, "", upstream.KindServer, 0, ""},
+		"a device that is out of memory": {500, llamaCPP("CUDA error: out of memory"), upstream.KindServer, 0, "500"},
+		"a model that does not load": {
+			500, `{"error":"failed to load model vocabulary required for format"}`,
+			upstream.KindServer, 0, "",
+		},
+		"a runner that ended":            {500, `{"error":"llama runner process has terminated: exit status 2"}`, upstream.KindServer, 0, ""},
+		"a sequence that found no place": {500, `{"error":"Failed to create new sequence: no slot"}`, upstream.KindServer, 0, ""},
+		"an answer that is no UTF-8": {
+			500, llamaCPP("[json.exception.type_error.316] invalid UTF-8 byte at index 3"),
+			upstream.KindServer, 0, "500",
+		},
+		"an option inside of another text":  {500, `{"error":"panic: option \"x\" must be of type integer"}`, upstream.KindServer, 0, ""},
+		"a schema of its own database":      {500, says("relation does not match schema"), upstream.KindServer, 0, ""},
+		"input that its pipe does not take": {500, says("stdin: input is not supported"), upstream.KindServer, 0, ""},
+		"OpenAI's": {
+			500, says("The server had an error while processing your request. Sorry about that!"),
+			upstream.KindServer, 0, "",
+		},
+		"one that calls itself a request's": {
+			500, `{"error":{"message":"Internal","type":"invalid_request_error"}}`,
+			upstream.KindServer, 0, "",
+		},
+		"a gateway that has no channel left": {
+			503, `{"error":{"code":"model_not_found","message":"no channel"}}`,
+			upstream.KindUnavailable, 0, "model_not_found",
+		},
 		"an overloaded one that says images": {503, says("image input is not supported while busy"), upstream.KindUnavailable, 0, ""},
 		"a prompt that is quoted far behind": {500, says(strings.Repeat("trace ", 400) + "jinja exception:"), upstream.KindServer, 0, ""},
 		"a rate limit that names a prompt":   {429, says("the prompt is too long for your rate limit"), upstream.KindRateLimit, 0, ""},
-		"a key without permission":           {403, says("Your API key does not have permission to use the specified resource"), upstream.KindPermission, 0, ""},
-		"an account that broke the policy":   {403, says("Your access was terminated due to a violation of our content policy"), upstream.KindPermission, 0, ""},
+		"a key without permission": {
+			403, says("Your API key does not have permission to use the specified resource"),
+			upstream.KindPermission, 0, "",
+		},
+		"an account that broke the policy": {
+			403, says("Your access was terminated due to a violation of our content policy"),
+			upstream.KindPermission, 0, "",
+		},
 		"a model that is not there": {404, `{"error":{"message":"The model ` + "`x`" + ` does not exist","code":"model_not_found"}}`,
 			upstream.KindModelNotFound, 0, "model_not_found"},
 		"an address that is wrong":   {404, "<html>", upstream.KindModelNotFound, 0, ""},
@@ -157,8 +190,10 @@ func TestAnAccountsFailureIsOneWhateverTheStatus(t *testing.T) {
 			account, 402, "billing_hard_limit_reached"},
 		"OpenAI, a country": {403, `{"error":{"message":"Country not supported","code":"unsupported_country_region_territory"}}`,
 			upstream.KindPermission, 0, "unsupported_country_region_territory"},
-		"Alibaba, in arrears": {400, `{"error":{"message":"Access denied, please make sure your account is in good standing.","code":"Arrearage"}}`,
-			account, 402, "Arrearage"},
+		"Alibaba, in arrears": {
+			400, `{"error":{"message":"Access denied, please make sure your account is in good standing.","code":"Arrearage"}}`,
+			account, 402, "Arrearage",
+		},
 		"New API, no quota": {403, `{"error":{"message":"user quota is not enough","type":"new_api_error","code":"insufficient_user_quota"}}`,
 			account, 402, "insufficient_user_quota"},
 		"DeepSeek, no money": {402, says("Insufficient Balance"), account, 0, ""},
@@ -184,13 +219,16 @@ func TestARefusedPromptIsAContentFilterWhateverTheStatus(t *testing.T) {
 			`"type":"data_inspection_failed","code":"data_inspection_failed"}}`, policy, 0, code},
 		"OpenAI, flagged": {400, `{"error":{"message":"Invalid prompt: your prompt was flagged as potentially violating our usage policy.",` +
 			`"type":"invalid_request_error","code":"invalid_prompt"}}`, policy, 0, code},
-		"OpenAI, an image":    {400, `{"error":{"message":"rejected","code":"moderation_blocked"}}`, policy, 0, code},
-		"Azure, by its inner": {400, `{"error":{"message":"no","code":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}`, policy, 0, code},
-		"DeepSeek":            {400, says("Content Exists Risk"), policy, 0, code},
-		"Moonshot":            {400, says("The request was rejected because it was considered high risk"), policy, 0, code},
-		"StepFun":             {451, says("censored"), policy, 400, code},
-		"Volcengine":          {400, `{"error":{"message":"no","code":"InputTextSensitiveContentDetected.Violence"}}`, policy, 0, code},
-		"Anthropic":           {400, says("Output blocked by content filtering policy"), policy, 0, code},
+		"OpenAI, an image": {400, `{"error":{"message":"rejected","code":"moderation_blocked"}}`, policy, 0, code},
+		"Azure, by its inner": {
+			400, `{"error":{"message":"no","code":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}`,
+			policy, 0, code,
+		},
+		"DeepSeek":   {400, says("Content Exists Risk"), policy, 0, code},
+		"Moonshot":   {400, says("The request was rejected because it was considered high risk"), policy, 0, code},
+		"StepFun":    {451, says("censored"), policy, 400, code},
+		"Volcengine": {400, `{"error":{"message":"no","code":"InputTextSensitiveContentDetected.Violence"}}`, policy, 0, code},
+		"Anthropic":  {400, says("Output blocked by content filtering policy"), policy, 0, code},
 	})
 }
 
@@ -203,10 +241,13 @@ func TestAPromptThatIsTooLongIsOneInAllWords(t *testing.T) {
 		"xAI": {400, `{"code":"invalid-argument","error":"This model's maximum prompt length is 131072 but the request contains 200000 tokens."}`,
 			window, 0, code},
 		"Alibaba": {400, says("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]"), window, 0, code},
-		"LM Studio": {400, `{"error":"Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context ` +
-			`length of only 4096 tokens, which is not enough."}`, window, 0, code},
+		"LM Studio": {
+			400, `{"error":"Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context ` +
+				`length of only 4096 tokens, which is not enough."}`, window, 0, code,
+		},
 		"OpenRouter's provider": {400, `{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"type\":\"error\",` +
-			`\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 210000 tokens > 200000 maximum\"}}"}}}`, window, 0, code},
+			`\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 210000 tokens > 200000 maximum\"}}"}}}`,
+			window, 0, code},
 		"GitHub": {413, `{"error":{"code":"tokens_limit_reached","message":"Request body too large for gpt-4.1 model. Max size: 8000 tokens."}}`,
 			window, 0, code},
 		"MiniMax":   {400, says("invalid params, context window exceeds limit (2013)"), window, 0, code},
@@ -215,8 +256,11 @@ func TestAPromptThatIsTooLongIsOneInAllWords(t *testing.T) {
 		"TGI":       {422, says("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 9000"), window, 0, code},
 		"a 500 with OpenAI's code": {500, `{"error":{"message":"no","code":"context_length_exceeded"}}`, window, 400,
 			code},
-		"LiteLLM":               {400, says("litellm.ContextWindowExceededError: no"), window, 0, code},
-		"too many bytes is not": {413, `{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}`, upstream.KindRequest, 0, ""},
+		"LiteLLM": {400, says("litellm.ContextWindowExceededError: no"), window, 0, code},
+		"too many bytes is not": {
+			413, `{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}`,
+			upstream.KindRequest, 0, "",
+		},
 	})
 }
 
@@ -263,7 +307,8 @@ func FuzzReadError(f *testing.F) {
 	f.Add(429, `[{"error":{"details":[{"reason":"API_KEY_INVALID","retryDelay":"3s"}],"innererror":{"code":1}}}]`)
 	f.Add(302, `{"code":"x","error":"y","detail":{}}`)
 	f.Fuzz(func(t *testing.T, status int, body string) {
-		for _, e := range []*upstream.Error{upstream.ReadError(upstream.Head{Status: status}, []byte(body)), upstream.ReadEmbedded([]byte(body))} {
+		whole := upstream.ReadError(upstream.Head{Status: status}, []byte(body))
+		for _, e := range []*upstream.Error{whole, upstream.ReadEmbedded([]byte(body))} {
 			if e.Status < 400 || e.Status > 599 {
 				t.Errorf("status %d", e.Status)
 			}
