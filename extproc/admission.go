@@ -296,6 +296,19 @@ func sizeOf(req *chat.Request) limit.Size {
 	return size
 }
 
+// limitedBy names the limits that have refused a request; "" when none did.
+func limitedBy(err error) string {
+	refused, ok := errors.AsType[*limit.Refused](err)
+	if !ok {
+		return ""
+	}
+	names := make([]string, len(refused.Limits))
+	for i, l := range refused.Limits {
+		names[i] = l.String()
+	}
+	return strings.Join(names, ", ")
+}
+
 // limitError is what the client is told of a request that was not admitted.
 func limitError(err error) *upstream.Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

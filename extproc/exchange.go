@@ -44,6 +44,7 @@ type exchange struct {
 
 	queued    time.Duration // waited for a slot
 	queuedFor string        // the limits it waited for last: limit.Refused.Lacks, joined by ", "
+	limitedBy string        // the limits that refused it: limit.Reached.String, joined by ", "
 	took      time.Duration // to the end; set by finish
 }
 

@@ -97,6 +97,9 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 	if x.queuedFor != "" {
 		header = append(header, upstream.Field{Name: "x-isthmus-queued-for", Value: x.queuedFor})
 	}
+	if x.limitedBy != "" {
+		header = append(header, upstream.Field{Name: "x-isthmus-limited-by", Value: x.limitedBy})
+	}
 	if x.snapshot.verbose && made > 0 {
 		attempts := x.attempts.records(x.started, time.Now())
 		header = append(header, upstream.Field{Name: "x-isthmus-attempt-details", Value: details(attempts)})

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -36,6 +37,8 @@ func TestARequestIsToldWhichLimitItWasQueuedFor(t *testing.T) {
 			answer, _ := h.begin(refused, question) // the queue is full
 			if set, _ := changes(answer.GetImmediateResponse().GetHeaders()); set["x-isthmus-queued-for"] != want {
 				t.Errorf("one that the queue refuses: x-isthmus-queued-for = %q", set["x-isthmus-queued-for"])
+			} else if limit := want + " max_parallel_requests"; set["x-isthmus-limited-by"] != limit {
+				t.Errorf("one that the queue refuses: x-isthmus-limited-by = %q, want %q", set["x-isthmus-limited-by"], limit)
 			}
 			if err := refused.close(); err != nil {
 				t.Fatal(err)
@@ -51,7 +54,13 @@ func TestARequestIsToldWhichLimitItWasQueuedFor(t *testing.T) {
 				t.Errorf("one that waited: x-isthmus-queued-for = %q", set["x-isthmus-queued-for"])
 			}
 			asynctest.Await(t, "both lines name the limit", func() bool { return strings.Count(h.log.String(), " queued_for="+want) == 2 })
+			if log := h.log.String(); !strings.Contains(log, ` limited_by="`+want+` max_parallel_requests"`) {
+				t.Errorf("no line names the limit that refused: %s", log)
+			}
 			kind, _, _ := strings.Cut(want, "/")
+			if n := h.refusals(kind); n != 1 {
+				t.Errorf("%v refusals are counted for %s", n, kind)
+			}
 			if n := h.waits(kind); n != 2 {
 				t.Errorf("%d waits are counted for %s", n, kind)
 			}
@@ -87,6 +96,25 @@ func (h *house) waits(kind string) (n uint64) {
 			for _, label := range m.GetLabel() {
 				if label.GetName() == "limit" && label.GetValue() == kind {
 					n += m.GetHistogram().GetSampleCount()
+				}
+			}
+		}
+	}
+	return n
+}
+
+// refusals counts the requests that limits of a kind have refused.
+func (h *house) refusals(kind string) (n float64) {
+	h.t.Helper()
+	families, err := h.counts.Gather()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if f.GetName() == "isthmus_refused_total" && label.GetName() == "limit" && label.GetValue() == kind {
+					n += m.GetCounter().GetValue()
 				}
 			}
 		}
@@ -152,4 +180,75 @@ func TestARequestThatWaitsIsRefusedWhenAllItsDeploymentsCoolDown(t *testing.T) {
 	h.end(waiting, 1)
 	h.end(running, 0)
 	h.nothingHeld()
+}
+
+// TestARequestThatAnotherDeploymentMayServeDoesNotWait: one of the same model does, for
+// a deployment that it cannot use or need not.
+func TestARequestThatAnotherDeploymentMayServeDoesNotWait(t *testing.T) {
+	const (
+		model = `- {model_name: %s, litellm_params: {model: %s, api_base: "http://%s.test/v1", api_key: sk, max_parallel_requests: 1%s}, ` +
+			`model_info: {id: %s%s}}` + "\n"
+		other    = `{"model":"m","messages":[{"role":"user","content":"hi"}],"fallbacks":["n"]}`
+		embed    = `{"model":"m","input":"hi"}`
+		tagged   = `{"model":"m","messages":[{"role":"user","content":"hi"}],"tags":["b"]}`
+		untagged = `{"model":"m","messages":[{"role":"user","content":"hi"}],"tags":["a"]}`
+	)
+	long := strings.Replace(question, "hi", strings.Repeat("a long prompt ", 100), 1)
+	for name, tc := range map[string]struct {
+		config, settings string
+		waits, goes      string // bodies: of those for a, of the one for b
+		path             string // of those for a
+	}{
+		"for its tags": {
+			fmt.Sprintf(model, "m", "openai/x", "a", ", tags: [a]", "a", "") + fmt.Sprintf(model, "m", "openai/x", "b", ", tags: [b]", "b", ""),
+			"router_settings: {enable_tag_filtering: true}\n", untagged, tagged, "",
+		},
+		"for fallbacks of its own": {
+			fmt.Sprintf(model, "m", "openai/x", "a", "", "a", "") + fmt.Sprintf(model, "n", "openai/x", "b", "", "b", ""),
+			"", question, other, "",
+		},
+		"for its endpoint": {
+			fmt.Sprintf(model, "m", "openai/x", "a", ", order: 2", "a", "") + fmt.Sprintf(model, "m", "anthropic/x", "b", ", order: 1", "b", ""),
+			"", embed, question, "/v1/embeddings",
+		},
+		"for the size of its prompt": {
+			fmt.Sprintf(model, "m", "openai/x", "a", ", order: 2", "a", "") +
+				fmt.Sprintf(model, "m", "openai/x", "b", ", order: 1", "b", ", max_input_tokens: 50"),
+			"router_settings: {enable_pre_call_checks: true}\n", long, question, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, "model_list:\n"+tc.config+tc.settings)
+			one := limit.Budget{MaxParallel: 1}
+			limiter := h.limited(limit.Options{MaxParallel: 100, Queue: &limit.QueueOptions{}, Deployments: []limit.Deployment{
+				{ID: "a", Group: "m", Budget: one}, {ID: "b", Group: "m", Budget: one},
+			}})
+			begin := func(body, path string) *filterStream {
+				f, head := h.open(names.FilterRequest), begun()
+				if path != "" {
+					head[3] = path
+				}
+				f.ask(requestHeaders(false, head...))
+				f.in <- requestBody(body)
+				return f
+			}
+			running := begin(tc.waits, tc.path)
+			if plan := planOf(running.answer()); len(plan) == 0 || !strings.HasPrefix(plan[0], "deployment/a/") {
+				t.Fatalf("the first goes to %v", plan)
+			}
+			waiting := begin(tc.waits, tc.path)
+			asynctest.Await(t, "one waits", func() bool { return limiter.Queued() == 1 })
+			goes := begin(tc.goes, "")
+			if plan := planOf(goes.answer()); len(plan) == 0 || !strings.HasPrefix(plan[0], "deployment/b/") || limiter.Queued() != 1 {
+				t.Errorf("it goes to %v, %d wait", plan, limiter.Queued())
+			}
+			h.end(goes, 1)
+			if err := running.close(); err != nil {
+				t.Error(err)
+			}
+			waiting.answer()
+			h.end(waiting, 0)
+			h.nothingHeld()
+		})
+	}
 }

@@ -43,6 +43,7 @@ type record struct {
 	overhead  time.Duration // of took: this service's own work
 	queued    time.Duration // of took: waited for a slot
 	queuedFor string        // the limits that it waited for; "" when they are not known
+	limitedBy string        // the limits that refused it; "": none did, or they are not known
 
 	outcome                    // what the client got
 	answer     jsontext.Value  // the text of it; nil unless callbacks want records
@@ -85,7 +86,7 @@ func (x *exchange) record(o outcome) record {
 	rec := record{
 		id: x.id, endpoint: x.path.endpoint, request: x.request, header: x.header, asked: x.asked(), caller: x.caller, tags: x.tags,
 		probe: x.probe, unauthenticated: x.unauthenticated, started: x.started, took: x.took, overhead: time.Duration(x.overhead.Load()),
-		queued: x.queued, queuedFor: x.queuedFor,
+		queued: x.queued, queuedFor: x.queuedFor, limitedBy: x.limitedBy,
 		outcome: o, answer: x.capture.answer, cache: x.caching.status, attempts: x.attempts.records(x.started, x.started.Add(x.took)),
 	}
 	if x.request != nil {

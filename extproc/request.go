@@ -194,6 +194,7 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 		return s.refuse(asError(err))
 	}
 	if err := s.admit(plan, call); err != nil {
+		x.limitedBy = limitedBy(err)
 		return s.refuse(limitError(err))
 	}
 	x.attempts.follow(plan)

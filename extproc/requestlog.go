@@ -36,7 +36,7 @@ func (rt *Runtime) publish(rec *record, span *trace.Request) {
 func (rt *Runtime) measure(rec *record) {
 	rt.metrics.Request(rec.metricsRequest())
 	if rec.queued > 0 {
-		rt.metrics.Queued(rec.asked, rec.afterQueue(), rec.kindQueuedFor(), rec.queued)
+		rt.metrics.Queued(rec.asked, rec.afterQueue(), limitKind(rec.queuedFor), rec.queued)
 	}
 }
 
@@ -101,10 +101,11 @@ func (rec *record) afterQueue() string {
 	return "refused"
 }
 
-// kindQueuedFor is the kind of the first limit that the request waited for: deployment,
-// model, tenant or gateway; "" when it is not known.
-func (rec *record) kindQueuedFor() string {
-	first, _, _ := strings.Cut(rec.queuedFor, ", ")
+// limitKind is the kind of the first of some limits: deployment, model, tenant or gateway;
+// "" when there is none.
+func limitKind(limits string) string {
+	first, _, _ := strings.Cut(limits, ", ")
+	first, _, _ = strings.Cut(first, " ")
 	kind, _, _ := strings.Cut(first, "/")
 	return kind
 }
@@ -147,6 +148,9 @@ func (rec *record) logAttrs() []slog.Attr {
 	}
 	if rec.queuedFor != "" {
 		attrs = append(attrs, slog.String("queued_for", rec.queuedFor))
+	}
+	if rec.limitedBy != "" {
+		attrs = append(attrs, slog.String("limited_by", rec.limitedBy))
 	}
 	if rec.result.Estimated {
 		attrs = append(attrs, slog.Bool("estimated", true))

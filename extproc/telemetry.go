@@ -24,7 +24,7 @@ func (rec *record) metricsRequest() *metrics.Request {
 		m.Kind = upstream.KindOf(rec.failure)
 	}
 	if len(rec.attempts) == 0 {
-		m.Code = rec.errorCode()
+		m.Code, m.Limit = rec.errorCode(), limitKind(rec.limitedBy)
 	}
 	if rec.served != nil {
 		m.Served = configured(rec.served.Deployment)

@@ -20,8 +20,9 @@ func newOwn(k *maker) own {
 		tokens: k.counter("isthmus_tokens_total",
 			"Tokens by kind: cached and cache_write are parts of prompt, reasoning of completion. estimated: the provider reported none.",
 			"model_group", "deployment", "kind", "estimated"),
-		refused: k.counter("isthmus_refused_total", "Requests that isthmus refused before any attempt, by the error's code.", "requested_model",
-			"status", "code"),
+		refused: k.counter("isthmus_refused_total",
+			"Requests that isthmus refused before any attempt, by the error's code. limit: whose it was; deployment, model, tenant or gateway.",
+			"requested_model", "status", "code", "limit"),
 		fallback: k.counter("isthmus_fallbacks_total",
 			"Groups given up for another (model_group) within a request. outcome: good or failed.", "requested_model", "model_group", "outcome"),
 		overhead: k.histogram("isthmus_overhead_seconds", "isthmus's own work for a request, over all its filters, waits excluded.",
@@ -57,7 +58,7 @@ func (o *own) series(k requestKey) ownSeries {
 		overhead: o.overhead.WithLabelValues(k.endpoint),
 	}
 	if k.code != "" {
-		s.refused = o.refused.WithLabelValues(k.asked, status, k.code)
+		s.refused = o.refused.WithLabelValues(k.asked, status, k.code, k.limit)
 	}
 	if k.counted {
 		for n, kind := range tokenKinds() {

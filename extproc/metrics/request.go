@@ -19,6 +19,7 @@ type Request struct {
 	Failed  bool          // the client got an error, inside a stream too
 	Kind    upstream.Kind // of that error; KindUnknown: there is none
 	Code    string        // of an error that the gateway itself is the author of, else ""
+	Limit   string        // whose limit refused it: deployment, model, tenant, gateway or ""
 	Cache   string        // hit, miss or bypass; "" when there is no cache
 
 	Stream     bool
@@ -55,11 +56,11 @@ type Fallback struct {
 
 // requestKey is all that decides the labels of a request's instruments.
 type requestKey struct {
-	endpoint, operation, asked, code, cache     string
-	served                                      Served
-	status                                      int
-	kind                                        upstream.Kind
-	aborted, failed, stream, counted, estimated bool
+	endpoint, operation, asked, code, limit, cache string
+	served                                         Served
+	status                                         int
+	kind                                           upstream.Kind
+	aborted, failed, stream, counted, estimated    bool
 }
 
 // group is the group that answered, else the name asked for.
@@ -81,7 +82,7 @@ type requestSeries struct {
 func (m *Metrics) Request(r *Request) {
 	t := &r.Tokens
 	s := m.ended.get(requestKey{
-		endpoint: r.Endpoint, operation: r.Operation, asked: r.Asked, code: r.Code, cache: r.Cache, served: r.Served,
+		endpoint: r.Endpoint, operation: r.Operation, asked: r.Asked, code: r.Code, limit: r.Limit, cache: r.Cache, served: r.Served,
 		status: r.Status, kind: r.Kind, aborted: r.Aborted, failed: r.Failed, stream: r.Stream,
 		counted: r.Served.Deployment != "" && t.Prompt+t.Completion > 0, estimated: t.Estimated,
 	})

@@ -70,7 +70,8 @@ func BenchmarkQueuePoll(b *testing.B) {
 			q.serving = true
 			for n := range 1000 {
 				key := fmt.Sprint("slot-", n%keys)
-				e := &entry{ctx: context.Background(), place: placeFor(key), waiter: &slotWaiter{world: w, keys: []string{key}}, done: make(chan error, 1)}
+				waits := &slotWaiter{world: w, keys: []string{key}}
+				e := &entry{ctx: context.Background(), place: placeFor(key), waiter: waits, done: make(chan error, 1)}
 				if err := q.enter(e, QueueOptions{}.withDefaults()); err != nil {
 					b.Fatal(err)
 				}

@@ -40,7 +40,8 @@ type waitingRequest struct {
 
 // same reports whether nothing tells two requests apart but when they came.
 func (r *waitingRequest) same(other *waitingRequest) bool {
-	return r.ask.Caller == other.ask.Caller && r.ask.Size == other.ask.Size && slices.Equal(sorted(r.ask.Candidates), sorted(other.ask.Candidates))
+	return r.ask.Caller == other.ask.Caller && r.ask.Size == other.ask.Size &&
+		slices.Equal(sorted(r.ask.Candidates), sorted(other.ask.Candidates))
 }
 
 func sorted(ids []string) []string { return slices.Sorted(slices.Values(ids)) }

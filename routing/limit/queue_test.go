@@ -315,3 +315,35 @@ func TestASlotThatTheStoreHearsOfLateIsLookedAtOnceMore(t *testing.T) {
 		}
 	})
 }
+
+func TestTheStoreIsAskedOnceForEachSlotHoweverManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &served{world: newSlotWorld(nil)}
+		for n := range 200 {
+			s.wait(ctx, place{}, fmt.Sprint(n), fmt.Sprint("slot-", n%10))
+		}
+		tries := func() int {
+			s.world.mu.Lock()
+			defer s.world.mu.Unlock()
+			n := len(s.world.tries)
+			s.world.tries = nil
+			return n
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		tries()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if n := tries(); n != 10 {
+			t.Errorf("a poll asks %d times for 10 slots", n)
+		}
+		s.world.give("slot-3")
+		synctest.Wait()
+		if n := tries(); n != 2 {
+			t.Errorf("a slot that is given back asks %d times, want 2: for the one that gets it and for the next", n)
+		}
+		cancel()
+		s.all.Wait()
+	})
+}

@@ -44,6 +44,9 @@ type Reached struct {
 	Value   int64
 }
 
+// String names the limit without its value: "deployment/ID rpm".
+func (r Reached) String() string { return r.Of + " " + r.Setting }
+
 func (r *Refused) Error() string { return r.Answer.Error() }
 
 // Unwrap returns the answer for the client.
