@@ -3,6 +3,7 @@ package extproc
 import (
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -25,7 +26,8 @@ import (
 type logEntry struct {
 	ended ending
 	usage chat.Usage
-	known bool // usage was reported
+	known bool  // usage was reported
+	bytes int64 // of the answer's body
 	// firstBody is when the body of the answer began, from the request's begin; 0: it
 	// is not known.
 	firstBody time.Duration
@@ -69,6 +71,7 @@ func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
 		Prompt: number(names.FieldPromptTokens), Completion: number(names.FieldCompletionTokens), Total: number(names.FieldTotalTokens),
 	}
 	entry.known = entry.usage.Total > 0
+	entry.bytes = int64(min(e.GetResponse().GetResponseBodyBytes(), math.MaxInt64))
 	if ms, err := strconv.ParseInt(e.GetCommonProperties().GetCustomTags()[names.TagFirstBody], 10, 32); err == nil && ms > 0 {
 		entry.firstBody = time.Duration(ms) * time.Millisecond
 	}

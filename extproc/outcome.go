@@ -87,8 +87,8 @@ func (o *outcome) attempt() routing.Outcome {
 	case o.result.Failure != nil:
 		failure := o.result.Failure
 		return routing.Outcome{
-			Failed: true, Kind: upstream.KindOf(failure), Status: o.status, RetryAfter: failure.RetryAfter,
-			Reason: "the answer failed: " + failure.Type,
+			Failed: true, Kind: upstream.KindOf(failure), Status: failure.Status, RetryAfter: failure.RetryAfter,
+			Reason: "the answer failed: " + failure.Type, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion,
 		}
 	}
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}

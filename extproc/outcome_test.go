@@ -9,6 +9,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/tokens"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -158,5 +159,19 @@ func TestAnErrorInsideAnAnswerIsJudgedByItsKind(t *testing.T) {
 		if got := o.attempt(); !got.Failed || got.Kind != want {
 			t.Errorf("%s is of kind %s, want %s", body, got.Kind, want)
 		}
+	}
+}
+
+func TestARelayedStreamThatTheClientLeftIsEstimatedByItsBytes(t *testing.T) {
+	req, err := chat.Parse(chat.Completions, []byte(`{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hop := hopTo("m", "a", 0)
+	o := &outcome{by: byDeployment, relayed: true, served: &hop}
+	x := &exchange{snapshot: &Snapshot{tokens: tokens.New()}, request: req}
+	x.usageFromLog(o, &logEntry{ended: endedClient, bytes: 256 * 1000}) // a thousand events as OpenAI writes them
+	if u := o.result.Usage; u.Completion != 1000 || u.Prompt == 0 || !o.result.Estimated || !o.result.HasUsage {
+		t.Errorf("%+v", o.result)
 	}
 }

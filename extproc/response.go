@@ -172,10 +172,10 @@ func mismatch(req *chat.Request, header upstream.Header, ended bool) string {
 	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
 	kind = strings.TrimSpace(strings.ToLower(kind))
 	switch {
-	case req.Endpoint == chat.Speech:
-		return ""
 	case ended:
 		return "it has no body"
+	case req.Endpoint == chat.Speech:
+		return ""
 	case kind == "text/html", kind == "application/xhtml+xml", kind == "text/event-stream" && !req.Stream:
 		return "content-type " + kind
 	}
@@ -296,7 +296,7 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 		out = merged
 	}
 	edit := &wire.HeaderMutation{}
-	if e := result.Failure; e != nil {
+	if e := result.Failure; e != nil && !result.Told {
 		out = e.JSON()
 		edit.Set(":status", strconv.Itoa(e.Status))
 		edit.Set("content-type", "application/json")
@@ -323,7 +323,7 @@ func looksComplete(req *chat.Request, body []byte) bool {
 		body = bytes.TrimSpace(body)
 		return len(body) > 1 && body[0] == '{' && body[len(body)-1] == '}'
 	}
-	return true
+	return len(bytes.TrimSpace(body)) > 0
 }
 
 // responseTrailers ends a body that trailers follow.

@@ -37,7 +37,7 @@ func TestABriefAnswerIsLookedAtBeforeItsStatusGoesOn(t *testing.T) {
 		"one in the place of a stream": {
 			strings.Replace(question, "{", `{"stream":true,`, 1), `{"error":{"message":"no"}}`, "502", `"message":"no"`,
 		},
-		"an answer that breaks off": {question, `{"id":"x","choi`, "502", `"code":"invalid_answer"`},
+		"an answer that breaks off": {question, `{"id":"x","choi`, "502", `"code":"incomplete_answer"`},
 		"a list":                    {question, `[1]`, "502", `"code":"invalid_answer"`},
 		"a text":                    {question, `hello`, "502", `"code":"invalid_answer"`},
 	} {
@@ -108,5 +108,44 @@ func TestAStatusThatIsNoneBecomes502(t *testing.T) {
 		if set, _ := changes(answer.GetResponseHeaders().GetResponse().GetHeaderMutation()); set[":status"] != "502" {
 			t.Errorf("%d becomes %s", status, set[":status"])
 		}
+	}
+}
+
+func TestAFailedResponseStaysAsItIsAndIsAFailure(t *testing.T) {
+	const failed = `{"id":"r","object":"response","status":"failed","error":{"code":"server_error","message":"boom"}}`
+	events := []string{
+		`event: response.created` + "\n" + `data: {"type":"response.created","response":{"id":"r"}}` + "\n\n",
+		`event: response.failed` + "\n" + `data: {"type":"response.failed","response":` + failed + "}\n\n",
+	}
+	for name, tc := range map[string]struct {
+		stream, kind string
+		pieces       []string
+	}{
+		"blocking":  {"false", "application/json", []string{failed}},
+		"streaming": {"true", eventStream, events},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, strings.Replace(twoSisters, "anthropic/up-b", "openai/up-b", 1)+"general_settings: {allowed_fails: 1}\n")
+			f := h.open(names.FilterRequest)
+			f.ask(requestHeaders(false, ":method", "POST", ":path", "/v1/responses", ":authority", "gateway", ":scheme", "http"))
+			f.ask(requestBody(`{"model":"m","input":"hi","stream":` + tc.stream + `}`))
+			f.ask(responseHead(1, false, ":status", "200", "content-type", tc.kind, "content-length", "96"))
+			for i, piece := range tc.pieces {
+				got := f.ask(responsePiece(piece, i == len(tc.pieces)-1)).GetResponseBody().GetResponse()
+				body := string(got.GetBodyMutation().GetBody())
+				if set, _ := changes(got.GetHeaderMutation()); body != "" && body != piece || set[":status"] != "" {
+					t.Errorf("%s became %v", piece, got)
+				}
+			}
+			if err := f.close(); err != nil {
+				t.Error(err)
+			}
+			if log := h.log.String(); !strings.Contains(log, "status=200") || !strings.Contains(log, "code=server_error") {
+				t.Errorf("the log says %s", log)
+			}
+			if health := h.router.State(h.router.Deployment("a")).Health; health != "cooling" {
+				t.Errorf("its deployment is %s", health)
+			}
+		})
 	}
 }

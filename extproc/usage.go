@@ -50,6 +50,14 @@ func (x *exchange) usageFromLog(o *outcome, entry *logEntry) {
 	case entry != nil && entry.known:
 		o.result.Usage, o.result.HasUsage = entry.usage, true
 	case o.relayed && x.snapshot.tokens != nil:
+		if entry != nil {
+			o.result.Output.Bytes = entry.bytes / bytesPerByte
+		}
 		x.snapshot.tokens.Estimate(o.served.Model, x.request, &o.result)
 	}
 }
+
+// bytesPerByte is how many bytes of a relayed stream there are for one of its text, where
+// nobody has read it: the events of OpenAI, vLLM and llama.cpp have 200 to 350 bytes for
+// a token, of about four bytes.
+const bytesPerByte = 64

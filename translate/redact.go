@@ -88,7 +88,8 @@ func (d *redactingDecoder) Feed(chunk []byte, last bool) []byte {
 
 // hold keeps an answer that begins as an error does until it has ended.
 func (d *redactingDecoder) hold(out []byte, last bool) []byte {
-	if d.held == nil && len(out) > 0 && !beginsAsError(out) && (!d.typed || beginsAsAnswer(out)) {
+	told := last && d.Decoder.Result().Told
+	if d.held == nil && len(out) > 0 && !told && !beginsAsError(out) && (!d.typed || beginsAsAnswer(out)) {
 		d.holds = false
 		return out
 	}

@@ -34,6 +34,8 @@ type decoder struct {
 	usage usage
 	reply *reply // what the request says about tools; read when one is called
 	wrote bool   // the answer came through jsonTool
+	// stopped: it is known why the answer ended.
+	stopped bool
 
 	citations, blocks int // in a stream: how many were sent
 }
@@ -93,6 +95,8 @@ func (d *decoder) message(data []byte) {
 		return
 	}
 	d.head(&m)
+	d.stopped = true
+	d.count(&m.Usage)
 	extra := extras{}
 	answered := slices.ContainsFunc(m.Content, d.isAnswer)
 	for i := range m.Content {
@@ -108,7 +112,6 @@ func (d *decoder) message(data []byte) {
 
 func (d *decoder) head(m *message) {
 	d.w.Head(m.ID, cmp.Or(m.Model, d.tr.target.Model))
-	d.count(&m.Usage)
 }
 
 // block reports one whole content block.
@@ -218,23 +221,33 @@ type usage struct {
 	} `json:"output_tokens_details"`
 }
 
-// count takes in the counts that u has. Of the prompt's a zero is no news: some
-// servers leave them out of the end of the stream that way.
+// count takes in the counts that u has. A zero is no news: some servers leave counts out
+// of the end of the stream that way.
 func (d *decoder) count(u *usage) {
 	if u.Input == nil && u.Output == nil {
 		return
 	}
-	prompt := func(total **int64, n *int64) {
+	take := func(total **int64, n *int64) {
 		if n != nil && (*total == nil || *n != 0) {
 			*total = n
 		}
 	}
-	prompt(&d.usage.Input, u.Input)
-	prompt(&d.usage.CacheCreation, u.CacheCreation)
-	prompt(&d.usage.CacheRead, u.CacheRead)
-	d.usage.Output = cmp.Or(u.Output, d.usage.Output)
-	d.usage.Details.Thinking = cmp.Or(u.Details.Thinking, d.usage.Details.Thinking)
-	d.w.Usage(d.usage.tokens())
+	take(&d.usage.Input, u.Input)
+	take(&d.usage.CacheCreation, u.CacheCreation)
+	take(&d.usage.CacheRead, u.CacheRead)
+	take(&d.usage.Output, u.Output)
+	take(&d.usage.Details.Thinking, u.Details.Thinking)
+	d.report()
+}
+
+// report passes on what is counted: of the whole answer, once it is known why that
+// ended and how long it is.
+func (d *decoder) report() {
+	if d.stopped && d.usage.Output != nil {
+		d.w.Usage(d.usage.tokens())
+		return
+	}
+	d.w.UsageSoFar(d.usage.tokens())
 }
 
 func (u *usage) tokens() chat.Usage {

@@ -48,6 +48,8 @@ func (d *decoder) read(data []byte) {
 	switch e.Type {
 	case "message_start":
 		d.head(&e.Message)
+		e.Message.Usage.Output = nil // of the answer's first token, whatever follows
+		d.count(&e.Message.Usage)
 	case "content_block_start":
 		d.start(&e.Block, e.Index)
 	case "content_block_delta":
@@ -55,10 +57,12 @@ func (d *decoder) read(data []byte) {
 	case "content_block_stop":
 		d.stop(e.Index)
 	case "message_delta":
-		d.count(&e.Usage)
 		if e.Delta.StopReason != "" {
 			d.finish(e.Delta.StopReason)
+			d.stopped = true
+			d.report()
 		}
+		d.count(&e.Usage)
 	case "message_stop":
 		for len(d.open) > 0 {
 			d.stop(d.open[0].index)

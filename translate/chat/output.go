@@ -27,5 +27,8 @@ func (m *Meter) Add(text string) {
 	}
 }
 
+// Bytes is how much text was measured so far.
+func (m *Meter) Bytes() int64 { return m.bytes }
+
 // Output returns what was measured so far.
 func (m *Meter) Output() Output { return Output{Bytes: m.bytes, Sample: string(m.sample)} }

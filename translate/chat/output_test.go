@@ -45,8 +45,32 @@ func TestAWriterMeasuresOnlyWhatIsNotCounted(t *testing.T) {
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
 	counted := write()
-	counted.Usage(chat.Usage{Prompt: 1})
+	counted.Usage(chat.Usage{Prompt: 1, Completion: 4})
 	if diff := cmp.Diff(chat.Output{}, counted.Result().Output); diff != "" {
 		t.Errorf("output beside a usage (-want +got):\n%s", diff)
+	}
+	for name, count := range map[string]func(*chat.Writer){
+		"none of the completion":     func(w *chat.Writer) { w.Usage(chat.Usage{Prompt: 1}) },
+		"what is so far":             func(w *chat.Writer) { w.UsageSoFar(chat.Usage{Prompt: 1, Completion: 4}) },
+		"nothing, as all of it is 0": func(w *chat.Writer) { w.Usage(chat.Usage{}) },
+	} {
+		w := write()
+		if count(w); w.Result().HasUsage || w.Result().Output.Bytes != 10 {
+			t.Errorf("a report of %s counts the text: %+v", name, w.Result())
+		}
+	}
+}
+
+func TestAZeroInALaterReportWipesNothing(t *testing.T) {
+	first := chat.Usage{Prompt: 5, Completion: 7, Total: 12, Cached: 3, Reasoning: 2}
+	for later, want := range map[chat.Usage]chat.Usage{
+		{}:                                   first,
+		{Prompt: 5, Total: 5}:                first,
+		{Completion: 9}:                      {Prompt: 5, Completion: 9, Total: 14, Cached: 3, Reasoning: 2},
+		{Prompt: 5, Completion: 1, Total: 6}: {Prompt: 5, Completion: 1, Total: 6, Cached: 3, Reasoning: 2},
+	} {
+		if got := first.Updated(later); got != want {
+			t.Errorf("%+v and then %+v are %+v, want %+v", first, later, got, want)
+		}
 	}
 }

@@ -24,15 +24,21 @@ type Result struct {
 	ID           string
 	Model        string // the model that answered, as the provider says it
 	FinishReason string // of the first choice
-	Usage        Usage
-	HasUsage     bool
-	Estimated    bool            // the provider reported no usage; it was counted here
-	Output       Output          // the text that was seen, when the provider reported no usage
-	Failure      *upstream.Error // the answer failed after its status line
+	// Usage is the usage of the whole answer where HasUsage says so. Else it is what
+	// the provider has reported before the answer's end, if anything: of the prompt
+	// all, of the completion a part.
+	Usage     Usage
+	HasUsage  bool
+	Estimated bool            // the provider did not report the usage of the whole; it was counted here
+	Output    Output          // the text that was seen, without HasUsage
+	Failure   *upstream.Error // the answer failed after its status line
+	// Told: the answer itself tells its Failure, as the client's API has it, and goes on
+	// as it is.
+	Told bool
 }
 
 // ParseUsage reads OpenAI's usage object, in chat's or the Responses API's
-// words. ok is false when v has no token counts.
+// words. ok is false when v has no token counts, or zeros alone, which count nothing.
 func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	var w struct {
 		Prompt     *int64 `json:"prompt_tokens"`
@@ -78,7 +84,7 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	if u.Reasoning > 0 && u.Total == u.Prompt+u.Completion+u.Reasoning {
 		u.Completion += u.Reasoning // xAI counts them beside each other
 	}
-	return u, ok
+	return u, ok && u.Total > 0
 }
 
 // mostTokens bounds a count of tokens: no answer is near it, and sums of many are
@@ -89,6 +95,24 @@ const mostTokens = 1 << 40
 func (u Usage) bounded() Usage {
 	for _, n := range []*int64{&u.Prompt, &u.Completion, &u.Total, &u.Cached, &u.CacheWrite, &u.Reasoning} {
 		*n = min(max(*n, 0), mostTokens)
+	}
+	return u
+}
+
+// Updated is the usage with what a later report of the same answer says. Reports count
+// from the answer's beginning; a zero in one is no news, for some servers leave counts
+// out of the last one that way.
+func (u Usage) Updated(later Usage) Usage {
+	for _, n := range []struct{ now, later *int64 }{
+		{&u.Prompt, &later.Prompt}, {&u.Completion, &later.Completion}, {&u.Total, &later.Total}, {&u.Cached, &later.Cached},
+		{&u.CacheWrite, &later.CacheWrite}, {&u.Reasoning, &later.Reasoning},
+	} {
+		if *n.later != 0 {
+			*n.now = *n.later
+		}
+	}
+	if u.Total < u.Prompt+u.Completion {
+		u.Total = u.Prompt + u.Completion
 	}
 	return u
 }

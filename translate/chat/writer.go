@@ -213,8 +213,16 @@ func (w *Writer) Finish(index int, reason string) {
 	}
 }
 
-// Usage sets the token counts of the answer; the last call holds.
-func (w *Writer) Usage(u Usage) { w.result.Usage, w.result.HasUsage = u.bounded(), true }
+// Usage sets the token counts of the whole answer. What the last call says holds, but
+// for zeros: see [Usage.Updated].
+func (w *Writer) Usage(u Usage) {
+	w.UsageSoFar(u)
+	w.result.HasUsage = true
+}
+
+// UsageSoFar sets the token counts that are reported before the answer's end: all of
+// the prompt, and of the completion none, or a part.
+func (w *Writer) UsageSoFar(u Usage) { w.result.Usage = w.result.Usage.Updated(u.bounded()) }
 
 // Fail ends the answer with an error: in a stream as an error event.
 func (w *Writer) Fail(e *upstream.Error) {
@@ -318,6 +326,7 @@ func (w *Writer) Started() bool { return w.started && (w.stream || w.closed && !
 // Result returns what is known of the answer so far.
 func (w *Writer) Result() Result {
 	r := w.result
+	r.HasUsage = r.HasUsage && r.Failure == nil && (r.Usage.Completion > 0 || w.meter.Bytes() == 0)
 	if !r.HasUsage {
 		r.Output = w.meter.Output()
 	}

@@ -39,7 +39,8 @@ type decoder struct {
 	// grounded: the answer rests on a search, whose tokens Google counts apart
 	// and does not charge as the prompt's.
 	grounded bool
-	usage    *usage
+	usage    usage
+	counted  bool // usage has something
 }
 
 // body reads an answer that is no event stream: one response, or, of servers that
@@ -80,13 +81,17 @@ func (d *decoder) read(data []byte) {
 	}
 	d.w.Head(r.ID, cmp.Or(r.Version, d.model))
 	if r.Usage != nil {
-		d.usage = r.Usage
+		d.usage.update(r.Usage)
+		d.counted = true
 	}
 	for i := range r.Candidates {
 		d.candidate(&r.Candidates[i], r.indexOf(i))
 	}
 	if r.Feedback.BlockReason != "" && len(r.Candidates) == 0 {
 		d.w.Finish(0, "content_filter")
+	}
+	if r.Usage != nil {
+		d.w.UsageSoFar(d.usage.tokens(d.grounded))
 	}
 }
 
@@ -106,7 +111,7 @@ func (r *response) indexOf(i int) int {
 
 // end reports what is known when all has been read.
 func (d *decoder) end() {
-	if d.usage != nil {
+	if d.counted {
 		d.w.Usage(d.usage.tokens(d.grounded))
 	}
 	for i := range d.states {
@@ -124,6 +129,19 @@ type usage struct {
 	ToolUse    int64 `json:"toolUsePromptTokenCount"`
 	Cached     int64 `json:"cachedContentTokenCount"`
 	Total      int64 `json:"totalTokenCount"`
+}
+
+// update takes in what a later response counts. Each counts from the answer's beginning,
+// and may leave counts out.
+func (u *usage) update(later *usage) {
+	for _, n := range [...]struct{ now, later *int64 }{
+		{&u.Prompt, &later.Prompt}, {&u.Candidates, &later.Candidates}, {&u.Thoughts, &later.Thoughts},
+		{&u.ToolUse, &later.ToolUse}, {&u.Cached, &later.Cached}, {&u.Total, &later.Total},
+	} {
+		if *n.later != 0 {
+			*n.now = *n.later
+		}
+	}
 }
 
 func (u *usage) tokens(grounded bool) chat.Usage {

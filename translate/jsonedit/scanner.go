@@ -44,6 +44,10 @@ func (s *Scanner) Get(name string) (jsontext.Value, bool) {
 	return nil, false
 }
 
+// Unfinished reports whether the text so far is no whole value: white space alone, or an
+// object that has not ended. Of a text that is no object it says false.
+func (s *Scanner) Unfinished() bool { return !s.dead && !s.complete }
+
 // Feed reads the next piece of the text. Pieces may be cut anywhere.
 func (s *Scanner) Feed(piece []byte) {
 	for i := 0; i < len(piece) && !s.dead; {

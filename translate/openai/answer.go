@@ -24,7 +24,7 @@ func (d *rewriter) Feed(chunk []byte, last bool) []byte {
 		return nil
 	}
 	out := d.quirks.rewrite(d.body)
-	scan := newRelay()
+	scan := newRelay(chat.Completions)
 	scan.Feed(out, true)
 	d.relay, d.body = scan, nil
 	return out

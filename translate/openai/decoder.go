@@ -29,18 +29,25 @@ func newDecoder(req *chat.Request, head upstream.Head, quirks *Quirks) chat.Deco
 	if rewrites {
 		return &rewriter{quirks: quirks}
 	}
-	return newRelay()
+	return newRelay(req.Endpoint)
 }
 
-func newRelay() *relay {
-	return &relay{scan: jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code")}
+func newRelay(endpoint chat.Endpoint) *relay {
+	d := &relay{responses: endpoint == chat.Responses}
+	if d.responses {
+		d.scan = jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code", "status", "incomplete_details")
+	} else {
+		d.scan = jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code")
+	}
+	return d
 }
 
 // relay passes a blocking answer on untouched.
 type relay struct {
-	scan  *jsonedit.Scanner
-	bytes int64 // of the body
-	ended bool
+	scan      *jsonedit.Scanner
+	responses bool  // it is of the Responses API
+	bytes     int64 // of the body
+	ended     bool
 }
 
 func (d *relay) Feed(chunk []byte, last bool) []byte {
@@ -53,7 +60,7 @@ func (d *relay) Feed(chunk []byte, last bool) []byte {
 // Failed is false: what a blocking answer says stays what the server said.
 func (d *relay) Failed() bool { return false }
 
-func (d *relay) Started() bool { return d.ended && d.bytes > 0 && d.failure() == nil }
+func (d *relay) Started() bool { return d.ended && d.failure() == nil }
 
 func (d *relay) Result() chat.Result {
 	var r chat.Result
@@ -61,10 +68,11 @@ func (d *relay) Result() chat.Result {
 	if v, ok := d.scan.Get("usage"); ok {
 		r.Usage, r.HasUsage = chat.ParseUsage(v)
 	}
-	if r.Failure = d.failure(); r.Failure != nil {
-		return r
+	if d.responses {
+		r.Told, r.FinishReason = d.responseFailed(), d.incomplete()
 	}
-	if !r.HasUsage {
+	r.Failure = d.failure()
+	if r.Failure == nil && !r.HasUsage {
 		r.Output.Bytes = d.bytes // with what surrounds the text: servers that do not count are few
 	}
 	return r

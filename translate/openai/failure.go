@@ -1,10 +1,9 @@
 package openai
 
 import (
-	"slices"
-
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -17,6 +16,13 @@ func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 // theirs with status 200. nil: it is an answer, which may have a member of that
 // name too (the Responses API's has).
 func (d *relay) failure() *upstream.Error {
+	switch {
+	case d.ended && d.scan.Unfinished():
+		return chat.Incomplete()
+	case d.responseFailed():
+		value, _ := d.scan.Get("error")
+		return responseFailure(value)
+	}
 	switch kind, _ := d.scan.Get("object"); string(kind) {
 	case `"error"`: // older vLLM servers' stands bare
 		return upstream.ReadEmbedded(d.bareError())
@@ -42,36 +48,11 @@ func (d *relay) bareError() []byte {
 	return append(body, '}')
 }
 
-// errorEvent reads an error inside a stream and gives it the members OpenAI's
-// clients expect; nil when the event is no error.
-func (d *streamDecoder) errorEvent(data []byte) []byte {
+// errorEvent reads an error inside a stream of chunks; nil when the event is no error.
+func errorEvent(data []byte) *upstream.Error {
 	var head chunkHead
 	if json.Unmarshal(data, &head) != nil || (head.Error == nil || head.Error.Kind() == 'n') && head.Object != "error" {
 		return nil
 	}
-	e := upstream.ReadEmbedded(data)
-	d.result.Failure = e
-	return e.JSON()
-}
-
-// failedResponse notes the failure that an event of the Responses API tells. The
-// event stays as it is.
-func (d *streamDecoder) failedResponse(data []byte) {
-	var head struct {
-		Type     string `json:"type"`
-		Response struct {
-			Error jsontext.Value `json:"error"`
-		} `json:"response"`
-	}
-	if d.chunks || json.Unmarshal(data, &head) != nil {
-		return
-	}
-	switch head.Type {
-	case "error":
-	case "response.failed":
-		data = slices.Concat([]byte(`{"error":`), head.Response.Error, []byte("}"))
-	default:
-		return
-	}
-	d.result.Failure = upstream.ReadEmbedded(data)
+	return upstream.ReadEmbedded(data)
 }

@@ -60,18 +60,22 @@ func startsWith(chunk []byte, place int, prefix string) bool {
 // something. Chunks carry one kind of text each.
 func (p *places) measure(m *chat.Meter, chunk []byte) {
 	for _, at := range p.texts {
-		if !startsWith(chunk, at, `"`) {
-			continue
+		if startsWith(chunk, at, `"`) && measureText(m, chunk, at) {
+			return
 		}
-		s := jsonedit.NewCursor(chunk, at)
-		inside := s.Text()
-		if len(inside) == 0 {
-			continue
-		}
-		if bytes.IndexByte(inside, '\\') >= 0 {
-			inside = jsonedit.AppendUnescaped(nil, inside)
-		}
-		m.Add(string(inside))
-		return
 	}
+}
+
+// measureText notes the string at this place and reports whether it says something.
+func measureText(m *chat.Meter, text []byte, at int) bool {
+	s := jsonedit.NewCursor(text, at)
+	inside := s.Text()
+	if len(inside) == 0 {
+		return false
+	}
+	if bytes.IndexByte(inside, '\\') >= 0 {
+		inside = jsonedit.AppendUnescaped(nil, inside)
+	}
+	m.Add(string(inside))
+	return true
 }

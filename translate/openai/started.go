@@ -6,20 +6,12 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 )
 
-// carries reports whether an event of the stream has something of the answer in it.
-// It is asked until one has.
-func (d *streamDecoder) carries(event []byte) bool {
-	if !d.chunks {
-		return eventCarries(event)
-	}
-	for name, choices := range jsonedit.Members(event) {
-		if string(name) != "choices" {
-			continue
-		}
-		for choice := range jsonedit.Elements(choices) {
-			if choiceCarries(choice) {
-				return true
-			}
+// chunkCarries reports whether a chunk of a chat or legacy stream has something of the
+// answer in it. It is asked until one has.
+func chunkCarries(chunk []byte) bool {
+	for choice := range choicesOf(chunk) {
+		if choiceCarries(choice) {
+			return true
 		}
 	}
 	return false
@@ -46,32 +38,18 @@ func choiceCarries(choice []byte) bool {
 	return false
 }
 
-// eventCarries reports whether an event of the Responses API, or of another endpoint
-// whose events have types, says something.
-// https://platform.openai.com/docs/api-reference/responses-streaming
-func eventCarries(event []byte) bool {
-	var kind, delta, item, part []byte
-	for name, value := range jsonedit.Members(event) {
-		switch string(name) {
-		case "type":
-			kind = bytes.Trim(value, `"`)
-		case "delta":
-			delta = value
-		case "item":
-			item = value
-		case "part":
-			part = value
-		}
-	}
-	switch string(kind) {
+// carries reports whether an event of the Responses API, or of another endpoint whose
+// events have types, says something of the answer.
+func (e *typedEvent) carries() bool {
+	switch string(e.kind) {
 	case "response.created", "response.queued", "response.in_progress", "response.failed", "error", "keepalive", "ping":
 		return false
 	case "response.output_item.added":
-		return itemCarries(item)
+		return itemCarries(e.item)
 	case "response.content_part.added", "response.reasoning_summary_part.added", "response.reasoning_part.added":
-		return itemCarries(part)
+		return itemCarries(e.part)
 	}
-	return delta == nil || !isEmpty(delta)
+	return e.delta == nil || !isEmpty(e.delta)
 }
 
 // itemCarries reports whether an output item, or a part of one, says something already.

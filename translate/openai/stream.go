@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/http"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -13,17 +12,29 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
+// streamKind is what the events of a stream are.
+type streamKind uint8
+
+const (
+	chunkStream    streamKind = iota // chat or legacy chunks, which end with a finish reason and [DONE]
+	responseStream                   // events of the Responses API, of which one is terminal
+	otherStream                      // events of other endpoints
+)
+
 // streamDecoder relays a stream event by event. Events go out with the bytes
 // they came in, except for the few that must change.
 type streamDecoder struct {
 	reader    sse.Reader
+	kind      streamKind
 	hideUsage bool // the client did not ask for the usage chunk
-	chunks    bool // chat or legacy chunks, which end with a finish reason and [DONE]
 	first     bool // the first event has been read
 	started   bool // something of the answer has been read
-	finished  bool
-	done      bool    // [DONE] was relayed
-	ended     bool    // the client got its last byte
+	finished  bool // a finish reason, or a terminal event, has been read
+	done      bool // [DONE] was relayed
+	muted     bool // the client got an error in the place of the rest
+	ended     bool // nothing is read any more
+	response  responseState
+	usage     usageCount
 	quirks    *Quirks // nil: events need no rewriting
 	meter     chat.Meter
 	out       []byte
@@ -31,8 +42,14 @@ type streamDecoder struct {
 }
 
 func newStreamDecoder(req *chat.Request) *streamDecoder {
-	chunks := req.Endpoint == chat.Completions || req.Endpoint == chat.TextCompletions
-	return &streamDecoder{hideUsage: chunks && !req.WantsUsage, chunks: chunks}
+	d := &streamDecoder{kind: otherStream}
+	switch req.Endpoint {
+	case chat.Completions, chat.TextCompletions:
+		d.kind, d.hideUsage = chunkStream, !req.WantsUsage
+	case chat.Responses:
+		d.kind = responseStream
+	}
+	return d
 }
 
 // Feed relays whole events. A chunk that is whole events and needs no change is
@@ -47,11 +64,13 @@ func (d *streamDecoder) Feed(chunk []byte, last bool) []byte {
 	for event, ok := d.reader.Next(); ok && !d.ended; event, ok = d.reader.Next() {
 		untouched = d.relay(event) && untouched
 	}
-	if err := d.reader.Err(); err != nil {
+	if err := d.reader.Err(); err != nil && !d.ended {
 		d.fail(&upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Message: err.Error()})
+	}
+	if d.ended {
 		return d.out
 	}
-	if last && !d.ended {
+	if last {
 		untouched = d.end() && untouched
 	}
 	if untouched && len(d.reader.Pending()) == 0 && len(d.out) == len(chunk) {
@@ -66,6 +85,8 @@ func (d *streamDecoder) Started() bool { return d.started }
 
 func (d *streamDecoder) Result() chat.Result {
 	r := d.result
+	r.Usage = d.usage.total()
+	r.HasUsage = d.usage.counted && (d.kind != chunkStream || (d.finished || d.done) && d.usage.covers(d.meter.Bytes()))
 	if !r.HasUsage {
 		r.Output = d.meter.Output()
 	}
@@ -75,17 +96,15 @@ func (d *streamDecoder) Result() chat.Result {
 // relay writes one event for the client and reports whether it went out as it
 // came.
 func (d *streamDecoder) relay(event sse.Event) bool {
-	if len(event.Data) == 0 {
-		d.out = append(d.out, event.Raw...)
-		return true
-	}
-	if string(event.Data) == "[DONE]" {
+	switch {
+	case len(event.Data) == 0:
+		return d.send(event)
+	case string(event.Data) == "[DONE]":
 		d.done = true
-		if d.result.Failure != nil {
-			return false // a broken stream must not look whole
-		}
-		d.out = append(d.out, event.Raw...)
-		return true
+		return d.send(event) // not after an error: a broken stream must not look whole
+	case d.kind != otherStream && !isObject(event.Data):
+		d.fail(chat.Unreadable())
+		return false
 	}
 	var renamed []byte
 	if d.quirks != nil {
@@ -98,48 +117,60 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 		data = renamed
 	}
 	switch {
-	case !keep:
+	case !keep || d.muted:
 		return false
 	case data != nil:
 		d.out = sse.Append(d.out, data)
+		return false
+	}
+	return d.send(event)
+}
+
+// send lets an event go out as it came.
+func (d *streamDecoder) send(event sse.Event) bool {
+	if d.muted {
 		return false
 	}
 	d.out = append(d.out, event.Raw...)
 	return true
 }
 
+// isObject reports whether an event can be a JSON object, by its ends.
+func isObject(data []byte) bool {
+	data = bytes.TrimSpace(data)
+	return len(data) > 1 && data[0] == '{' && data[len(data)-1] == '}'
+}
+
 // inspect reads what the gateway wants to know of an event. keep false drops
 // it; a non-nil changed replaces it.
 func (d *streamDecoder) inspect(data []byte) (keep bool, changed []byte) {
+	if d.kind != chunkStream {
+		d.inspectEvent(data)
+		return true, nil
+	}
 	if !d.first {
 		d.first = true
 		d.readHead(data)
 	}
 	at := placesIn(data)
 	if startsWith(data, at.finish, `"`) {
-		s := jsonedit.NewCursor(data, at.finish)
-		if reason := s.Text(); len(reason) > 0 {
-			d.finished, d.result.FinishReason = true, string(reason)
-		}
+		d.readFinish(data)
 	}
 	// Older vLLM servers' error object stands bare: {"object":"error","message":…}.
 	if at.failure > 0 && !startsWith(data, at.failure, "n") || startsWith(data, at.object, `"error"`) {
-		if changed := d.errorEvent(data); changed != nil {
-			return true, changed
+		if e := errorEvent(data); e != nil {
+			d.failInPlace(e)
+			return false, nil
 		}
-		d.failedResponse(data)
 	}
-	if !d.chunks && bytes.HasPrefix(data, []byte(`{"type":"error"`)) {
-		d.failedResponse(data)
-	}
-	if d.chunks && d.result.ID == "" && at.filter > 0 {
+	if d.result.ID == "" && at.filter > 0 {
 		// Azure's first event has no id, no model and no choice, only the filter
 		// results of the prompt: clients that read choices[0] fail on it.
 		d.first = false // the next event has the id
 		return false, nil
 	}
 	if !d.started && d.result.Failure == nil {
-		d.started = d.carries(data)
+		d.started = chunkCarries(data)
 	}
 	at.measure(&d.meter, data)
 	if startsWith(data, at.usage, "{") {
@@ -154,49 +185,28 @@ func (d *streamDecoder) readHead(data []byte) {
 	d.result.ID, d.result.Model = text(scan, "id"), text(scan, "model")
 }
 
-type chunkHead struct {
-	Object   string           `json:"object"`
-	Choices  []jsontext.Value `json:"choices"`
-	Usage    jsontext.Value   `json:"usage"`
-	Response struct {
-		Usage jsontext.Value `json:"usage"`
-	} `json:"response"`
-	Groq struct {
-		Usage jsontext.Value `json:"usage"`
-	} `json:"x_groq"`
-	Error jsontext.Value `json:"error"`
-}
-
-// usageEvent reads the usage of an event and hides it from a client that did
-// not ask for it.
-func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
-	var head chunkHead
-	if err := json.Unmarshal(data, &head); err != nil {
-		return true, nil
+// readFinish notes which choices a chunk finishes.
+func (d *streamDecoder) readFinish(data []byte) {
+	for choice := range choicesOf(data) {
+		var reason, index []byte
+		for name, value := range jsonedit.Members(choice) {
+			switch string(name) {
+			case "finish_reason":
+				reason = value
+			case "index":
+				index = value
+			}
+		}
+		if len(reason) < len(`"x"`) || reason[0] != '"' {
+			continue
+		}
+		d.finished = true
+		first := len(index) == 0 || string(index) == "0"
+		if reason = bytes.Trim(reason, `"`); first || d.result.FinishReason == "" {
+			d.result.FinishReason = string(reason)
+		}
+		d.usage.finish(index)
 	}
-	value := head.Usage
-	if value == nil {
-		value = head.Response.Usage // the Responses API's response.completed
-	}
-	if value == nil {
-		value = head.Groq.Usage
-	}
-	if u, ok := chat.ParseUsage(value); ok {
-		d.result.Usage, d.result.HasUsage = u, true
-	}
-	if !d.hideUsage || head.Usage == nil {
-		return true, nil
-	}
-	if len(head.Choices) == 0 {
-		return false, nil
-	}
-	object, err := jsonedit.Parse(data)
-	if err != nil {
-		return true, nil
-	}
-	var edits jsonedit.Edits
-	edits.Delete("usage")
-	return true, object.Apply(&edits)
 }
 
 // end closes the stream towards the client and reports whether nothing had to
@@ -215,11 +225,11 @@ func (d *streamDecoder) end() bool {
 		untouched = false
 	}
 	switch {
-	case d.done || !d.chunks || d.result.Failure != nil:
-	case d.finished:
+	case d.ended, d.result.Failure != nil:
+	case d.kind == chunkStream && d.finished && !d.done:
 		d.out = append(d.out, "data: [DONE]\n\n"...)
 		untouched = false
-	default:
+	case d.kind == chunkStream && !d.done, d.kind == responseStream && !d.finished, !d.first:
 		d.fail(chat.Incomplete())
 		untouched = false
 	}
@@ -227,8 +237,25 @@ func (d *streamDecoder) end() bool {
 	return untouched
 }
 
+// fail ends the stream with an error.
 func (d *streamDecoder) fail(e *upstream.Error) {
+	d.failInPlace(e)
 	d.ended = true
-	d.result.Failure = e
+}
+
+// failInPlace gives the client an error in the place of all that follows, of which
+// only the usage is still read. The first error counts.
+func (d *streamDecoder) failInPlace(e *upstream.Error) {
+	if d.result.Failure == nil {
+		d.result.Failure = e
+	}
+	if d.muted {
+		return
+	}
+	d.muted = true
+	if d.kind == responseStream {
+		d.out = d.response.appendFailure(d.out, &d.result, e)
+		return
+	}
 	d.out = sse.Append(d.out, e.JSON())
 }

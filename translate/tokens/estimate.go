@@ -19,15 +19,20 @@ const (
 	perCall    = 8 // a tool, or a call of one: names and punctuation
 )
 
-// Estimate fills in the usage of an answer that ended without one, and marks it.
-// It does nothing when the provider reported usage, or when the answer failed
-// before it said anything. model is the provider's name of the model that
-// answered.
+// Estimate fills in the usage of an answer that ended before the provider reported it,
+// and marks it. What was reported on the way stays: the prompt's count, and the
+// completion's as the least that it can be. It does nothing when the provider reported
+// the whole, or when the answer failed before anything was said or counted. model is the
+// provider's name of the model that answered.
 func (c *Counter) Estimate(model string, req *chat.Request, r *chat.Result) {
-	if r.HasUsage || r.Failure != nil && r.Output.Bytes == 0 {
+	if r.HasUsage || r.Failure != nil && r.Output.Bytes == 0 && r.Usage.Total == 0 {
 		return
 	}
-	u := chat.Usage{Prompt: c.Prompt(model, req), Completion: c.output(model, req, r.Output)}
+	u := r.Usage
+	if u.Prompt == 0 {
+		u.Prompt = c.Prompt(model, req)
+	}
+	u.Completion = max(u.Completion, c.output(model, req, r.Output))
 	u.Total = u.Prompt + u.Completion
 	r.Usage, r.HasUsage, r.Estimated = u, true, true
 }

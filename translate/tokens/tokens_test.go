@@ -243,3 +243,35 @@ func BenchmarkEstimate(b *testing.B) {
 		c.Estimate("gpt-4o", req, &r)
 	}
 }
+
+func TestWhatWasReportedOnTheWayStays(t *testing.T) {
+	req, err := chat.Parse(chat.Completions, []byte(`{"model":"m","messages":[{"role":"user","content":"hi"}]}`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := chat.Output{Bytes: 5000, Sample: strings.Repeat("word ", 100)} // a thousand tokens
+	broken := &upstream.Error{Status: 502}
+	for name, tc := range map[string]struct {
+		result             chat.Result
+		prompt, completion int64 // -1: estimated, more than nothing
+		estimated          bool
+	}{
+		"the prompt's count":                      {chat.Result{Usage: chat.Usage{Prompt: 500, Total: 500, Cached: 3}, Output: text}, 500, -1, true},
+		"a completion's that is more than seen":   {chat.Result{Usage: chat.Usage{Prompt: 5, Completion: 3000}, Output: text}, 5, 3000, true},
+		"not one that is less":                    {chat.Result{Usage: chat.Usage{Prompt: 5, Completion: 1}, Output: text}, 5, -1, true},
+		"nothing was":                             {chat.Result{Output: text}, -1, -1, true},
+		"the whole":                               {chat.Result{Usage: chat.Usage{Prompt: 5, Completion: 1}, HasUsage: true}, 5, 1, false},
+		"a prompt, of an answer that then failed": {chat.Result{Usage: chat.Usage{Prompt: 5, Total: 5}, Failure: broken}, 5, 0, true},
+		"nothing, of an answer that failed":       {chat.Result{Failure: broken}, 0, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := tc.result
+			tokens.New().Estimate("gpt-4o", req, &r)
+			fits := func(got, want int64) bool { return got == want || want < 0 && got > 0 }
+			if u := r.Usage; !fits(u.Prompt, tc.prompt) || !fits(u.Completion, tc.completion) || r.Estimated != tc.estimated ||
+				tc.completion < 0 && (u.Completion < 900 || u.Completion > 1100) || u.Cached != tc.result.Usage.Cached {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
