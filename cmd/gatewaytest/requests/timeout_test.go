@@ -73,6 +73,30 @@ func TestTimeouts(t *testing.T) {
 	s.Idle()
 }
 
+// TestSoakAStreamMayRunForLongerThanItsTimeout: that bounds its first byte and the gaps
+// between bytes, also beside a deployment with a longer one.
+func TestSoakAStreamMayRunForLongerThanItsTimeout(t *testing.T) {
+	testring.Soak(t, "a stall of the machine would be a gap in the stream")
+	drips := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 20 {
+			fmt.Fprint(w, gatewaytest.FirstPiece)
+			gatewaytest.Flush(w)
+			time.Sleep(100 * time.Millisecond)
+		}
+		gatewaytest.OpenAI(w, r, body)
+	}).Base()
+	for name, other := range map[string]string{"alone": ", timeout: 1", "beside a longer one": ""} {
+		s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", drips, ", order: 1, timeout: 1")+
+			gatewaytest.Entry("m", drips, ", order: 2"+other))
+		got := s.Post("/v1/chat/completions", gatewaytest.AskStream)
+		if got.Status != 200 || got.Err != nil || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") || got.Header.Get("X-Isthmus-Attempts") != "1" {
+			t.Errorf("%s: %d, %v: %s", name, got.Status, got.Err, got.Body)
+		}
+		s.Idle()
+	}
+}
+
 // TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes: a request that says
 // how long it waits is waited for as long.
 func TestTheClientsOwnTimeoutMayBeLongerThanTheConfiguredOnes(t *testing.T) {
