@@ -24,10 +24,11 @@ import (
 
 // logEntry is what Envoy's access log says of one request.
 type logEntry struct {
-	ended ending
-	usage chat.Usage
-	known bool  // usage was reported
-	bytes int64 // of the answer's body
+	ended  ending
+	status int // that the client got; 0: none, or it is not known
+	usage  chat.Usage
+	known  bool  // usage was reported
+	bytes  int64 // of the answer's body
 	// firstBody is when the body of the answer began, from the request's begin; 0: it
 	// is not known.
 	firstBody time.Duration
@@ -64,7 +65,10 @@ func (s *Server) logged(e *datav3.HTTPAccessLogEntry, relayed bool) {
 }
 
 func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
-	entry := logEntry{ended: endingOf(e.GetCommonProperties().GetResponseFlags())}
+	entry := logEntry{
+		ended:  endingOf(e.GetCommonProperties().GetResponseFlags()),
+		status: int(e.GetResponse().GetResponseCode().GetValue()),
+	}
 	fields := usage.GetFields()
 	number := func(name string) int64 { return int64(fields[name].GetNumberValue()) }
 	entry.usage = chat.Usage{

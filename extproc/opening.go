@@ -95,7 +95,7 @@ func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
 	if s.hop = hop; !ok {
 		return s.passLocked()
 	}
-	if why := mismatch(x.request, header, m.EndOfStream()); why != "" {
+	if why := x.mismatch(header, &hop, m.EndOfStream()); why != "" {
 		return s.failLocked(notThisAPI(why))
 	}
 	s.decoder = hop.Translator.Decoder(x.requestFor(&hop), s.head)

@@ -96,7 +96,8 @@ func (o *outcome) attempt() routing.Outcome {
 
 // end decides how an answer ended, by Envoy's word; entry is nil when it has none.
 // What was not read to its end, and of which Envoy says nothing, is taken as left by
-// the client, and what Envoy relayed as whole.
+// the client, and what Envoy relayed as whole. Where nothing of an answer had left when
+// it broke off, the client got an error of Envoy's instead, and that one's status.
 func (o *outcome) end(entry *logEntry) {
 	said := endedWhole
 	if entry != nil && entry.ended != notEnded {
@@ -107,6 +108,9 @@ func (o *outcome) end(entry *logEntry) {
 		o.ended = said
 	default:
 		o.ended = endedClient
+	}
+	if o.broken() && entry.status >= http.StatusBadRequest {
+		o.status = entry.status
 	}
 }
 

@@ -78,6 +78,28 @@ func TestOneOfManyClaimsAtOnceIsGranted(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatBreaksOffHasTheStatusThatItsClientGot: Envoy's own, where nothing of
+// the answer had left.
+func TestAnAnswerThatBreaksOffHasTheStatusThatItsClientGot(t *testing.T) {
+	for name, tc := range map[string]struct {
+		entry *logEntry
+		want  int
+	}{
+		"nothing had left":               {&logEntry{ended: endedUpstream, status: 502}, 502},
+		"nothing had left in time":       {&logEntry{ended: endedTimeout, status: 504}, 504},
+		"its headers had left":           {&logEntry{ended: endedUpstream, status: 200}, 200},
+		"Envoy does not say":             {&logEntry{ended: endedUpstream}, 200},
+		"the client left before it came": {&logEntry{ended: endedClient, status: 499}, 200},
+		"there is no entry":              {nil, 200},
+	} {
+		o := &outcome{by: byDeployment, status: 200}
+		o.end(tc.entry)
+		if o.status != tc.want {
+			t.Errorf("%s: %d, want %d", name, o.status, tc.want)
+		}
+	}
+}
+
 func TestAnAnswerEndsAsEnvoySays(t *testing.T) {
 	usage := chat.Usage{Prompt: 3, Completion: 2, Total: 5}
 	for name, tc := range map[string]struct {

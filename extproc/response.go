@@ -64,7 +64,7 @@ func attemptNumber(header upstream.Header, m wire.Message) int {
 func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop routing.Hop, n int) *wire.Answer {
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
-	if why := mismatch(x.request, header, m.EndOfStream()); why != "" {
+	if why := x.mismatch(header, &hop, m.EndOfStream()); why != "" {
 		e := notThisAPI(why)
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
 		s.response = &responseReader{ended: true}
@@ -165,10 +165,11 @@ func isShort(header upstream.Header) bool {
 	return err == nil && n <= maxBrief && !isEventStream(header) && header.Get("content-encoding") == ""
 }
 
-// mismatch says why a 2xx answer cannot be the endpoint's, as far as its headers
+// mismatch says why a hop's 2xx answer cannot be the endpoint's, as far as its headers
 // tell: a captive portal's or a proxy's HTML page, a stream that was not asked for,
-// nothing at all. "": it can.
-func mismatch(req *chat.Request, header upstream.Header, ended bool) string {
+// what is compressed and must be read, nothing at all. "": it can.
+func (x *exchange) mismatch(header upstream.Header, hop *routing.Hop, ended bool) string {
+	req := x.request
 	kind, _, _ := strings.Cut(header.Get("content-type"), ";")
 	kind = strings.TrimSpace(strings.ToLower(kind))
 	switch {
@@ -178,8 +179,22 @@ func mismatch(req *chat.Request, header upstream.Header, ended bool) string {
 		return ""
 	case kind == "text/html", kind == "application/xhtml+xml", kind == "text/event-stream" && !req.Stream:
 		return "content-type " + kind
+	case x.unreadable(header, hop):
+		return "content-encoding " + header.Get("content-encoding") + ", which was not asked for"
 	}
 	return ""
+}
+
+// unreadable reports whether an answer is compressed, although we ask for none that is,
+// and must be read: a stream, whose end is looked for, or what is rewritten. Another one
+// reaches the client as it is.
+func (x *exchange) unreadable(header upstream.Header, hop *routing.Hop) bool {
+	coding := header.Get("content-encoding")
+	if coding == "" || strings.EqualFold(coding, "identity") {
+		return false
+	}
+	asked := x.requestFor(hop)
+	return x.request.Stream || asked != x.request || !hop.Translator.Relays(asked)
 }
 
 // responseBody passes one piece of the body through the decoder.

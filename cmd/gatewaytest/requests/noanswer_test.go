@@ -2,6 +2,7 @@ package requests
 
 import (
 	"bufio"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -102,6 +103,55 @@ func TestWhatIsNoHTTPIsABadGateway(t *testing.T) {
 			}
 			s.Idle()
 		})
+	}
+}
+
+// TestACompressedAnswerThatMustBeReadIsNone: we ask for none that is compressed. One that
+// passes as it is reaches a client which can read it.
+func TestACompressedAnswerThatMustBeReadIsNone(t *testing.T) {
+	p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, body string) {
+		kind, text := "application/json", gatewaytest.GoodAnswer
+		if strings.Contains(body, `"stream":true`) {
+			kind, text = "text/event-stream", gatewaytest.FirstPiece+"data: [DONE]\n\n"
+		}
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, text)
+		_ = z.Close()
+	})
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("relayed", p.Base(), "")+
+		"- model_name: claude\n  litellm_params: {model: anthropic/up, api_key: k, api_base: \""+p.URL+"\"}\n"+
+		"router_settings: {num_retries: 0, cooldown_time: 0}\n")
+	for _, tc := range []struct{ model, body string }{
+		{"relayed", gatewaytest.AskStream}, {"claude", gatewaytest.Ask}, {"claude", gatewaytest.AskStream},
+	} {
+		got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
+		if got.Err != nil || got.Status != http.StatusBadGateway {
+			t.Fatalf("%s: %d %q, %v", tc.model, got.Status, got.Body, got.Err)
+		}
+		if _, code, _, message := gatewaytest.ErrorOf(t, got); code != "invalid_answer" || !strings.Contains(message, "content-encoding gzip") {
+			t.Errorf("%s: %s", tc.model, got.Body)
+		}
+	}
+	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("relayed", gatewaytest.Ask)); got.Body != gatewaytest.GoodAnswer {
+		t.Errorf("relayed: %d %q", got.Status, got.Body)
+	}
+}
+
+// TestTheLogHasTheStatusThatTheClientGot when an answer breaks off: Envoy's own error,
+// where nothing of the answer had left.
+func TestTheLogHasTheStatusThatTheClientGot(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n"
+	s := gatewaytest.Start(t, "model_list:\n"+
+		gatewaytest.Entry("document", rawProvider(t, head+"content-type: application/json\r\n\r\n{"), "")+
+		gatewaytest.Entry("stream", rawProvider(t, head+"content-type: text/event-stream\r\n\r\n"), "")+
+		"router_settings: {num_retries: 0, cooldown_time: 0}\n")
+	for i, tc := range []struct{ model, body string }{{"document", gatewaytest.Ask}, {"stream", gatewaytest.AskStream}} {
+		got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
+		if status := s.RequestLog(i + 1)[i]["status"]; status != float64(got.Status) {
+			t.Errorf("%s: the log has %v, the client %d %s", tc.model, status, got.Status, got.Body)
+		}
 	}
 }
 
