@@ -69,6 +69,11 @@ soak: deps build ## Judge times, memory and long runs; then load a real gateway 
 	@go build -o $(BIN)/ ./cmd/soak
 	@$(BIN)/soak --duration $(or $(DURATION),10m) --isthmus $(BIN)/isthmus --envoy-version '$(ENVOY_VERSION)' $(SOAK)
 
+.PHONY: chaos
+chaos: deps ## Break one part of a loaded gateway: ROW of docs/reliability.md (all), for DURATION (60s), on ENVOY_VERSION.
+	ISTHMUS_TEST_RING=soak go test -race ./cmd/gatewaytest/chaos -run 'TestSoakChaos$(if $(ROW),/^$(ROW)$$)' -count 1 -v -timeout 60m \
+		-length $(or $(DURATION),60s) $(if $(ENVOY_VERSION),-envoy $(ENVOY_VERSION))
+
 .PHONY: compat
 compat: ## Test with the newest of what changes by itself: the SDKs of clients, LiteLLM's names. Fetches them every time.
 	@.ci/deps compat

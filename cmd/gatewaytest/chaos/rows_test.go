@@ -1,0 +1,191 @@
+package chaos
+
+import (
+	"strings"
+	"syscall"
+	"time"
+)
+
+// row is one fault, and what a client may see of it.
+type row struct {
+	name string
+	// begin brings the fault, and returns what ends it.
+	begin func(*stack) (end func())
+	// on and off are for how long the fault is there, and not there, by turns, until the
+	// row's time is up. on 0: all the time.
+	on, off time.Duration
+
+	deadline time.Duration // of each request; 0: usualDeadline
+	answered []string      // the models whose requests are all answered, as if nothing had happened; "*": every one
+	cuts     bool          // an answer that has begun may be cut off
+	dark     bool          // there may be nobody to take a connection
+	loses    bool          // what the service held in memory is lost: records, metrics
+	bypassed bool          // Envoy answers some requests by itself, which then have no record
+	relays   bool          // what a provider says after a status of 200 may reach the client as it is
+	endless  bool          // an answer may have no end: its client leaves at its deadline
+	doubts   bool          // what Redis was told when it went is not told again: estimates stand for what was used
+}
+
+// usualDeadline is when a client has waited long enough: the time of a request, that of
+// an answer's bytes, and what two busy processors need.
+const usualDeadline = requestTime + 6*time.Second
+
+// messageTime is how long Envoy waits for the service.
+const messageTime = 10 * time.Second
+
+func rows() []row {
+	// A request of the model limited that fails may find the good deployment's slots taken.
+	all, healthy, steady := []string{"*"}, []string{"steady", "shared", "cascade"}, []string{"steady"}
+	second := time.Second
+	return append([]row{
+		{name: "service-killed", begin: (*stack).killService, on: second, off: 4 * second, cuts: true, loses: true, bypassed: true},
+		{name: "service-restarted", begin: (*stack).restartService, on: 2 * second, off: 3 * second, loses: true, bypassed: true},
+		{name: "service-stopped", begin: (*stack).stopService, on: messageTime + 2*second, off: 3 * second, deadline: 2*messageTime + requestTime,
+			cuts: true, bypassed: true},
+		{name: "service-paused", begin: (*stack).stopService, on: second / 2, off: second, answered: []string{"steady"}},
+
+		{name: "envoy-killed", begin: (*stack).killEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
+		{name: "envoy-restarted", begin: (*stack).restartEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
+		{name: "envoy-stopped", begin: (*stack).stopEnvoy, on: 3 * second, off: 2 * second, cuts: true}, // longer than a stream may pause
+
+		{name: "redis-killed", begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-frozen", begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-paused", begin: (*stack).pauseRedis, on: pauseTime, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-full", begin: (*stack).fillRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-readonly", begin: (*stack).demoteRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-noreplicas", begin: (*stack).isolateRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-wrongtype", begin: (*stack).mistypeRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
+	},
+		row{name: "provider-refuses", begin: (*stack).refuse, on: 3 * second, off: second, answered: healthy},
+		row{name: "provider-hangs", begin: with(hangs), answered: healthy},
+		row{name: "provider-resets", begin: with(resets), answered: steady, cuts: true},
+		row{name: "provider-half-closes", begin: with(halfCloses), answered: steady, cuts: true},
+		row{name: "provider-drips", begin: with(drips), deadline: usualDeadline + 60*second, answered: steady, cuts: true},
+		row{name: "provider-garbage", begin: with(garbage), answered: steady, cuts: true, relays: true},
+		row{name: "provider-lengths", begin: with(lengths), answered: steady, cuts: true, relays: true},
+		row{name: "provider-gzip", begin: with(zips), answered: steady, cuts: true},
+		row{name: "provider-endless", begin: with(endless), answered: steady, cuts: true, endless: true},
+		row{name: "provider-errors", begin: with(errs), answered: healthy},
+		row{name: "provider-mixed", begin: with(mixed), on: 2 * second, off: second, deadline: usualDeadline + 60*second, answered: steady,
+			cuts: true, relays: true},
+	)
+}
+
+// mustAnswer reports whether all requests for a model are answered, whatever fails.
+func (r *row) mustAnswer(model string) bool {
+	for _, m := range r.answered {
+		if m == "*" || m == model {
+			return true
+		}
+	}
+	return false
+}
+
+// with is the fault of a provider.
+func with(f fault) func(*stack) func() {
+	return func(s *stack) func() {
+		s.bad.fault.Store(&f)
+		return func() { s.bad.fault.Store(nil) }
+	}
+}
+
+// refuse has the provider end what it answers, and take no connection any more.
+func (s *stack) refuse() func() {
+	s.bad.refuse()
+	return func() {
+		if err := s.bad.listen(); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+func (s *stack) killService() func() {
+	s.endService(syscall.SIGKILL)
+	return s.startService
+}
+
+// restartService asks the service to end, which waits for its requests.
+func (s *stack) restartService() func() {
+	s.endService(syscall.SIGTERM)
+	return s.startService
+}
+
+func (s *stack) stopService() func() {
+	s.signalService(syscall.SIGSTOP)
+	return func() { s.signalService(syscall.SIGCONT) }
+}
+
+func (s *stack) killEnvoy() func() {
+	s.endEnvoy(syscall.SIGKILL)
+	return s.startEnvoy
+}
+
+func (s *stack) restartEnvoy() func() {
+	s.endEnvoy(syscall.SIGTERM)
+	return s.startEnvoy
+}
+
+func (s *stack) stopEnvoy() func() {
+	s.signalEnvoy(syscall.SIGSTOP)
+	return func() { s.signalEnvoy(syscall.SIGCONT) }
+}
+
+// killRedis loses all that Redis held.
+func (s *stack) killRedis() func() {
+	s.redis.Kill()
+	return func() { s.redis.Restart(s.t) }
+}
+
+func (s *stack) freezeRedis() func() {
+	s.redis.Freeze(s.t)
+	return func() { s.redis.Thaw(s.t) }
+}
+
+// pauseTime is how long a paused Redis answers nothing: not even the command that would
+// end it.
+const pauseTime = 2 * time.Second
+
+// pauseRedis has Redis take connections and commands, and answer none.
+func (s *stack) pauseRedis() func() {
+	s.tell("CLIENT", "PAUSE", pauseTime.Milliseconds(), "ALL")
+	return func() {}
+}
+
+func (s *stack) fillRedis() func() {
+	s.tell("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	return func() { s.tell("CONFIG", "SET", "maxmemory", "0") }
+}
+
+// demoteRedis makes a replica of it whose master is away, as a failover does to the old
+// master: it answers reads and refuses writes.
+func (s *stack) demoteRedis() func() {
+	s.tell("REPLICAOF", "127.0.0.1", "1")
+	return func() { s.tell("REPLICAOF", "NO", "ONE") }
+}
+
+// isolateRedis has it refuse writes for want of replicas.
+func (s *stack) isolateRedis() func() {
+	s.tell("CONFIG", "SET", "min-replicas-to-write", "1")
+	return func() { s.tell("CONFIG", "SET", "min-replicas-to-write", "0") }
+}
+
+// mistypeRedis puts values of another type where the limits and the stored answers are.
+func (s *stack) mistypeRedis() func() {
+	keys, err := s.client.Keys(s.t.Context(), "isthmus*").Result()
+	if err != nil || len(keys) == 0 {
+		s.t.Errorf("redis has %d keys: %v", len(keys), err)
+	}
+	for _, key := range keys {
+		s.tell("DEL", key)
+		if strings.Contains(key, "epoch") { // a text by right
+			s.tell("RPUSH", key, "x")
+			continue
+		}
+		s.tell("SET", key, "x")
+	}
+	return func() {
+		for _, key := range keys {
+			s.tell("DEL", key)
+		}
+	}
+}
