@@ -176,14 +176,11 @@ func (a *attempts) unansweredLocked(n int, now time.Time) routing.Outcome {
 	if n < 1 || n > len(a.made) || n > len(a.plan.Hops) {
 		return o
 	}
-	if timeout := a.plan.Hops[n-1].Timeout; timeout > 0 && now.Sub(a.made[n-1].began) >= timeout-timerSlack(timeout) {
+	if timeout := a.plan.SilentTime(n); timeout > 0 && now.Sub(a.made[n-1].began) >= timeout-timerSlack(timeout) {
 		o.Kind, o.Reason = upstream.KindTimeout, timedAnswer
 	}
 	return o
 }
-
-// timerSlack is how much sooner a busy Envoy's timer may fire: at its event loop's turn.
-func timerSlack(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
 
 // answered notes that the headers of a good answer to attempt n came.
 func (a *attempts) answered(n, status int, now time.Time) {

@@ -64,7 +64,7 @@ func TestAStreamBeginsWithItsFirstToken(t *testing.T) {
 			begun := func() (bool, bool) { return x.outcome.load().firstToken > 0, h.router.State(d).FirstToken > 0 }
 			f.ask(responseHead(1, false, ":status", "200", "content-type", says.contentType))
 			for _, piece := range says.opening {
-				f.ask(responsePiece(piece, false))
+				f.feed(responsePiece(piece, false))
 				if told, measured := begun(); told || measured {
 					t.Errorf("after %q the first token has come: %v, and routing has measured it: %v", piece, told, measured)
 				}
@@ -88,7 +88,7 @@ func TestAStreamThatFailsBeforeItsFirstTokenHasNone(t *testing.T) {
 				f := h.open(names.FilterRequest)
 				h.begin(f, `{"model":"m","messages":[],"stream":true}`)
 				f.ask(responseHead(1, false, ":status", "200", "content-type", says.contentType))
-				f.ask(responsePiece(strings.Join(says.opening, ""), false))
+				f.feed(responsePiece(strings.Join(says.opening, ""), false))
 				f.ask(responsePiece(says.failure, true))
 				if err := f.close(); err != nil {
 					t.Fatal(err)

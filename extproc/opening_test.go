@@ -91,9 +91,9 @@ func TestAStreamFailsOverUntilItsFirstContent(t *testing.T) {
 		"a role and then content pass":        {events, []string{": comment\n\n", roleChunk, contentChunk, ""}, ""},
 		"content in half an event and a half": {events, []string{roleChunk + contentChunk[:9], contentChunk[9:], ""}, ""},
 		"an answer that says nothing passes":  {events, []string{roleChunk, finishChunk, "data: [DONE]\n\n"}, ""},
-		"content and an error in one piece":   {events, []string{contentChunk + errorChunk}, "500"},
-		"an error first":                      {events, []string{errorChunk, ""}, "500"},
-		"an error after the role":             {events, []string{roleChunk, errorChunk, ""}, "500"},
+		"content and an error in one piece":   {events, []string{contentChunk + errorChunk}, "502"},
+		"an error first":                      {events, []string{errorChunk, ""}, "502"},
+		"an error after the role":             {events, []string{roleChunk, errorChunk, ""}, "502"},
 		"nothing":                             {events, []string{""}, "502"},
 		"no body at all":                      {events, nil, "502"},
 		"an end after the role":               {events, []string{roleChunk, ""}, "502"},
@@ -121,7 +121,7 @@ func TestAnAttemptThatFailedInItsStreamIsCountedAsOneWithAStatus(t *testing.T) {
 	h.opening(id, "text/event-stream", errorChunk)
 	h.retry(id, 2)
 	x := h.exchanges.find(id)
-	if r := x.attempts.records(x.started, time.Now()); len(r) != 2 || r[0].status != 500 || !r[0].failed || !r[1].running {
+	if r := x.attempts.records(x.started, time.Now()); len(r) != 2 || r[0].status != 502 || !r[0].failed || !r[1].running {
 		t.Errorf("attempts = %+v", r)
 	}
 }
@@ -139,7 +139,7 @@ func TestAnotherReplicasStreamFailsOverThere(t *testing.T) {
 	at := a.listen()
 	b.listen()
 	b.knows(at)
-	for _, tc := range []struct{ piece, status string }{{contentChunk, ""}, {errorChunk, "500"}} {
+	for _, tc := range []struct{ piece, status string }{{contentChunk, ""}, {errorChunk, "502"}} {
 		f := b.open(names.FilterOpening)
 		head := responseHead(1, false, ":status", "200", "content-type", "text/event-stream")
 		head.MetadataContext = namedAt(id, at)

@@ -279,6 +279,11 @@ func (s *requestStream) attemptTimeouts(edit *wire.HeaderMutation, plan *routing
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.Set(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
+	if first := plan.FirstToken; first > 0 && s.mayFailOver(plan) && (plan.Timeout <= 0 || first < plan.Timeout) {
+		// It bounds the headers too, which the opening filter holds back until the first
+		// content. Stalls are noticed here: such a stream is never unread.
+		edit.Set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(first))
+	}
 	// The clusters bound a whole attempt. 0 lifts that: from what is sent on piece by
 	// piece, which it would cut, and from the time that the client gives, for the first byte.
 	if request := s.exchange.request; plan.ClientTimeout || request.Stream || request.Endpoint == chat.Speech {

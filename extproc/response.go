@@ -129,7 +129,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 	case !s.duplex(r):
 		return wire.Streamed
 	}
-	s.watch(r, x.attempts.gap())
+	s.watch(r, x.attempts.gap(&hop))
 	return wire.Duplex
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
+	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/sse"
@@ -36,6 +37,9 @@ func (s *requestStream) duplex(r *responseReader) bool {
 // stallAhead is how much sooner than Envoy's timer of the same time ours fires: Envoy
 // would cut the client's connection.
 func stallAhead(d time.Duration) time.Duration { return min(d/10, time.Second) }
+
+// timerSlack is how much sooner a busy Envoy's timer may fire: at its event loop's turn.
+func timerSlack(timeout time.Duration) time.Duration { return min(timeout/10, 50*time.Millisecond) }
 
 // watch begins to watch over the stream that is read. attempt is the longest gap that
 // Envoy allows; 0: it bounds none.
@@ -130,12 +134,13 @@ func errorEvent(req *chat.Request, e *upstream.Error) []byte {
 	return sse.Append([]byte("event: error\n"), data)
 }
 
-// gap is the longest gap between bytes that Envoy allows an attempt; 0: it bounds none.
-func (a *attempts) gap() time.Duration {
+// gap is the longest gap between bytes that Envoy allows the attempt of a hop; 0: it
+// bounds none.
+func (a *attempts) gap(hop *routing.Hop) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.plan == nil || a.plan.ClientTimeout {
 		return 0
 	}
-	return a.plan.Timeout
+	return hop.Timeout
 }

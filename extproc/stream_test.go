@@ -141,6 +141,21 @@ func (f *filterStream) ask(m *extprocv3.ProcessingRequest) *extprocv3.Processing
 	return f.answer()
 }
 
+// feed sends a piece of a stream that is read in the mode Duplex, where not each has an
+// answer, and waits until it was read. The answers are dropped.
+func (f *filterStream) feed(m *extprocv3.ProcessingRequest) {
+	f.t.Helper()
+	f.in <- m
+	f.in <- responsePiece("", false) // taken when the one before it was handled
+	for {
+		select {
+		case <-f.out:
+		default:
+			return
+		}
+	}
+}
+
 func (f *filterStream) answer() *extprocv3.ProcessingResponse {
 	f.t.Helper()
 	select {

@@ -24,6 +24,9 @@ import (
 // nor shown to a callback. Reading a stream costs more than all the rest of a request.
 func (s *requestStream) relayable(hop *routing.Hop) bool {
 	x := s.exchange
+	if d := hop.Deployment; d.TTFTTimeout > 0 || d.StreamIdle > 0 {
+		return false // Envoy would notice no stall
+	}
 	return s.log == names.LogUsage && x.request.WantsUsage && hop.Translator.Carries(x.request) &&
 		(x.caching.status == "" || x.caching.status == cache.Bypass) && !x.snapshot.wantsText
 }

@@ -61,6 +61,7 @@ type Plan struct {
 	Attempts      int           // cap on all attempts, fixed at the start: Envoy reads it once
 	Timeout       time.Duration // the longest that an attempt of the plan may have, now or after a failure
 	ClientTimeout bool          // Timeout is the request's own, and not one of the configuration's
+	FirstToken    time.Duration // to a stream's first content, the longest that an attempt of the plan may have; 0: one has no bound
 	Deadline      time.Time     // of all attempts together; zero: none
 
 	Name string // the name asked for, as the configuration spells it (an alias, a group, a wildcard)

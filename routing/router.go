@@ -26,8 +26,9 @@ type Router struct {
 	maxFallbacks   int
 	retryAfter     time.Duration
 	requestTimeout time.Duration
-	blocking       timeouts // of one attempt of a request that does not stream
-	streaming      timeouts // and of one that does
+	blocking       timeouts      // of one attempt of a request that does not stream
+	streaming      timeouts      // and of one that does
+	firstTokens    time.Duration // the longest TTFTTimeout; 0: a deployment has none
 	policies       policies
 	budgets        map[string]*retryBudget // by the name asked for, as spelt
 	fallbacks      map[string][]target

@@ -40,6 +40,11 @@ type timeouts struct {
 // streams that need one.
 func (r *Router) linkTimeouts() {
 	r.blocking, r.streaming = r.timeoutsOf(false), r.timeoutsOf(true)
+	if !slices.ContainsFunc(r.deployments, func(d *Deployment) bool { return d.TTFTTimeout == 0 }) {
+		for _, d := range r.deployments {
+			r.firstTokens = max(r.firstTokens, d.TTFTTimeout)
+		}
+	}
 	for _, d := range r.deployments {
 		if own := d.AttemptTimeout(true); own > 0 && own < r.streaming.longest {
 			d.StreamCluster = d.Cluster + "/stream"
@@ -79,6 +84,9 @@ func longestOfStages(stages []target, stream bool) time.Duration {
 // setTimeout sets the plan's Timeout, once its targets are known.
 func (r *Router) setTimeout(p *Plan) {
 	stream := p.call.Request.Stream
+	if stream {
+		p.FirstToken = r.firstToken(p)
+	}
 	if own := p.call.timeout(); own > 0 {
 		p.Timeout, p.ClientTimeout = own, true
 		return
@@ -112,4 +120,32 @@ func (p *Plan) attemptTimeout(d *Deployment) (timeout time.Duration, cluster str
 		cluster = d.StreamCluster
 	}
 	return timeout, cluster
+}
+
+// firstToken is the longest TTFTTimeout of the deployments that a stream's plan may
+// come to; 0: one of them has none.
+func (r *Router) firstToken(p *Plan) time.Duration {
+	if r.firstTokens == 0 && len(r.contextWindow)+len(r.contentPolicy) > 0 {
+		return 0 // such a failure may lead to one that has none
+	}
+	var longest time.Duration
+	for _, t := range p.targets {
+		for _, d := range t.group {
+			if d.TTFTTimeout == 0 {
+				return 0
+			}
+			longest = max(longest, d.TTFTTimeout)
+		}
+	}
+	return max(longest, r.firstTokens)
+}
+
+// SilentTime is how long attempt n may say nothing before Envoy gives it up; 0: no
+// bound.
+func (p *Plan) SilentTime(n int) time.Duration {
+	own := p.Hops[n-1].Timeout
+	if p.FirstToken > 0 && (own == 0 || p.FirstToken < own) {
+		return p.FirstToken
+	}
+	return own
 }

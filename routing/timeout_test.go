@@ -108,3 +108,33 @@ func TestTheFixedOrderOfStreamsIsWhatAPlanNames(t *testing.T) {
 		t.Errorf("%d orders, want one for each first choice, and two for the streams of m: %v", len(orders), orders)
 	}
 }
+
+// TestAFirstTokenHasATimeWhereEveryDeploymentHasOne: Envoy reads it once for all
+// attempts, so that one without a bound must not be cut by another's.
+func TestAFirstTokenHasATimeWhereEveryDeploymentHasOne(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first  []time.Duration // ttft_timeout of the deployments of m
+		stream bool
+		want   time.Duration
+	}{
+		"the longest of them":         {[]time.Duration{2 * time.Second, 3 * time.Second}, true, 3 * time.Second},
+		"none where one has none":     {[]time.Duration{2 * time.Second, 0}, true, 0},
+		"none for a blocking request": {[]time.Duration{2 * time.Second, 3 * time.Second}, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "m/a", "m/b")
+			for i, d := range w.deployments {
+				d.TTFTTimeout = tc.first[i]
+			}
+			c := call(t, "m")
+			c.Request.Stream = tc.stream
+			p, err := w.Plan(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.FirstToken != tc.want || tc.want > 0 && p.SilentTime(1) != tc.want {
+				t.Errorf("first token within %v, silent %v, want %v", p.FirstToken, p.SilentTime(1), tc.want)
+			}
+		})
+	}
+}
