@@ -61,6 +61,35 @@ func TestASignalLetsOpenRequestsFinishAndRefusesNewOnes(t *testing.T) {
 	}
 }
 
+// TestAGraceAdmitsNewRequestsAndHasClientsLeave: readiness says no, and every answer
+// ends its connection. The grace is over when nobody can come any more.
+func TestAGraceAdmitsNewRequestsAndHasClientsLeave(t *testing.T) {
+	t.Parallel()
+	p := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), "")+"general_settings: {set_verbose: true}\n",
+		"--drain-grace", "5m", "--drain-timeout", "6m")
+	if got := s.Get("/health/readiness"); got.Status != 200 {
+		t.Fatalf("before: %d %s", got.Status, got.Body)
+	}
+	s.Cancel() // what a signal does
+	asynctest.Await(t, "readiness says no", func() bool { return s.Get("/health/readiness").Status == 503 })
+	asynctest.Await(t, "clients are told to leave", func() bool {
+		resp, err := http.Post(s.URL+"/v1/chat/completions", "application/json", strings.NewReader(gatewaytest.Ask))
+		if err != nil || gatewaytest.Drain(resp) != nil || resp.StatusCode != 200 {
+			t.Fatalf("a new request in the grace: %v %v", resp, err)
+		}
+		return resp.Close
+	})
+	pid, err := strconv.Atoi(envoyPid.FindStringSubmatch(s.Stderr.String())[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	if code := s.Stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 var envoyPid = regexp.MustCompile(`"pid":(\d+)`)
 
 func TestAKilledIsthmusLeavesNoEnvoyAndADeadEnvoyIsStartedAgain(t *testing.T) {
