@@ -115,8 +115,6 @@ type answer struct {
 	parts []string
 }
 
-func (a *answer) stream() bool { return a.kind == "text/event-stream" }
-
 func (a *answer) text() string { return strings.Join(a.parts, "") }
 
 // eventPause is the time between two events of a stream: some run at any moment.
