@@ -26,7 +26,8 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 			"the provider's answer is not valid HTTP", "server_error", "invalid_answer"),
 		// The provider broke off while isthmus held its headers: too late for the
 		// response phase to give this answer its shape.
-		b.localReply("response.code_details.startsWith('upstream_reset') || response.code_details in ['no_healthy_upstream', 'cluster_not_found']",
+		b.localReply("response.code_details.startsWith('upstream_reset')"+
+			" || response.code_details in ['no_healthy_upstream', 'cluster_not_found']",
 			"the provider broke off its answer", "server_error", "upstream_unavailable"),
 		b.localReply("response.code_details.startsWith('upstream_response_timeout') || response.code_details.startsWith('upstream_per_try')"+
 			" || response.code_details == 'upstream_max_stream_duration_reached'",

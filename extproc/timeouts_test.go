@@ -12,8 +12,8 @@ import (
 
 // unequal are two deployments of which the first has a shorter time.
 const unequal = `model_list:
-- {model_name: m, litellm_params: {model: openai/a, api_base: "http://a.test/v1", api_key: sk-a, order: 1, timeout: 2}, model_info: {id: a}}
-- {model_name: m, litellm_params: {model: openai/b, api_base: "http://b.test/v1", api_key: sk-b, order: 2, timeout: 30}, model_info: {id: b}}
+- {model_name: m, litellm_params: {model: openai/a, api_base: "http://a.test/v1", api_key: k, order: 1, timeout: 2}, model_info: {id: a}}
+- {model_name: m, litellm_params: {model: openai/b, api_base: "http://b.test/v1", api_key: k, order: 2, timeout: 30}, model_info: {id: b}}
 router_settings: {num_retries: 1}
 `
 

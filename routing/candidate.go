@@ -144,8 +144,8 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 		if o.full > 0 {
 			wait = sooner(wait, o.wait)
 		}
-		return unservable("every deployment of `"+name+"` is cooling down after failures; try again in "+strconv.Itoa(upstream.WholeSeconds(wait))+" s",
-			"no_deployment_available", wait)
+		return unservable("every deployment of `"+name+"` is cooling down after failures; try again in "+
+			strconv.Itoa(upstream.WholeSeconds(wait))+" s", "no_deployment_available", wait)
 	case o.tooSmall > 0:
 		return &upstream.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "messages", Code: upstream.CodeContextLength,
 			Message: "the messages exceed the context window of every deployment of `" + name + "`"}

@@ -342,8 +342,9 @@ func TestAFixedOrderWaitsAsAnyPlanDoes(t *testing.T) {
 		deadline time.Duration // left; 0: none
 		want     Next
 	}{
-		"none before another deployment":           {[]string{"m/a", "m/b"}, 1, 429, 2 * time.Second, 0, Next{Retry: true}},
-		"before the same one, what it asks":        {[]string{"m/a"}, 1, 429, 1800 * time.Millisecond, 0, Next{Retry: true, Pause: 2 * time.Second}},
+		"none before another deployment": {[]string{"m/a", "m/b"}, 1, 429, 2 * time.Second, 0, Next{Retry: true}},
+		"before the same one, what it asks": {[]string{"m/a"}, 1, 429, 1800 * time.Millisecond, 0,
+			Next{Retry: true, Pause: 2 * time.Second}},
 		"before the same one, retry_after":         {[]string{"m/a"}, 1, 500, 0, 0, Next{Retry: true, Pause: 5 * time.Second}},
 		"after a round, too":                       {[]string{"m/a", "m/b"}, 2, 500, 0, 0, Next{Retry: true, Pause: 5 * time.Second}},
 		"no try when the deadline forbids it":      {[]string{"m/a"}, 1, 429, 9 * time.Second, 7 * time.Second, Next{}},

@@ -35,10 +35,11 @@ func TestTheClustersOfTheConfigurationBeforeStayWhileRequestsRunUnderIt(t *testi
 		live []*loaded
 		want map[string]time.Duration // of the stream clusters
 	}{
-		"unequal times":              {[]*loaded{unequal}, map[string]time.Duration{"deployment/a/a.test:80/stream": 2 * time.Second}},
-		"equal ones":                 {[]*loaded{equal}, map[string]time.Duration{}},
-		"equal ones behind unequal":  {[]*loaded{unequal, equal}, map[string]time.Duration{"deployment/a/a.test:80/stream": 2 * time.Second}},
-		"the other way round behind": {[]*loaded{unequal, other}, map[string]time.Duration{"deployment/a/a.test:80/stream": 2 * time.Second, "deployment/b/b.test:80/stream": 4 * time.Second}},
+		"unequal times":             {[]*loaded{unequal}, map[string]time.Duration{"deployment/a/a.test:80/stream": 2 * time.Second}},
+		"equal ones":                {[]*loaded{equal}, map[string]time.Duration{}},
+		"equal ones behind unequal": {[]*loaded{unequal, equal}, map[string]time.Duration{"deployment/a/a.test:80/stream": 2 * time.Second}},
+		"the other way round behind": {[]*loaded{unequal, other}, map[string]time.Duration{
+			"deployment/a/a.test:80/stream": 2 * time.Second, "deployment/b/b.test:80/stream": 4 * time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]time.Duration{}

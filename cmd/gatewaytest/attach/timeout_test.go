@@ -52,7 +52,8 @@ func TestEachDeploymentsOwnTimeoutHoldsForItsOwnAttempt(t *testing.T) {
 				before := cancelled.Load()
 				got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
 				details := strings.Split(got.Header.Get("X-Isthmus-Attempt-Details"), ", ")
-				if got.Status != tc.status || got.Err != nil || len(details) != 2 || !strings.Contains(details[tc.timedOut-1], `why="no answer in time"`) {
+				if got.Status != tc.status || got.Err != nil || len(details) != 2 ||
+					!strings.Contains(details[tc.timedOut-1], `why="no answer in time"`) {
 					t.Errorf("%s: %d, %v, attempts %q: %s", name, got.Status, got.Err, details, got.Body)
 				}
 				asynctest.Await(t, name+": the attempt is cancelled at its provider", func() bool { return cancelled.Load() > before })

@@ -90,7 +90,8 @@ func TestSoakAStreamMayRunForLongerThanItsTimeout(t *testing.T) {
 		s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", drips, ", order: 1, timeout: 1")+
 			gatewaytest.Entry("m", drips, ", order: 2"+other))
 		got := s.Post("/v1/chat/completions", gatewaytest.AskStream)
-		if got.Status != 200 || got.Err != nil || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") || got.Header.Get("X-Isthmus-Attempts") != "1" {
+		if got.Status != 200 || got.Err != nil || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") ||
+			got.Header.Get("X-Isthmus-Attempts") != "1" {
 			t.Errorf("%s: %d, %v: %s", name, got.Status, got.Err, got.Body)
 		}
 		s.Idle()
