@@ -144,7 +144,7 @@ func (x *exchange) decided(entry *logEntry) outcome {
 		x.snapshot.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
 	}
 	if o.broken() {
-		why := "the answer was cut (" + string(o.ended) + ")"
+		why := o.cut()
 		x.snapshot.router.Cut(o.served, why)
 		x.attempts.cut(why)
 	}

@@ -63,6 +63,9 @@ func (o *outcome) claim(who answerer) bool {
 // broken reports whether the provider cut the answer off.
 func (o *outcome) broken() bool { return o.ended == endedUpstream || o.ended == endedTimeout }
 
+// cut is why the attempt of a broken answer failed.
+func (o *outcome) cut() string { return "the answer was cut (" + string(o.ended) + ")" }
+
 // origin is the deployment whose answer the client gets, a stored one's too; zero:
 // none gave it.
 func (o *outcome) origin() cache.Served {
@@ -85,10 +88,13 @@ func (o *outcome) attempt() routing.Outcome {
 	case o.ended == notEnded:
 		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	case o.result.Failure != nil:
-		failure := o.result.Failure
+		failure, reason := o.result.Failure, "the answer failed: "+o.result.Failure.Type
+		if o.broken() {
+			reason = o.cut()
+		}
 		return routing.Outcome{
 			Failed: true, Kind: upstream.KindOf(failure), Status: failure.Status, RetryAfter: failure.RetryAfter,
-			Reason: "the answer failed: " + failure.Type, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion,
+			Reason: reason, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion,
 		}
 	}
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}

@@ -83,7 +83,7 @@ func (r *Recorder) events(chunk []byte) {
 	}
 	switch {
 	case r.fold.why != "":
-		r.forget(r.fold.why)
+		r.why = r.fold.why // what came before stays, for Answer
 	case r.fold.size > r.limit:
 		r.forget("too long")
 	case r.reader.Err() != nil:
@@ -115,11 +115,11 @@ func (r *Recorder) Finish(served Served, result chat.Result, now time.Time) (*En
 }
 
 // Answer returns what was read so far in its blocking form, for those who show it
-// and do not store it: a stream may lack its end. It is nil when there is
-// nothing, half a JSON text, or more than the limit. Call it before Finish.
+// and do not store it: a stream may lack its end, or fail in the middle. It is nil when
+// there is nothing, half a JSON text, or more than the limit. Call it before Finish.
 func (r *Recorder) Answer() []byte {
 	switch {
-	case r.why != "":
+	case !r.stream && r.why != "":
 		return nil
 	case !r.stream:
 		if whole := bytes.TrimSpace(r.whole); jsontext.Value(whole).IsValid() {
