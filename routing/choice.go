@@ -117,8 +117,5 @@ func (r *Router) Take(p *Plan, n int, c Choice) error {
 	if p.Fixed {
 		return r.fix(p)
 	}
-	if err := r.extend(p, n+1, s, r.now()); err != nil {
-		return err
-	}
-	return nil
+	return r.extend(p, n+1, s, r.now())
 }

@@ -63,7 +63,8 @@ func (w *watcher) line() string {
 	mib := func(r residents) int64 { return r[max(0, len(r)-60):].median() >> 20 }
 	return fmt.Sprintf("%6s: %d requests, %d answered, %d failed cleanly, %d left, %d not answered; "+
 		"memory of isthmus %d MiB, of Envoy %d MiB; %d restarts of Envoy",
-		time.Since(w.began).Round(time.Second), c.all(), c[ending.Answered], c[ending.Failed], c[ending.Left], c[ending.Unanswered], mib(w.service), mib(w.proxy), w.restarts)
+		time.Since(w.began).Round(time.Second), c.all(), c[ending.Answered], c[ending.Failed], c[ending.Left], c[ending.Unanswered],
+		mib(w.service), mib(w.proxy), w.restarts)
 }
 
 // verdict says what was wrong with the processes.

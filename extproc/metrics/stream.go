@@ -19,7 +19,8 @@ type streams struct {
 
 func newStreams(k *maker) streams {
 	s := streams{
-		opened: k.counter("isthmus_extproc_streams_total", "gRPC streams opened by Envoy, by filter: request, retry, failure or opening.", "filter"),
+		opened: k.counter("isthmus_extproc_streams_total", "gRPC streams opened by Envoy, by filter: request, retry, failure or opening.",
+			"filter"),
 		duration: k.histogram("isthmus_extproc_message_duration_seconds", "Time that isthmus took to answer a message, waits included.",
 			ownBuckets(), "filter", "phase"),
 		panics:  k.counter("isthmus_extproc_panics_total", "Requests that ended with a bug of isthmus.", "filter"),

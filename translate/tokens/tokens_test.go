@@ -256,7 +256,9 @@ func TestWhatWasReportedOnTheWayStays(t *testing.T) {
 		prompt, completion int64 // -1: estimated, more than nothing
 		estimated          bool
 	}{
-		"the prompt's count":                      {chat.Result{Usage: chat.Usage{Prompt: 500, Total: 500, Cached: 3}, Output: text}, 500, -1, true},
+		"the prompt's count": {
+			chat.Result{Usage: chat.Usage{Prompt: 500, Total: 500, Cached: 3}, Output: text}, 500, -1, true,
+		},
 		"a completion's that is more than seen":   {chat.Result{Usage: chat.Usage{Prompt: 5, Completion: 3000}, Output: text}, 5, 3000, true},
 		"not one that is less":                    {chat.Result{Usage: chat.Usage{Prompt: 5, Completion: 1}, Output: text}, 5, -1, true},
 		"nothing was":                             {chat.Result{Output: text}, -1, -1, true},

@@ -189,7 +189,9 @@ const accessLogStreams = "cluster." + envoy.ProcessorCluster + ".upstream_rq_act
 
 // idle: nothing is held any more.
 func (j *judgement) idle() {
-	for _, name := range []string{"isthmus_requests_in_flight", "isthmus_deployment_in_flight", "isthmus_queue_length", "isthmus_sink_queued"} {
+	for _, name := range []string{
+		"isthmus_requests_in_flight", "isthmus_deployment_in_flight", "isthmus_queue_length", "isthmus_sink_queued",
+	} {
 		if n := j.o.metrics[name]; n != 0 {
 			j.say("", "something is held by a request that is over", "%s: %g", name, n)
 		}
@@ -249,7 +251,8 @@ func (j *judgement) limits() {
 			{"tokens", since(w.tokens), least.tokens, most.tokens},
 		} {
 			if each.got < each.from || each.got > each.upTo && !j.row.loses {
-				j.say("", "the limits count otherwise than the records", "%s of %s in the last %d s: %d, by the records %d to %d", each.name, deployment,
+				j.say("", "the limits count otherwise than the records", "%s of %s in the last %d s: %d, by the records %d to %d", each.name,
+					deployment,
 					horizon, each.got, each.from, each.upTo)
 			}
 		}

@@ -74,7 +74,9 @@ func TestEachRuleIsBrokenByWhatItForbids(t *testing.T) {
 		"a record of nobody's": {usual, func(o *observed) {
 			o.records = append(o.records, callback.Record{CallID: "id-9", TraceID: "tag-x-9"})
 		}, "a record is of no request"},
-		"other attempts":      {usual, func(o *observed) { o.requests[0].attempts = "1" }, "the client is told of other attempts than the record"},
+		"other attempts": {
+			usual, func(o *observed) { o.requests[0].attempts = "1" }, "the client is told of other attempts than the record",
+		},
 		"recorded as failure": {usual, func(o *observed) { o.records[0].Status = callback.Failure }, "an answer is recorded as a failure"},
 		"recorded as answer":  {row{cuts: true}, func(o *observed) { o.requests[0].how = cut }, "a failure is recorded as an answer"},
 		"other status":        {usual, func(o *observed) { o.records[0].HTTPStatus = 201 }, "the record has another status than the client"},

@@ -62,7 +62,8 @@ const (
 // nobody.
 func (s *stack) config(redisTimeout time.Duration) string {
 	entry := func(group, id, model, base, more string) string {
-		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %s, api_key: sk-chaos, api_base: %q%s}\n  model_info: {id: %s}\n", group, model,
+		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %s, api_key: sk-chaos, api_base: %q%s}\n  model_info: {id: %s}\n", group,
+			model,
 			base, more, id)
 	}
 	openai := func(p *provider, group, id, more string) string {
@@ -139,8 +140,10 @@ func (s *stack) configureEnvoy() {
 	port := asynctest.FreePort(s.t)
 	s.url = "http://127.0.0.1:" + port
 	var stdout, stderr bytes.Buffer
-	args := []string{"envoy", "--config", s.file(), "--envoy-version", s.binary.Version, "--processor", s.listen, "--listen", "127.0.0.1:" + port,
-		"--admin", "unix://" + s.socket(), "--access-log", ""}
+	args := []string{
+		"envoy", "--config", s.file(), "--envoy-version", s.binary.Version, "--processor", s.listen, "--listen", "127.0.0.1:" + port,
+		"--admin", "unix://" + s.socket(), "--access-log", "",
+	}
 	if code := cli.Run(s.t.Context(), args, &stdout, &stderr); code != 0 {
 		s.t.Fatalf("isthmus envoy ended with %d: %s", code, &stderr)
 	}
