@@ -244,7 +244,7 @@ func (s *requestStream) piece(body, out []byte) *wire.Answer {
 	case r.stall == nil:
 		return wire.ResponseChunk(out, untouched, nil, nil)
 	}
-	r.stall.rearmLocked(r.decoder.Started())
+	r.stall.rearmLocked(r.decoder)
 	if len(out) == 0 {
 		return nil
 	}

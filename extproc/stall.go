@@ -7,9 +7,6 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
-	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
-	"github.com/isthmus-proxy/isthmus/translate/sse"
-	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // A stream that is read in the mode Duplex can be ended here at any time. One whose
@@ -21,10 +18,11 @@ import (
 // stall ends such a stream. Its lock is held while the stream is read or ended.
 type stall struct {
 	mu      sync.Mutex
-	timer   *time.Timer   // nil: nothing is bounded here
+	timer   *time.Timer   // nil until watch
 	opening time.Duration // the longest gap until the first content; 0: no bound
 	gap     time.Duration // and after it
-	due     time.Time     // when the timer is to fire
+	due     time.Time     // when the timer is to fire; zero: it is not to
+	failed  bool          // an error has ended the answer: the timer is for its end
 	over    bool          // the client has got the end: what still comes is dropped
 }
 
@@ -49,13 +47,10 @@ func (s *requestStream) watch(r *responseReader, attempt time.Duration) {
 	if w.gap = w.opening; r.hop.Deployment.StreamIdle > 0 && (w.gap == 0 || r.hop.Deployment.StreamIdle < w.gap) {
 		w.gap = r.hop.Deployment.StreamIdle
 	}
-	if w.gap == 0 {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = s.server.guard.AfterFunc(w.gap, "a stream that stalls", func() { s.stalled(r) })
-	w.rearmLocked(false)
+	w.timer = s.server.guard.AfterFunc(max(w.gap, afterFailure), "a stream that stalls", func() { s.stalled(r) })
+	w.rearmLocked(r.decoder)
 }
 
 // begin locks the stream for a message that came. It reports whether that is still
@@ -69,28 +64,34 @@ func (w *stall) begin() bool {
 	return true
 }
 
-// rearmLocked waits for the next piece; started: the content has begun.
-func (w *stall) rearmLocked(started bool) {
+// afterFailure is how long a stream that has failed is read on: usage, or the event of
+// the Responses API that tells agents of the end, may follow.
+const afterFailure = time.Second
+
+// rearmLocked waits for the next piece of an answer, of which d has read what came.
+func (w *stall) rearmLocked(d chat.Decoder) {
 	limit := w.opening
-	if started {
+	switch {
+	case w.failed:
+		return
+	case d.Failed():
+		w.failed, limit = true, afterFailure
+	case d.Started():
 		limit = w.gap
 	}
-	switch {
-	case w.timer == nil:
-	case limit == 0:
+	if limit == 0 {
+		w.due = time.Time{}
 		w.timer.Stop() // Envoy's timer bounds it
-	default:
-		w.due = time.Now().Add(limit)
-		w.timer.Reset(limit)
+		return
 	}
+	w.due = time.Now().Add(limit)
+	w.timer.Reset(limit)
 }
 
 // endLocked ends the watch.
 func (w *stall) endLocked() {
 	w.over = true
-	if w.timer != nil {
-		w.timer.Stop()
-	}
+	w.timer.Stop()
 }
 
 // close ends the watch; of a nil stall there is none.
@@ -103,35 +104,29 @@ func (w *stall) close() {
 	w.endLocked()
 }
 
-// stalled ends a stream whose provider has said nothing for too long.
+// stalled ends a stream whose provider has said nothing for too long, or has told of a
+// failure and does not end.
 func (s *requestStream) stalled(r *responseReader) {
 	w := r.stall
 	if !w.begin() {
 		return
 	}
 	defer w.mu.Unlock()
-	if time.Now().Before(w.due) {
+	if w.due.IsZero() || time.Now().Before(w.due) {
 		return // a piece came while the timer fired
 	}
 	w.endLocked()
-	result := r.decoder.Result()
-	result.Failure = streamFailure(endedTimeout)
-	out := errorEvent(s.exchange.request, result.Failure)
+	failed := r.decoder.Failed()
+	out := r.decoder.Abort(streamFailure(endedTimeout))
 	s.pass(out)
-	s.exchange.outcome.stalled(result)
+	result := r.decoder.Result()
+	if failed || result.Failure == nil {
+		s.exchange.outcome.complete(result) // all had come but the end
+	} else {
+		s.exchange.outcome.stalled(result)
+	}
 	s.ended(result)
 	_ = s.out.Send(wire.DuplexChunk(out, true, s.exchange.metadata())) // when the stream is gone, so is the client
-}
-
-// errorEvent is the last event of a stream that ends with an error of ours.
-func errorEvent(req *chat.Request, e *upstream.Error) []byte {
-	if req.Endpoint != chat.Responses {
-		return sse.Append(nil, e.JSON())
-	}
-	data := append([]byte(`{"type":"error","code":`), jsonedit.AppendString(nil, e.Code)...)
-	data = append(data, `,"message":`...)
-	data = append(jsonedit.AppendString(data, e.Message), `,"param":null}`...)
-	return sse.Append([]byte("event: error\n"), data)
 }
 
 // gap is the longest gap between bytes that Envoy allows the attempt of a hop; 0: it

@@ -1,5 +1,7 @@
 package chat
 
+import "github.com/isthmus-proxy/isthmus/translate/upstream"
+
 // Decoder reads one provider answer as it arrives and says what the client gets
 // in its place. It belongs to one attempt and is not safe for concurrent use.
 type Decoder interface {
@@ -11,6 +13,11 @@ type Decoder interface {
 	// An answer that fails in the middle of a stream ends with an error event;
 	// a blocking one returns nothing and Result has the Failure.
 	Feed(chunk []byte, last bool) []byte
+	// Abort ends a stream whose provider says no more. It returns the last bytes for
+	// the client: what ends an answer that wants nothing but its end, nothing after one
+	// that has failed or ended before, else the error event of e, which is the failure
+	// then. An event that has come in part is dropped.
+	Abort(e *upstream.Error) []byte
 	// Failed reports whether the answer has failed; Result has the Failure then.
 	// It is cheap enough to be asked after every Feed.
 	Failed() bool

@@ -67,6 +67,14 @@ func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
 	return e.append(nil, d.base64)
 }
 
+// Abort makes an answer that has not ended the failure e.
+func (d *embeddingDecoder) Abort(e *upstream.Error) []byte {
+	if !d.ended {
+		d.ended, d.result.Failure = true, e
+	}
+	return nil
+}
+
 func (d *embeddingDecoder) Failed() bool { return d.result.Failure != nil }
 
 func (d *embeddingDecoder) Started() bool { return d.ended && !d.Failed() }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/translate/ndjson"
 	"github.com/isthmus-proxy/isthmus/translate/sse"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // Form is how a provider sends an answer.
@@ -55,6 +56,19 @@ func (f *Feeder) Feed(chunk []byte, last bool) []byte {
 	}
 	if last && !f.w.Closed() {
 		f.end()
+	}
+	return f.w.Take()
+}
+
+// Abort ends a stream whose provider says no more, see [Decoder].
+func (f *Feeder) Abort(e *upstream.Error) []byte {
+	switch {
+	case f.w.Closed():
+		return nil
+	case f.w.complete():
+		f.end()
+	default:
+		f.w.Fail(e)
 	}
 	return f.w.Take()
 }

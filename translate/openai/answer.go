@@ -8,6 +8,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // rewriter gives a blocking answer the names that clients expect. The answer is
@@ -28,6 +29,14 @@ func (d *rewriter) Feed(chunk []byte, last bool) []byte {
 	scan.Feed(out, true)
 	d.relay, d.body = scan, nil
 	return out
+}
+
+// Abort makes an answer that has not ended the failure e.
+func (d *rewriter) Abort(e *upstream.Error) []byte {
+	if d.relay == nil {
+		d.relay, d.body = newRelay(chat.Completions), nil
+	}
+	return d.relay.Abort(e)
 }
 
 // Failed is false: what a blocking answer says stays what the server said.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
+	"github.com/isthmus-proxy/isthmus/translate/sse"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -48,6 +49,7 @@ type relay struct {
 	responses bool  // it is of the Responses API
 	bytes     int64 // of the body
 	ended     bool
+	aborted   *upstream.Error // why it broke off; nil: it did not
 }
 
 func (d *relay) Feed(chunk []byte, last bool) []byte {
@@ -55,6 +57,16 @@ func (d *relay) Feed(chunk []byte, last bool) []byte {
 	d.bytes += int64(len(chunk))
 	d.ended = d.ended || last
 	return chunk
+}
+
+// Abort makes an answer that has not ended the failure e. The client, who asked for a
+// stream, is told so behind what it has got.
+func (d *relay) Abort(e *upstream.Error) []byte {
+	if d.ended {
+		return nil
+	}
+	d.ended, d.aborted = true, e
+	return sse.Append(nil, e.JSON())
 }
 
 // Failed is false: what a blocking answer says stays what the server said.

@@ -17,6 +17,8 @@ func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 // name too (the Responses API's has).
 func (d *relay) failure() *upstream.Error {
 	switch {
+	case d.aborted != nil:
+		return d.aborted
 	case d.ended && d.scan.Unfinished():
 		return chat.Incomplete()
 	case d.responseFailed():

@@ -224,17 +224,29 @@ func (d *streamDecoder) end() bool {
 	} else if ok {
 		untouched = false
 	}
+	before := len(d.out)
+	d.close(chat.Incomplete(), d.kind == otherStream && d.first)
+	return untouched && len(d.out) == before
+}
+
+// close adds what ends the stream: [DONE] where it alone is missing, else the error e.
+// whole: nothing is missing.
+func (d *streamDecoder) close(e *upstream.Error, whole bool) {
 	switch {
-	case d.ended, d.result.Failure != nil:
+	case d.ended, d.result.Failure != nil, whole:
 	case d.kind == chunkStream && d.finished && !d.done:
 		d.out = append(d.out, "data: [DONE]\n\n"...)
-		untouched = false
-	case d.kind == chunkStream && !d.done, d.kind == responseStream && !d.finished, !d.first:
-		d.fail(chat.Incomplete())
-		untouched = false
+	case d.kind == chunkStream && !d.done, d.kind == responseStream && !d.finished, d.kind == otherStream, !d.first:
+		d.fail(e)
 	}
 	d.ended = true
-	return untouched
+}
+
+// Abort ends a stream whose provider says no more, see [chat.Decoder].
+func (d *streamDecoder) Abort(e *upstream.Error) []byte {
+	d.out = d.out[:0]
+	d.close(e, false)
+	return d.out
 }
 
 // fail ends the stream with an error.
