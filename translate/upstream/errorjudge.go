@@ -20,6 +20,10 @@ type said struct {
 	flagged bool     // a member says that the prompt was refused for its content
 }
 
+// externalConnector is OpenAI's type of error for an MCP server that the request
+// names and that does not answer it: the client's, behind the status of a server.
+const externalConnector = "external_connector_error"
+
 // maxErrorWords bounds how many words an error has: more are no error's.
 const maxErrorWords = 16
 
@@ -106,6 +110,10 @@ func (s *said) verdict(status int) verdict {
 		return s.forbidden()
 	case http.StatusNotFound:
 		return s.notFound()
+	case http.StatusFailedDependency:
+		if s.has(externalConnector) {
+			return verdict{kind: KindUnsupported}
+		}
 	case http.StatusUnavailableForLegalReasons: // StepFun's answer to a flagged prompt
 		return verdict{kind: KindContentPolicy}
 	case http.StatusTooManyRequests:
@@ -143,19 +151,26 @@ func (s *said) badRequest(status int) verdict {
 	case s.says(contextSentences()...):
 		return verdict{kind: KindContextWindow}
 	case status != http.StatusBadRequest:
-	case s.says("credit balance is too low", "reached your specified api usage limits", "reached your specified workspace api usage limits",
-		"make sure your account is in good standing"):
+	case s.begins("your credit balance is too low", "you have reached your specified api usage limits",
+		"you have reached your specified workspace api usage limits", "access denied, please make sure your account is in good standing"):
 		return verdict{KindAccount, http.StatusPaymentRequired}
-	case s.says("organization has been disabled"):
+	case s.begins("this organization has been disabled"):
 		return verdict{KindAccount, http.StatusForbidden}
-	case s.says("incorrect api key provided", "api key not valid", "api key expired"):
+	case s.begins("incorrect api key provided", "api key not valid", "api key expired"):
 		return verdict{KindAccount, http.StatusUnauthorized}
-	case s.says("user location is not supported", "free tier is not available in your country"):
+	case s.begins("user location is not supported", "gemini api free tier is not available in your country"):
 		return verdict{kind: KindPermission}
-	case s.says("is not a valid model id", "provided model identifier is invalid"):
+	case s.begins("the provided model identifier is invalid"), s.namesNoModel():
 		return verdict{kind: KindModelNotFound}
 	}
 	return verdict{kind: KindRequest}
+}
+
+// namesNoModel reports whether the text is OpenRouter's for a model that it does not
+// have: the name, and these words after it.
+func (s *said) namesNoModel() bool {
+	name, rest, ok := strings.Cut(s.text, " ")
+	return ok && name != "" && strings.HasPrefix(rest, "is not a valid model id")
 }
 
 // forbidden is a 403, which may be a word about this request alone: its content, or
@@ -176,10 +191,18 @@ func (s *said) forbidden() verdict {
 func (s *said) notFound() verdict {
 	if s.says("is not a chat model", "not in v1/", "only supported in v1/", "embedcontent", "invalid url (", "404 page not found",
 		"file not found", "unknown request url", "no endpoints found that support", "unexpected endpoint", "cachedcontent not found",
-		"previous response", "item with id") || s.text == "not found" {
+		"previous response", "no such file object") || s.text == "not found" || s.lacksObject() {
 		return verdict{kind: KindUnsupported}
 	}
 	return verdict{kind: KindModelNotFound}
+}
+
+// lacksObject reports whether the text says of an object that the request names by
+// its id (a conversation, a prompt, a container, an item), and of no model, that the
+// account does not have it.
+func (s *said) lacksObject() bool {
+	_, rest, ok := strings.Cut(s.text, " with id '")
+	return ok && strings.Contains(rest, "not found") && !s.begins("model", "the model")
 }
 
 // tooManyRequests is a 429, which OpenAI says of an empty account, too, and of a
@@ -280,6 +303,13 @@ func contentSentences() []string {
 	}
 }
 
+// begins reports whether the text begins with one of these sentences, in lower case.
+// What is held against the deployment must: providers quote in a 400 the value that
+// they refuse, and a client may write any sentence there.
+func (s *said) begins(sentences ...string) bool {
+	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.HasPrefix(s.text, sentence) })
+}
+
 // says reports whether one of these sentences, in lower case, is in the text.
 func (s *said) says(sentences ...string) bool {
 	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.Contains(s.text, sentence) })
@@ -319,6 +349,8 @@ func statusOfWord(word string) int {
 		return http.StatusNotFound
 	case "request_too_large":
 		return http.StatusRequestEntityTooLarge
+	case externalConnector:
+		return http.StatusFailedDependency
 	case "timeout_error":
 		return http.StatusGatewayTimeout
 	case "overloaded_error":

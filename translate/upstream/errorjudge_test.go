@@ -108,6 +108,36 @@ func TestAClientsOwnFaultIsOneWhateverTheStatus(t *testing.T) {
 }
 
 // What reads alike and is a server's own failure, or an account's.
+func TestAWordOfTheClientIsNotHeldAgainstTheDeployment(t *testing.T) {
+	quoted := func(sentence string) string {
+		return says("Invalid value: '" + sentence + "'. Supported values are: 'low', 'medium', and 'high'.")
+	}
+	const request, unsupported = upstream.KindRequest, upstream.KindUnsupported
+	tests := map[string]failureCase{
+		"OpenAI, a conversation that is none": {404, says("Conversation with id 'conv_1' not found."), unsupported, 0, ""},
+		"OpenAI, a prompt that is none":       {404, says("Prompt with id 'pmpt_1' not found."), unsupported, 0, ""},
+		"OpenAI, an item that is none":        {404, says("Item with id 'rs_1' not found."), unsupported, 0, ""},
+		"OpenAI, a file that is none":         {404, says("No such File object: file-1"), unsupported, 0, ""},
+		"a model that is none":                {404, says("Model with id 'm' not found."), upstream.KindModelNotFound, 0, ""},
+		"OpenAI, the client's MCP server": {424, `{"error":{"message":"Error retrieving tool list from MCP server: 'x'. Http status code: ` +
+			`424 (Failed Dependency)","type":"external_connector_error","param":"tools","code":"http_error"}}`, unsupported, 0, "http_error"},
+	}
+	for _, sentence := range []string{
+		"Your credit balance is too low", "You have reached your specified API usage limits",
+		"You have reached your specified workspace API usage limits", "Access denied, please make sure your account is in good standing",
+		"This organization has been disabled", "Incorrect API key provided", "API key not valid", "API key expired",
+		"User location is not supported", "Gemini API free tier is not available in your country", "foo is not a valid model ID",
+		"The provided model identifier is invalid",
+	} {
+		tests["a value that reads: "+sentence] = failureCase{400, quoted(sentence), request, 0, ""}
+	}
+	checkFailures(t, tests)
+	const event = `{"type":"error","error":{"type":"external_connector_error","code":"http_error","message":"Error retrieving tool list"}}`
+	if e := upstream.ReadEmbedded([]byte(event)); e.Kind != unsupported || e.Status != 424 {
+		t.Errorf("in a stream, the client's MCP server is %s %d", e.Kind, e.Status)
+	}
+}
+
 func TestAServersFailureStaysOne(t *testing.T) {
 	checkFailures(t, map[string]failureCase{
 		"a failure without a word":       {500, "", upstream.KindServer, 0, ""},
