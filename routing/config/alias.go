@@ -40,6 +40,7 @@ func (r *reader) finish(c *Config) {
 		}
 	}
 	c.aliases, c.perGroup = nil, nil
+	r.withoutFailover(c)
 	c.finishCache()
 	r.finishCallbacks(c)
 	r.diagnostics = append(r.diagnostics, c.envProblems...)

@@ -22,6 +22,7 @@ type reader struct {
 	command       func(string) error           // see Options
 	paramTypes    map[string]paramType
 	credentials   map[string]credential // credential_list, by name
+	firstTokens   []value               // every ttft_timeout that bounds something
 	redactor      *secret.Redactor      // of messages
 	files, values int                   // read and looked at: see bounds.go
 	said          [Error + 1]int        // of each grade

@@ -116,6 +116,7 @@ func (e *entry) steering(f value) bool {
 		f.optionalSeconds(&e.StreamTimeout, 0.001)
 	case "ttft_timeout":
 		f.optionalSeconds(&e.TTFTTimeout, 0)
+		f.boundsFirstToken(e.TTFTTimeout)
 	case "stream_idle_timeout":
 		f.optionalSeconds(&e.StreamIdleTimeout, 0)
 	case "num_retries", "max_retries":

@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -13,13 +14,16 @@ import (
 func routerTable() map[string]setter {
 	later := func(c *Config, v value) { c.aliases = append(c.aliases, v) }
 	return map[string]setter{
-		"routing_strategy":            func(c *Config, v value) { v.strategy(&c.Router.Strategy) },
-		"routing_strategy_args":       func(c *Config, v value) { v.numbers(c.Router.StrategyArguments) },
-		"num_retries":                 func(c *Config, v value) { v.integer(&c.Router.NumRetries, 0) },
-		"retry_after":                 func(c *Config, v value) { v.seconds(&c.Router.RetryAfter, 0) },
-		"timeout":                     func(c *Config, v value) { v.seconds(&c.Router.Timeout, 0.001) },
-		"stream_timeout":              func(c *Config, v value) { v.seconds(&c.Router.StreamTimeout, 0.001) },
-		"ttft_timeout":                func(c *Config, v value) { v.seconds(&c.Router.TTFTTimeout, 0) },
+		"routing_strategy":      func(c *Config, v value) { v.strategy(&c.Router.Strategy) },
+		"routing_strategy_args": func(c *Config, v value) { v.numbers(c.Router.StrategyArguments) },
+		"num_retries":           func(c *Config, v value) { v.integer(&c.Router.NumRetries, 0) },
+		"retry_after":           func(c *Config, v value) { v.seconds(&c.Router.RetryAfter, 0) },
+		"timeout":               func(c *Config, v value) { v.seconds(&c.Router.Timeout, 0.001) },
+		"stream_timeout":        func(c *Config, v value) { v.seconds(&c.Router.StreamTimeout, 0.001) },
+		"ttft_timeout": func(c *Config, v value) {
+			v.seconds(&c.Router.TTFTTimeout, 0)
+			v.boundsFirstToken(&c.Router.TTFTTimeout)
+		},
 		"stream_idle_timeout":         func(c *Config, v value) { v.seconds(&c.Router.StreamIdleTimeout, 0) },
 		"stream_failover":             func(c *Config, v value) { v.boolean(&c.Router.StreamFailover) },
 		"request_timeout":             func(c *Config, v value) { v.seconds(&c.Router.RequestTimeout, 0) },
@@ -87,6 +91,26 @@ func (v value) numbers(into map[string]float64) {
 			into[f.name] = n
 		}
 	}
+}
+
+// boundsFirstToken keeps the place of a ttft_timeout, unless it is none: it may have
+// no effect, see withoutFailover.
+func (v value) boundsFirstToken(t *time.Duration) {
+	if t != nil && *t > 0 {
+		v.r.firstTokens = append(v.r.firstTokens, v)
+	}
+}
+
+// withoutFailover says of each ttft_timeout that nothing waits for the first content of
+// a stream, where that is so.
+func (r *reader) withoutFailover(c *Config) {
+	if !c.Router.StreamFailover {
+		for _, v := range r.firstTokens {
+			v.say(Warning, "ignored: only with stream_failover, which is false, does isthmus wait for a stream's first content; "+
+				"take one of the two out, or bound streams by stream_timeout")
+		}
+	}
+	r.firstTokens = nil
 }
 
 // retryClasses are the members of retry_policy.

@@ -83,15 +83,20 @@ func hint(name string, names []string) string {
 	return ""
 }
 
-// misspelt reports whether a member is a typo of one that is read, which no provider
-// is to get.
+// misspelt reports whether a member is a typo of one that is read, or one that is read
+// in a section, which no provider is to get.
 func (v value) misspelt() bool {
 	keys := []string{
 		"api_key", "api_base", "api_version", "deployment_id", "headers", "extra_headers", "timeout", "num_retries", "weight", "drop_params",
+		"request_timeout", "stream_timeout", "ttft_timeout", "stream_idle_timeout", "cooldown_time", "allowed_fails", "allowed_fails_policy",
 		"azure_ad_token", "client_id", "client_secret", "tenant_id", "azure_password", "azure_username",
 	}
 	if _, known := litellm.Lookup(litellm.Params, v.name); known {
 		return false // a parameter
+	}
+	if _, ours := settingTable()[v.name]; ours {
+		v.say(Warning, "unknown key: ignored; it belongs in general_settings")
+		return true
 	}
 	plain := litellm.Spelling(v.name)
 	if plain != v.name && litellm.Own(plain) {
