@@ -1,5 +1,7 @@
 package store
 
+import "maps"
+
 // outbox is what a server must still be sent: corrections of charges, slots given back,
 // slots to renew. Corrections of one slice are added up; a slot stands in it once. It
 // is not safe for concurrent use.
@@ -49,37 +51,67 @@ func (d *outbox) dropExpired(now int64) {
 	}
 }
 
-// moveTo moves at most so many windows, and as many slots each given back and
-// renewed, into a call of settle.lua, and returns the IDs it is to be given.
-func (d *outbox) moveTo(c *call, most int) []any {
-	n := min(len(d.windows), most)
-	c.num(int64(n))
-	for key, deltas := range d.windows {
-		if n == 0 {
-			break
+// take moves at most so many windows, and as many slots each given back and renewed, into
+// an outbox of their own.
+func (d *outbox) take(most int) *outbox {
+	piece := newOutbox()
+	if len(d.windows) <= most && len(d.released) <= most && len(d.renewed) <= most {
+		*d, *piece = *piece, *d
+		return piece
+	}
+	move(piece.windows, d.windows, most)
+	move(piece.released, d.released, most)
+	move(piece.renewed, d.renewed, most)
+	return piece
+}
+
+// move moves at most so many entries.
+func move[K comparable, V any](into, from map[K]V, most int) {
+	for k, v := range from {
+		if most == 0 {
+			return
 		}
-		n--
+		most--
+		into[k] = v
+		delete(from, k)
+	}
+}
+
+// restore adds what take has taken.
+func (d *outbox) restore(piece *outbox) {
+	d.restoreWindows(piece)
+	maps.Copy(d.released, piece.released)
+	maps.Copy(d.renewed, piece.renewed)
+}
+
+func (d *outbox) restoreWindows(piece *outbox) {
+	for key, deltas := range piece.windows {
+		for second, delta := range deltas {
+			d.correct(Correction{key, second, delta})
+		}
+	}
+}
+
+// encode writes all of the outbox into a call of settle.lua, and returns the IDs that the
+// call is to be given.
+func (d *outbox) encode(c *call) []any {
+	ids := encodeSlots(nil, c, d.released)
+	c.num(int64(len(d.windows)))
+	for key, deltas := range d.windows {
 		c.key(key)
 		c.num(int64(len(deltas)))
 		for second, delta := range deltas {
 			c.num(second, delta)
 		}
-		delete(d.windows, key)
 	}
-	ids := moveSlots(nil, c, d.released, most)
-	return moveSlots(ids, c, d.renewed, most)
+	return encodeSlots(ids, c, d.renewed)
 }
 
-// moveSlots moves slots into the call, grouped by key, and appends their IDs.
-func moveSlots(ids []any, c *call, from map[Held]struct{}, most int) []any {
+// encodeSlots writes slots into the call, grouped by key, and appends their IDs.
+func encodeSlots(ids []any, c *call, slots map[Held]struct{}) []any {
 	groups := map[string][]any{}
-	for h := range from {
-		if most == 0 {
-			break
-		}
-		most--
+	for h := range slots {
 		groups[h.Key] = append(groups[h.Key], h.ID)
-		delete(from, h)
 	}
 	c.num(int64(len(groups)))
 	for key, members := range groups {

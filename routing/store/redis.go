@@ -210,23 +210,36 @@ func (r *Redis) Renew(ctx context.Context, lease time.Duration, held []Held) err
 	return r.deliver(ctx, d, lease)
 }
 
+// pieceSize is how many windows, and slots given back and renewed, one call of settle.lua
+// is about at most.
+const pieceSize = 500
+
 // deliver runs settle.lua over all of an outbox, in pieces that do not hold the server
-// up. What was sent before an error stays sent.
+// up. After an error the outbox has what the server has not done for certain: what it
+// refused, and what was not sent. What it may have done or not is in it no more.
 func (r *Redis) deliver(ctx context.Context, d *outbox, lease time.Duration) error {
 	for !d.empty() {
-		c := call{prefix: r.keys.own}
-		c.num(lease.Milliseconds())
-		args := d.moveTo(&c, 500)
-		sent := r.now()
-		text, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, args...)...).Text()
-		if err != nil {
-			return fmt.Errorf("settle requests: %w", err)
-		}
-		if err := r.readClock(text, sent); err != nil {
+		piece := d.take(pieceSize)
+		if err := r.settle(ctx, piece, lease); err != nil {
+			if refused(err) {
+				d.restore(piece)
+			}
 			return fmt.Errorf("settle requests: %w", err)
 		}
 	}
 	return nil
+}
+
+func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration) error {
+	c := call{prefix: r.keys.own}
+	c.num(lease.Milliseconds())
+	ids := piece.encode(&c)
+	sent := r.now()
+	text, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, ids...)...).Text()
+	if err != nil {
+		return err
+	}
+	return r.readClock(text, sent)
 }
 
 // readClock reads the server's clock and what was skipped, of which text is all.

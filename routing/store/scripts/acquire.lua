@@ -26,7 +26,11 @@ for _ = 1, nextn() do
   local second, delta = nextn(), nextn()
   add(open(nextkey()), second, delta)
 end
-for _ = 1, nextn() do try(SLOT, 'ZREM', nextkey(), id) end
+for _ = 1, nextn() do
+  local slots = nextkey()
+  usable(slots)
+  try(SLOT, 'ZREM', slots, id)
+end
 
 local function read()
   local demand, windows, slots = { windows = {}, slots = {} }, nextn(), nextn()

@@ -1,11 +1,13 @@
 -- Corrects charges, gives slots back, and renews those that are held.
 --
--- KEYS: of the corrected windows, of the slots given back, of the slots renewed.
--- ARGV[1], packed: lease (ms); windows, then for each the number of its slices
--- with second and delta of each; slot keys given back, and the number of IDs of
--- each; slot keys renewed, and the number of IDs of each.
--- ARGV[2…]: those IDs.
+-- KEYS: of the slots given back, of the corrected windows, of the slots renewed.
+-- ARGV[1], packed: lease (ms); slot keys given back, and the number of IDs of each;
+-- windows, then for each the number of its slices with second and delta of each; slot
+-- keys renewed, and the number of IDs of each.
+-- ARGV[2…]: the IDs of the slots.
 -- Reply, packed: now (ms), skips.
+-- Slots are given back first: a server that is full takes that, and what comes after it.
+-- If it refuses the first write it does nothing at all.
 
 local nextn, key, arg = numbers(ARGV[1]), 0, 1
 local function nextkey()
@@ -19,17 +21,17 @@ end
 
 local lease = nextn()
 for _ = 1, nextn() do
+  local ids = {}
+  for i = 1, nextn() do ids[i] = nextarg() end
+  try(SLOT, 'ZREM', nextkey(), unpack(ids))
+end
+
+for _ = 1, nextn() do
   local w = open(nextkey())
   for _ = 1, nextn() do
     local second, delta = nextn(), nextn()
     add(w, second, delta)
   end
-end
-
-for _ = 1, nextn() do
-  local ids = {}
-  for i = 1, nextn() do ids[i] = nextarg() end
-  try(SLOT, 'ZREM', nextkey(), unpack(ids))
 end
 
 for _ = 1, nextn() do

@@ -84,26 +84,31 @@ local function open(key)
   return w
 end
 
--- add changes the charge of one slice; none falls below zero.
+-- add changes the charge of one slice; none falls below zero. Where it can, it writes
+-- first what a server that is full refuses: see usable.
 local function add(w, second, delta)
   if second > now then second = now end
   if second < w.at - 60 or delta == 0 then return end
-  if w.over then
-    local there = redis.call('UNLINK', w.key)
-    if w.foreign and there > 0 then skip(WINDOW, 1) end
-    w.over, w.foreign = nil, nil
+  local field, n, gone = tostring(second % 64), nil, {}
+  if w.over then n = 0 end
+  for _, each in ipairs(w.gone) do
+    if each == field then n = 0 else gone[#gone + 1] = each end
   end
-  if #w.gone > 0 then
-    redis.call('HDEL', w.key, unpack(w.gone))
-    w.gone = {}
-  end
-  local field = tostring(second % 64)
-  local n = whole(redis.call('HGET', w.key, field), most) or 0
+  n = n or whole(redis.call('HGET', w.key, field), most) or 0
   if n + delta < 0 then delta = -n end
   if delta == 0 then return end
+  if w.over then
+    if redis.call('PTTL', w.key) ~= -2 then -- something is there
+      redis.call('UNLINK', w.key)
+      if w.foreign then skip(WINDOW, 1) end
+    end
+    w.over, w.foreign = nil, nil
+  end
   if delta > 0 and second > w.last then w.last = second end
   w.sum = w.sum + delta
   redis.call('HSET', w.key, field, n + delta, 'sum', w.sum, 'at', w.at, 'last', w.last)
+  if #gone > 0 then redis.call('HDEL', w.key, unpack(gone)) end
+  w.gone = {}
   redis.call('EXPIRE', w.key, 62)
 end
 
@@ -122,8 +127,20 @@ end
 -- longest is the longest lease in ms that is believed.
 local longest = 600000
 
+local asked
+
+-- usable fails when the server refuses to write. One that is full refuses what needs
+-- memory only as long as a script has written nothing, be it a removal that removed
+-- nothing. So it is asked first, with a command that it refuses then and that changes
+-- nothing, on a key of slots: no ID is empty.
+local function usable(key)
+  if not asked then try(SLOT, 'ZADD', key, 'XX', 0, '') end
+  asked = true
+end
+
 -- full reports whether all of a key's slots are held.
 local function full(key, limit)
+  usable(key)
   try(SLOT, 'ZREMRANGEBYSCORE', key, '-inf', now_ms)
   local held = redis.call('ZCARD', key)
   if held < limit then return false end
