@@ -22,9 +22,10 @@
 //     are on one node of a cluster; blobs are spread over all nodes.
 //   - [Shared] (shared.go) is what the gateway uses. It asks Redis within a short
 //     time (wait.go) and mirrors every charge of its own process in a Memory. When
-//     Redis is late, frozen or gone (breaker.go) the Memory answers, with this
-//     replica's share of each limit. What was charged meanwhile waits in the
-//     outbox (outbox.go) and is sent when Redis is back (synchronize.go).
+//     Redis is late, frozen or gone (breaker.go), or refuses to write (refused.go),
+//     the Memory answers, with this replica's share of each limit. What was charged
+//     meanwhile, and what Redis refused, waits in the outbox (outbox.go) and is sent
+//     when Redis is back (synchronize.go).
 //
 // The package storetest holds one suite that all of them pass.
 package store

@@ -144,10 +144,12 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 	if err == nil {
 		return reply, nil
 	}
-	// It may have been charged or not: what it returned is not returned again,
-	// slots are given back.
-	own.Return.Corrections = nil
-	s.release(&own)
+	if !refused(err) {
+		// It may have been charged or not: what it returned is not returned again,
+		// slots are given back.
+		own.Return.Corrections = nil
+		s.release(&own)
+	}
 	return s.acquireLocally(&own), nil
 }
 
@@ -321,9 +323,10 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 	return peers, nil
 }
 
-// noteFailure tells the breaker, and the log when Redis is gone by it.
+// noteFailure tells the breaker, and the log when Redis is gone by it. A Redis that says
+// that it does not write is of no use until it does.
 func (s *Shared) noteFailure(err error) {
-	if s.breaker.fail(errors.Is(err, errSilent)) {
+	if s.breaker.fail(errors.Is(err, errSilent) || refused(err)) {
 		s.log.Warn("redis does not answer: this replica keeps its share of the limits by itself until it does",
 			"error", err, "replicas", s.replicas.Load())
 	}

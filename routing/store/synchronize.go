@@ -99,8 +99,9 @@ func (s *Shared) gather(ctx context.Context) bool {
 }
 
 // flush sends Redis what is in the outbox and, when asked to, renews the held slots. It
-// reports whether Redis took it. What a failed call was to say is not sent again: a
-// frozen server reads it when it goes on, and would count it twice.
+// reports whether Redis took it. What Redis refused stays in the outbox. What a call
+// without an answer was to say is not sent again: a frozen server reads it when it goes
+// on, and would count it twice.
 func (s *Shared) flush(ctx context.Context, renew bool) bool {
 	if !s.breaker.closed() {
 		return false
@@ -115,7 +116,7 @@ func (s *Shared) flush(ctx context.Context, renew bool) bool {
 
 func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	s.mu.Lock()
-	due := s.outbox
+	due, epoch := s.outbox, s.epoch
 	s.outbox = newOutbox()
 	if renew {
 		for h := range s.held {
@@ -128,7 +129,33 @@ func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.times.background)
 	defer cancel()
-	return s.redis.deliver(ctx, due, s.lease)
+	err := s.redis.deliver(ctx, due, s.lease)
+	if err != nil {
+		s.restore(due, epoch)
+	}
+	return err
+}
+
+// restore puts into the outbox what was taken out of it, and is not done for certain.
+// epoch is that of Redis when it was taken: when it is another one by now, resync has put
+// all charges into the outbox. What is in it is bounded by what the Memory counts and by
+// the slots that were given back within a lease: see trim.
+func (s *Shared) restore(due *outbox, epoch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch == epoch {
+		s.outbox.restoreWindows(due)
+	}
+	for h := range due.released {
+		if !s.holds(h) { // it was not taken again meanwhile
+			s.outbox.released[h] = struct{}{}
+		}
+	}
+	for h := range due.renewed {
+		if s.holds(h) {
+			s.outbox.renew(h)
+		}
+	}
 }
 
 // trim keeps the outbox small while Redis is away: it drops what has left the windows,
