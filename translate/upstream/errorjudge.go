@@ -209,7 +209,7 @@ func (s *said) lacksObject() bool {
 // request that is larger than a minute's quota.
 func (s *said) tooManyRequests() verdict {
 	switch {
-	case slices.ContainsFunc(s.words, outOfMoney), s.says("used all available credits"):
+	case slices.ContainsFunc(s.words, outOfMoney), s.says("used all available credits"), s.begins("your prepayment credits are depleted"):
 		return verdict{kind: KindAccount}
 	case s.says("request too large for"):
 		return verdict{kind: KindUnsupported}

@@ -204,6 +204,8 @@ func TestAnAccountsFailureIsOneWhateverTheStatus(t *testing.T) {
 			account, 402, ""},
 		"Anthropic, a limit of its own": {400, anthropic("You have reached your specified API usage limits. You will regain access on " +
 			"2026-01-01 at 00:00 UTC."), account, 402, ""},
+		"Gemini, paid in advance and spent": {429, `{"error":{"code":429,"message":"Your prepayment credits are depleted. Please go to AI ` +
+			`Studio","status":"RESOURCE_EXHAUSTED"}}`, account, 0, "429"},
 		"Anthropic, disabled":    {400, anthropic("This organization has been disabled."), account, 403, ""},
 		"Gemini, a key that ran": {400, google("API key expired. Please renew the API key.", "API_KEY_INVALID"), account, 401, ""},
 		"Gemini, a wrong key":    {400, google("API key not valid. Please pass a valid API key.", "API_KEY_INVALID"), account, 401, ""},
