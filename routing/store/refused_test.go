@@ -39,9 +39,10 @@ func refusals() map[string]refusal {
 	return map[string]refusal{
 		"it is full": {does("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"),
 			does("CONFIG", "SET", "maxmemory", "0"), "OOM"},
-		"it is a replica":    {does("REPLICAOF", "127.0.0.1", "1"), does("REPLICAOF", "NO", "ONE"), "READONLY"},
-		"it has no replicas": {does("CONFIG", "SET", "min-replicas-to-write", "1"), does("CONFIG", "SET", "min-replicas-to-write", "0"), "NOREPLICAS"},
-		"it could not save":  {failSave, does("CONFIG", "SET", "stop-writes-on-bgsave-error", "no"), "MISCONF"},
+		"it is a replica": {does("REPLICAOF", "127.0.0.1", "1"), does("REPLICAOF", "NO", "ONE"), "READONLY"},
+		"it has no replicas": {does("CONFIG", "SET", "min-replicas-to-write", "1"),
+			does("CONFIG", "SET", "min-replicas-to-write", "0"), "NOREPLICAS"},
+		"it could not save": {failSave, does("CONFIG", "SET", "stop-writes-on-bgsave-error", "no"), "MISCONF"},
 		"its master is away": {
 			func(t *testing.T, c *redis.Client) {
 				command(t, c, "CONFIG", "SET", "replica-serve-stale-data", "no")
@@ -219,7 +220,8 @@ func TestWhatAFrozenRedisWasToldIsNotToldAgain(t *testing.T) {
 	s, c := shared(t, server), newClient(t, server)
 	second := mustAcquire(t, s, request("one")).Second
 	server.Freeze(t)
-	s.Settle(store.Settlement{ID: "one", Slots: []string{"d/a/slots"}, Corrections: []store.Correction{{Key: "d/a/rpm", Second: second, Delta: 4}}})
+	s.Settle(store.Settlement{ID: "one", Slots: []string{"d/a/slots"},
+		Corrections: []store.Correction{{Key: "d/a/rpm", Second: second, Delta: 4}}})
 	asynctest.Await(t, "Redis counts as away", func() bool {
 		_, _ = s.Beat(context.Background(), store.Beat{})
 		return s.Away()
