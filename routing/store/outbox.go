@@ -52,13 +52,14 @@ func (d *outbox) dropExpired(now int64) {
 }
 
 // take moves at most so many windows, and as many slots each given back and renewed, into
-// an outbox of their own.
+// an outbox of their own. The outbox that it leaves empty is only good for restore.
 func (d *outbox) take(most int) *outbox {
-	piece := newOutbox()
 	if len(d.windows) <= most && len(d.released) <= most && len(d.renewed) <= most {
-		*d, *piece = *piece, *d
-		return piece
+		piece := *d
+		*d = outbox{}
+		return &piece
 	}
+	piece := newOutbox()
 	move(piece.windows, d.windows, most)
 	move(piece.released, d.released, most)
 	move(piece.renewed, d.renewed, most)
@@ -79,6 +80,10 @@ func move[K comparable, V any](into, from map[K]V, most int) {
 
 // restore adds what take has taken.
 func (d *outbox) restore(piece *outbox) {
+	if d.empty() {
+		*d = *piece
+		return
+	}
 	d.restoreWindows(piece)
 	maps.Copy(d.released, piece.released)
 	maps.Copy(d.renewed, piece.renewed)
