@@ -37,7 +37,7 @@ func (b *Bound) Reveals(text string) bool { return b.redactor.Known(text) != tex
 // Decoder reads the answer to a call when its status is 2xx, see [Translator]. An
 // error inside of it shows no more than one that has a status of its own.
 func (b *Bound) Decoder(req *chat.Request, head upstream.Head) Decoder {
-	d := &redactingDecoder{Decoder: b.Translator.Decoder(req, head), bound: b}
+	d := &redactingDecoder{Decoder: b.Translator.Decoder(req, head), bound: b, responses: req.Endpoint == chat.Responses}
 	if !b.Relays(req) || head.Header.Get("content-encoding") != "" {
 		return d
 	}
@@ -64,6 +64,8 @@ type redactingDecoder struct {
 	// error. A server that says 200 and means an error often gives no length.
 	holds bool
 	held  []byte
+	// responses: a good document of the endpoint may tell a failure: [chat.Result.Told].
+	responses bool
 	// typed: a good answer is a document whose first member is known.
 	typed bool
 	// chunks: each good event of the answer has choices. What has none is what a
@@ -88,7 +90,7 @@ func (d *redactingDecoder) Feed(chunk []byte, last bool) []byte {
 
 // hold keeps an answer that begins as an error does until it has ended.
 func (d *redactingDecoder) hold(out []byte, last bool) []byte {
-	told := last && d.Decoder.Result().Told
+	told := d.responses && last && d.Decoder.Result().Told
 	if d.held == nil && len(out) > 0 && !told && !beginsAsError(out) && (!d.typed || beginsAsAnswer(out)) {
 		d.holds = false
 		return out

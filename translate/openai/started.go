@@ -9,7 +9,7 @@ import (
 // chunkCarries reports whether a chunk of a chat or legacy stream has something of the
 // answer in it. It is asked until one has.
 func chunkCarries(chunk []byte) bool {
-	for choice := range choicesOf(chunk) {
+	for choice := range jsonedit.Elements(choicesOf(chunk)) {
 		if choiceCarries(choice) {
 			return true
 		}

@@ -187,7 +187,7 @@ func (d *streamDecoder) readHead(data []byte) {
 
 // readFinish notes which choices a chunk finishes.
 func (d *streamDecoder) readFinish(data []byte) {
-	for choice := range choicesOf(data) {
+	for choice := range jsonedit.Elements(choicesOf(data)) {
 		var reason, index []byte
 		for name, value := range jsonedit.Members(choice) {
 			switch string(name) {

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"iter"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -119,12 +118,12 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	return true, object.Apply(&edits)
 }
 
-// choicesOf returns the choices of a chunk.
-func choicesOf(chunk []byte) iter.Seq[[]byte] {
+// choicesOf returns the choices of a chunk, as they stand in its text; nil: it has none.
+func choicesOf(chunk []byte) []byte {
 	for name, choices := range jsonedit.Members(chunk) {
 		if string(name) == "choices" {
-			return jsonedit.Elements(choices)
+			return choices
 		}
 	}
-	return func(func([]byte) bool) {}
+	return nil
 }

@@ -34,8 +34,8 @@ func abandonedStreams() map[string]abandoned {
 		},
 		"gemini": {
 			"model: gemini/gemini-2.5-flash, api_base: %q", chat, gatewaytest.AskStream, sse, "",
-			`data: {"candidates":[{"content":{"parts":[{"text":"` + tenTokens + `"}]}}],"usageMetadata":{"promptTokenCount":5,"totalTokenCount":5}}` +
-				"\n\n", tenTokens,
+			`data: {"candidates":[{"content":{"parts":[{"text":"` + tenTokens + `"}]}}],` +
+				`"usageMetadata":{"promptTokenCount":5,"totalTokenCount":5}}` + "\n\n", tenTokens,
 		},
 		"ollama": {
 			"model: ollama/llama3, api_base: %q", chat, gatewaytest.AskStream, "application/x-ndjson", "",
