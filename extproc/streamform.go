@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
+	"github.com/isthmus-proxy/isthmus/translate/sse"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -54,13 +54,8 @@ const eventStream = "text/event-stream"
 
 // looksLikeEvents reports whether a body begins as a stream of events does.
 func looksLikeEvents(body []byte) bool {
-	body = bytes.TrimLeft(body, "\ufeff\r\n")
-	for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
-		if bytes.HasPrefix(body, []byte(field)) {
-			return true
-		}
-	}
-	return false
+	events, _ := sse.Begins(body)
+	return events
 }
 
 // inForm is a good answer that was read whole, out, in the form that its client expects.

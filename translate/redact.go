@@ -37,6 +37,14 @@ func (b *Bound) Reveals(text string) bool { return b.redactor.Known(text) != tex
 // Decoder reads the answer to a call when its status is 2xx, see [Translator]. An
 // error inside of it shows no more than one that has a status of its own.
 func (b *Bound) Decoder(req *chat.Request, head upstream.Head) Decoder {
+	if b.mayBeMislabeled(req, head) {
+		return &labelingDecoder{open: func(head upstream.Head) Decoder { return b.redacting(req, head) }, head: head}
+	}
+	return b.redacting(req, head)
+}
+
+// redacting is the Decoder of an answer that is what its head says.
+func (b *Bound) redacting(req *chat.Request, head upstream.Head) Decoder {
 	d := &redactingDecoder{Decoder: b.Translator.Decoder(req, head), bound: b, responses: req.Endpoint == chat.Responses}
 	if !b.Relays(req) || head.Header.Get("content-encoding") != "" {
 		return d
@@ -48,7 +56,7 @@ func (b *Bound) Decoder(req *chat.Request, head upstream.Head) Decoder {
 		d.typed = true
 	}
 	d.typed = d.typed || d.chunks
-	if !strings.HasPrefix(head.Header.Get("content-type"), "text/event-stream") {
+	if !strings.HasPrefix(head.Header.Get("content-type"), eventStream) {
 		size, err := strconv.ParseInt(head.Header.Get("content-length"), 10, 64)
 		d.holds, d.chunks = err != nil || size <= maxHeld, false // a longer one keeps its length
 	}
