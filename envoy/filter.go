@@ -42,7 +42,7 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 // without the service no request reaches a provider with the client's own key.
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
 	cluster := b.attempts
-	if filter == names.FilterRequest {
+	if filter == names.FilterRequest || filter == names.FilterOpening {
 		cluster = b.processor
 	}
 	p := &extprocv3.ExternalProcessor{

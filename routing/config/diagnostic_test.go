@@ -173,10 +173,10 @@ func TestWhatIsOddIsSaidAndTheRestGoesOn(t *testing.T) {
 			`c.yaml:3: model_list[0].litellm_params.ttft_timout: unknown key: ignored; did you mean "ttft_timeout"?`},
 		"a setting of all in an entry": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, stream_failover: false}\n",
 			"litellm_params.stream_failover: unknown key: ignored; it belongs in general_settings"},
-		"a time to the first token that nobody waits for": {oneModel + "router_settings: {ttft_timeout: 5, stream_failover: false}\n",
+		"a time to the first token that nobody waits for": {oneModel + "router_settings: {ttft_timeout: 5}\n",
 			"c.yaml:4: router_settings.ttft_timeout: ignored: only with stream_failover"},
-		"the same of an entry": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, ttft_timeout: 5}\n" +
-			"router_settings: {stream_failover: false}\n", "c.yaml:3: model_list[0].litellm_params.ttft_timeout: ignored: only with"},
+		"the same of an entry": {"model_list:\n- model_name: m\n  litellm_params: {model: ollama/m, ttft_timeout: 5}\n",
+			"c.yaml:3: model_list[0].litellm_params.ttft_timeout: ignored: only with"},
 		"a cache of another kind": {oneModel + "general_settings:\n  cache_params: {type: disk}\n",
 			"isthmus has no cache of type disk: ignored, and no answers are kept; use local or redis"},
 		"a callback that does not exist": {oneModel + "general_settings:\n  success_callback: [langfuze]\n",
