@@ -233,22 +233,23 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	return wire.ResponseChunk(out, chat.Untouched(m.Body(), out), nil, s.exchange.metadata())
 }
 
-// piece answers a piece of a stream, which is not the last, by out.
+// piece answers a piece of a stream, which is not the last, by out, which is the
+// decoder's until the next call of it.
 func (s *requestStream) piece(body, out []byte) *wire.Answer {
 	r := s.response
 	untouched := chat.Untouched(body, out)
-	switch {
-	case r.stall == nil && len(out) >= wire.LargeBody && !untouched:
-		out = slices.Clone(out) // the codec sends it later; it is the decoder's until the next Feed
-		fallthrough
-	case r.stall == nil:
+	if r.stall == nil && len(out) >= wire.LargeBody && !untouched {
+		out = slices.Clone(out) // the codec sends it later
+	}
+	if r.stall == nil {
 		return wire.ResponseChunk(out, untouched, nil, nil)
 	}
-	r.stall.rearmLocked(r.decoder)
-	if len(out) == 0 {
-		return nil
+	if len(out) > 0 {
+		// Sent here, under the lock of the stall: that one may call the decoder.
+		_ = s.out.Send(wire.DuplexChunk(out, false, nil)) // when the stream is gone, the next message finds it
 	}
-	return wire.DuplexChunk(out, false, nil)
+	r.stall.rearmLocked(r.decoder)
+	return nil
 }
 
 // capture begins to keep the answer, if callbacks want it.
