@@ -237,11 +237,11 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 // decoder's until the next call of it.
 func (s *requestStream) piece(body, out []byte) *wire.Answer {
 	r := s.response
-	untouched := chat.Untouched(body, out)
-	if r.stall == nil && len(out) >= wire.LargeBody && !untouched {
-		out = slices.Clone(out) // the codec sends it later
-	}
 	if r.stall == nil {
+		untouched := chat.Untouched(body, out)
+		if len(out) >= wire.LargeBody && !untouched {
+			out = slices.Clone(out) // the codec sends it later
+		}
 		return wire.ResponseChunk(out, untouched, nil, nil)
 	}
 	if len(out) > 0 {

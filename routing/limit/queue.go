@@ -153,9 +153,8 @@ func (q *queue) len() int { return int(q.waiting.Load()) }
 //
 // w is the waiter that was served: the first, or one of those that renew returned. There
 // is no error after a success, even when ctx has ended meanwhile; else it is that of try,
-// renew or ctx, errQueueFull,
-// errQueueHeavy, errQueueLate or errRequestLate. lacked is what it lacked last; nil: nothing
-// was known to be lacking.
+// renew or ctx, errQueueFull, errQueueHeavy, errQueueLate or errRequestLate. lacked is what
+// it lacked last; nil: nothing was known to be lacking.
 func (q *queue) wait(
 	ctx context.Context, o QueueOptions, p place, first waiter, renew func() (place, waiter, error),
 ) (w waiter, lacked []store.Slot, err error) {
