@@ -3,6 +3,7 @@ package extproc
 import (
 	"strings"
 	"testing"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/codes"
@@ -12,8 +13,8 @@ import (
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
-// send sends a message and returns its answer, or the error that the stream ended
-// with; both are nil when it is still open and says nothing.
+// send sends a message and returns its answer, or what the stream ended with: both are
+// nil where it ended well.
 func (f *filterStream) send(m *extprocv3.ProcessingRequest) (*extprocv3.ProcessingResponse, error) {
 	f.t.Helper()
 	select {
@@ -21,11 +22,26 @@ func (f *filterStream) send(m *extprocv3.ProcessingRequest) (*extprocv3.Processi
 	case err := <-f.err:
 		return nil, err
 	}
+	return f.next()
+}
+
+// next is the service's next message, or what the stream ended with.
+func (f *filterStream) next() (*extprocv3.ProcessingResponse, error) {
+	f.t.Helper()
 	select {
 	case a := <-f.out:
 		return a, nil
 	case err := <-f.err:
-		return nil, err
+		select {
+		case a := <-f.out: // sent before the end
+			f.err <- err
+			return a, nil
+		default:
+			return nil, err
+		}
+	case <-time.After(time.Minute):
+		f.t.Fatal("no answer within a minute")
+		return nil, nil
 	}
 }
 

@@ -158,15 +158,14 @@ func (f *filterStream) feed(m *extprocv3.ProcessingRequest) {
 
 func (f *filterStream) answer() *extprocv3.ProcessingResponse {
 	f.t.Helper()
-	select {
-	case a := <-f.out:
-		return a
-	case err := <-f.err:
+	a, err := f.next()
+	if err != nil {
 		f.t.Fatalf("the stream ended without an answer: %v", err)
-	case <-time.After(time.Minute):
-		f.t.Fatal("no answer within a minute")
 	}
-	return nil
+	if a == nil {
+		f.t.Fatal("the stream ended without an answer")
+	}
+	return a
 }
 
 // close half-closes the stream, as Envoy does at a request's end, and waits.

@@ -36,10 +36,13 @@ func (s *Sender) Send(a *Answer) error {
 	}
 	returned := false
 	defer func() {
-		if !returned {
+		switch {
+		case !returned:
 			s.answered.Store(false)
+			s.broken.Store(true)
+		case a.IsImmediate():
+			s.broken.Store(false) // it says all that was left to say
 		}
-		s.broken.Store(!returned)
 	}()
 	s.answered.Store(a.IsImmediate()) // before Envoy may have it
 	err := s.send(a)
@@ -60,7 +63,8 @@ func (s *Sender) send(a *Answer) error {
 // Answered reports whether an immediate response was sent: nothing follows it.
 func (s *Sender) Answered() bool { return s.answered.Load() }
 
-// Broken reports whether the last Send panicked: what it had to say was not said.
+// Broken reports whether a Send panicked and no immediate response was sent since: what
+// it had to say was not said, whatever was sent by others in the meantime.
 func (s *Sender) Broken() bool { return s.broken.Load() }
 
 // AddToResponses has headers added to everything that goes to the client from now

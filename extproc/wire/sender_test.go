@@ -98,3 +98,36 @@ func TestAddedHeadersGoWithWhatTheClientGets(t *testing.T) {
 		})
 	}
 }
+
+// mutedStream panics where an immediate response is sent, for as long as it is told to.
+type mutedStream struct {
+	*sentStream
+	panics bool
+}
+
+func (m *mutedStream) Send(a *extprocv3.ProcessingResponse) error {
+	if m.panics && a.GetImmediateResponse() != nil {
+		panic("a bug in the stream")
+	}
+	return m.sentStream.Send(a)
+}
+
+func TestAnImmediateResponseThatPanickedStaysUnsaidUntilAnotherIsSent(t *testing.T) {
+	stream := &mutedStream{sentStream: &sentStream{t: t}, panics: true}
+	s := NewSender(stream)
+	answer := Immediate(504, nil, nil, "isthmus_deadline")
+	func() {
+		defer func() { _ = recover() }()
+		_ = s.Send(answer)
+	}()
+	if err := s.Send(PassRequestHeaders(nil)); err != nil || len(stream.got) != 1 {
+		t.Fatalf("sent %v, %v", stream.got, err)
+	}
+	if !s.Broken() || s.Answered() {
+		t.Errorf("after another answer: broken %t, answered %t", s.Broken(), s.Answered())
+	}
+	stream.panics = false
+	if err := s.Send(answer); err != nil || s.Broken() || !s.Answered() {
+		t.Errorf("after an immediate response: %v, broken %t, answered %t", err, s.Broken(), s.Answered())
+	}
+}
