@@ -39,8 +39,8 @@
 //     where it can be relayed, whole where it must be rewritten or is short enough to
 //     be judged first, not at all where it passes unread. A document that comes where
 //     a stream was asked for is sent as one (streamform.go).
-//  6. Body chunks pass through the decoder; most go back untouched. A stream that
-//     stalls ends with an error event (stall.go). The cache and
+//  6. Body chunks pass through the decoder (responsebody.go); most go back untouched. A
+//     stream that stalls ends with an error event (stall.go). The cache and
 //     the callbacks keep a copy where they want one (callbacks.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
@@ -95,8 +95,8 @@
 //     pass, and those of ours).
 //   - Who answered and with what: outcome.go, of which record.go is what is told
 //     afterwards. The tokens of an answer: usage.go names the places they come from.
-//   - How each attempt began and ended: attempts.go; when its answer began:
-//     firsttoken.go.
+//   - How each attempt began and ended: attempts.go; on which deployment it is:
+//     attemptplan.go; when its answer began: firsttoken.go.
 //   - Why a request waited in the queue: admission.go (queuedFor, which is
 //     limit.Refused.Lacks); told by requestlog.go, headers.go and telemetry.go.
 //   - When a deployment cools down: routing/cooldown.go.
