@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/cmd/asynctest"
@@ -133,7 +134,8 @@ func TestAStepSaysWhatARequestWaitsForWhileItWaits(t *testing.T) {
 }
 
 // queueBehind is two deployments with a slot each, of which the first is taken and the
-// second cools down for a second, and a request that waits for the first.
+// second cools down for a second, and a request that waits for the first. It is called in
+// a bubble of synctest: the second must not pass before the request waits.
 func queueBehind(t *testing.T) (h *house, running, waiting *filterStream, id string) {
 	t.Helper()
 	h = newHouse(t, strings.Replace(twoSisters, "{num_retries: 1}", "{num_retries: 1, cooldown_time: 1}", 1))
@@ -158,28 +160,32 @@ func queueBehind(t *testing.T) (h *house, running, waiting *filterStream, id str
 }
 
 func TestARequestThatWaitsIsServedByADeploymentThatComesBack(t *testing.T) {
-	h, running, waiting, _ := queueBehind(t)
-	if plan := planOf(waiting.answer()); len(plan) == 0 || !strings.HasPrefix(plan[0], "deployment/b/") {
-		t.Errorf("the plan is %v; a's slot is taken, and b is back", plan)
-	}
-	h.end(waiting, 1)
-	h.end(running, 0)
-	h.nothingHeld()
-	if log := h.log.String(); !strings.Contains(log, "queued_for=deployment/a") {
-		t.Errorf("no line tells what it waited for: %s", log)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h, running, waiting, _ := queueBehind(t)
+		if plan := planOf(waiting.answer()); len(plan) == 0 || !strings.HasPrefix(plan[0], "deployment/b/") {
+			t.Errorf("the plan is %v; a's slot is taken, and b is back", plan)
+		}
+		h.end(waiting, 1)
+		h.end(running, 0)
+		h.nothingHeld()
+		if log := h.log.String(); !strings.Contains(log, "queued_for=deployment/a") {
+			t.Errorf("no line tells what it waited for: %s", log)
+		}
+	})
 }
 
 func TestARequestThatWaitsIsRefusedWhenAllItsDeploymentsCoolDown(t *testing.T) {
-	h, running, waiting, id := queueBehind(t)
-	h.fail(id, 1, 429, `{"error":{"message":"slow down"}}`)
-	answer := waiting.answer().GetImmediateResponse()
-	if answer.GetStatus().GetCode() != 503 || !strings.Contains(string(answer.GetBody()), "cooling down") {
-		t.Errorf("it is answered by %v", answer)
-	}
-	h.end(waiting, 1)
-	h.end(running, 0)
-	h.nothingHeld()
+	synctest.Test(t, func(t *testing.T) {
+		h, running, waiting, id := queueBehind(t)
+		h.fail(id, 1, 429, `{"error":{"message":"slow down"}}`)
+		answer := waiting.answer().GetImmediateResponse()
+		if answer.GetStatus().GetCode() != 503 || !strings.Contains(string(answer.GetBody()), "cooling down") {
+			t.Errorf("it is answered by %v", answer)
+		}
+		h.end(waiting, 1)
+		h.end(running, 0)
+		h.nothingHeld()
+	})
 }
 
 // TestARequestThatAnotherDeploymentMayServeDoesNotWait: one of the same model does, for

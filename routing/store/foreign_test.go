@@ -22,6 +22,10 @@ const (
 	sharedKeys = "isthmus:{limits}:"   // of all versions
 )
 
+// shortBlob stands for the longest blob, in bytes: how long it takes to read that is not
+// what is tested.
+const shortBlob = 1 << 10
+
 // plant puts one foreign value into Redis.
 type plant func(ctx context.Context, c *redis.Client) error
 
@@ -43,8 +47,8 @@ func member(key, name string, score float64) plant {
 	}
 }
 
-// alive begins the entry of a replica that lives.
-func alive() string { return endsIn(4 * time.Second) }
+// alive begins the entry of a replica that lives, for longer than any test.
+func alive() string { return endsIn(9 * time.Minute) }
 
 // endsIn is the moment in so long, as entries have it: in ms.
 func endsIn(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).UnixMilli(), 10) }
@@ -90,16 +94,16 @@ func TestWhatAnotherVersionWroteIsSkippedAndCounted(t *testing.T) {
 		"a cooldown in another format":            {fields(ownKeys+"cooldowns", "b", `{"until":"soon"}`), "cooldown"},
 		"a cooldown that is empty":                {fields(ownKeys+"cooldowns", "b", ""), "cooldown"},
 		"a cooldown that never ends":              {fields(ownKeys+"cooldowns", "b", huge+" 500"), "cooldown"},
-		"a cooldown with a huge cause":            {fields(ownKeys+"cooldowns", "b", endsIn(time.Minute)+" "+huge), "cooldown"},
+		"a cooldown with a huge cause":            {fields(ownKeys+"cooldowns", "b", endsIn(time.Hour)+" "+huge), "cooldown"},
 		"the cooldowns of another type":           {text(ownKeys+"cooldowns", "x"), "cooldown"},
 		"an address in a format to come":          {fields(addresses, "10.0.0.2:9100", "v2"), "address"},
-		"an address that is none":                 {fields(addresses, "somewhere", endsIn(9*time.Second)), "address"},
-		"an address that is huge":                 {fields(addresses, huge+":9100", endsIn(9*time.Second)), "address"},
+		"an address that is none":                 {fields(addresses, "somewhere", endsIn(9*time.Minute)), "address"},
+		"an address that is huge":                 {fields(addresses, huge+":9100", endsIn(9*time.Minute)), "address"},
 		"an address that lives for ever":          {fields(addresses, "10.0.0.2:9100", huge), "address"},
 		"the addresses of another type":           {list(addresses), "address"},
 		"a stored answer of another type":         {list("cache:k"), "blob"},
 		"a stored answer that is empty":           {text("cache:k", ""), ""},
-		"a stored answer that is longer than any": {text("cache:k", strings.Repeat("x", 33<<20)), "blob"},
+		"a stored answer that is longer than any": {text("cache:k", strings.Repeat("x", shortBlob+1)), "blob"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := errors.Join(c.FlushAll(t.Context()).Err(), tc.plant(t.Context(), c)); err != nil {
@@ -112,6 +116,7 @@ func TestWhatAnotherVersionWroteIsSkippedAndCounted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			r.LimitBlobs(shortBlob)
 			s := store.NewShared(store.SharedOptions{Redis: r, Silence: longSilence, Now: time.Now, Log: logger})
 			defer func() { _ = s.Close() }()
 			goesOn(t, s, r)

@@ -20,6 +20,7 @@ type Redis struct {
 	scripts scripts
 	keys    keys
 	replica string
+	maxBlob int // in bytes
 	skipped skipped
 	now     func() time.Time
 	skew    atomic.Pointer[skew] // nil: unknown
@@ -53,7 +54,7 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	}
 	return &Redis{
 		client: newClient(options), scripts: newScripts(), keys: keysOf(o.Prefix, keyFormat),
-		replica: o.Replica, skipped: skipped{log: o.Log}, now: o.Now,
+		replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
 	}, nil
 }
 

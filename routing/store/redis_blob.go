@@ -14,15 +14,15 @@ import (
 // ErrMiss says that there is no blob under the key.
 var ErrMiss = errors.New("no such blob")
 
-// maxBlob is the longest blob in bytes.
-const maxBlob = 32 << 20
+// defaultMaxBlob is the longest blob in bytes.
+const defaultMaxBlob = 32 << 20
 
 // Get returns a blob, or ErrMiss, also for what no Set has written: a value of another
 // type, or one that is longer than maxBlob. The key is used as it is.
 func (r *Redis) Get(ctx context.Context, key string) ([]byte, error) {
-	value, err := r.client.GetRange(ctx, key, 0, maxBlob).Bytes()
+	value, err := r.client.GetRange(ctx, key, 0, int64(r.maxBlob)).Bytes()
 	switch {
-	case redis.HasErrorPrefix(err, "WRONGTYPE"), len(value) > maxBlob:
+	case redis.HasErrorPrefix(err, "WRONGTYPE"), len(value) > r.maxBlob:
 		r.skipped.add(blobKind, 1)
 		return nil, ErrMiss
 	case err != nil:
@@ -39,8 +39,8 @@ func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	if ttl <= 0 {
 		return errors.New("write a blob: it needs a time to live")
 	}
-	if len(value) == 0 || len(value) > maxBlob {
-		return fmt.Errorf("write a blob: it has %d bytes, and must have 1 to %d", len(value), maxBlob)
+	if len(value) == 0 || len(value) > r.maxBlob {
+		return fmt.Errorf("write a blob: it has %d bytes, and must have 1 to %d", len(value), r.maxBlob)
 	}
 	if err := r.client.Set(ctx, key, value, max(ttl, time.Millisecond)).Err(); err != nil {
 		return fmt.Errorf("write a blob: %w", err)

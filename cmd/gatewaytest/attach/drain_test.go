@@ -307,7 +307,7 @@ func TestAnIdleEnvoyHearsOfADrainByItsHealthChecks(t *testing.T) {
 func TestTheOnlyReplicaServesWhileItDrains(t *testing.T) {
 	t.Parallel()
 	a := gatewaytest.ServeAt(t, "127.0.0.1:"+asynctest.FreePort(t), mixedModels(t, gatewaytest.NewProvider(t, gatewaytest.OpenAI)),
-		"--drain-grace", "12s")
+		"--drain-grace", "25s") // health checks take 3 s, the requests after them a while
 	nobody := strings.TrimSuffix(strings.TrimPrefix(gatewaytest.RefusedAddress(t), "http://"), "/v1")
 	inFront(t, []*gatewaytest.Attached{a}, "1.40.0", a.Processor+","+nobody, nil)
 	f := send(t, a.Gateway, 2, mixed)

@@ -46,7 +46,7 @@ func TestEachDeploymentsOwnTimeoutHoldsForItsOwnAttempt(t *testing.T) {
 				"the last attempt ends":                  {"last", gatewaytest.Ask, 504, 2},
 				"the last attempt of a stream ends":      {"last", gatewaytest.AskStream, 504, 2},
 				"a stream has its stream_timeout":        {"modes", gatewaytest.AskStream, 200, 1},
-				"the request's own time is shorter":      {"modes", gatewaytest.With(`"timeout":1`, gatewaytest.Ask), 200, 1},
+				"the request's own time is shorter":      {"modes", gatewaytest.With(`"timeout":4`, gatewaytest.Ask), 200, 1},
 				"that of a stream ends the last attempt": {"last", gatewaytest.With(`"timeout":1`, gatewaytest.AskStream), 504, 2},
 			} {
 				before := cancelled.Load()

@@ -110,7 +110,7 @@ func TestWhateverAStreamFailsWithBeforeItsFirstContentAnotherProviderAnswers(t *
 	config := "model_list:\n"
 	cases := map[string]struct {
 		model  string
-		more   string // of litellm_params
+		more   string // of both's litellm_params
 		answer func(http.ResponseWriter, *http.Request, string)
 	}{
 		"vllm": {"openai/up", "", opens(events,
@@ -127,11 +127,12 @@ func TestWhateverAStreamFailsWithBeforeItsFirstContentAnotherProviderAnswers(t *
 			opens(events, role)(w, r, body)
 			panic(http.ErrAbortHandler)
 		}},
-		"silent": {"openai/up", ", ttft_timeout: 0.3", func(w http.ResponseWriter, r *http.Request, body string) {
+		"silent": {"openai/up", ", ttft_timeout: 4", func(w http.ResponseWriter, r *http.Request, body string) {
 			opens(events, role)(w, r, body)
 			<-r.Context().Done()
 		}},
-		"headless": {"openai/up", ", ttft_timeout: 0.3", gatewaytest.Hang},
+		// The good one has the same time, and the longest of them holds.
+		"headless": {"openai/up", ", ttft_timeout: 4", gatewaytest.Hang},
 	}
 	for name, tc := range cases {
 		p := gatewaytest.NewProvider(t, tc.answer)
@@ -174,8 +175,8 @@ func TestAStreamThatStallsEndsWithAnErrorEvent(t *testing.T) {
 	}
 	relayed := stalls(gatewaytest.FirstPiece)
 	translated := stalls("data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}]}\n\n")
-	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("relayed", relayed.Base(), ", stream_idle_timeout: 0.5")+
-		fmt.Sprintf("- model_name: translated\n  litellm_params: {model: gemini/g, api_base: %q, api_key: k, stream_idle_timeout: 0.5}\n",
+	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("relayed", relayed.Base(), ", stream_idle_timeout: 2")+
+		fmt.Sprintf("- model_name: translated\n  litellm_params: {model: gemini/g, api_base: %q, api_key: k, stream_idle_timeout: 2}\n",
 			translated.URL), "--concurrency", "1")
 	for _, name := range []string{"relayed", "translated"} {
 		got := s.Post("/v1/chat/completions", gatewaytest.ForModel(name, gatewaytest.AskStream))

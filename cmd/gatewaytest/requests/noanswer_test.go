@@ -62,7 +62,7 @@ func TestWhatIsNoAnswerEndsAtOnce(t *testing.T) {
 				}
 				select {
 				case <-left:
-				case <-time.After(30 * time.Second):
+				case <-time.After(2 * time.Minute):
 					t.Fatalf("%s: its provider goes on", tc.model)
 				}
 				s.RequestLog(i + 1)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,16 +157,20 @@ func TestAnAnswerThatStallsInItsBodyEndsWithItsTimeout(t *testing.T) {
 		}).Base()
 	}
 	s := gatewaytest.Start(t, "model_list:\n"+
-		gatewaytest.Entry("short", half(gatewaytest.GoodAnswer, "Content-Length", strconv.Itoa(len(gatewaytest.GoodAnswer))), ", timeout: 1")+
-		gatewaytest.Entry("relayed", half(gatewaytest.GoodAnswer), ", timeout: 1")+
+		gatewaytest.Entry("short", half(gatewaytest.GoodAnswer, "Content-Length", strconv.Itoa(len(gatewaytest.GoodAnswer))), ", timeout: 4")+
+		gatewaytest.Entry("relayed", half(gatewaytest.GoodAnswer), ", timeout: 4")+
 		"- model_name: translated\n  litellm_params: {model: anthropic/up, api_key: sk-provider, api_base: '"+
-		strings.TrimSuffix(half(`{"type":"message","content":[{"type":"text","text":"hi"}]}`), "/v1")+"', timeout: 1}\n")
+		strings.TrimSuffix(half(`{"type":"message","content":[{"type":"text","text":"hi"}]}`), "/v1")+"', timeout: 4}\n")
+	var all sync.WaitGroup
 	for model, status := range map[string]int{"short": 504, "relayed": 200, "translated": 504} {
-		got := s.Post("/v1/chat/completions", gatewaytest.ForModel(model, gatewaytest.Ask))
-		if got.Status != status || (got.Err != nil) != (status == 200) || status == 504 && !strings.Contains(got.Body, `"type":"timeout_error"`) {
-			t.Errorf("%s: %d, %v: %s", model, got.Status, got.Err, got.Body)
-		}
+		all.Go(func() {
+			got := s.Post("/v1/chat/completions", gatewaytest.ForModel(model, gatewaytest.Ask))
+			if got.Status != status || (got.Err != nil) != (status == 200) || status == 504 && !strings.Contains(got.Body, `"type":"timeout_error"`) {
+				t.Errorf("%s: %d, %v: %s", model, got.Status, got.Err, got.Body)
+			}
+		})
 	}
+	all.Wait()
 	for _, line := range s.RequestLog(3) {
 		if line["aborted"] != "timeout" {
 			t.Errorf("the log says that %v ended the answer: %v", line["aborted"], line)
