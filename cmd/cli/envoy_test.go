@@ -2,10 +2,16 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 )
@@ -86,4 +92,61 @@ func TestWhatCannotBeWrittenSaysWhy(t *testing.T) {
 			t.Errorf("%s: exit %d, %q; want …%s…", name, code, errs, tc.want)
 		}
 	}
+}
+
+// TestTheDocumentSaysHowManyDeploymentsAResourceHolds: a cluster that has no room for the
+// EnvoyFilter refuses it.
+func TestTheDocumentSaysHowManyDeploymentsAResourceHolds(t *testing.T) {
+	text, err := os.ReadFile("../../docs/istio.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := regexp.MustCompile(`about (\d+) such\s+pairs on Istio 1\.29 to 1\.31, and (\d+) on 1\.28; half`).FindSubmatch(text)
+	if says == nil {
+		t.Fatal("docs/istio.md does not say how many deployments a resource holds")
+	}
+	for version, documented := range map[string][]byte{"1.31": says[1], "1.28": says[2]} {
+		for times, share := range map[string]float64{"": 1, ", timeout: 5": 0.5} {
+			want, _ := strconv.ParseFloat(string(documented), 64)
+			got := 1e6 / bytesOfADeployment(t, version, times)
+			if want *= share; got < 0.85*want || got > 1.15*want {
+				t.Errorf("on Istio %s, with the times %q of one of two, a resource holds %.0f deployments, and the document says %.0f",
+					version, times, got, want)
+			}
+		}
+	}
+}
+
+// bytesOfADeployment is what an Istio's EnvoyFilter has for each of many deployments, in
+// groups of two of which the first has these times.
+func bytesOfADeployment(t *testing.T, version, times string) float64 {
+	t.Helper()
+	const groups = 10
+	var config strings.Builder
+	config.WriteString("model_list:\n")
+	for i := range groups {
+		for j, more := range []string{times, ""} {
+			fmt.Fprintf(&config, "- {model_name: model-%d, litellm_params: {model: openai/gpt-%d, api_base: 'https://api%d.example.com/v1', "+
+				"api_key: k%s}}\n", i, i, j, more)
+		}
+	}
+	code, out, errs := written(t, config.String(), "--format", "istio", "--istio-version", version, "--domain", "llm.example.com",
+		"--namespace", "istio-ingress", "--gateway-selector", "istio=ingress", "--gateway", "istio-ingress/llm",
+		"--processor", "isthmus.llm.svc.cluster.local:9100")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	longest := 0
+	for document := range strings.SplitSeq(out, "\n---\n") {
+		var resource any
+		if err := yaml.Unmarshal([]byte(document), &resource); err != nil {
+			t.Fatal(err)
+		}
+		asJSON, err := json.Marshal(resource) // as Kubernetes keeps it
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, len(asJSON))
+	}
+	return float64(longest) / (2 * groups)
 }
