@@ -76,8 +76,8 @@ func TestAFailureIsJudgedAlikeInEveryFormatAndInBothModes(t *testing.T) {
 			`"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}`, 401, `"type":"authentication_error"`, "2", 2},
 		"gemini-place": {"gemini/x", 400, `{"error":{"code":400,"message":"User location is not supported for the API use.","status":` +
 			`"FAILED_PRECONDITION"}}`, 403, `"type":"permission_error"`, "2", 2},
-		"openai-account": {"openai/x", 400, `{"error":{"message":"Billing hard limit has been reached","code":"billing_hard_limit_reached"}}`, 402,
-			`"code":"billing_hard_limit_reached"`, "2", 2},
+		"openai-account": {"openai/x", 400, `{"error":{"message":"Billing hard limit has been reached","code":"billing_hard_limit_reached"}}`,
+			402, `"code":"billing_hard_limit_reached"`, "2", 2},
 		"xai-account": {"xai/x", 400, `{"code":"x","error":"Incorrect API key provided: sk***YA."}`, 401, `"type":"authentication_error"`,
 			"2", 2},
 		"openrouter-content": {"openrouter/x", 403, `{"error":{"message":"no","code":403,"metadata":{"flagged_input":"x"}}}`, 400,
@@ -181,6 +181,98 @@ func TestWhatIsTooLongGoesToTheContextWindowFallbacks(t *testing.T) {
 	}
 	if health := s.AdminGet("/health"); strings.Contains(health, `"cooldown_until"`) {
 		t.Errorf("a deployment cools: %s", health)
+	}
+	s.Idle()
+}
+
+// TestARefusedPromptGoesToTheContentPolicyFallbacks, whatever status the provider gives it,
+// and its deployments serve on.
+func TestARefusedPromptGoesToTheContentPolicyFallbacks(t *testing.T) {
+	t.Parallel()
+	safe := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	config, fallbacks := "model_list:\n"+gatewaytest.Entry("safe", safe.Base(), ""), []string{}
+	cases := map[string]struct {
+		model  string
+		status int
+		body   string
+	}{
+		"openrouter": {"openrouter/x", 403, `{"error":{"message":"Your chosen model requires moderation and your input was flagged","code":403,` +
+			`"metadata":{"reasons":["violence"],"flagged_input":"x"}}}`},
+		"xai":    {"xai/x", 403, `{"code":"x","error":"Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"}`},
+		"openai": {"openai/x", 400, `{"error":{"message":"no","code":"content_filter"}}`},
+		"anthropic": {"anthropic/x", 400, `{"type":"error","error":{"type":"invalid_request_error","message":` +
+			`"Output blocked by content filtering policy"}}`},
+		"stepfun": {"openai/x", 451, `{"error":{"message":"censored"}}`},
+	}
+	for name, tc := range cases {
+		p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(tc.status)
+			fmt.Fprint(w, tc.body)
+		})
+		config += fmt.Sprintf("- {model_name: %s, litellm_params: {model: %q, api_base: %q, api_key: k}}\n", name, tc.model, p.URL)
+		fallbacks = append(fallbacks, "{"+name+": [safe]}")
+	}
+	s := gatewaytest.Start(t, config+"router_settings: {num_retries: 2, allowed_fails: 1, content_policy_fallbacks: ["+
+		strings.Join(fallbacks, ", ")+"]}\n", "--concurrency", "1")
+	for name := range cases {
+		for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
+			got := s.Post("/v1/chat/completions", gatewaytest.ForModel(name, body))
+			if got.Status != 200 || got.Err != nil || got.Header.Get("X-Isthmus-Attempts") != "2" {
+				t.Errorf("%s %s: %d, %v after %s attempts: %s", name, body, got.Status, got.Err, got.Header.Get("X-Isthmus-Attempts"), got.Body)
+			}
+		}
+	}
+	if health := s.AdminGet("/health"); strings.Contains(health, `"cooldown_until"`) {
+		t.Errorf("a deployment cools: %s", health)
+	}
+	s.Idle()
+}
+
+// TestAResponseThatFailsBehindItsStatusCountsAgainstItsDeployment: every end of a stream of
+// the Responses API but a good one, and a document that says so.
+func TestAResponseThatFailsBehindItsStatusCountsAgainstItsDeployment(t *testing.T) {
+	t.Parallel()
+	const created = `data: {"type":"response.created","response":{"id":"r1","object":"response","status":"in_progress"}}` + "\n\n"
+	config := "model_list:\n"
+	cases := map[string]struct {
+		answer string
+		stream bool
+		status int
+		code   string // of the log's line
+	}{
+		"failed": {created + `data: {"type":"response.failed","response":{"id":"r1","status":"failed","error":{"code":"server_error",` +
+			`"message":"boom"}}}` + "\n\n", true, 200, "server_error"},
+		"error":   {created + `data: {"type":"error","code":"server_error","message":"boom"}` + "\n\n", true, 200, "server_error"},
+		"endless": {created + `data: {"type":"response.output_text.delta","delta":"a"}` + "\n\n", true, 200, "incomplete_answer"},
+		"empty":   {"", true, 502, "invalid_answer"},
+		"document": {`{"id":"r1","object":"response","status":"failed","error":{"code":"server_error","message":"boom"}}`, false, 200,
+			"server_error"},
+	}
+	for name, tc := range cases {
+		p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+			w.Header().Set("Content-Type", map[bool]string{true: "text/event-stream", false: "application/json"}[tc.stream])
+			fmt.Fprint(w, tc.answer)
+		})
+		config += gatewaytest.Entry(name, p.Base(), "") + gatewaytest.Entry(name, p.Base(), "")
+	}
+	s := gatewaytest.Start(t, config+"router_settings: {num_retries: 0, allowed_fails: 1, cooldown_time: 300}\n", "--concurrency", "1")
+	requests := 0
+	for name, tc := range cases {
+		body := fmt.Sprintf(`{"model":%q,"input":"hi","stream":%t}`, name, tc.stream)
+		for range 2 { // one for each deployment: the first cools at once
+			got := s.Post("/v1/responses", body)
+			requests++
+			line := s.RequestLog(requests)[requests-1]
+			if got.Status != tc.status || line["code"] != tc.code {
+				t.Errorf("%s: %d, want %d; the log says %v", name, got.Status, tc.status, line)
+			}
+		}
+		got := s.Post("/v1/responses", body)
+		requests++
+		if _, code, _, _ := gatewaytest.ErrorOf(t, got); got.Status != 503 {
+			t.Errorf("%s, when both have failed: %d %s %s, want 503", name, got.Status, code, got.Body)
+		}
 	}
 	s.Idle()
 }
