@@ -46,8 +46,8 @@ func (m *Memory) Acquire(_ context.Context, r *Request) (Reply, error) {
 			soonest.lacks = append(soonest.lacks, v.lacks...)
 			continue
 		}
-		m.charge(&r.Shared, r, now, reply.Usage)
-		m.charge(d, r, now, reply.Usage[len(reply.Usage)-len(d.Windows):])
+		m.charge(&r.Shared, r, now, now.Unix(), reply.Usage)
+		m.charge(d, r, now, now.Unix(), reply.Usage[len(reply.Usage)-len(d.Windows):])
 		reply.Chosen, reply.Second = i, now.Unix()
 		return reply, nil
 	}
@@ -91,12 +91,12 @@ func (m *Memory) check(d *Demand, now time.Time, reply *Reply) verdict {
 	return v
 }
 
-// charge takes a Demand without looking at its limits, and notes the windows'
+// charge takes a Demand in a slice without looking at its limits, and notes the windows'
 // new state in usage when it is given.
-func (m *Memory) charge(d *Demand, r *Request, now time.Time, usage []Usage) {
+func (m *Memory) charge(d *Demand, r *Request, now time.Time, second int64, usage []Usage) {
 	for i, want := range d.Windows {
 		w := m.window(want.Key, now.Unix())
-		w.add(now.Unix(), want.Cost)
+		w.add(second, want.Cost)
 		if usage != nil {
 			usage[i] = w.usage(now)
 		}
@@ -119,16 +119,18 @@ func (m *Memory) window(key string, second int64) *sliding {
 	return w
 }
 
-// mirror charges what another store has granted: the shared demand and that of
-// the chosen candidate.
-func (m *Memory) mirror(r *Request, chosen int) {
+// mirror charges what another store has granted, in the slice in which it did: the
+// shared demand and that of the chosen candidate.
+func (m *Memory) mirror(r *Request, granted *Reply) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
-	m.sweep(now.Unix())
-	m.settle(&r.Return, r.ID, now.Unix())
-	m.charge(&r.Shared, &Request{ID: r.ID}, now, nil)
-	m.charge(&r.Candidates[chosen], &Request{ID: r.ID}, now, nil)
+	now := m.now().Unix()
+	m.sweep(now)
+	m.settle(&r.Return, r.ID, now)
+	at := time.Unix(max(now, granted.Second), 0) // the other clock may be a little ahead of what is known of it
+	for _, d := range r.granted(granted.Chosen) {
+		m.charge(d, r, at, granted.Second, nil)
+	}
 }
 
 // charges lists all that counts at present.
@@ -160,7 +162,8 @@ func (m *Memory) Settle(_ context.Context, all []Settlement) error {
 func (m *Memory) settle(s *Settlement, id string, now int64) {
 	for _, c := range s.Corrections {
 		if c.Delta > 0 || m.windows[c.Key] != nil {
-			m.window(c.Key, now).add(min(c.Second, now), c.Delta)
+			w := m.window(c.Key, now)
+			w.add(min(c.Second, w.at), c.Delta)
 		}
 	}
 	for _, key := range s.Slots {

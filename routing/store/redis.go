@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ type Redis struct {
 	client  redis.UniversalClient
 	scripts scripts
 	keys    keys
+	settled string // key of the number of our last call of settle.lua: see stamp
 	replica string
 	maxBlob int // in bytes
 	skipped skipped
@@ -54,7 +56,7 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	}
 	return &Redis{
 		client: newClient(options), scripts: newScripts(), keys: keysOf(o.Prefix, keyFormat),
-		replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
+		settled: "settled/" + rand.Text(), replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
 	}, nil
 }
 
@@ -89,6 +91,7 @@ const maxLate = 9
 
 func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
 	c := call{prefix: r.keys.own, keys: make([]string, 0, 8), packed: make([]byte, 0, 128)}
+	c.key("epoch")
 	c.num(r.deadline(ctx, q.Useful), q.Lease.Milliseconds())
 	c.num(int64(len(q.Return.Corrections)))
 	for _, x := range q.Return.Corrections {
@@ -105,7 +108,7 @@ func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
 		c.demand(&q.Candidates[i])
 	}
 	sent := r.now()
-	text, err := r.scripts.acquire.Run(ctx, r.client, c.keys, q.ID, c.packed).Text()
+	text, err := r.scripts.acquire.Run(ctx, r.client, c.keys, q.ID, c.packed, q.Epoch).Text()
 	if err != nil {
 		return Reply{}, fmt.Errorf("take room for a request: %w", err)
 	}
@@ -211,36 +214,39 @@ func (r *Redis) Renew(ctx context.Context, lease time.Duration, held []Held) err
 	return r.deliver(ctx, d, lease)
 }
 
-// pieceSize is how many windows, and slots given back and renewed, one call of settle.lua
-// is about at most.
-const pieceSize = 500
-
 // deliver runs settle.lua over all of an outbox, in pieces that do not hold the server
-// up. After an error the outbox has what the server has not done for certain: what it
-// refused, and what was not sent. What it may have done or not is in it no more.
+// up.
 func (r *Redis) deliver(ctx context.Context, d *outbox, lease time.Duration) error {
 	for !d.empty() {
-		piece := d.take(pieceSize)
-		if err := r.settle(ctx, piece, lease); err != nil {
-			if refused(err) {
-				d.restore(piece)
-			}
-			return fmt.Errorf("settle requests: %w", err)
+		if err := r.settle(ctx, d.take(pieceSize), lease, stamp{}); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration) error {
+// stamp has a call of settle.lua that is made again change nothing, however often the
+// server gets it, and however late: one that was frozen reads what was sent meanwhile.
+type stamp struct {
+	epoch  string // of a Beat: a server that has lost what it knew then refuses; "": none does
+	number int64  // higher than those of all calls before; 0: the call is carried out each time
+}
+
+func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration, of stamp) error {
 	c := call{prefix: r.keys.own}
-	c.num(lease.Milliseconds())
+	c.key("epoch")
+	c.key(r.settled)
+	c.num(of.number, lease.Milliseconds())
 	ids := piece.encode(&c)
 	sent := r.now()
-	text, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed}, ids...)...).Text()
-	if err != nil {
-		return err
+	text, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed, of.epoch}, ids...)...).Text()
+	if err == nil {
+		err = r.readClock(text, sent)
 	}
-	return r.readClock(text, sent)
+	if err != nil {
+		return fmt.Errorf("settle requests: %w", err)
+	}
+	return nil
 }
 
 // readClock reads the server's clock and what was skipped, of which text is all.

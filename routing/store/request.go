@@ -45,6 +45,9 @@ type Request struct {
 	// Lease is how long slots are held without being renewed. Memory has no leases: it
 	// holds them until they are given back.
 	Lease time.Duration
+	// Epoch is that of a Beat. A server that has lost what it knew then takes nothing,
+	// and nothing back: see refused. "": whatever it knows. Memory has none.
+	Epoch string
 	// Return is given back first, in the same step. Its ID is that of the request.
 	Return Settlement
 	// Shared must have room whichever candidate is taken.
@@ -53,6 +56,9 @@ type Request struct {
 	// at least one; an empty Demand always has room.
 	Candidates []Demand
 }
+
+// granted are the demands that are charged when a candidate is chosen.
+func (r *Request) granted(chosen int) [2]*Demand { return [2]*Demand{&r.Shared, &r.Candidates[chosen]} }
 
 // Reply is the answer to a Request.
 type Reply struct {
@@ -117,5 +123,5 @@ type Peers struct {
 	Load     map[string]int64 // attempts running on the other replicas
 	Used     []int64          // of each watched window
 	Held     []int64          // of each key of slots
-	Epoch    string           // another one: the store has lost what it knew
+	Epoch    string           // another one: the store has lost what it knew. Memory has none
 }

@@ -32,10 +32,15 @@ type Shared struct {
 	foreign  atomic.Int64 // of them: they count under keys of another version
 	last     atomic.Pointer[Beat]
 
-	mu     sync.Mutex
-	outbox *outbox           // what Redis must be told
-	epoch  string            // of Redis; "": not known
-	held   map[Held]struct{} // slots held by this process, which are renewed
+	// mu is held over each change of the Memory together with what Redis must be told of
+	// it, so that resync finds each change in both or in none.
+	mu         sync.Mutex
+	outbox     *outbox           // what Redis must be told
+	unanswered *unanswered       // what it was told without an answer; nil: nothing
+	epoch      string            // of Redis; "": not known
+	held       map[Held]struct{} // slots held by this process, which are renewed
+
+	number int64 // of the last call of settle.lua; run's alone
 
 	calls   sync.WaitGroup // of Acquire to Redis
 	silence silenceTimer   // in answer to them
@@ -138,19 +143,20 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 	own := *q
 	own.Lease, own.Useful = s.lease, s.times.budget
 	if !s.breaker.closed() {
-		return s.acquireLocally(&own), nil
+		return s.acquireLocally(&own, own.Return), nil
 	}
 	reply, err := s.acquireShared(ctx, &own)
 	if err == nil {
 		return reply, nil
 	}
+	back := own.Return
 	if !refused(err) {
-		// It may have been charged or not: what it returned is not returned again,
-		// slots are given back.
-		own.Return.Corrections = nil
+		// It may have been charged or not: Redis is not told again what was to be
+		// corrected, slots are given back.
+		back.Corrections = nil
 		s.release(&own)
 	}
-	return s.acquireLocally(&own), nil
+	return s.acquireLocally(&own, back), nil
 }
 
 // met notes which replicas live.
@@ -161,6 +167,7 @@ func (s *Shared) met(p Peers) {
 
 // acquireShared asks Redis and mirrors what it grants.
 func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
+	q.Epoch = s.knownEpoch()
 	sent := *q // the call may outlive the wait for it
 	if foreign := s.foreign.Load(); foreign > 0 {
 		all := s.replicas.Load()
@@ -174,37 +181,38 @@ func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 		return Reply{}, err
 	}
 	s.breaker.succeed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	back := Settlement{ID: q.ID, Slots: q.Return.Slots} // once more, in case a renewal under way holds them again
+	lost := s.epoch != q.Epoch                          // resync has told what had been mirrored by then
+	if lost {
+		back.Corrections = q.Return.Corrections
+	}
+	s.enqueue(back)
 	if reply.Chosen < 0 {
 		_ = s.memory.Settle(ctx, []Settlement{q.Return}) // Memory never fails
-		s.enqueue(Settlement{ID: q.ID, Slots: q.Return.Slots})
 		return reply, nil
 	}
-	s.memory.mirror(q, reply.Chosen)
-	if len(q.Return.Slots) > 0 {
-		// Once more, in case a renewal under way holds them again.
-		s.enqueue(Settlement{ID: q.ID, Slots: q.Return.Slots})
-	}
+	s.memory.mirror(q, &reply)
 	s.noteHeld(q, reply.Chosen)
+	if lost {
+		s.tell(q, &reply)
+	}
 	return reply, nil
 }
 
 // acquireLocally asks the Memory for this replica's share of each limit. What it grants
-// goes into the outbox.
-func (s *Shared) acquireLocally(q *Request) Reply {
+// goes into the outbox, with what is to be given back.
+func (s *Shared) acquireLocally(q *Request, back Settlement) Reply {
 	share := shareOf(q, 1, s.replicas.Load())
 	share.Lease, share.Useful = 0, 0
-	reply, _ := s.memory.Acquire(context.Background(), &share) // Memory never fails
-	s.enqueue(q.Return)
-	if reply.Chosen < 0 {
-		return reply
-	}
-	s.noteHeld(q, reply.Chosen)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, d := range []*Demand{&q.Shared, &q.Candidates[reply.Chosen]} {
-		for _, w := range d.Windows {
-			s.outbox.correct(Correction{w.Key, reply.Second, w.Cost})
-		}
+	reply, _ := s.memory.Acquire(context.Background(), &share) // Memory never fails
+	s.enqueue(back)
+	if reply.Chosen >= 0 {
+		s.noteHeld(q, reply.Chosen)
+		s.tell(q, &reply)
 	}
 	return reply
 }
@@ -231,20 +239,30 @@ func shareOf(q *Request, part, all int64) Request {
 	return own
 }
 
-// noteHeld notes that this process holds the slots of a granted request.
+// noteHeld notes that this process holds the slots of a granted request. The caller has
+// locked s.mu.
 func (s *Shared) noteHeld(q *Request, chosen int) {
-	if len(q.Shared.Slots) == 0 && len(q.Candidates[chosen].Slots) == 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range []*Demand{&q.Shared, &q.Candidates[chosen]} {
+	for _, d := range q.granted(chosen) {
 		for _, slot := range d.Slots {
 			h := Held{slot.Key, q.ID}
 			s.held[h] = struct{}{}
 			delete(s.outbox.released, h)
 		}
 	}
+}
+
+// tell puts into the outbox what was charged for a request without Redis, and its slots.
+// The caller has locked s.mu.
+func (s *Shared) tell(q *Request, granted *Reply) {
+	for _, d := range q.granted(granted.Chosen) {
+		for _, w := range d.Windows {
+			s.outbox.correct(Correction{w.Key, granted.Second, w.Cost})
+		}
+		for _, slot := range d.Slots {
+			s.outbox.renew(Held{slot.Key, q.ID})
+		}
+	}
+	s.wakeUp()
 }
 
 // release gives back the slots that a lost call may have taken.
@@ -262,14 +280,26 @@ func (s *Shared) release(q *Request) {
 
 // refund gives back what a call was granted after its caller had ceased to wait.
 func (s *Shared) refund(q *Request, r Reply) {
+	s.release(q)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != q.Epoch { // it is lost
+		return
+	}
 	back := Settlement{ID: q.ID}
-	for _, d := range []*Demand{&q.Shared, &q.Candidates[r.Chosen]} {
+	for _, d := range q.granted(r.Chosen) {
 		for _, w := range d.Windows {
 			back.Corrections = append(back.Corrections, Correction{w.Key, r.Second, -w.Cost})
 		}
 	}
-	s.release(q)
 	s.enqueue(back)
+}
+
+// knownEpoch is what Redis last said; "": nothing yet.
+func (s *Shared) knownEpoch() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
 }
 
 func (s *Shared) holds(h Held) bool { _, ok := s.held[h]; return ok }
@@ -277,24 +307,30 @@ func (s *Shared) holds(h Held) bool { _, ok := s.held[h]; return ok }
 // Settle corrects charges and gives slots back, in this process at once and at
 // Redis soon after. It does not wait.
 func (s *Shared) Settle(t Settlement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_ = s.memory.Settle(context.Background(), []Settlement{t}) // Memory never fails
 	if s.redis != nil {
 		s.enqueue(t)
 	}
 }
 
-// enqueue puts a settlement for Redis into the outbox and stops renewing its slots.
+// enqueue puts a settlement for Redis into the outbox and stops renewing its slots. The
+// caller has locked s.mu.
 func (s *Shared) enqueue(t Settlement) {
 	if t.empty() {
 		return
 	}
-	s.mu.Lock()
 	s.outbox.add(&t)
 	for _, key := range t.Slots {
 		delete(s.held, Held{key, t.ID})
 		delete(s.outbox.renewed, Held{key, t.ID})
 	}
-	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// wakeUp has run send what is in the outbox.
+func (s *Shared) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -309,11 +345,12 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 	if s.redis != nil && s.breaker.closed() {
 		ctx, cancel := context.WithTimeout(ctx, s.times.background)
 		defer cancel()
+		known := s.knownEpoch()
 		peers, err := s.redis.Beat(ctx, b)
 		if err == nil {
 			s.breaker.succeed()
 			s.met(peers)
-			s.resync(peers.Epoch)
+			s.resync(known, peers.Epoch)
 			return peers, nil
 		}
 		s.noteFailure(err)

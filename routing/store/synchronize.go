@@ -99,9 +99,7 @@ func (s *Shared) gather(ctx context.Context) bool {
 }
 
 // flush sends Redis what is in the outbox and, when asked to, renews the held slots. It
-// reports whether Redis took it. What Redis refused stays in the outbox. What a call
-// without an answer was to say is not sent again: a frozen server reads it when it goes
-// on, and would count it twice.
+// reports whether Redis took it. What it did not is sent again.
 func (s *Shared) flush(ctx context.Context, renew bool) bool {
 	if !s.breaker.closed() {
 		return false
@@ -114,9 +112,22 @@ func (s *Shared) flush(ctx context.Context, renew bool) bool {
 	return true
 }
 
+// unanswered is a call of settle.lua without an answer: it may have been carried out, may
+// be later, or never. It is made again with the number that it had, so that it counts
+// once. Slots are not in it: they are given back and renewed however often.
+type unanswered struct {
+	windows *outbox
+	number  int64
+}
+
+// pieceSize is how many windows, and slots given back and renewed, one call of settle.lua
+// is about at most.
+const pieceSize = 500
+
+// deliver sends what is in the outbox in pieces that do not hold the server up.
 func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	s.mu.Lock()
-	due, epoch := s.outbox, s.epoch
+	due, again, epoch := s.outbox, s.unanswered, s.epoch
 	s.outbox = newOutbox()
 	if renew {
 		for h := range s.held {
@@ -124,27 +135,50 @@ func (s *Shared) deliver(ctx context.Context, renew bool) error {
 		}
 	}
 	s.mu.Unlock()
-	if due.empty() {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.times.background)
 	defer cancel()
-	err := s.redis.deliver(ctx, due, s.lease)
-	if err != nil {
-		s.restore(due, epoch)
+	if again != nil {
+		if err := s.redis.settle(ctx, again.windows, s.lease, stamp{epoch, again.number}); err != nil {
+			s.restore(due, epoch, nil)
+			return err
+		}
+		s.mu.Lock()
+		s.unanswered = nil
+		s.mu.Unlock()
 	}
-	return err
+	for !due.empty() {
+		piece := due.take(pieceSize)
+		s.number++
+		err := s.redis.settle(ctx, piece, s.lease, stamp{epoch, s.number})
+		if err == nil {
+			continue
+		}
+		var lost *unanswered
+		switch {
+		case refused(err):
+			due.restore(piece)
+		case !replied(err):
+			lost = &unanswered{&outbox{windows: piece.windows}, s.number}
+			due.restore(&outbox{released: piece.released, renewed: piece.renewed})
+		}
+		s.restore(due, epoch, lost)
+		return err
+	}
+	return nil
 }
 
 // restore puts into the outbox what was taken out of it, and is not done for certain.
 // epoch is that of Redis when it was taken: when it is another one by now, resync has put
 // all charges into the outbox. What is in it is bounded by what the Memory counts and by
 // the slots that were given back within a lease: see trim.
-func (s *Shared) restore(due *outbox, epoch string) {
+func (s *Shared) restore(due *outbox, epoch string, lost *unanswered) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch == epoch {
 		s.outbox.restoreWindows(due)
+		if lost != nil && len(lost.windows.windows) > 0 {
+			s.unanswered = lost
+		}
 	}
 	for h := range due.released {
 		if !s.holds(h) { // it was not taken again meanwhile
@@ -156,6 +190,7 @@ func (s *Shared) restore(due *outbox, epoch string) {
 			s.outbox.renew(h)
 		}
 	}
+	s.wakeUp()
 }
 
 // trim keeps the outbox small while Redis is away: it drops what has left the windows,
@@ -174,11 +209,12 @@ func (s *Shared) trim(away time.Duration) {
 func (s *Shared) probe(ctx context.Context, away time.Duration) {
 	timed, cancel := context.WithTimeout(ctx, s.times.background)
 	defer cancel()
+	known := s.knownEpoch()
 	peers, err := s.redis.Beat(timed, *s.last.Load())
 	if err != nil {
 		return
 	}
-	s.resync(peers.Epoch)
+	s.resync(known, peers.Epoch)
 	if s.deliver(ctx, true) != nil || ctx.Err() != nil {
 		return
 	}
@@ -186,29 +222,31 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 	s.foreign.Store(int64(peers.Foreign))
 	s.breaker.close()
 	s.log.Info("redis answers again: limits are shared", "after", away.Round(time.Millisecond))
-	select { // what came while it was told
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wakeUp() // for what came while it was told
 }
 
 // resync puts everything that this replica has charged within the last minute, and all
 // slots that it holds, into the outbox when the epoch shows that Redis has lost its
-// data. The other replicas do the same, so that it has all of it once more.
-func (s *Shared) resync(epoch string) {
+// data. The other replicas do the same, so that it has all of it once more. Redis takes
+// nothing for the old epoch any more, so that nothing is told twice. known is the epoch
+// when Redis was asked: an answer that somebody else has overtaken says nothing.
+func (s *Shared) resync(known, epoch string) {
 	s.mu.Lock()
-	known := s.epoch
-	s.epoch = epoch
-	s.mu.Unlock()
-	if known == "" || known == epoch {
+	defer s.mu.Unlock()
+	if s.epoch != known || known == epoch {
 		return
 	}
-	all := s.memory.charges() // those in the outbox are among them
-	s.mu.Lock()
+	s.epoch = epoch
+	if known == "" {
+		return
+	}
+	s.unanswered = nil
 	clear(s.outbox.windows)
+	for _, c := range s.memory.charges() { // those in the outbox are among them
+		s.outbox.correct(c)
+	}
 	for h := range s.held {
 		s.outbox.renew(h)
 	}
-	s.mu.Unlock()
-	s.enqueue(Settlement{Corrections: all})
+	s.wakeUp()
 }

@@ -1,8 +1,9 @@
 -- Takes room for the first candidate that has it, or takes nothing.
 --
--- KEYS: those of the returned windows and slots, of the shared windows and
--- slots, then of each candidate's windows and slots.
--- ARGV[1]: the ID that holds slots. ARGV[2]: packed integers:
+-- KEYS[1]: the epoch. KEYS[2…]: those of the returned windows and slots, of the shared
+-- windows and slots, then of each candidate's windows and slots.
+-- ARGV[1]: the ID that holds slots. ARGV[3]: the epoch that the caller knows; '': none.
+-- ARGV[2]: packed integers:
 --   deadline (ms, this clock; 0 none), lease (ms),
 --   returned windows, then second and delta of each; returned slots;
 --   shared windows, shared slots, then limit and cost of each window and limit
@@ -11,7 +12,7 @@
 -- slots that are all that is missing, then which of KEYS each of them is; then
 -- used, ms to empty and ms to room of each window looked at.
 
-local id, nextn, key = ARGV[1], numbers(ARGV[2]), 0
+local id, nextn, key = ARGV[1], numbers(ARGV[2]), 1
 local function nextkey()
   key = key + 1
   return KEYS[key]
@@ -21,6 +22,9 @@ local deadline, lease = nextn(), nextn()
 if deadline > 0 and now_ms > deadline then
   return string.format('-2 %.0f 0 0 0', now_ms) -- whoever asked has gone elsewhere
 end
+
+local err = lost(KEYS[1], ARGV[3])
+if err then return err end
 
 for _ = 1, nextn() do
   local second, delta = nextn(), nextn()

@@ -124,6 +124,14 @@ local function wait(w, need)
   return 61000
 end
 
+-- lost returns an error when the server has lost what the caller knows it to have known:
+-- its epoch is another one. Whoever gets it has counted nothing. '': any epoch will do.
+local function lost(key, epoch)
+  if epoch ~= '' and redis.pcall('GET', key) ~= epoch then
+    return redis.error_reply('EPOCH this server has lost what it knew')
+  end
+end
+
 -- longest is the longest lease in ms that is believed.
 local longest = 600000
 
