@@ -44,10 +44,10 @@ func (r row) run(t *testing.T) {
 		r.deadline = usualDeadline
 	}
 	redisTimeout := 4 * time.Second // a Redis that gets no time to run on a small machine is not gone
-	if strings.HasPrefix(r.name, "redis-") {
+	if strings.Contains(r.name, "redis-") {
 		redisTimeout = 100 * time.Millisecond // the default
 	}
-	s := startStack(t, redisTimeout)
+	s := startStack(t, max(r.replicas, 1), redisTimeout)
 	l := &load{url: s.url, deadline: r.deadline}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -105,6 +105,7 @@ func (r *row) warmUp(s *stack, l *load, before *map[string]float64) {
 func (r *row) breakFor(ctx context.Context, s *stack, l *load, length time.Duration) time.Time {
 	for end := time.Now().Add(length); ; {
 		l.broken.Store(true)
+		s.began = append(s.began, time.Now())
 		lift := r.begin(s)
 		on := time.Until(end)
 		if r.on > 0 {

@@ -83,7 +83,7 @@ func (j *judgement) recorded(r *request) {
 	switch {
 	case len(records) > 1:
 		j.say(r.tag, "a request has more than one record", "%d: %s", len(records), ids(records))
-	case len(records) == 0 && !j.row.loses && (j.reached(r) || !j.row.bypassed && !j.row.dark):
+	case len(records) == 0 && !j.lost(r) && (j.reached(r) || !j.row.bypassed && !j.row.dark):
 		j.say(r.tag, "a request has no record", "%s, status %d %s, id %q", r.how, r.status, r.code, r.id)
 	}
 	if len(records) != 1 {
@@ -99,7 +99,7 @@ func (j *judgement) recorded(r *request) {
 	switch {
 	case r.how == answered && !whole:
 		j.say(r.tag, "an answer is recorded as a failure", "%s %d, aborted %q: %s", rec.Status, rec.HTTPStatus, rec.Aborted, rec.ErrorStr)
-	case (r.how == failed || r.how == cut) && whole:
+	case (r.how == failed || r.how == cut && !j.row.dark) && whole: // an Envoy that goes takes the last bytes of an answer with it
 		j.say(r.tag, "a failure is recorded as an answer", "%s, status %d %s; record %d", r.how, r.status, r.code, rec.HTTPStatus)
 	case (r.how == answered || r.how == failed) && rec.HTTPStatus != r.status:
 		j.say(r.tag, "the record has another status than the client", "%d, the client %d %s", rec.HTTPStatus, r.status, r.code)
@@ -161,7 +161,7 @@ func (j *judgement) attempts() {
 
 // totals: the metrics count what the records have.
 func (j *judgement) totals() {
-	if j.row.loses {
+	if j.row.anew {
 		return
 	}
 	attempts, records := 0, 0
@@ -222,9 +222,8 @@ const mostEstimated = 2 * mostTokens
 // leave them while they are read are not.
 const horizon = minute - 5
 
-// mostDoubted is how many requests may end in the moment in which Redis goes, over all
-// the times that it goes within horizon.
-const mostDoubted = horizon / 5 * clients
+// mostAttempts of one request are charged to a deployment.
+const mostAttempts = 3
 
 // limits: what the limits of a deployment count is what the records say of it.
 func (j *judgement) limits() {
@@ -240,9 +239,6 @@ func (j *judgement) limits() {
 	for _, deployment := range slices.Sorted(maps.Keys(j.o.windows)) {
 		w := j.o.windows[deployment]
 		least, most := j.charged(deployment, from)
-		if j.row.doubts {
-			most.tokens += mostDoubted * mostEstimated
-		}
 		for _, each := range []struct {
 			name            string
 			got, from, upTo int64
@@ -250,7 +246,7 @@ func (j *judgement) limits() {
 			{"requests", since(w.requests), least.requests, most.requests},
 			{"tokens", since(w.tokens), least.tokens, most.tokens},
 		} {
-			if each.got < each.from || each.got > each.upTo && !j.row.loses {
+			if each.got < each.from || each.got > each.upTo {
 				j.say("", "the limits count otherwise than the records", "%s of %s in the last %d s: %d, by the records %d to %d", each.name,
 					deployment,
 					horizon, each.got, each.from, each.upTo)
@@ -266,6 +262,10 @@ type charge struct{ requests, tokens int64 }
 // least, and at most. An attempt without an answer may have been charged or not.
 func (j *judgement) charged(deployment string, after int64) (least, most charge) {
 	for _, r := range j.o.requests {
+		if r.kind.model == "limited" && r.ended.Unix() > after && j.lost(&r) { // estimates stand for what it used
+			most.requests += mostAttempts
+			most.tokens += mostAttempts * mostEstimated
+		}
 		for _, rec := range j.record[r.tag][:min(len(j.record[r.tag]), 1)] {
 			if rec.EndTime.Unix() <= after {
 				continue
@@ -293,6 +293,17 @@ func (j *judgement) charged(deployment string, after int64) (least, most charge)
 		}
 	}
 	return least, most
+}
+
+// sendTime is within what the service tells of a request that is over: the webhook of its
+// record, Redis of what it used.
+const sendTime = 2 * time.Second
+
+// lost reports whether what the service knew of a request may have ended with it.
+func (j *judgement) lost(r *request) bool {
+	return j.row.loses && slices.ContainsFunc(j.o.faults, func(at time.Time) bool {
+		return r.began.Before(at.Add(sendTime)) && r.ended.After(at.Add(-sendTime))
+	})
 }
 
 // words: the log has no panic and no data race.

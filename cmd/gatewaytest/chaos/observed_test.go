@@ -12,6 +12,7 @@ import (
 // observed is what is known when a row is over and nobody asks any more.
 type observed struct {
 	requests []request
+	faults   []time.Time // when the fault began
 	records  []callback.Record
 	calls    map[call]int       // what the providers were asked
 	before   map[string]float64 // the service's metrics before the fault, when nothing ran
@@ -28,7 +29,7 @@ type window struct{ requests, tokens map[int64]int64 }
 
 // observe reads everything. An error is of a part that does not answer.
 func (s *stack) observe(l *load, before map[string]float64) (o observed, err error) {
-	o = observed{requests: l.requests(), before: before, calls: s.good.asked(), log: s.log.String()}
+	o = observed{requests: l.requests(), faults: s.began, before: before, calls: s.good.asked(), log: s.log.String()}
 	for c, n := range s.bad.asked() {
 		o.calls[c] += n
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // row is one fault, and what a client may see of it.
@@ -15,15 +17,16 @@ type row struct {
 	// row's time is up. on 0: all the time.
 	on, off time.Duration
 
+	replicas int           // of the service; 0: one
 	deadline time.Duration // of each request; 0: usualDeadline
 	answered []string      // the models whose requests are all answered, as if nothing had happened; "*": every one
 	cuts     bool          // an answer that has begun may be cut off
 	dark     bool          // there may be nobody to take a connection
-	loses    bool          // what the service held in memory is lost: records, metrics
+	anew     bool          // the metrics of the service begin anew
+	loses    bool          // what the service held in memory is lost: records, what the limits were to be told
 	bypassed bool          // Envoy answers some requests by itself, which then have no record
 	relays   bool          // what a provider says after a status of 200 may reach the client as it is
 	endless  bool          // an answer may have no end: its client leaves at its deadline
-	doubts   bool          // what Redis was told when it went is not told again: estimates stand for what was used
 }
 
 // usualDeadline is when a client has waited long enough: the time of a request, that of
@@ -38,8 +41,8 @@ func rows() []row {
 	all, healthy, steady := []string{"*"}, []string{"steady", "shared", "cascade"}, []string{"steady"}
 	second := time.Second
 	return append([]row{
-		{name: "service-killed", begin: (*stack).killService, on: second, off: 4 * second, cuts: true, loses: true, bypassed: true},
-		{name: "service-restarted", begin: (*stack).restartService, on: 2 * second, off: 3 * second, loses: true, bypassed: true},
+		{name: "service-killed", begin: (*stack).killService, on: second, off: 4 * second, cuts: true, anew: true, loses: true, bypassed: true},
+		{name: "service-restarted", begin: (*stack).restartService, on: 2 * second, off: 3 * second, anew: true, bypassed: true},
 		{name: "service-stopped", begin: (*stack).stopService, on: messageTime + 2*second, off: 3 * second, deadline: 2*messageTime + requestTime,
 			cuts: true, bypassed: true},
 		{name: "service-paused", begin: (*stack).stopService, on: second / 2, off: second, answered: []string{"steady"}},
@@ -48,14 +51,23 @@ func rows() []row {
 		{name: "envoy-restarted", begin: (*stack).restartEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
 		{name: "envoy-stopped", begin: (*stack).stopEnvoy, on: 3 * second, off: 2 * second, cuts: true}, // longer than a stream may pause
 
-		{name: "redis-killed", begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all, doubts: true},
-		{name: "redis-frozen", begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
-		{name: "redis-paused", begin: (*stack).pauseRedis, on: pauseTime, off: 3 * second, answered: all, doubts: true},
-		{name: "redis-full", begin: (*stack).fillRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
-		{name: "redis-readonly", begin: (*stack).demoteRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
-		{name: "redis-noreplicas", begin: (*stack).isolateRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
-		{name: "redis-wrongtype", begin: (*stack).mistypeRedis, on: 3 * second, off: 3 * second, answered: all, doubts: true},
+		{name: "redis-killed", begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all},
+		{name: "redis-frozen", begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all},
+		{name: "redis-paused", begin: (*stack).pauseRedis, on: pauseTime, off: 3 * second, answered: all},
+		{name: "redis-full", begin: (*stack).fillRedis, on: 3 * second, off: 3 * second, answered: all},
+		{name: "redis-readonly", begin: (*stack).demoteRedis, on: 3 * second, off: 3 * second, answered: all},
+		{name: "redis-noreplicas", begin: (*stack).isolateRedis, on: 3 * second, off: 3 * second, answered: all},
+		{name: "redis-wrongtype", begin: (*stack).mistypeRedis, on: 3 * second, off: 3 * second, answered: all},
 	},
+		row{name: "replica-killed", replicas: 2, begin: (*stack).killService, on: second, off: 4 * second, cuts: true, anew: true, loses: true,
+			bypassed: true},
+		row{name: "replica-restarted", replicas: 3, begin: (*stack).restartService, on: second, off: 3 * second, answered: all, anew: true},
+		row{name: "replica-stopped", replicas: 2, begin: (*stack).stopService, on: messageTime + 2*second, off: 3 * second,
+			deadline: 2*messageTime + requestTime, cuts: true, bypassed: true},
+		row{name: "replicas-envoy-killed", replicas: 2, begin: (*stack).killEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
+		row{name: "replicas-redis-killed", replicas: 2, begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all},
+		row{name: "replicas-redis-frozen", replicas: 2, begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all},
+
 		row{name: "provider-refuses", begin: (*stack).refuse, on: 3 * second, off: second, answered: healthy},
 		row{name: "provider-hangs", begin: with(hangs), answered: healthy},
 		row{name: "provider-resets", begin: with(resets), answered: steady, cuts: true},
@@ -100,19 +112,22 @@ func (s *stack) refuse() func() {
 }
 
 func (s *stack) killService() func() {
-	s.endService(syscall.SIGKILL)
-	return s.startService
+	r := s.nextReplica()
+	r.end(syscall.SIGKILL)
+	return func() { s.startReplica(r) }
 }
 
-// restartService asks the service to end, which waits for its requests.
+// restartService asks a replica to end, which waits for its requests.
 func (s *stack) restartService() func() {
-	s.endService(syscall.SIGTERM)
-	return s.startService
+	r := s.nextReplica()
+	r.end(syscall.SIGTERM)
+	return func() { s.startReplica(r) }
 }
 
 func (s *stack) stopService() func() {
-	s.signalService(syscall.SIGSTOP)
-	return func() { s.signalService(syscall.SIGCONT) }
+	r := s.nextReplica()
+	r.signal(syscall.SIGSTOP)
+	return func() { r.signal(syscall.SIGCONT) }
 }
 
 func (s *stack) killEnvoy() func() {
@@ -169,23 +184,33 @@ func (s *stack) isolateRedis() func() {
 	return func() { s.tell("CONFIG", "SET", "min-replicas-to-write", "0") }
 }
 
-// mistypeRedis puts values of another type where the limits and the stored answers are.
+// mistypeRedis puts values of another type where the limits and the stored answers are:
+// at one moment, as whatever Redis loses with the epoch it loses at once.
 func (s *stack) mistypeRedis() func() {
 	keys, err := s.client.Keys(s.t.Context(), "isthmus*").Result()
 	if err != nil || len(keys) == 0 {
 		s.t.Errorf("redis has %d keys: %v", len(keys), err)
 	}
-	for _, key := range keys {
-		s.tell("DEL", key)
-		if strings.Contains(key, "epoch") { // a text by right
-			s.tell("RPUSH", key, "x")
-			continue
-		}
-		s.tell("SET", key, "x")
-	}
-	return func() {
+	_, err = s.client.TxPipelined(s.t.Context(), func(p redis.Pipeliner) error {
+		p.Del(s.t.Context(), keys...)
 		for _, key := range keys {
-			s.tell("DEL", key)
+			if strings.Contains(key, "epoch") { // a text by right
+				p.RPush(s.t.Context(), key, "x")
+				continue
+			}
+			p.Set(s.t.Context(), key, "x", 0)
 		}
+		return nil
+	})
+	if err != nil {
+		s.t.Errorf("redis: %v", err)
 	}
+	return func() { s.tell(append([]any{"DEL"}, anys(keys)...)...) }
+}
+
+func anys(texts []string) (all []any) {
+	for _, each := range texts {
+		all = append(all, each)
+	}
+	return all
 }

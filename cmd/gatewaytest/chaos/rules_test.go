@@ -67,10 +67,22 @@ func TestEachRuleIsBrokenByWhatItForbids(t *testing.T) {
 		}, "a request has more than one record"},
 		"a record that comes twice": {usual, func(o *observed) { o.records = append(o.records, o.records[0]) }, ""},
 		"no record":                 {usual, func(o *observed) { clear(o.metrics); o.records = nil }, "a request has no record"},
-		"no record of what the service lost": {row{loses: true}, func(o *observed) {
-			o.records = nil
+		"no record of what the service lost": {row{loses: true, anew: true}, func(o *observed) {
+			o.records, o.faults = nil, []time.Time{o.requests[0].ended}
 			o.metrics["isthmus_requests_total"] = 0
 		}, ""},
+		"no record of what it had to tell long before": {row{loses: true, anew: true}, func(o *observed) {
+			o.records, o.faults = nil, []time.Time{o.requests[0].ended.Add(time.Minute)}
+		}, "a request has no record"},
+		"an estimate of what the service lost": {row{loses: true}, func(o *observed) {
+			o.faults = []time.Time{o.requests[0].ended}
+			o.windows["limited-good"].tokens[o.now.Unix()] = 17
+		}, ""},
+		"an estimate of what it had to tell long before": {row{loses: true}, func(o *observed) {
+			o.faults = []time.Time{o.requests[0].ended.Add(time.Minute)}
+			o.windows["limited-good"].tokens[o.now.Unix()] = 17
+		}, "the limits count otherwise than the records"},
+		"cut by an Envoy that had all of it": {row{cuts: true, dark: true}, func(o *observed) { o.requests[0].how = cut }, ""},
 		"a record of nobody's": {usual, func(o *observed) {
 			o.records = append(o.records, callback.Record{CallID: "id-9", TraceID: "tag-x-9"})
 		}, "a record is of no request"},

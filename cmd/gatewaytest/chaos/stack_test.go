@@ -30,21 +30,42 @@ import (
 // stack is a whole gateway whose parts can be stopped and killed one without the other,
 // and what it leans on.
 type stack struct {
-	t       *testing.T
-	dir     string // of the config and of sockets
-	url     string // of the clients
+	t        *testing.T
+	dir      string // of the config and of sockets
+	url      string // of the clients
+	log      *asynctest.Text
+	replicas []*replica  // of the service
+	faults   int         // that a replica has had
+	began    []time.Time // when a fault began
+	envoy    *process.Process
+	binary   process.Binary
+	boot     []byte // Envoy's configuration
+	good     *provider
+	bad      *provider // the one that has the faults
+	hook     *gatewaytest.Webhook
+	redis    *storetest.Server
+	client   *redis.Client
+}
+
+// replica is one `isthmus serve`.
+type replica struct {
+	command *exec.Cmd
+	listen  string // HOST:PORT
 	admin   string // URL of the admin port
-	listen  string // of the service, HOST:PORT
-	log     *asynctest.Text
-	service *exec.Cmd
-	envoy   *process.Process
-	binary  process.Binary
-	boot    []byte // Envoy's configuration
-	good    *provider
-	bad     *provider // the one that has the faults
-	hook    *gatewaytest.Webhook
-	redis   *storetest.Server
-	client  *redis.Client
+}
+
+func (r *replica) signal(sig syscall.Signal) { _ = r.command.Process.Signal(sig) }
+
+// end sends a signal that ends the replica, and waits for its end.
+func (r *replica) end(sig syscall.Signal) {
+	r.signal(sig)
+	_ = r.command.Wait()
+}
+
+// nextReplica is the one that has the next fault: they have them by turns.
+func (s *stack) nextReplica() *replica {
+	s.faults++
+	return s.replicas[s.faults%len(s.replicas)]
 }
 
 // envoyWorkers are Envoy's worker threads.
@@ -87,7 +108,7 @@ func (s *stack) config(redisTimeout time.Duration) string {
 }
 
 // startStack runs a stack until the test ends, and returns when it serves.
-func startStack(t *testing.T, redisTimeout time.Duration) *stack {
+func startStack(t *testing.T, replicas int, redisTimeout time.Duration) *stack {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "isthmus-chaos-") // t.TempDir is too long for a socket's path
 	if err != nil {
@@ -97,12 +118,14 @@ func startStack(t *testing.T, redisTimeout time.Duration) *stack {
 	s := &stack{t: t, dir: dir, log: &asynctest.Text{}, good: newProvider(t), bad: newProvider(t), hook: gatewaytest.NewWebhook(t),
 		redis: storetest.Start(t)}
 	s.client = gatewaytest.NewRedisClient(t, s.redis.Addr)
-	s.listen = "127.0.0.1:" + asynctest.FreePort(t)
-	s.admin = "http://127.0.0.1:" + asynctest.FreePort(t)
 	if err := os.WriteFile(s.file(), []byte(s.config(redisTimeout)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.startService()
+	for range replicas {
+		r := &replica{listen: "127.0.0.1:" + asynctest.FreePort(t), admin: "http://127.0.0.1:" + asynctest.FreePort(t)}
+		s.replicas = append(s.replicas, r)
+		s.startReplica(r)
+	}
 	s.configureEnvoy()
 	s.startEnvoy()
 	asynctest.Await(t, "the gateway answers", func() bool {
@@ -114,23 +137,15 @@ func startStack(t *testing.T, redisTimeout time.Duration) *stack {
 
 func (s *stack) file() string { return filepath.Join(s.dir, "config.yaml") }
 
-// startService starts isthmus and waits until it listens.
-func (s *stack) startService() {
+// startReplica starts isthmus and waits until it listens.
+func (s *stack) startReplica(r *replica) {
 	s.t.Helper()
-	words := "serves Envoy at " + s.listen
+	words := "serves Envoy at " + r.listen
 	before := strings.Count(s.log.String(), words)
-	s.service = gatewaytest.StartProcess(s.t, s.log, "serve", "--config", s.file(), "--listen", s.listen, "--advertise", s.listen,
-		"--admin", strings.TrimPrefix(s.admin, "http://"))
-	s.t.Cleanup(func() { s.signalService(syscall.SIGCONT) })
+	r.command = gatewaytest.StartProcess(s.t, s.log, "serve", "--config", s.file(), "--listen", r.listen, "--advertise", r.listen,
+		"--admin", strings.TrimPrefix(r.admin, "http://"))
+	s.t.Cleanup(func() { r.signal(syscall.SIGCONT) })
 	asynctest.Await(s.t, "the service listens", func() bool { return strings.Count(s.log.String(), words) > before })
-}
-
-func (s *stack) signalService(sig syscall.Signal) { _ = s.service.Process.Signal(sig) }
-
-// endService sends a signal that ends the service, and waits for its end.
-func (s *stack) endService(sig syscall.Signal) {
-	s.signalService(sig)
-	_ = s.service.Wait()
 }
 
 // configureEnvoy has isthmus write Envoy's configuration.
@@ -140,8 +155,13 @@ func (s *stack) configureEnvoy() {
 	port := asynctest.FreePort(s.t)
 	s.url = "http://127.0.0.1:" + port
 	var stdout, stderr bytes.Buffer
+	var processors []string
+	for _, r := range s.replicas {
+		processors = append(processors, r.listen)
+	}
 	args := []string{
-		"envoy", "--config", s.file(), "--envoy-version", s.binary.Version, "--processor", s.listen, "--listen", "127.0.0.1:" + port,
+		"envoy", "--config", s.file(), "--envoy-version", s.binary.Version, "--processor", strings.Join(processors, ","),
+		"--listen", "127.0.0.1:" + port,
 		"--admin", "unix://" + s.socket(), "--access-log", "",
 	}
 	if code := cli.Run(s.t.Context(), args, &stdout, &stderr); code != 0 {
@@ -217,16 +237,18 @@ func get(client *http.Client, url string) (string, error) {
 // sample is a line of the metrics: name, labels, value.
 var sample = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{([^}]*)\})? (\S+)$`)
 
-// metrics are the sums over all labels of the service's metrics.
+// metrics are the sums over all labels, and all replicas, of the service's metrics.
 func (s *stack) metrics() (map[string]float64, error) {
-	text, err := get(http.DefaultClient, s.admin+"/metrics")
-	if err != nil {
-		return nil, err
-	}
 	sums := map[string]float64{}
-	for _, m := range sample.FindAllStringSubmatch(text, -1) {
-		if f, err := strconv.ParseFloat(m[3], 64); err == nil {
-			sums[m[1]] += f
+	for _, r := range s.replicas {
+		text, err := get(http.DefaultClient, r.admin+"/metrics")
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range sample.FindAllStringSubmatch(text, -1) {
+			if f, err := strconv.ParseFloat(m[3], 64); err == nil {
+				sums[m[1]] += f
+			}
 		}
 	}
 	return sums, nil

@@ -66,11 +66,19 @@ func Error(text []byte) (code string, ok bool) {
 	return body.Error.Code, true
 }
 
-// LastError is Error of a stream's last event but [DONE].
+// LastError is Error of a stream's last event but [DONE]. In the Responses API that event
+// is response.failed, whose response has the error.
 func LastError(text []byte) (code string, ok bool) {
 	data, found := lastEvent(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("data: [DONE]")))
 	if !found {
 		return "", false
+	}
+	var event struct {
+		Type     string
+		Response json.RawMessage
+	}
+	if json.Unmarshal(data, &event) == nil && event.Type == "response.failed" {
+		data = event.Response
 	}
 	return Error(data)
 }
