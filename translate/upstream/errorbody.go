@@ -95,7 +95,7 @@ func (r *errorReader) finish(head Head) *Error {
 	if e.Type == "" {
 		e.Type = TypeOf(e.Status)
 	}
-	r.said.text = strings.ToLower(e.Message[:RuneStart(e.Message, maxSearched)])
+	r.said.text = strings.ToLower(unquoted(e.Message[:RuneStart(e.Message, maxSearched)]))
 	e.judge(&r.said)
 	return e
 }

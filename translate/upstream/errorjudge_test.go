@@ -138,6 +138,75 @@ func TestAWordOfTheClientIsNotHeldAgainstTheDeployment(t *testing.T) {
 	}
 }
 
+// Each is how a provider quotes, in a 400, what a client wrote.
+func TestASentenceThatTheClientWroteDecidesNothing(t *testing.T) {
+	python := strings.NewReplacer("'", `\'`)
+	for _, sentence := range []string{
+		"this model's maximum context length is 8192 tokens", "the prompt is too long", "it exceeds the context window", "input is too long",
+		"our content policy", "the content management policy", "a safety system", "your input was flagged",
+	} {
+		text, _ := json.Marshal(sentence)
+		inside := strings.Trim(string(text), `"`)
+		tests := map[string]failureCase{
+			"OpenAI":    {body: says("Invalid value: '" + sentence + "'. Supported values are: 'low', 'medium', and 'high'.")},
+			"Azure":     {body: says("'" + sentence + "' is not one of ['system', 'assistant', 'user'] - 'messages.0.role'")},
+			"Anthropic": {body: says("tool_choice: Input tag '" + sentence + "' found using 'type' does not match any of the expected tags")},
+			"Google":    {body: says("Invalid value at 'contents[0].role' (TYPE_STRING), \"" + sentence + "\"")},
+			"Google, a name": {body: says("Invalid JSON payload received. Unknown name \"" + sentence + "\" at 'generation_config': Cannot " +
+				"find field.")},
+			"vLLM, pydantic": {body: says("[{'type': 'literal_error', 'loc': ('body', 'messages', 0, 'role'), 'msg': \"Input should be 'user'\", " +
+				"'input': '" + python.Replace(sentence) + "'}]")},
+			"vLLM, the request": {body: says("1 validation error for ChatCompletionRequest\n  Value error [type=value_error, " +
+				"input_value={'messages': [{'role': 'user', 'content': \"" + sentence + "\"}]}, input_type=dict]")},
+			"FastAPI": {body: `{"detail":[{"type":"missing","loc":["body","messages"],"msg":"Field required","input":{"prompt":"` + inside +
+				`"}}]}`},
+			"Mistral": {body: `{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs are not ` +
+				`permitted","input":"` + inside + `"}]},"type":"invalid_request_error"}`},
+			"llama.cpp": {body: says("Failed to parse messages: unsupported content[].type; messages = [\n  {\n    \"content\": \"" + sentence +
+				"\"\n  }\n]")},
+			"Ollama":             {body: `{"error":"invalid role: \"` + inside + `\""}`},
+			"in backquotes":      {body: says("`" + sentence + "` is no level of reasoning")},
+			"in curly quotes":    {body: says("“" + sentence + "” is no level of reasoning")},
+			"cut off in between": {body: says("Unexpected value: '" + sentence)},
+		}
+		for name, test := range tests {
+			test.status, test.kind = 400, upstream.KindRequest
+			tests[name] = test
+		}
+		t.Run(sentence, func(t *testing.T) { checkKinds(t, tests) })
+	}
+}
+
+// checkKinds is checkFailures for the kinds alone.
+func checkKinds(t *testing.T, tests map[string]failureCase) {
+	t.Helper()
+	for name, test := range tests {
+		e := upstream.ReadError(upstream.Head{Status: test.status}, []byte(test.body))
+		if e.Kind != test.kind {
+			t.Errorf("%s: %s, want %s: %s", name, e.Kind, test.kind, e.Message)
+		}
+	}
+}
+
+func TestAMessageThatAProxyQuotesDecides(t *testing.T) {
+	const window = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens"
+	python := `Error code: 400 - {'error': {'message': "` + window + `", 'type': 'invalid_request_error', 'code': None}}`
+	tests := map[string]failureCase{
+		"as Python writes it":             {body: says(python)},
+		"as JSON":                         {body: says(`upstream said {"error":{"message":"` + window + `","type":"x"}}`)},
+		"as JSON with its quotes escaped": {body: says(`{\"error\":{\"message\":\"` + window + `\"}}`)},
+		"a text in quotes":                {body: `"` + window + `"`},
+		"with a name in backquotes":       {body: says("input length and `max_tokens` exceed context limit: 1 + 2 > 2")},
+		"after a quoted name":             {body: says(`model "m": ` + window)},
+		"after an apostrophe":             {body: says(`The request's input is too long for the models' window`)},
+	}
+	for name, test := range tests {
+		test.status, test.kind = 400, upstream.KindContextWindow
+		tests[name] = test
+	}
+	checkKinds(t, tests)
+}
+
 func TestAServersFailureStaysOne(t *testing.T) {
 	checkFailures(t, map[string]failureCase{
 		"a failure without a word":       {500, "", upstream.KindServer, 0, ""},
