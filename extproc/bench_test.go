@@ -82,3 +82,51 @@ func BenchmarkExchange(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkStream is the same for a stream of 100 pieces that is read, and for a stream
+// that is translated.
+func BenchmarkStream(b *testing.B) {
+	const asked = `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`
+	for name, tc := range map[string]struct{ model, first, piece, last string }{
+		"relayed": {
+			model: `openai/up, api_base: "http://a.test/v1"`,
+			piece: `data: {"id":"c","object":"chat.completion.chunk","model":"up","choices":[{"index":0,"delta":{"content":"word "}}]}` + "\n\n",
+			last: `data: {"id":"c","object":"chat.completion.chunk","model":"up","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` +
+				"\n\ndata: [DONE]\n\n",
+		},
+		"translated": {
+			model: `anthropic/up, api_base: "http://a.test"`,
+			first: `data: {"type":"message_start","message":{"id":"m","model":"up","usage":{"input_tokens":3,"output_tokens":1}}}` + "\n\n" +
+				`data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}` + "\n\n",
+			piece: `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"word "}}` + "\n\n",
+			last: `data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":100}}` + "\n\n" +
+				`data: {"type":"message_stop"}` + "\n\n",
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			h := newHouse(b, `model_list: [{model_name: m, litellm_params: {model: `+tc.model+`, api_key: sk-a}}]`)
+			h.runtime.log = slog.New(slog.NewJSONHandler(io.Discard, nil))
+			messages := []*extprocv3.ProcessingRequest{
+				requestHeaders(false, begun()...), requestBody(asked),
+				responseHead(1, false, ":status", "200", "content-type", "text/event-stream"),
+			}
+			for i := range 100 {
+				piece := tc.piece
+				if i == 0 {
+					piece = tc.first + piece
+				}
+				messages = append(messages, responsePiece(piece, false))
+			}
+			messages = append(messages, responsePiece(tc.last, true))
+			s := &script{ctx: grpcmetadata.NewIncomingContext(context.Background(),
+				grpcmetadata.Pairs(names.KeyFilter, names.FilterRequest, names.KeyPlan, names.PlanPriorityGroup))}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.messages = messages
+				if err := h.Process(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

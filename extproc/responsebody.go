@@ -43,7 +43,7 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 	s.end(r.decoder.Result())
 	if r.stall != nil {
 		r.stall.endLocked()
-		return wire.DuplexChunk(out, true, s.exchange.metadata())
+		return wire.DuplexEnd(out, s.exchange.metadata())
 	}
 	return wire.ResponseChunk(out, chat.Untouched(m.Body(), out), nil, s.exchange.metadata())
 }
@@ -61,7 +61,7 @@ func (s *requestStream) piece(body, out []byte) *wire.Answer {
 	}
 	if len(out) > 0 {
 		// Sent here, under the lock of the stall: that one may call the decoder.
-		_ = s.out.Send(wire.DuplexChunk(out, false, nil)) // when the stream is gone, the next message finds it
+		_ = s.out.Send(wire.DuplexPiece(out)) // when the stream is gone, the next message finds it
 	}
 	r.stall.rearmLocked(r.decoder)
 	return nil
@@ -177,7 +177,7 @@ func (s *requestStream) responseTrailers() *wire.Answer {
 	s.begin()
 	s.pass(out)
 	if r.stall != nil && len(out) > 0 {
-		_ = s.out.Send(wire.DuplexChunk(out, false, nil)) // when the stream is gone, the next answer finds it
+		_ = s.out.Send(wire.DuplexPiece(out)) // when the stream is gone, the next answer finds it
 	}
 	s.end(r.decoder.Result())
 	return answer.WithMetadata(s.exchange.metadata())

@@ -21,7 +21,8 @@ type stall struct {
 	timer   *time.Timer   // nil until watch
 	opening time.Duration // the longest gap until the first content; 0: no bound
 	gap     time.Duration // and after it
-	due     time.Time     // when the timer is to fire; zero: it is not to
+	due     time.Time     // when the stream has stalled; zero: never
+	fires   time.Time     // when the timer does, at due or before: most pieces do not set it; zero: it is not set
 	failed  bool          // an error has ended the answer: the timer is for its end
 	over    bool          // the client has got the end: what still comes is dropped
 }
@@ -49,7 +50,9 @@ func (s *requestStream) watch(r *responseReader, attempt time.Duration) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = s.server.guard.AfterFunc(max(w.gap, afterFailure), "a stream that stalls", func() { s.stalled(r) })
+	first := max(w.gap, afterFailure)
+	w.fires = time.Now().Add(first)
+	w.timer = s.server.guard.AfterFunc(first, "a stream that stalls", func() { s.stalled(r) })
 	w.rearmLocked(r.decoder)
 }
 
@@ -80,12 +83,14 @@ func (w *stall) rearmLocked(d chat.Decoder) {
 		limit = w.gap
 	}
 	if limit == 0 {
-		w.due = time.Time{}
-		w.timer.Stop() // Envoy's timer bounds it
+		w.due = time.Time{} // Envoy's timer bounds it
 		return
 	}
 	w.due = time.Now().Add(limit)
-	w.timer.Reset(limit)
+	if w.fires.IsZero() || w.due.Before(w.fires) {
+		w.fires = w.due
+		w.timer.Reset(limit)
+	}
 }
 
 // endLocked ends the watch.
@@ -112,8 +117,14 @@ func (s *requestStream) stalled(r *responseReader) {
 		return
 	}
 	defer w.mu.Unlock()
-	if w.due.IsZero() || time.Now().Before(w.due) {
-		return // a piece came while the timer fired
+	w.fires = time.Time{}
+	if w.due.IsZero() {
+		return
+	}
+	if left := time.Until(w.due); left > 0 { // pieces have come since the timer was set
+		w.fires = w.due
+		w.timer.Reset(left)
+		return
 	}
 	w.endLocked()
 	failed := r.decoder.Failed()
@@ -126,7 +137,7 @@ func (s *requestStream) stalled(r *responseReader) {
 		s.exchange.outcome.stalled(result)
 	}
 	s.ended(result)
-	_ = s.out.Send(wire.DuplexChunk(out, true, s.exchange.metadata())) // when the stream is gone, so is the client
+	_ = s.out.Send(wire.DuplexEnd(out, s.exchange.metadata())) // when the stream is gone, so is the client
 }
 
 // gap is the longest gap between bytes that Envoy allows the attempt of a hop; 0: it

@@ -19,7 +19,8 @@ import (
 // Answer is one answer of ours to a message of Envoy's. Its body, if it is large,
 // must not be changed once it is made: see LargeBody.
 type Answer struct {
-	message *extprocv3.ProcessingResponse // nil: none is sent
+	message *extprocv3.ProcessingResponse // nil: none is sent, or piece
+	piece   []byte                        // a piece of a body in the mode Duplex, which is all of the message; nil: none
 	tail    [][]byte                      // of a large body only the beginning may be in the message: this follows it, and is not copied
 	last    bool                          // the stream ends after it
 }
@@ -191,13 +192,16 @@ func ResponseChunk(out []byte, unchanged bool, edit *HeaderMutation, md Metadata
 	})
 }
 
-// DuplexChunk sends a piece of a response body that is read in the mode Duplex; last:
-// nothing follows it.
-func DuplexChunk(out []byte, last bool, md Metadata) *Answer {
+// DuplexPiece sends a piece of a response body that is read in the mode Duplex. It has a
+// byte at least, and is copied when it is sent.
+func DuplexPiece(out []byte) *Answer { return &Answer{piece: out} }
+
+// DuplexEnd sends the last piece of such a body, which may be empty.
+func DuplexEnd(out []byte, md Metadata) *Answer {
 	return answerOf(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{
 			BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_StreamedResponse{
-				StreamedResponse: &extprocv3.StreamedBodyResponse{Body: out, EndOfStream: last},
+				StreamedResponse: &extprocv3.StreamedBodyResponse{Body: out, EndOfStream: true},
 			}},
 		}}},
 		DynamicMetadata: md.proto(),

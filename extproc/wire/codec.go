@@ -41,6 +41,8 @@ const (
 	answerCommon      = 1 // BodyResponse.response, HeadersResponse.response: CommonResponse
 	commonMutation    = 3 // CommonResponse.body_mutation: BodyMutation
 	mutationBody      = 1 // BodyMutation.body
+	mutationStreamed  = 3 // BodyMutation.streamed_response: StreamedBodyResponse
+	streamedBody      = 1 // StreamedBodyResponse.body
 )
 
 // Unmarshal reads a message. A large ProcessingRequest keeps the memory it is
@@ -126,6 +128,9 @@ func split(text []byte, numbers ...protowire.Number) (m message, err error) {
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
 	case *Answer:
+		if m.piece != nil {
+			return marshalPiece(m.piece), nil
+		}
 		return marshalLarge(m)
 	case *extprocv3.ProcessingResponse:
 		if _, common := bodyOf(m); len(common.GetBodyMutation().GetBody()) >= LargeBody {
@@ -186,6 +191,30 @@ func marshalLarge(answer *Answer) (mem.BufferSlice, error) {
 	out = appendLength(out, mutationBody, size)
 	body[0] = mem.SliceBuffer(out)
 	return body, nil
+}
+
+// marshalPiece writes the message that has a piece of a body in the mode Duplex and
+// nothing else. The piece is copied.
+func marshalPiece(piece []byte) mem.BufferSlice {
+	streamed := protowire.SizeTag(streamedBody) + protowire.SizeBytes(len(piece))
+	mutation := protowire.SizeTag(mutationStreamed) + protowire.SizeBytes(streamed)
+	common := protowire.SizeTag(commonMutation) + protowire.SizeBytes(mutation)
+	answer := protowire.SizeTag(answerCommon) + protowire.SizeBytes(common)
+	size := protowire.SizeTag(outResponseBody) + protowire.SizeBytes(answer)
+	write := func(out []byte) []byte {
+		out = appendLength(out, outResponseBody, answer)
+		out = appendLength(out, answerCommon, common)
+		out = appendLength(out, commonMutation, mutation)
+		out = appendLength(out, mutationStreamed, streamed)
+		return append(appendLength(out, streamedBody, len(piece)), piece...)
+	}
+	if mem.IsBelowBufferPoolingThreshold(size) {
+		return mem.BufferSlice{mem.SliceBuffer(write(make([]byte, 0, size)))}
+	}
+	pool := mem.DefaultBufferPool()
+	buffer := pool.Get(size)
+	*buffer = write((*buffer)[:0])
+	return mem.BufferSlice{mem.NewBuffer(buffer, pool)}
 }
 
 // appendLength begins a field of n bytes.

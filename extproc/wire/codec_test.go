@@ -15,10 +15,10 @@ import (
 
 // marshalAs writes an answer in the way that Sender sends it.
 func marshalAs(answer *Answer) (mem.BufferSlice, error) {
-	if len(answer.tail) == 0 {
-		return Codec().Marshal(answer.message)
+	if len(answer.tail) > 0 || answer.piece != nil {
+		return Codec().Marshal(answer)
 	}
-	return Codec().Marshal(answer)
+	return Codec().Marshal(answer.message)
 }
 
 // sizes are bodies on both sides of what the codec treats apart.
@@ -64,6 +64,8 @@ func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
 			"the first in pieces": FirstAttempt(edit, inPieces, Metadata(nil).Text("id", "1")),
 			"a later in pieces":   LaterAttempt(edit, inPieces),
 			"a chunk":             ResponseChunk(body, false, edit, Metadata(nil).Number("n", 1)),
+			"a piece":             DuplexPiece(body),
+			"the last piece":      DuplexEnd(body, Metadata(nil).Number("n", 1)),
 			"headers":             ReadResponse(edit, Streamed, nil),
 		} {
 			parts, err := marshalAs(answer)
@@ -71,6 +73,12 @@ func TestTheCodecWritesWhatProtobufReads(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := answer.message
+			if answer.piece != nil {
+				m = &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{
+					Response: &extprocv3.CommonResponse{BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_StreamedResponse{
+						StreamedResponse: &extprocv3.StreamedBodyResponse{Body: body},
+					}}}}}}
+			}
 			if _, common := bodyOf(m); len(answer.tail) > 0 {
 				common.BodyMutation = replaceBody(slices.Concat(append([][]byte{common.GetBodyMutation().GetBody()}, answer.tail...)...))
 			}

@@ -31,7 +31,7 @@ func NewSender(stream extprocv3.ExternalProcessor_ProcessServer) *Sender {
 func (s *Sender) Send(a *Answer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.answered.Load() || a.message == nil {
+	if s.closed || s.answered.Load() || a.message == nil && a.piece == nil {
 		return nil
 	}
 	returned := false
@@ -54,10 +54,10 @@ func (s *Sender) send(a *Answer) error {
 	if s.shared != nil {
 		a.addHeaders(s.shared)
 	}
-	if len(a.tail) == 0 {
-		return s.stream.Send(a.message)
+	if len(a.tail) > 0 || a.piece != nil {
+		return s.stream.SendMsg(a)
 	}
-	return s.stream.SendMsg(a)
+	return s.stream.Send(a.message)
 }
 
 // Answered reports whether an immediate response was sent: nothing follows it.
