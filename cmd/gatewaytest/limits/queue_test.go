@@ -149,7 +149,7 @@ func TestARequestForAnIdleDeploymentDoesNotWaitBehindOneForABusyOne(t *testing.T
 	s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", slow.Base(), ", max_parallel_requests: 1, tags: [slow]")+
 		gatewaytest.Entry("m", idle.Base(), ", max_parallel_requests: 1, tags: [idle]")+
 		"router_settings: {enable_tag_filtering: true, num_retries: 0}\n"+
-		"general_settings: {enable_request_queue: true, queue_timeout: 20}\n")
+		"general_settings: {enable_request_queue: true, queue_timeout: 120}\n")
 	answers := make(chan *gatewaytest.Answer, 2)
 	ask := func() { answers <- s.Post("/v1/chat/completions", gatewaytest.Ask, "X-Litellm-Tags", "slow") }
 	go ask()

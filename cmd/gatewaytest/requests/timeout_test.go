@@ -24,7 +24,7 @@ func TestTimeouts(t *testing.T) {
 	})
 	never, good := gatewaytest.NewProvider(t, gatewaytest.Hang), gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	s := gatewaytest.Start(t, "model_list:\n"+
-		gatewaytest.Entry("hangs", never.Base(), ", order: 1, timeout: 0.7")+gatewaytest.Entry("hangs", good.Base(), ", order: 2, timeout: 0.7")+
+		gatewaytest.Entry("hangs", never.Base(), ", order: 1, timeout: 0.7")+gatewaytest.Entry("hangs", good.Base(), ", order: 2")+
 		gatewaytest.Entry("stalls", stall.Base(), ", timeout: 1")+gatewaytest.Entry("never", never.Base(), ", timeout: 30")+
 		gatewaytest.Entry("never", never.Base(), ", timeout: 30")+
 		"router_settings: {num_retries: 2, request_timeout: 2}\n")
