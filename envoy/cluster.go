@@ -21,7 +21,7 @@ import (
 
 // The clusters of the isthmus service: one for the filter of the request and for
 // configuration, one for the filters of the attempts. A request never waits for
-// its own attempt behind other requests' bodies.
+// its own attempt behind other requests' bodies, and the two have other windows.
 const (
 	ProcessorCluster = "isthmus"
 	AttemptsCluster  = ProcessorCluster + "-attempts"
@@ -29,8 +29,14 @@ const (
 
 const (
 	httpOptionsKey   = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	processorStream  = 16 << 20 // bytes in flight of one ext_proc stream
+	processorStream  = 16 << 20 // bytes in flight of one ext_proc stream of the request filter
 	processorSession = 64 << 20 // and of one connection
+
+	// attemptsStream is the same of the attempts' filters: HTTP/2's largest. An upstream
+	// ext_proc filter that is shown bodies can crash Envoy (decision 017). The opening
+	// filter's stream ends with 64 KiB of a body, and with the connection where the
+	// service hangs.
+	attemptsStream = math.MaxInt32
 
 	// processorBuffer is the buffer limit in bytes of a connection to the service:
 	// none. Each request is bounded by the limit of a body; a limit of the
@@ -67,10 +73,12 @@ func (b *builder) clusters() ([]*clusterv3.Cluster, error) {
 
 // processorClusters are the clusters of the ext_proc service.
 func (b *builder) processorClusters() []*clusterv3.Cluster {
-	return []*clusterv3.Cluster{b.processorCluster(ProcessorCluster), b.processorCluster(AttemptsCluster)}
+	return []*clusterv3.Cluster{
+		b.processorCluster(ProcessorCluster, processorStream), b.processorCluster(AttemptsCluster, attemptsStream),
+	}
 }
 
-func (b *builder) processorCluster(name string) *clusterv3.Cluster {
+func (b *builder) processorCluster(name string, window uint32) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
 		Name:                          name,
 		ConnectTimeout:                durationpb.New(connectTimeout),
@@ -85,7 +93,7 @@ func (b *builder) processorCluster(name string) *clusterv3.Cluster {
 	c.TransportSocket = b.processorTLS()
 	// The default of 1024 open streams is that many running answers.
 	c.CircuitBreakers = openBreakers()
-	c.TypedExtensionProtocolOptions = b.processorOptions()
+	c.TypedExtensionProtocolOptions = b.processorOptions(window)
 	return c
 }
 
@@ -127,13 +135,13 @@ func checkReplicas(c *clusterv3.Cluster) {
 const panicThreshold = 1
 
 // processorOptions are the protocol options of the service: HTTP/2 with windows for
-// whole bodies.
-func (b *builder) processorOptions() map[string]*anypb.Any {
+// whole bodies, of this many bytes for one stream.
+func (b *builder) processorOptions(window uint32) map[string]*anypb.Any {
 	return map[string]*anypb.Any{httpOptionsKey: b.any(&httpv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-					InitialStreamWindowSize:     wrapperspb.UInt32(processorStream),
+					InitialStreamWindowSize:     wrapperspb.UInt32(window),
 					InitialConnectionWindowSize: wrapperspb.UInt32(processorSession),
 					ConnectionKeepalive: &corev3.KeepaliveSettings{
 						Interval: durationpb.New(processorPing), Timeout: durationpb.New(processorPingTimeout),

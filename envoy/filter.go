@@ -42,7 +42,7 @@ func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilte
 // without the service no request reaches a provider with the client's own key.
 func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMode) *extprocv3.ExternalProcessor {
 	cluster := b.attempts
-	if filter == names.FilterRequest || filter == names.FilterOpening {
+	if filter == names.FilterRequest {
 		cluster = b.processor
 	}
 	p := &extprocv3.ExternalProcessor{
@@ -97,6 +97,9 @@ func (b *builder) initialMetadata(filter string) []*corev3.HeaderValue {
 	out := []*corev3.HeaderValue{{Key: names.KeyFilter, Value: filter}, {Key: names.KeyPlan, Value: b.in.Version.PlanName()}}
 	if filter == names.FilterRequest {
 		out = append(out, &corev3.HeaderValue{Key: names.KeyTimeouts, Value: names.TimeoutsOfClusters})
+		if b.in.Version.retriesFromFilter() {
+			out = append(out, &corev3.HeaderValue{Key: names.KeyOpening, Value: names.OpeningByRequest})
+		}
 	}
 	if log := b.reports(); log != "" && filter == names.FilterRequest {
 		out = append(out, &corev3.HeaderValue{Key: names.KeyLog, Value: log})
@@ -147,15 +150,19 @@ func (b *builder) failureFilter() *extprocv3.ExternalProcessor {
 	return p
 }
 
-// openingFilter is entered by the 2xx answers that may still fail over. It shows the
-// headers and the first chunks of the body, and holds them until the service has
-// decided. Then the service ends its stream, and Envoy lets all that it holds, and
-// what follows, pass by itself: it keeps a copy of each chunk for which it waits.
+// openingFilter is entered by attempts whose stream may still fail over. It shows the
+// request's headers: the attempt goes to the provider when the service has answered
+// them. An upstream ext_proc filter that is shown bodies can crash Envoy; this, and
+// attemptsStream, prevent it. Of the answer it shows the headers and the first chunks,
+// and holds them until the service has decided. Then the service ends its stream, and
+// Envoy lets all that it holds, and what follows, pass by itself: it keeps a copy of
+// each chunk for which it waits. When the service fails, everything passes too.
 func (b *builder) openingFilter() *extprocv3.ExternalProcessor {
 	p := b.externalProcessor(names.FilterOpening, &extprocv3.ProcessingMode{
-		RequestHeaderMode: extprocv3.ProcessingMode_SKIP, ResponseHeaderMode: extprocv3.ProcessingMode_SEND,
+		RequestHeaderMode: extprocv3.ProcessingMode_SEND, ResponseHeaderMode: extprocv3.ProcessingMode_SEND,
 		ResponseBodyMode: extprocv3.ProcessingMode_STREAMED,
 	})
+	p.FailureModeAllow = true
 	p.AllowModeOverride = false
 	p.SendBodyWithoutWaitingForHeaderResponse = true
 	p.MessageTimeout = durationpb.New(openingMessageTimeout)
@@ -184,8 +191,8 @@ func (b *builder) upstreamFilters() []*hcmv3.HttpFilter {
 		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: "1"}})
 	good := matches(b.responseInput(":status"), &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: "2"}})
 	failure := b.where("isthmus.failure", b.failureFilter(), not(good))
-	opening := b.where("isthmus.opening", b.openingFilter(), both(good, matches(b.responseInput(names.HeaderOpening),
-		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: names.Opening}})))
+	opening := b.when("isthmus.opening", b.openingFilter(), b.requestInput(names.HeaderOpening),
+		&xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: names.Opening}})
 	// An answer passes the failure filter first: what the opening filter makes a
 	// failure is judged.
 	return append([]*hcmv3.HttpFilter{retry, opening, failure}, last...)
@@ -216,12 +223,6 @@ func (b *builder) when(name string, config proto.Message, input *xdscorev3.Typed
 
 func not(p *xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate {
 	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: p}}
-}
-
-func both(p ...*xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate {
-	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{
-		AndMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: p},
-	}}
 }
 
 func matches(input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *xdsmatcherv3.Matcher_MatcherList_Predicate {
@@ -267,11 +268,12 @@ func (b *builder) guard() *headerv3.HeaderMutation {
 			removeHeader(names.HeaderIdle),
 			removeHeader(names.HeaderUsage),
 			removeHeader(names.HeaderCluster),
+			removeHeader(names.HeaderOpening),
 			setHeader("content-length", names.FieldLength),
 		},
 		ResponseMutations: []*mutationv3.HeaderMutation{
 			removeHeader(names.HeaderRetry), removeHeader(names.HeaderBackoff),
-			removeHeader(names.HeaderOpening), setHeader(names.HeaderOpening, names.FieldOpening),
+			removeHeader(names.HeaderOpening),
 			// An Envoy before the provider says these to Envoys of its own mesh: ours
 			// would not retry.
 			removeHeader("x-envoy-ratelimited"), removeHeader("x-envoy-overloaded"),

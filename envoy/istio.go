@@ -182,15 +182,18 @@ func (m *mesh) patches() ([]configPatch, error) {
 	if m.service.name == "" {
 		a.Clusters = append(m.processorClusters(), a.Clusters...)
 	} else {
-		// The patch holds for the subset's cluster, too. Breakers are the
-		// DestinationRule's: a merge would add to Istio's list.
+		// The first patch holds for the subset's cluster, too, of which the second
+		// replaces the options. Breakers are the DestinationRule's: a merge would add to
+		// Istio's list.
 		c := &clusterv3.Cluster{
-			PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer), TypedExtensionProtocolOptions: m.processorOptions(),
+			PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer), TypedExtensionProtocolOptions: m.processorOptions(processorStream),
 		}
 		if m.service.external {
 			checkReplicas(c) // of the mesh's own services Istio knows which replicas are ready
 		}
 		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port}}, c)
+		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port, Subset: attemptsSubset}},
+			&clusterv3.Cluster{TypedExtensionProtocolOptions: m.processorOptions(attemptsStream)})
 	}
 	for _, c := range a.Clusters {
 		add("CLUSTER", "ADD", patchMatch{}, c)

@@ -69,6 +69,7 @@ type routeConfigurationMatch struct {
 type clusterMatch struct {
 	Service    string `yaml:"service"`
 	PortNumber uint32 `yaml:"portNumber"`
+	Subset     string `yaml:"subset,omitempty"` // "": every one, and the service's own cluster
 }
 
 type patch struct {

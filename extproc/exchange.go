@@ -41,6 +41,7 @@ type exchange struct {
 	outcome     lockedOutcome
 	reservation reservation
 	prepared    preparedCall
+	held        bool // the opening filter holds the answers of its attempts
 
 	queued    time.Duration // waited for a slot
 	queuedFor string        // the limits it waited for last: limit.Refused.Lacks, joined by ", "

@@ -72,6 +72,8 @@ func (s *openingStream) handle(m wire.Message) *wire.Answer {
 	switch {
 	case s.decided:
 		return nil
+	case m.Phase() == wire.RequestHeaders:
+		return s.beginLocked(m)
 	case m.Phase() == wire.ResponseHeaders:
 		return s.headersLocked(m)
 	case m.Phase() == wire.ResponseBody:
@@ -80,15 +82,23 @@ func (s *openingStream) handle(m wire.Message) *wire.Answer {
 	return nil
 }
 
-// headersLocked begins to hold an answer back.
-func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
-	x := s.server.exchanges.find(m.ExchangeField(names.FieldID))
-	if s.exchange = x; x == nil {
+// beginLocked lets the attempt go to its provider.
+func (s *openingStream) beginLocked(m wire.Message) *wire.Answer {
+	if s.exchange = s.server.exchanges.find(m.ExchangeField(names.FieldID)); s.exchange == nil {
 		return s.passLocked()
 	}
-	header := m.Headers()
+	return wire.PassRequestHeaders(nil)
+}
+
+// headersLocked begins to hold an answer back. One that is not 2xx is the failure
+// filter's, and has been judged.
+func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
+	x, header := s.exchange, m.Headers()
 	s.number = max(m.AttributeNumber(names.AttributeAttempt), 1)
 	s.head = upstream.Head{Status: statusOf(header), Header: header}
+	if s.head.Status < 200 || s.head.Status > 299 {
+		return s.passLocked()
+	}
 	now := time.Now()
 	x.attempts.lost(s.number, now)
 	hop, ok := x.attempts.hop(s.number)
@@ -181,7 +191,7 @@ func notThisAPI(why string) *upstream.Error {
 // stream that another attempt could answer instead, or whose first token has a time.
 func (s *requestStream) mayFailOver(plan *routing.Plan) bool {
 	x := s.exchange
-	if !x.request.Stream || s.encoding == planAggregate || !x.snapshot.streamFailover {
+	if !x.request.Stream || !s.opens || !x.snapshot.streamFailover {
 		return false
 	}
 	switch x.request.Endpoint {

@@ -20,18 +20,42 @@ func failover(t *testing.T, config, body string) (h *house, id string) {
 	h = newHouse(t, config)
 	h.runtime.Use(h.router, Settings{StreamFailover: true})
 	answer, id := h.begin(h.open(names.FilterRequest), body)
-	fields := answer.GetDynamicMetadata().GetFields()[names.NamespaceAttempt].GetStructValue().GetFields()
-	if fields[names.FieldOpening].GetStringValue() != names.Opening {
-		t.Fatalf("the request's answers do not pass the opening filter: %v", fields)
+	if set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation()); set[names.HeaderOpening] != names.Opening {
+		t.Fatalf("the request's answers do not pass the opening filter: %v", set)
 	}
 	return h, id
+}
+
+// opened is an opening filter's stream for attempt 1 of an exchange, which may go to its
+// provider; nil: the stream has ended, and the answer passes.
+func (h *house) opened(id, replica string) *filterStream {
+	h.t.Helper()
+	f := h.open(names.FilterOpening)
+	m := requestHeaders(false, ":method", "POST")
+	m.MetadataContext = namedAt(id, replica)
+	f.in <- m
+	select {
+	case answer := <-f.out:
+		if answer.GetRequestHeaders() == nil || answer.GetRequestHeaders().GetResponse().GetHeaderMutation() != nil {
+			h.t.Fatalf("the attempt is changed: %v", answer)
+		}
+		return f
+	case err := <-f.err:
+		if err != nil {
+			h.t.Fatalf("the stream ended with %v", err)
+		}
+		return nil
+	}
 }
 
 // opening shows the opening filter an answer, piece by piece, and returns what it
 // says of it; nil: it has ended its stream without a word, and the answer passes.
 func (h *house) opening(id, kind string, pieces ...string) *extprocv3.ProcessingResponse {
 	h.t.Helper()
-	f := h.open(names.FilterOpening)
+	f := h.opened(id, "")
+	if f == nil {
+		return nil
+	}
 	head := responseHead(1, len(pieces) == 0, ":status", "200", "content-type", kind)
 	head.MetadataContext = named(id)
 	for _, m := range append([]*extprocv3.ProcessingRequest{head}, messages(pieces)...) {
@@ -119,7 +143,10 @@ func TestAStreamFailsOverUntilItsFirstContent(t *testing.T) {
 func TestAnAttemptThatFailedInItsStreamIsCountedAsOneWithAStatus(t *testing.T) {
 	h, id := failover(t, twoSisters, askStream)
 	h.opening(id, "text/event-stream", errorChunk)
-	h.retry(id, 2)
+	again := h.retry(id, 2)
+	if set, _ := changes(again.GetRequestHeaders().GetResponse().GetHeaderMutation()); set[names.HeaderOpening] != names.Opening {
+		t.Errorf("the answer of attempt 2 does not pass the opening filter: %v", set)
+	}
 	x := h.exchanges.find(id)
 	if r := x.attempts.records(x.started, time.Now()); len(r) != 2 || r[0].status != 502 || !r[0].failed || !r[1].running {
 		t.Errorf("attempts = %+v", r)
@@ -140,7 +167,7 @@ func TestAnotherReplicasStreamFailsOverThere(t *testing.T) {
 	b.listen()
 	b.knows(at)
 	for _, tc := range []struct{ piece, status string }{{contentChunk, ""}, {errorChunk, "502"}} {
-		f := b.open(names.FilterOpening)
+		f := b.opened(id, at)
 		head := responseHead(1, false, ":status", "200", "content-type", "text/event-stream")
 		head.MetadataContext = namedAt(id, at)
 		f.in <- head
@@ -176,8 +203,8 @@ func TestOnlyAStreamThatAnotherAttemptCanAnswerIsHeldBack(t *testing.T) {
 			h := newHouse(t, tc.config)
 			h.runtime.Use(h.router, Settings{StreamFailover: !tc.off})
 			answer, _ := h.begin(h.openWith(names.FilterRequest, tc.plan), tc.body)
-			got := answer.GetDynamicMetadata().GetFields()[names.NamespaceAttempt].GetStructValue().GetFields()[names.FieldOpening].GetStringValue()
-			if (got == names.Opening) != tc.want {
+			set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation())
+			if got := set[names.HeaderOpening]; (got == names.Opening) != tc.want {
 				t.Errorf("opening = %q", got)
 			}
 		})
@@ -187,7 +214,7 @@ func TestOnlyAStreamThatAnotherAttemptCanAnswerIsHeldBack(t *testing.T) {
 func TestAFirstTokenThatIsLateIsAnAttemptThatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, id := failover(t, strings.ReplaceAll(twoSisters, "api_key:", "ttft_timeout: 3, api_key:"), askStream)
-		f := h.open(names.FilterOpening)
+		f := h.opened(id, "")
 		head := responseHead(1, false, ":status", "200", "content-type", "text/event-stream")
 		head.MetadataContext = named(id)
 		time.Sleep(time.Second) // until its headers
@@ -212,7 +239,20 @@ func TestAFirstTokenThatIsLateIsAnAttemptThatFailed(t *testing.T) {
 	})
 }
 
-// BenchmarkOpening is what the opening of a stream costs: its headers and one piece.
+// TestAnAttemptWithAStatusOfItsOwnIsTheFailureFilters: the opening filter sees it too.
+func TestAnAttemptWithAStatusOfItsOwnIsTheFailureFilters(t *testing.T) {
+	h, id := failover(t, twoSisters, askStream)
+	f := h.opened(id, "")
+	head := responseHead(1, false, ":status", "429", "content-type", "application/json")
+	head.MetadataContext = named(id)
+	f.in <- head
+	if answer := f.last(<-f.err); answer != nil {
+		t.Errorf("answer = %v", answer)
+	}
+}
+
+// BenchmarkOpening is what the opening of a stream costs: its request, its headers and
+// one piece.
 func BenchmarkOpening(b *testing.B) {
 	h := newHouse(b, twoSisters)
 	h.runtime.Use(h.router, Settings{StreamFailover: true})
@@ -222,7 +262,7 @@ func BenchmarkOpening(b *testing.B) {
 	piece := responsePiece(contentChunk, false)
 	b.ReportAllocs()
 	for b.Loop() {
-		f := h.open(names.FilterOpening)
+		f := h.opened(id, "")
 		f.in <- head
 		f.in <- piece
 		if err := <-f.err; err != nil {

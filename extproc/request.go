@@ -23,6 +23,7 @@ type requestStream struct {
 	out      *wire.Sender
 	encoding planEncoding
 	log      string          // what the Envoy's access log reports: see names.KeyLog
+	opens    bool            // the Envoy has the opening filter: see names.KeyOpening
 	bounded  bool            // the clusters of the Envoy bound the attempts: see names.KeyTimeouts
 	marked   bool            // the Envoy was told to read the usage of a stream
 	exchange *exchange       // nil until the headers came, and for what is answered without one
@@ -218,9 +219,6 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 			x.attempts.begin(1, time.Now())
 			x.hooks.attemptBegins(1, &hop, x.request)
 			edit, md := s.attemptHeaders(plan, &hop, call), s.encoding.metadata(plan)
-			if s.mayFailOver(plan) {
-				md = wire.OpeningPasses(md)
-			}
 			s.startDeadline(plan)
 			s.server.exchanges.put(x) // from here on the other filters' streams may change it
 			if s.log != "" {
@@ -254,6 +252,9 @@ func (s *requestStream) attemptHeaders(plan *routing.Plan, hop *routing.Hop, cal
 	edit.Set(names.HeaderHost, hop.Deployment.Authority())
 	edit.Set("content-length", strconv.Itoa(call.Size()))
 	edit.Set("x-envoy-max-retries", strconv.Itoa(max(plan.Attempts, len(plan.Hops))-1))
+	if s.exchange.held = s.mayFailOver(plan); s.exchange.held {
+		edit.Set(names.HeaderOpening, names.Opening)
+	}
 	s.attemptTimeouts(edit, plan)
 	if s.marked = s.relayable(hop); s.marked {
 		edit.Set(names.HeaderUsage, names.UsageByEnvoy)
@@ -279,7 +280,7 @@ func (s *requestStream) attemptTimeouts(edit *wire.HeaderMutation, plan *routing
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.Set(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
-	if first := plan.FirstToken; first > 0 && s.mayFailOver(plan) && (plan.Timeout <= 0 || first < plan.Timeout) {
+	if first := plan.FirstToken; first > 0 && s.exchange.held && (plan.Timeout <= 0 || first < plan.Timeout) {
 		// It bounds the headers too, which the opening filter holds back until the first
 		// content. Stalls are noticed here: such a stream is never unread.
 		edit.Set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(first))

@@ -65,6 +65,9 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	edit := &wire.HeaderMutation{}
 	x.providerHeaders(edit, hop.Deployment, call)
 	x.nameSpan(edit, n)
+	if x.held {
+		edit.Set(names.HeaderOpening, names.Opening)
+	}
 	edit.Set(":authority", hop.Deployment.Authority()) // the route has been chosen
 	edit.RemoveOthers(header, keepRequestHeader)
 	return wire.LaterAttempt(edit, call)

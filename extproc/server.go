@@ -191,6 +191,7 @@ func (s *Server) processor(ctx context.Context, out *wire.Sender) (processor, st
 		return &requestStream{
 			server: s, ctx: ctx, out: out, encoding: planEncodingOf(metadataValue(ctx, names.KeyPlan)), log: metadataValue(ctx, names.KeyLog),
 			bounded: metadataValue(ctx, names.KeyTimeouts) == names.TimeoutsOfClusters,
+			opens:   metadataValue(ctx, names.KeyOpening) == names.OpeningByRequest,
 		}, name, nil
 	case names.FilterRetry:
 		return &retryStream{server: s}, name, nil

@@ -121,6 +121,9 @@ func (h *house) openWith(filter, plan string) *filterStream {
 // unopened is a stream that nobody serves yet.
 func (h *house) unopened(filter, plan string) *filterStream {
 	md := grpcmetadata.Pairs(names.KeyFilter, filter, names.KeyPlan, plan)
+	if plan != names.PlanAggregate {
+		md.Set(names.KeyOpening, names.OpeningByRequest)
+	}
 	ctx, cancel := context.WithCancel(grpcmetadata.NewIncomingContext(h.t.Context(), md))
 	f := &filterStream{
 		t: h.t, ctx: ctx, end: cancel, in: make(chan *extprocv3.ProcessingRequest),

@@ -69,8 +69,8 @@ func (a *Attached) EnvoyConfig(args ...string) []byte {
 func (a *Attached) AdminSocket() string { return filepath.Join(a.dir, "envoy.sock") }
 
 // StartEnvoy runs an Envoy of this release with this configuration until the test
-// ends, and returns when it is ready.
-func (a *Attached) StartEnvoy(release string, config []byte) {
+// ends, and returns it when it is ready.
+func (a *Attached) StartEnvoy(release string, config []byte) *process.Process {
 	a.T.Helper()
 	p, err := process.Start(envoytest.Envoy(a.T, release), config, process.Options{AdminSocket: a.AdminSocket(), Concurrency: 1})
 	if err != nil {
@@ -86,6 +86,7 @@ func (a *Attached) StartEnvoy(release string, config []byte) {
 	if err := p.Ready(ctx); err != nil {
 		a.T.Fatal(err)
 	}
+	return p
 }
 
 // EnvoyAdmin is a page of the admin interface of the Envoy that StartEnvoy has started.

@@ -147,9 +147,11 @@ func (f *envoyFilter) addHost(p map[string]any, value any) {
 // cluster's.
 func (f *envoyFilter) mergeCluster(p map[string]any, value any) {
 	port, service := fmt.Sprint(dig(p, "match", "cluster", "portNumber")), fmt.Sprint(dig(p, "match", "cluster", "service"))
+	subset := dig(p, "match", "cluster", "subset")
 	for _, c := range f.host.GetStaticResources().GetClusters() {
 		// A match that names no subset is for all of them.
-		if name := strings.Split(c.GetName(), "|"); len(name) == 4 && name[1] == port && name[3] == service {
+		name := strings.Split(c.GetName(), "|")
+		if len(name) == 4 && name[1] == port && name[3] == service && (subset == nil || subset == name[2]) {
 			proto.Merge(c, Message(f.t, value, &clusterv3.Cluster{}))
 			f.applied++
 		}

@@ -9,7 +9,10 @@ const (
 	// KeyTimeouts says where the deployments' own timeouts are: TimeoutsOfClusters; absent:
 	// the longest of the plan holds for all its attempts. Only FilterRequest says it.
 	KeyTimeouts = "x-isthmus-timeouts"
-	KeySecret   = "x-isthmus-secret" // the shared secret; other replicas of the service write it too
+	// KeyOpening says that HeaderOpening leads an attempt to the opening filter:
+	// OpeningByRequest; absent: there is none. Only FilterRequest says it.
+	KeyOpening = "x-isthmus-opening"
+	KeySecret  = "x-isthmus-secret" // the shared secret; other replicas of the service write it too
 )
 
 // Values of KeyFilter: the ext_proc filters.
@@ -17,7 +20,7 @@ const (
 	FilterRequest = "request" // downstream: the client's request and the final answer
 	FilterRetry   = "retry"   // upstream: the request of an attempt that is not the first
 	FilterFailure = "failure" // upstream: an answer whose status is not 2xx
-	FilterOpening = "opening" // upstream: a 2xx answer that may still fail over, until its first content
+	FilterOpening = "opening" // upstream: an attempt whose stream may still fail over, until its first content
 )
 
 // Values of KeyPlan, after the piece of Envoy that reads the plan.
@@ -56,9 +59,9 @@ const (
 	HeaderBackoff = "x-isthmus-backoff" // the pause before that, in whole seconds (reset_headers)
 )
 
-// HeaderOpening is what Envoy's upstream header_mutation filter puts on every answer
-// to a request whose FieldOpening is set, with that value. The opening filter runs
-// where it is there; it does not reach the client.
+// HeaderOpening is what the service puts on the request of each attempt whose answer the
+// opening filter is to hold: the filter runs where it is Opening. On an answer it is
+// OpeningFailed, which the service puts there. It reaches neither provider nor client.
 const HeaderOpening = "x-isthmus-opening"
 
 // Namespaces of dynamic metadata.
@@ -71,7 +74,7 @@ const (
 	// Envoy's priority_group cluster specifier reads it.
 	NamespacePlan = "isthmus.plan"
 	// NamespaceAttempt is what the header_mutation filter behind our upstream filters
-	// reads, FieldLength and FieldOpening: the service writes it.
+	// reads, FieldLength: the service writes it.
 	NamespaceAttempt = "isthmus.attempt"
 	// NamespaceUsage is the usage of a stream, FieldPromptTokens and its like: Envoy's
 	// sse_to_metadata filter writes it, the service reads it in access-log entries.
@@ -105,17 +108,18 @@ const (
 // answer began: milliseconds from the request's begin, as text; "": it never did.
 const TagFirstBody = "first_body_ms"
 
-// Fields of NamespaceAttempt, as text.
+// FieldLength is the one field of NamespaceAttempt, as text: the content-length of a
+// retried attempt's request.
+const FieldLength = "length"
+
+// Values of HeaderOpening.
 const (
-	FieldLength  = "length"  // the content-length of a retried attempt's request
-	FieldOpening = "opening" // Opening where the answers to this request pass the opening filter
+	Opening       = "1"      // on a request: its answer is held until the first content
+	OpeningFailed = "failed" // on an answer: the opening filter has made a failure of it
 )
 
-// Values of HeaderOpening; the first is the one value of FieldOpening.
-const (
-	Opening       = "1"
-	OpeningFailed = "failed" // the opening filter has made a failure of the answer
-)
+// OpeningByRequest is the one value of KeyOpening.
+const OpeningByRequest = "request"
 
 // AttributeDeployment is the attribute that holds FieldDeployment of the host that
 // Envoy has chosen. The retry filter is told to send it, where Envoy walks a fixed

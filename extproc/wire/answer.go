@@ -98,12 +98,6 @@ func LaterAttempt(edit *HeaderMutation, call *upstream.Call) *Answer {
 	}}
 }
 
-// OpeningPasses adds to the metadata of a first attempt that the answers to the request
-// pass the opening filter.
-func OpeningPasses(md Metadata) Metadata {
-	return md.Object(names.NamespaceAttempt, Metadata(nil).Text(names.FieldOpening, names.Opening))
-}
-
 func lengthOf(call *upstream.Call) Metadata {
 	return Metadata(nil).Object(names.NamespaceAttempt, Metadata(nil).Text(names.FieldLength, strconv.Itoa(call.Size())))
 }

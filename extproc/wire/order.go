@@ -34,7 +34,7 @@ func takes(filter string, p Phase) bool {
 	case names.FilterFailure:
 		return p >= ResponseHeaders
 	case names.FilterOpening:
-		return p == ResponseHeaders || p == ResponseBody
+		return p == RequestHeaders || p == ResponseHeaders || p == ResponseBody
 	}
 	return false
 }
@@ -53,7 +53,8 @@ func (o *Order) Next(m Message) error {
 		return status.Errorf(codes.FailedPrecondition, "%s after the end of the answer", phase)
 	case o.begun && (phase < o.last || phase == o.last && phase != ResponseBody):
 		return status.Errorf(codes.FailedPrecondition, "%s after %s", phase, o.last)
-	case phase == RequestBody && !o.begun, phase > ResponseHeaders && !o.response:
+	case phase == RequestBody && !o.begun, phase > ResponseHeaders && !o.response,
+		phase == ResponseHeaders && !o.begun && o.Filter == names.FilterOpening:
 		return status.Errorf(codes.FailedPrecondition, "%s before its headers", phase)
 	}
 	o.begun, o.last = true, phase

@@ -103,7 +103,7 @@ type Router struct {
 	TTFTTimeout   time.Duration // of a stream to its first content; 0: the attempt's time
 	// StreamIdleTimeout is the longest gap of a stream after that; 0: the attempt's time.
 	StreamIdleTimeout time.Duration
-	StreamFailover    bool          // another attempt may answer until a stream's first content
+	StreamFailover    bool          // another attempt may answer until a stream's first content; default true
 	RequestTimeout    time.Duration // all attempts together; 0: none
 	AllowedFails      int           // the n-th failure within FailureWindow cools down; default 3
 	FailureWindow     time.Duration // default 60 s

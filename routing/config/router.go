@@ -106,8 +106,8 @@ func (v value) boundsFirstToken(t *time.Duration) {
 func (r *reader) withoutFailover(c *Config) {
 	if !c.Router.StreamFailover {
 		for _, v := range r.firstTokens {
-			v.say(Warning, "ignored: only with stream_failover: true in router_settings does isthmus wait for a stream's first content; "+
-				"set that, or bound streams by stream_timeout")
+			v.say(Warning, "ignored: with stream_failover: false in router_settings nothing waits for a stream's first content; "+
+				"take that out, or bound streams by stream_timeout")
 		}
 	}
 	r.firstTokens = nil
