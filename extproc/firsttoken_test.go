@@ -118,7 +118,7 @@ func TestABlockingAnswerEndsACooldownWhenItWasRead(t *testing.T) {
 	if told() {
 		t.Error("its headers are a good answer")
 	}
-	f.ask(responsePiece(`{"id":"c","object":"chat.completion","choices":[]}`, true))
+	f.ask(responsePiece(`{"id":"c","object":"chat.completion","choices":[{}]}`, true))
 	if !told() {
 		t.Error("it is none at its end")
 	}

@@ -40,7 +40,7 @@ func TestADocumentInThePlaceOfAStreamIsToldAsOne(t *testing.T) {
 		"a stream that breaks off":           {stream, events[:len(events)/2], `"code":"incomplete_answer"`, "application/json", "502"},
 		"an answer that breaks off":          {stream, answer[:40], `"code":"incomplete_answer"`, "application/json", "502"},
 		"an answer without its end":          {stream, strings.Replace(answer, `"finish_reason":"stop"`, `"finish_reason":null`, 1), "", "", ""},
-		"what is no answer":                  {stream, `{"choices":[]}`, "", "", ""},
+		"what is no answer":                  {stream, `{"choices":[]}`, `"code":"invalid_answer"`, "application/json", "502"},
 		"a document where one was asked for": {question, answer, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,6 +65,8 @@ func (d *labelingDecoder) Failed() bool { return d.Decoder != nil && d.Decoder.F
 
 func (d *labelingDecoder) Started() bool { return d.Decoder != nil && d.Decoder.Started() }
 
+func (d *labelingDecoder) Complete() bool { return d.Decoder != nil && d.Decoder.Complete() }
+
 func (d *labelingDecoder) Result() chat.Result {
 	if d.Decoder == nil {
 		return chat.Result{}

@@ -90,7 +90,7 @@ func (d *decoder) message(data []byte) {
 	case m.Type == "error" || isFailure(m.Error):
 		d.w.Fail(streamed(data))
 		return
-	case m.Type != "message" && m.Content == nil:
+	case m.Type != "message" && m.Content == nil, len(m.Content) == 0 && m.StopReason == "":
 		d.w.Fail(chat.Unreadable())
 		return
 	}

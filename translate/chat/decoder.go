@@ -28,6 +28,10 @@ type Decoder interface {
 	// errors are nothing of an answer. It never turns false again, and is cheap
 	// enough to be asked after every Feed.
 	Started() bool
+	// Complete reports whether the last event of a stream, whichever its format has, was
+	// read, and told of no failure: nothing is missing but the end of the connection. It
+	// is cheap enough to be asked after every Feed.
+	Complete() bool
 	// Result is what is known of the answer so far, complete after the last
 	// Feed.
 	Result() Result

@@ -79,4 +79,6 @@ func (d *embeddingDecoder) Failed() bool { return d.result.Failure != nil }
 
 func (d *embeddingDecoder) Started() bool { return d.ended && !d.Failed() }
 
+func (d *embeddingDecoder) Complete() bool { return d.Started() }
+
 func (d *embeddingDecoder) Result() Result { return d.result }

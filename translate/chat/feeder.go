@@ -104,6 +104,10 @@ func (f *Feeder) Failed() bool { return f.w.Failed() }
 // [Decoder].
 func (f *Feeder) Started() bool { return f.w.Started() }
 
+// Complete reports whether the last event has been read, see [Decoder]. In a format
+// without one it is the end of the connection.
+func (f *Feeder) Complete() bool { return f.w.Closed() && !f.w.Failed() }
+
 // Result is what is known of the answer so far.
 func (f *Feeder) Result() Result { return f.w.Result() }
 

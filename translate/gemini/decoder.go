@@ -75,7 +75,7 @@ func (d *decoder) read(data []byte) {
 		d.w.Fail(chat.Unreadable())
 		return
 	}
-	if r.Error.Kind() == '{' || r.Error.Kind() == '"' {
+	if isFailure(r.Error) {
 		d.w.Fail(streamed(data))
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -61,6 +63,9 @@ func readStatus(body []byte) status {
 	}
 	return s
 }
+
+// isFailure reports whether an answer's error member says anything.
+func isFailure(e jsontext.Value) bool { return e.Kind() == '{' || e.Kind() == '"' }
 
 // streamed is the failure that an error event inside a 200 stream stands for.
 func streamed(body []byte) *upstream.Error { return named(upstream.ReadEmbedded(body), body) }

@@ -171,6 +171,26 @@ func TestScannerFindsTopLevelMembersHoweverTheTextIsCut(t *testing.T) {
 	}
 }
 
+func TestScannerSeesWhetherAListHasElementsHoweverTheTextIsCut(t *testing.T) {
+	for text, want := range map[string][2]bool{
+		`{"a":1,"list":[{"b":1}]}`: {true, true}, `{"list": [ "x" ] }`: {true, true}, `{"list":[[]]}`: {true, true},
+		`{"list":[]}`: {true, false}, `{"list" : [ ] ,"a":{"list":[{}]}}`: {true, false}, `{"list":null,"a":[{}]}`: {false, false},
+		`{"list":{"b":[{}]}}`: {false, false}, `{"list":"[{}]"}`: {false, false}, `{"a":{"list":[{}]}}`: {false, false},
+		`[{"list":[{}]}]`: {false, false},
+		`{}`:              {false, false}, "": {false, false},
+	} {
+		for cut := range len(text) + 1 {
+			s := jsonedit.NewScanner("a")
+			s.WatchList("list")
+			s.Feed([]byte(text[:cut]))
+			s.Feed([]byte(text[cut:]))
+			if present, filled := s.List(); present != want[0] || filled != want[1] {
+				t.Errorf("%s, cut at %d: there %t, filled %t, want %v", text, cut, present, filled, want)
+			}
+		}
+	}
+}
+
 func FuzzScannerAgreesWithADecoder(f *testing.F) {
 	f.Add([]byte(`{"usage":{"a":1},"b":"c"}`), 3)
 	f.Add([]byte(`{"b":[{"usage":1}],"usage":null}`), 9)

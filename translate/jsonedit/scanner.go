@@ -26,7 +26,22 @@ type Scanner struct {
 	capture  []byte          // that value, as far as it is read; used again for the next
 	dead     bool
 	complete bool
+
+	list string // the top-level member of which only is asked whether it has elements; "": none
+	seen listState
 }
+
+// listState is what is known of the watched list.
+type listState uint8
+
+const (
+	listUnseen listState = iota
+	listNamed            // its name has been read
+	listOpen             // and its bracket
+	listOther            // it is no list
+	listEmpty
+	listFilled
+)
 
 // maxCaptured bounds one captured value in bytes; a longer one is given up.
 const maxCaptured = 64 << 10
@@ -35,6 +50,22 @@ const maxCaptured = 64 << 10
 func NewScanner(names ...string) *Scanner {
 	return &Scanner{want: names, found: make([]jsontext.Value, len(names)), key: make([]byte, 0, 32), capture: make([]byte, 0, 256)}
 }
+
+// WatchList has the scanner look whether the named top-level member is a list with
+// elements, which are objects, lists or strings. Its text is not kept. It is called
+// before the first Feed.
+func (s *Scanner) WatchList(name string) { s.list = name }
+
+// List reports whether the watched member is a list, and whether it has elements.
+func (s *Scanner) List() (present, filled bool) {
+	return s.seen == listOpen || s.seen == listEmpty || s.seen == listFilled, s.seen == listFilled
+}
+
+// Complete reports whether a whole object has been read.
+func (s *Scanner) Complete() bool { return s.complete }
+
+// HasMembers reports whether the text so far is an object with a member.
+func (s *Scanner) HasMembers() bool { return len(s.key) > 0 }
 
 // Get returns the raw value of a member that has been read whole.
 func (s *Scanner) Get(name string) (jsontext.Value, bool) {
@@ -135,6 +166,9 @@ func (s *Scanner) structure(c byte) {
 		s.outside(c)
 		return
 	}
+	if s.seen == listNamed || s.seen == listOpen {
+		s.watch(c)
+	}
 	if s.depth == 1 && (c == ',' || c == '}') {
 		s.endMember(c == '}')
 		return
@@ -147,7 +181,9 @@ func (s *Scanner) structure(c byte) {
 		return
 	}
 	if s.depth == 1 && c == ':' && s.into == nil {
-		s.into = s.place()
+		if s.into = s.place(); s.list != "" && s.list == string(s.key) {
+			s.seen = listNamed
+		}
 		return
 	}
 	s.keep([]byte{c})
@@ -158,6 +194,21 @@ func (s *Scanner) structure(c byte) {
 		s.depth++
 	case '}', ']':
 		s.depth--
+	}
+}
+
+// watch looks at the first of the watched member's value.
+func (s *Scanner) watch(c byte) {
+	switch {
+	case c == ' ', c == '\t', c == '\r', c == '\n':
+	case s.seen == listNamed && c == '[':
+		s.seen = listOpen
+	case s.seen == listNamed:
+		s.seen = listOther
+	case c == ']':
+		s.seen = listEmpty
+	default:
+		s.seen = listFilled
 	}
 }
 

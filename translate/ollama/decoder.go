@@ -40,12 +40,8 @@ type decoder struct {
 // response is one object of /api/chat.
 // https://docs.ollama.com/api/chat
 type response struct {
-	Model   string `json:"model"`
-	Message struct {
-		Content  string     `json:"content"`
-		Thinking string     `json:"thinking"`
-		Calls    []toolCall `json:"tool_calls"`
-	} `json:"message"`
+	Model      string         `json:"model"`
+	Message    reply          `json:"message"`
 	Logprobs   jsontext.Value `json:"logprobs"`
 	Done       bool           `json:"done"`
 	DoneReason string         `json:"done_reason"`
@@ -53,6 +49,15 @@ type response struct {
 	Eval       int64          `json:"eval_count"`        // thinking included
 	Error      jsontext.Value `json:"error"`
 }
+
+// reply is the message of an answer.
+type reply struct {
+	Content  string     `json:"content"`
+	Thinking string     `json:"thinking"`
+	Calls    []toolCall `json:"tool_calls"`
+}
+
+func (m *reply) empty() bool { return m.Content == "" && m.Thinking == "" && len(m.Calls) == 0 }
 
 type toolCall struct {
 	ID       string `json:"id"` // newer servers
@@ -71,6 +76,10 @@ func (d *decoder) read(data []byte) {
 	}
 	if kind := r.Error.Kind(); kind == '"' || kind == '{' {
 		d.w.Fail(failure(upstream.Head{Status: http.StatusInternalServerError}, data))
+		return
+	}
+	if !d.stream && !r.Done && r.Message.empty() {
+		d.w.Fail(chat.Unreadable())
 		return
 	}
 	d.w.Head("", cmp.Or(r.Model, d.model))

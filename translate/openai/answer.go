@@ -44,6 +44,8 @@ func (d *rewriter) Failed() bool { return false }
 
 func (d *rewriter) Started() bool { return d.relay != nil && d.relay.Started() }
 
+func (d *rewriter) Complete() bool { return d.Started() }
+
 func (d *rewriter) Result() chat.Result {
 	if d.relay == nil {
 		return chat.Result{}

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,27 +35,42 @@ func newDecoder(req *chat.Request, head upstream.Head, quirks *Quirks) chat.Deco
 }
 
 func newRelay(endpoint chat.Endpoint) *relay {
-	d := &relay{responses: endpoint == chat.Responses}
-	if d.responses {
-		d.scan = jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code", "status", "incomplete_details")
+	d := &relay{endpoint: endpoint}
+	if endpoint == chat.Responses {
+		d.scan = jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code", "detail", "status",
+			"incomplete_details")
 	} else {
-		d.scan = jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code")
+		d.scan = jsonedit.NewScanner("id", "model", "usage", "object", "error", "message", "type", "code", "detail")
+	}
+	switch endpoint {
+	case chat.Completions, chat.TextCompletions:
+		d.scan.WatchList("choices")
+	case chat.Embeddings:
+		d.scan.WatchList("data")
+	case chat.Responses:
+		d.scan.WatchList("output")
 	}
 	return d
 }
 
 // relay passes a blocking answer on untouched.
 type relay struct {
-	scan      *jsonedit.Scanner
-	responses bool  // it is of the Responses API
-	bytes     int64 // of the body
-	ended     bool
-	aborted   *upstream.Error // why it broke off; nil: it did not
+	scan     *jsonedit.Scanner
+	endpoint chat.Endpoint
+	list     bool  // it begins as a JSON array does
+	bytes    int64 // of the body, but for white space before it
+	ended    bool
+	aborted  *upstream.Error // why it broke off; nil: it did not
 }
 
 func (d *relay) Feed(chunk []byte, last bool) []byte {
 	d.scan.Feed(chunk)
-	d.bytes += int64(len(chunk))
+	if d.bytes == 0 {
+		text := bytes.TrimLeft(chunk, " \t\r\n")
+		d.list, d.bytes = len(text) > 0 && text[0] == '[', int64(len(text))
+	} else {
+		d.bytes += int64(len(chunk))
+	}
 	d.ended = d.ended || last
 	return chunk
 }
@@ -74,13 +90,15 @@ func (d *relay) Failed() bool { return false }
 
 func (d *relay) Started() bool { return d.ended && d.failure() == nil }
 
+func (d *relay) Complete() bool { return d.Started() }
+
 func (d *relay) Result() chat.Result {
 	var r chat.Result
 	r.ID, r.Model = text(d.scan, "id"), text(d.scan, "model")
 	if v, ok := d.scan.Get("usage"); ok {
 		r.Usage, r.HasUsage = chat.ParseUsage(v)
 	}
-	if d.responses {
+	if d.endpoint == chat.Responses {
 		r.Told, r.FinishReason = d.responseFailed(), d.incomplete()
 	}
 	r.Failure = d.failure()

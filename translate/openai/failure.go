@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"slices"
+
 	"github.com/go-json-experiment/json"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
@@ -12,9 +14,9 @@ func (tr *Translator) Failure(head upstream.Head, body []byte) *upstream.Error {
 	return upstream.ReadError(head, body)
 }
 
-// failure is the error that stands in the place of an answer: some servers send
-// theirs with status 200. nil: it is an answer, which may have a member of that
-// name too (the Responses API's has).
+// failure is why an answer is none: it broke off, it is the error that some servers send
+// with status 200, or it says nothing. nil: it is an answer, which may have a member
+// "error" too (the Responses API's has).
 func (d *relay) failure() *upstream.Error {
 	switch {
 	case d.aborted != nil:
@@ -24,25 +26,64 @@ func (d *relay) failure() *upstream.Error {
 	case d.responseFailed():
 		value, _ := d.scan.Get("error")
 		return responseFailure(value)
-	}
-	switch kind, _ := d.scan.Get("object"); string(kind) {
-	case `"error"`: // older vLLM servers' stands bare
+	case d.ended && !d.answers(), d.object() == "":
+		return d.embedded()
+	case d.object() == "error": // older vLLM servers' stands bare
 		return upstream.ReadEmbedded(d.bareError())
-	case "":
-	default:
-		return nil
 	}
+	return nil
+}
+
+// object is the answer's member of that name; "" without one.
+func (d *relay) object() string { return text(d.scan, "object") }
+
+// answers reports whether a body that has ended has what the endpoint answers with. An
+// answer without a choice is one if tokens were counted: Gemini and Azure answer so when
+// a filter has left nothing, in OpenAI's format too.
+func (d *relay) answers() bool {
+	list, filled := d.scan.List()
+	switch d.endpoint {
+	case chat.Completions, chat.TextCompletions:
+		if filled || !list {
+			return filled
+		}
+		value, _ := d.scan.Get("usage")
+		usage, _ := chat.ParseUsage(value)
+		return usage.Prompt > 0
+	case chat.Embeddings:
+		return filled
+	case chat.Responses:
+		_, status := d.scan.Get("status")
+		return list || status || d.object() == "response"
+	}
+	if d.list {
+		return d.bytes > int64(len("[]"))
+	}
+	return d.scan.Complete() && d.scan.HasMembers()
+}
+
+// embedded is the error that stands in the place of an answer. nil: none does, as far as
+// it was read.
+func (d *relay) embedded() *upstream.Error {
 	value, _ := d.scan.Get("error")
-	if k := value.Kind(); k != '{' && k != '"' {
+	if k := value.Kind(); k == '{' || k == '"' {
+		return upstream.ReadEmbedded(slices.Concat([]byte(`{"error":`), value, []byte("}")))
+	}
+	if !d.ended || d.answers() {
 		return nil
 	}
-	return upstream.ReadEmbedded(append(append([]byte(`{"error":`), value...), '}'))
+	for _, name := range []string{"message", "detail"} {
+		if _, ok := d.scan.Get(name); ok {
+			return upstream.ReadEmbedded(d.bareError())
+		}
+	}
+	return chat.Unreadable()
 }
 
 // bareError is the object of an error that stands bare, put together of its members.
 func (d *relay) bareError() []byte {
 	body := []byte(`{"object":"error"`)
-	for _, name := range []string{"message", "type", "code"} {
+	for _, name := range []string{"message", "type", "code", "detail"} {
 		if value, ok := d.scan.Get(name); ok {
 			body = append(append(body, `,"`+name+`":`...), value...)
 		}

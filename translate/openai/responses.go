@@ -138,7 +138,7 @@ func responseFailure(member jsontext.Value) *upstream.Error {
 // responseFailed reports whether a blocking response says that it failed.
 func (d *relay) responseFailed() bool {
 	status, _ := d.scan.Get("status")
-	return string(status) == `"failed"` && d.responses
+	return string(status) == `"failed"` && d.endpoint == chat.Responses
 }
 
 // incomplete is why a blocking response is not complete; "" when it is.

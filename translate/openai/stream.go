@@ -83,6 +83,10 @@ func (d *streamDecoder) Failed() bool { return d.result.Failure != nil }
 
 func (d *streamDecoder) Started() bool { return d.started }
 
+func (d *streamDecoder) Complete() bool {
+	return d.result.Failure == nil && (d.kind == chunkStream && d.done || d.kind == responseStream && d.finished)
+}
+
 func (d *streamDecoder) Result() chat.Result {
 	r := d.result
 	r.Usage = d.usage.total()
@@ -100,7 +104,10 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 	case len(event.Data) == 0:
 		return d.send(event)
 	case string(event.Data) == "[DONE]":
-		d.done = true
+		if d.done = true; !d.said() {
+			d.fail(chat.Incomplete())
+			return false
+		}
 		return d.send(event) // not after an error: a broken stream must not look whole
 	case d.kind != otherStream && !isObject(event.Data):
 		d.fail(chat.Unreadable())
@@ -124,6 +131,16 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 		return false
 	}
 	return d.send(event)
+}
+
+// said reports whether a stream that says it is over has said something, or counts the
+// tokens of a prompt: the answer may be empty then, as where a filter has left nothing.
+func (d *streamDecoder) said() bool {
+	if d.kind == chunkStream && d.result.Failure == nil {
+		d.started = d.started || d.usage.total().Prompt > 0
+		return d.started
+	}
+	return true
 }
 
 // send lets an event go out as it came.
