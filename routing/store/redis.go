@@ -18,6 +18,7 @@ import (
 // concurrent use. It neither retries nor falls back: [Shared] does.
 type Redis struct {
 	client  redis.UniversalClient
+	once    redis.Scripter // client, for the scripts: see sentOnce
 	scripts scripts
 	keys    keys
 	settled string // key of the number of our last call of settle.lua: see stamp
@@ -54,8 +55,9 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	if o.Prefix == "" {
 		o.Prefix = "isthmus:"
 	}
+	client := newClient(options)
 	return &Redis{
-		client: newClient(options), scripts: newScripts(), keys: keysOf(o.Prefix, keyFormat),
+		client: client, once: sentOnce{client}, scripts: newScripts(), keys: keysOf(o.Prefix, keyFormat),
 		settled: "settled/" + rand.Text(), replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
 	}, nil
 }
@@ -108,7 +110,7 @@ func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
 		c.demand(&q.Candidates[i])
 	}
 	sent := r.now()
-	text, err := r.scripts.acquire.Run(ctx, r.client, c.keys, q.ID, c.packed, q.Epoch).Text()
+	text, err := r.scripts.acquire.Run(ctx, r.once, c.keys, q.ID, c.packed, q.Epoch).Text()
 	if err != nil {
 		return Reply{}, fmt.Errorf("take room for a request: %w", err)
 	}
@@ -239,7 +241,7 @@ func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration, 
 	c.num(of.number, lease.Milliseconds())
 	ids := piece.encode(&c)
 	sent := r.now()
-	text, err := r.scripts.settle.Run(ctx, r.client, c.keys, append([]any{c.packed, of.epoch}, ids...)...).Text()
+	text, err := r.scripts.settle.Run(ctx, r.once, c.keys, append([]any{c.packed, of.epoch}, ids...)...).Text()
 	if err == nil {
 		err = r.readClock(text, sent)
 	}

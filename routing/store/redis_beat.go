@@ -27,7 +27,7 @@ func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)
 	}
 	sent := r.now()
-	out, err := r.scripts.beat.Run(ctx, r.client, c.keys, r.keys.replicaOf+r.replica, beatLife.Milliseconds(), load, rand.Text(),
+	out, err := r.scripts.beat.Run(ctx, r.once, c.keys, r.keys.replicaOf+r.replica, beatLife.Milliseconds(), load, rand.Text(),
 		len(b.Watch), r.keys.replicaOf).StringSlice()
 	if err != nil {
 		return Peers{}, fmt.Errorf("tell the other replicas: %w", err)

@@ -36,7 +36,7 @@ const maxAddress = 261
 
 // list runs a script over one key that tells what it has skipped, and then a list.
 func (r *Redis) list(ctx context.Context, script *redis.Script, key string, args ...any) ([]string, error) {
-	out, err := script.Run(ctx, r.client, []string{key}, args...).StringSlice()
+	out, err := script.Run(ctx, r.once, []string{key}, args...).StringSlice()
 	if err != nil {
 		return nil, err
 	}
