@@ -158,6 +158,8 @@ func (s *said) badRequest(status int) verdict {
 		return verdict{KindAccount, http.StatusForbidden}
 	case s.begins("incorrect api key provided", "api key not valid", "api key expired"):
 		return verdict{KindAccount, http.StatusUnauthorized}
+	case s.begins("the long context beta is not yet available for this subscription"):
+		return verdict{kind: KindUnsupported} // the request asks for it; another account may have it
 	case s.begins("user location is not supported", "gemini api free tier is not available in your country"):
 		return verdict{kind: KindPermission}
 	case s.begins("the provided model identifier is invalid"), s.namesNoModel():
@@ -206,13 +208,16 @@ func (s *said) lacksObject() bool {
 }
 
 // tooManyRequests is a 429, which OpenAI says of an empty account, too, and of a
-// request that is larger than a minute's quota.
+// request that is larger than a minute's quota, and Anthropic of a prompt that is longer
+// than the account may send.
 func (s *said) tooManyRequests() verdict {
 	switch {
 	case slices.ContainsFunc(s.words, outOfMoney), s.says("used all available credits"), s.begins("your prepayment credits are depleted"):
 		return verdict{kind: KindAccount}
 	case s.says("request too large for"):
 		return verdict{kind: KindUnsupported}
+	case s.says("extra usage is required for long context", "extra usage is required for 1m context"):
+		return verdict{kind: KindContextWindow}
 	}
 	return verdict{kind: KindRateLimit}
 }

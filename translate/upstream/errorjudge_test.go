@@ -50,6 +50,14 @@ func TestAClientsOwnFaultIsOneWhateverTheStatus(t *testing.T) {
 	const unsupported, request, context = upstream.KindUnsupported, upstream.KindRequest, upstream.KindContextWindow
 	const mmproj = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
 	checkFailures(t, map[string]failureCase{
+		"Anthropic, a prompt longer than the account may send": {
+			429, `{"type":"error","error":{"type":"rate_limit_error","message":"Extra usage is required for long context requests."}}`, context, 400,
+			upstream.CodeContextLength,
+		},
+		"Anthropic, a long context that the account does not have": {
+			400, `{"type":"error","error":{"type":"invalid_request_error",` +
+				`"message":"The long context beta is not yet available for this subscription."}}`, unsupported, 400, "",
+		},
 		"llama.cpp, an image without projector":  {500, llamaCPP(mmproj), unsupported, 400, ""},
 		"llama.cpp, audio without projector":     {500, llamaCPP("audio input is not supported - hint: use mmproj"), unsupported, 400, ""},
 		"llama.cpp, tools without its templates": {500, llamaCPP("tools param requires --jinja flag"), unsupported, 400, ""},
