@@ -36,6 +36,8 @@ type decoder struct {
 	wrote bool   // the answer came through jsonTool
 	// stopped: it is known why the answer ended.
 	stopped bool
+	// uncounted: something of the answer came since its length was counted.
+	uncounted bool
 
 	citations, blocks int // in a stream: how many were sent
 }
@@ -95,8 +97,6 @@ func (d *decoder) message(data []byte) {
 		return
 	}
 	d.head(&m)
-	d.stopped = true
-	d.count(&m.Usage)
 	extra := extras{}
 	answered := slices.ContainsFunc(m.Content, d.isAnswer)
 	for i := range m.Content {
@@ -107,6 +107,8 @@ func (d *decoder) message(data []byte) {
 	if value := extra.value(); value != nil {
 		d.w.Extra(0, "provider_specific_fields", value)
 	}
+	d.stopped = true
+	d.count(&m.Usage)
 	d.finish(m.StopReason)
 }
 
@@ -235,6 +237,9 @@ func (d *decoder) count(u *usage) {
 	take(&d.usage.Input, u.Input)
 	take(&d.usage.CacheCreation, u.CacheCreation)
 	take(&d.usage.CacheRead, u.CacheRead)
+	if u.Output != nil && *u.Output != 0 {
+		d.uncounted = false
+	}
 	take(&d.usage.Output, u.Output)
 	take(&d.usage.Details.Thinking, u.Details.Thinking)
 	d.report()
@@ -243,7 +248,7 @@ func (d *decoder) count(u *usage) {
 // report passes on what is counted: of the whole answer, once it is known why that
 // ended and how long it is.
 func (d *decoder) report() {
-	if d.stopped && d.usage.Output != nil {
+	if d.stopped && d.usage.Output != nil && !d.uncounted {
 		d.w.Usage(d.usage.tokens())
 		return
 	}

@@ -117,6 +117,7 @@ func (d *decoder) grow(delta *delta, index int) {
 	if b == nil {
 		return
 	}
+	d.uncounted = true
 	switch delta.Type {
 	case "text_delta":
 		d.w.Text(0, delta.Text)

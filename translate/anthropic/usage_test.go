@@ -43,6 +43,9 @@ func TestAnOpeningNumberIsNoCount(t *testing.T) {
 		"a count, and its reason in the next": {
 			[]string{start, block, words, end(`null`, `{"output_tokens":7}`), end(`"end_turn"`, `{}`), done}, false, counted, true,
 		},
+		"a count, and words after it": {
+			[]string{start, block, words, end(`null`, `{"output_tokens":7}`), words, end(`"end_turn"`, `{}`), done}, false, counted, false,
+		},
 		"a count, and a zero after it": {
 			[]string{start, block, words, end(`null`, `{"output_tokens":7}`), end(`"end_turn"`, `{"output_tokens":0}`), done}, false, counted, true,
 		},

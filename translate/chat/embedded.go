@@ -63,7 +63,7 @@ func (d *embeddingDecoder) Feed(chunk []byte, last bool) []byte {
 		return nil
 	}
 	e.Usage = e.Usage.bounded()
-	d.result = Result{Model: e.Model, Usage: e.Usage, HasUsage: e.HasUsage}
+	d.result = Result{Model: e.Model, Usage: e.Usage, HasUsage: e.HasUsage && e.Usage.Prompt > 0}
 	return e.append(nil, d.base64)
 }
 

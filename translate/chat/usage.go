@@ -25,12 +25,12 @@ type Result struct {
 	Model        string // the model that answered, as the provider says it
 	FinishReason string // of the first choice
 	// Usage is the usage of the whole answer where HasUsage says so. Else it is what
-	// the provider has reported before the answer's end, if anything: of the prompt
-	// all, of the completion a part.
+	// the provider has reported, if anything: the prompt, a part of the completion or
+	// all of it, or the total alone.
 	Usage     Usage
 	HasUsage  bool
 	Estimated bool            // the provider did not report the usage of the whole; it was counted here
-	Output    Output          // the text that was seen, without HasUsage
+	Output    Output          // the text that was seen, where Usage does not have all of its tokens
 	Failure   *upstream.Error // the answer failed after its status line
 	// Told: the answer itself tells its Failure, as the client's API has it, and goes on
 	// as it is.
@@ -77,14 +77,24 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	u.Total = first(w.Total)
 	u.Cached = max(w.PromptD.Cached, w.InputD.Cached, w.CacheHit)
 	u.Reasoning = max(w.CompletionD.Reasoning, w.OutputD.Reasoning)
-	u = u.bounded()
-	if u.Total == 0 {
-		u.Total = u.Prompt + u.Completion
-	}
+	u = u.bounded().Completed()
 	if u.Reasoning > 0 && u.Total == u.Prompt+u.Completion+u.Reasoning {
 		u.Completion += u.Reasoning // xAI counts them beside each other
 	}
 	return u, ok && u.Total > 0
+}
+
+// Completed is the usage with the one of its three counts that the other two tell.
+func (u Usage) Completed() Usage {
+	switch {
+	case u.Total == 0:
+		u.Total = u.Prompt + u.Completion
+	case u.Completion == 0 && u.Prompt > 0 && u.Total > u.Prompt:
+		u.Completion = u.Total - u.Prompt
+	case u.Prompt == 0 && u.Completion > 0 && u.Total > u.Completion+u.Reasoning:
+		u.Prompt = u.Total - u.Completion
+	}
+	return u
 }
 
 // mostTokens bounds a count of tokens: no answer is near it, and sums of many are

@@ -13,8 +13,9 @@ import (
 // Writer writes one answer in OpenAI's format from what a provider's decoder
 // reports. For a streaming request each report becomes an event at once; for a
 // blocking one the answer is written when Close is called. The order of reports
-// is free as long as Close is last; what comes after Close is ignored. A Writer
-// belongs to one answer and is not safe for concurrent use.
+// is free as long as Close is last, but that tokens are counted after the text
+// that they are of; what comes after Close is ignored. A Writer belongs to one
+// answer and is not safe for concurrent use.
 type Writer struct {
 	stream    bool
 	legacy    bool // /v1/completions: text_completion objects
@@ -26,6 +27,7 @@ type Writer struct {
 	closed    bool
 	result    Result
 	meter     Meter
+	counted   int64 // how much text there was when tokens were last reported, in bytes
 }
 
 // choice is the state of one choice, and its whole content when blocking.
@@ -217,12 +219,19 @@ func (w *Writer) Finish(index int, reason string) {
 // for zeros: see [Usage.Updated].
 func (w *Writer) Usage(u Usage) {
 	w.UsageSoFar(u)
-	w.result.HasUsage = true
+	w.UsageEnds()
 }
 
 // UsageSoFar sets the token counts that are reported before the answer's end: all of
 // the prompt, and of the completion none, or a part.
-func (w *Writer) UsageSoFar(u Usage) { w.result.Usage = w.result.Usage.Updated(u.bounded()) }
+func (w *Writer) UsageSoFar(u Usage) {
+	w.result.Usage = w.result.Usage.Updated(u.bounded())
+	w.result.HasUsage, w.counted = false, w.meter.Bytes()
+}
+
+// UsageEnds says that no other counts will come. They are those of the whole answer if
+// no text has come since.
+func (w *Writer) UsageEnds() { w.result.HasUsage = true }
 
 // Fail ends the answer with an error: in a stream as an error event.
 func (w *Writer) Fail(e *upstream.Error) {
@@ -326,10 +335,14 @@ func (w *Writer) Started() bool { return w.started && (w.stream || w.closed && !
 // Result returns what is known of the answer so far.
 func (w *Writer) Result() Result {
 	r := w.result
-	r.HasUsage = r.HasUsage && r.Failure == nil && (r.Usage.Completion > 0 || w.meter.Bytes() == 0)
-	if !r.HasUsage {
+	if w.meter.Bytes() > 0 {
+		r.Usage = r.Usage.Completed()
+	}
+	counted := r.HasUsage && r.Failure == nil && w.counted == w.meter.Bytes() && (r.Usage.Completion > 0 || w.meter.Bytes() == 0)
+	if !counted {
 		r.Output = w.meter.Output()
 	}
+	r.HasUsage = counted && r.Usage.Prompt > 0
 	return r
 }
 

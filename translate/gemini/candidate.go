@@ -56,6 +56,7 @@ type token struct {
 
 // state is what one choice has gathered for its extensions.
 type state struct {
+	finished  bool // it has said why it ended
 	signature string
 	images    []byte // elements of the images extension, comma separated
 	count     int    // of images
@@ -85,6 +86,7 @@ func (d *decoder) candidate(c *candidate, index int) {
 	}
 	switch {
 	case c.FinishReason != "":
+		d.states[index].finished = true
 		d.w.Finish(index, finishReason(c.FinishReason))
 	case !d.events: // the answer is whole, the reason unspecified
 		d.w.Finish(index, "stop")

@@ -92,7 +92,20 @@ func (d *decoder) read(data []byte) {
 	}
 	if r.Usage != nil {
 		d.w.UsageSoFar(d.usage.tokens(d.grounded))
+		if d.finished() {
+			d.w.UsageEnds()
+		}
 	}
+}
+
+// finished reports whether all candidates that were seen have said why they ended.
+func (d *decoder) finished() bool {
+	for i := range d.states {
+		if !d.states[i].finished {
+			return false
+		}
+	}
+	return len(d.states) > 0
 }
 
 // indexOf returns the choice that a candidate is. Index 0 is left out of
@@ -112,7 +125,7 @@ func (r *response) indexOf(i int) int {
 // end reports what is known when all has been read.
 func (d *decoder) end() {
 	if d.counted {
-		d.w.Usage(d.usage.tokens(d.grounded))
+		d.w.UsageEnds()
 	}
 	for i := range d.states {
 		d.finishState(i)
@@ -146,6 +159,13 @@ func (u *usage) update(later *usage) {
 
 func (u *usage) tokens(grounded bool) chat.Usage {
 	out := chat.Usage{Prompt: u.Prompt, Completion: u.Candidates, Cached: u.Cached, Reasoning: u.Thoughts, Total: u.Total}
+	switch rest := u.Total - u.Prompt - u.ToolUse - u.Candidates - u.Thoughts; {
+	case rest <= 0:
+	case u.Candidates == 0 && u.Thoughts > 0 && u.Prompt > 0: // the candidates' count is left out
+		out.Completion = rest
+	case u.Prompt == 0 && u.Candidates > 0:
+		out.Prompt = rest
+	}
 	if !grounded {
 		out.Prompt += u.ToolUse
 	}

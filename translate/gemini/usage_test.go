@@ -34,6 +34,15 @@ func TestCountsOfAStreamAreSoFar(t *testing.T) {
 			[]string{event("", `{"promptTokenCount":5,"candidatesTokenCount":3,"totalTokenCount":8}`)}, true,
 			chat.Usage{Prompt: 5, Completion: 3, Total: 8}, false,
 		},
+		"and of what goes on without one": {
+			[]string{event("", `{"promptTokenCount":5,"candidatesTokenCount":3,"totalTokenCount":8}`),
+				`{"candidates":[{"content":{"parts":[{"text":"more"}]},"finishReason":"STOP"}]}`}, false,
+			chat.Usage{Prompt: 5, Completion: 3, Total: 8}, false,
+		},
+		"left after the last report it is the whole": {
+			[]string{event(stop, `{"promptTokenCount":5,"candidatesTokenCount":7,"totalTokenCount":12}`)}, true,
+			chat.Usage{Prompt: 5, Completion: 7, Total: 12}, true,
+		},
 		"and of what breaks off": {
 			[]string{event("", `{"promptTokenCount":5,"totalTokenCount":5}`)}, false, chat.Usage{Prompt: 5, Total: 5}, false,
 		},

@@ -59,11 +59,16 @@ type relay struct {
 	endpoint chat.Endpoint
 	list     bool  // it begins as a JSON array does
 	bytes    int64 // of the body, but for white space before it
+	usage    chat.Usage
+	counted  bool // usage is there
+	measured bool // meter has all of the text
+	meter    chat.Meter
 	ended    bool
 	aborted  *upstream.Error // why it broke off; nil: it did not
 }
 
 func (d *relay) Feed(chunk []byte, last bool) []byte {
+	whole := last && d.bytes == 0
 	d.scan.Feed(chunk)
 	if d.bytes == 0 {
 		text := bytes.TrimLeft(chunk, " \t\r\n")
@@ -72,7 +77,30 @@ func (d *relay) Feed(chunk []byte, last bool) []byte {
 		d.bytes += int64(len(chunk))
 	}
 	d.ended = d.ended || last
+	if last {
+		d.count()
+	}
+	if whole && d.writes() && d.usage.Completion == 0 {
+		measureAnswer(&d.meter, chunk)
+		d.measured = true
+	}
 	return chunk
+}
+
+// writes reports whether the answer has text: a completion's, not a vector.
+func (d *relay) writes() bool {
+	switch d.endpoint {
+	case chat.Completions, chat.TextCompletions, chat.Responses:
+		return true
+	}
+	return false
+}
+
+// count reads the usage once, if it has come.
+func (d *relay) count() {
+	if v, ok := d.scan.Get("usage"); ok && !d.counted {
+		d.usage, d.counted = chat.ParseUsage(v)
+	}
 }
 
 // Abort makes an answer that has not ended the failure e. The client, who asked for a
@@ -95,16 +123,21 @@ func (d *relay) Complete() bool { return d.Started() }
 func (d *relay) Result() chat.Result {
 	var r chat.Result
 	r.ID, r.Model = text(d.scan, "id"), text(d.scan, "model")
-	if v, ok := d.scan.Get("usage"); ok {
-		r.Usage, r.HasUsage = chat.ParseUsage(v)
-	}
+	d.count()
+	r.Usage = d.usage
 	if d.endpoint == chat.Responses {
 		r.Told, r.FinishReason = d.responseFailed(), d.incomplete()
 	}
 	r.Failure = d.failure()
-	if r.Failure == nil && !r.HasUsage {
+	counted := d.counted && (!d.writes() || r.Usage.Completion > 0 || d.measured && d.meter.Bytes() == 0)
+	switch {
+	case counted, r.Failure != nil:
+	case d.measured:
+		r.Output = d.meter.Output()
+	default:
 		r.Output.Bytes = d.bytes // with what surrounds the text: servers that do not count are few
 	}
+	r.HasUsage = counted && r.Usage.Prompt > 0
 	return r
 }
 

@@ -20,7 +20,7 @@ func TestAStreamWithoutUsageIsMeasured(t *testing.T) {
 			"arguments",
 			`{"tool_calls":[{"index":0,"id":"1","function":{"name":"f","arguments":""}}]} {"tool_calls":[{"index":0,` +
 				`"function":{"arguments":"{}"}}]}`,
-			chat.Output{Bytes: 2, Sample: "{}"},
+			chat.Output{Bytes: 3, Sample: "f{}"},
 		},
 		{"nothing", `{"content":null}`, chat.Output{}},
 	}

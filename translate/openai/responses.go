@@ -18,15 +18,15 @@ import (
 // responseState is what is kept of a stream of the Responses API.
 // https://platform.openai.com/docs/api-reference/responses-streaming
 type responseState struct {
-	created  bool  // the client knows of a response
-	sequence int64 // sequence_number of the next event
-	grown    bool  // deltas came for the item that is being written
+	created  bool   // the client knows of a response
+	sequence int64  // sequence_number of the next event
+	grown    uint64 // the items, by their index, that deltas came for
 }
 
 // typedEvent is an event of the Responses API, or of another endpoint whose events have
 // types: the members that matter, as they stand in its text; nil: absent.
 type typedEvent struct {
-	kind, delta, item, part, response, failure, sequence, usage []byte
+	kind, delta, item, part, response, failure, sequence, usage, index []byte
 }
 
 func readEvent(data []byte) (e typedEvent) {
@@ -46,6 +46,8 @@ func readEvent(data []byte) (e typedEvent) {
 			e.failure = value
 		case "sequence_number":
 			e.sequence = value
+		case "output_index":
+			e.index = value
 		case "usage":
 			e.usage = value
 		}
@@ -163,14 +165,13 @@ func (d *streamDecoder) countEvent(usage jsontext.Value) {
 func (d *streamDecoder) measureEvent(e *typedEvent) {
 	switch {
 	case len(e.delta) > 0 && e.delta[0] == '"':
-		d.response.grown = true
-		measureText(&d.meter, e.delta, 0)
+		d.response.grown |= choiceBit(e.index)
+		measureString(&d.meter, e.delta)
 	case string(e.kind) == "response.output_item.done":
-		if !d.response.grown {
-			at := placesIn(e.item)
-			at.measure(&d.meter, e.item)
+		if d.response.grown&choiceBit(e.index) == 0 {
+			measureItem(&d.meter, e.item)
 		}
-		d.response.grown = false
+		d.response.grown &^= choiceBit(e.index)
 	}
 }
 

@@ -153,7 +153,7 @@ func TestAStreamOfTheResponsesAPIIsMeasured(t *testing.T) {
 		},
 		"an item that had no deltas": {
 			[]string{created, textDelta, `{"type":"response.output_item.done","item":{"type":"message"}}`,
-				`{"type":"response.output_item.done","item":{"type":"function_call","name":"f","arguments":"{}"}}`}, `he"llo{}`,
+				`{"type":"response.output_item.done","item":{"type":"function_call","name":"f","arguments":"{}"}}`}, `he"llof{}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -90,10 +90,11 @@ func (d *streamDecoder) Complete() bool {
 func (d *streamDecoder) Result() chat.Result {
 	r := d.result
 	r.Usage = d.usage.total()
-	r.HasUsage = d.usage.counted && (d.kind != chunkStream || (d.finished || d.done) && d.usage.covers(d.meter.Bytes()))
-	if !r.HasUsage {
+	counted := d.usage.counted && (d.kind == otherStream || (d.finished || d.done) && d.usage.covers(d.meter.Bytes()))
+	if !counted {
 		r.Output = d.meter.Output()
 	}
+	r.HasUsage = counted && r.Usage.Prompt > 0
 	return r
 }
 

@@ -26,17 +26,22 @@ type usageCount struct {
 	at         int64      // how much text had been measured when the last report came, in bytes
 	continuous bool       // reports came while the first choice was still running
 	closed     bool       // last is a report at the end of a choice
-	finished   uint64     // choices that have finished, by their index
+	seen       uint64     // choices that came with a report, by their index
+	finished   uint64     // choices that have finished
 	finishes   int        // choices that have finished since the last report at an end
 }
 
 // finish notes that the choice of this index, a JSON number or "", has finished.
 func (c *usageCount) finish(index []byte) {
-	n, _ := strconv.Atoi(string(index))
-	if bit := uint64(1) << (uint(n) % 64); c.finished&bit == 0 {
+	if bit := choiceBit(index); c.finished&bit == 0 {
 		c.finished |= bit
 		c.finishes++
 	}
+}
+
+func choiceBit(index []byte) uint64 {
+	n, _ := strconv.Atoi(string(index))
+	return 1 << (uint(n) % 64)
 }
 
 // report takes in one report; at is how much text has been measured.
@@ -64,9 +69,9 @@ func (c *usageCount) total() chat.Usage {
 }
 
 // covers reports whether the last report was made after all of the text, of which so
-// much was measured.
+// much was measured, and after all choices.
 func (c *usageCount) covers(text int64) bool {
-	return c.at == text && (text == 0 || c.last.Completion > 0)
+	return c.at == text && (text == 0 || c.last.Completion > 0) && c.seen&^c.finished == 0
 }
 
 // added is the usage of several choices for one prompt.
@@ -102,6 +107,9 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	}
 	if u, ok := chat.ParseUsage(value); ok {
 		d.usage.report(u, d.meter.Bytes())
+		for _, choice := range head.Choices {
+			d.usage.seen |= choiceBit(indexOf(choice))
+		}
 	}
 	if !d.hideUsage || head.Usage == nil {
 		return true, nil
@@ -116,6 +124,16 @@ func (d *streamDecoder) usageEvent(data []byte) (keep bool, changed []byte) {
 	var edits jsonedit.Edits
 	edits.Delete("usage")
 	return true, object.Apply(&edits)
+}
+
+// indexOf returns the index of a choice as it stands in its text; nil: it has none.
+func indexOf(choice []byte) []byte {
+	for name, value := range jsonedit.Members(choice) {
+		if string(name) == "index" {
+			return value
+		}
+	}
+	return nil
 }
 
 // choicesOf returns the choices of a chunk, as they stand in its text; nil: it has none.

@@ -19,20 +19,25 @@ const (
 	perCall    = 8 // a tool, or a call of one: names and punctuation
 )
 
-// Estimate fills in the usage of an answer that ended before the provider reported it,
-// and marks it. What was reported on the way stays: the prompt's count, and the
-// completion's as the least that it can be. It does nothing when the provider reported
-// the whole, or when the answer failed before anything was said or counted. model is the
-// provider's name of the model that answered.
+// Estimate fills in the usage of an answer that the provider has not reported, or not all
+// of it, and marks it. What was reported stays: the prompt's count, the completion's as
+// the least that it can be, and the total where nothing else was. It does nothing when
+// the provider reported the whole, or when the answer failed before anything was said or
+// counted. model is the provider's name of the model that answered.
 func (c *Counter) Estimate(model string, req *chat.Request, r *chat.Result) {
 	if r.HasUsage || r.Failure != nil && r.Output.Bytes == 0 && r.Usage.Total == 0 {
 		return
 	}
-	u := r.Usage
-	if u.Prompt == 0 {
+	u, output := r.Usage, c.output(model, req, r.Output)
+	switch {
+	case u.Prompt > 0:
+	case u.Completion == 0 && u.Total > 0:
+		output = min(output, u.Total)
+		u.Prompt = u.Total - output
+	default:
 		u.Prompt = c.Prompt(model, req)
 	}
-	u.Completion = max(u.Completion, c.output(model, req, r.Output))
+	u.Completion = max(u.Completion, output)
 	u.Total = u.Prompt + u.Completion
 	r.Usage, r.HasUsage, r.Estimated = u, true, true
 }
