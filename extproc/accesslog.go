@@ -74,6 +74,7 @@ func readEntry(e *datav3.HTTPAccessLogEntry, usage *structpb.Struct) logEntry {
 	entry.usage = chat.Usage{
 		Prompt: number(names.FieldPromptTokens), Completion: number(names.FieldCompletionTokens), Total: number(names.FieldTotalTokens),
 	}
+	entry.usage = entry.usage.Completed()
 	entry.known = entry.usage.Total > 0
 	entry.bytes = int64(min(e.GetResponse().GetResponseBodyBytes(), math.MaxInt64))
 	if ms, err := strconv.ParseInt(e.GetCommonProperties().GetCustomTags()[names.TagFirstBody], 10, 32); err == nil && ms > 0 {

@@ -101,6 +101,7 @@ type Runtime struct {
 	recent          *status.History
 	unauthenticated unauthenticatedLog
 	reloads         reloads
+	tokenSizes      tokenSizes
 	envoy           envoyState
 }
 

@@ -68,10 +68,24 @@ func (tr *Translator) Relays(req *chat.Request) bool {
 
 // Carries reports whether the answer to a request needs no look at all: a stream
 // of OpenAI itself, or of a server whose streams are said to be like OpenAI's to
-// the last event.
+// the last event. Several choices of such a server may be counted one by one (as
+// llama.cpp's are), which Envoy does not add up; and where probabilities are asked for,
+// the bytes of a stream say nothing of its tokens.
 func (tr *Translator) Carries(req *chat.Request) bool {
 	return req.Stream && req.Endpoint == chat.Completions && (tr.editor.genuine || tr.target.CarryStreams) &&
-		!tr.editor.quirks.rewritesAnswers()
+		!tr.editor.quirks.rewritesAnswers() && (tr.editor.genuine || !tr.asks(req, "n", "1")) && !tr.asks(req, "logprobs", "false")
+}
+
+// asks reports whether a request, or the deployment for it, has a member of another
+// value than this one, which is what it means to say nothing.
+func (tr *Translator) asks(req *chat.Request, name, nothing string) bool {
+	value, ok := req.Body.Get(name)
+	for i := 0; !ok && i < len(tr.target.Defaults); i++ {
+		if p := &tr.target.Defaults[i]; p.Name == name {
+			value, ok = p.Value, true
+		}
+	}
+	return ok && value.Kind() != 'n' && string(value) != nothing
 }
 
 // Decoder relays the answer and reads its usage.

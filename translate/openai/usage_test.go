@@ -1,10 +1,14 @@
 package openai_test
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/translatetest"
+	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
 // The usage of streams, as servers report it.
@@ -102,6 +106,37 @@ func TestUsageEventsAreTakenAsTheirServersMeanThem(t *testing.T) {
 			d.Feed([]byte(stream(tc.events...)), !tc.left)
 			if r := d.Result(); r.Usage != tc.want || r.HasUsage != tc.whole {
 				t.Errorf("usage %+v, of the whole: %v; want %+v, %v", r.Usage, r.HasUsage, tc.want, tc.whole)
+			}
+		})
+	}
+}
+
+// What Envoy cannot count is read.
+func TestSeveralChoicesOfAnotherServerAreNotCarried(t *testing.T) {
+	another := upstream.Target{BaseURL: "http://127.0.0.1:1/v1", CarryStreams: true}
+	two := another
+	two.Defaults = []upstream.Param{{Name: "n", Value: jsontext.Value("2")}}
+	genuine := upstream.Target{BaseURL: "https://api.openai.com/v1"}
+	for name, tc := range map[string]struct {
+		target  upstream.Target
+		body    string
+		carried bool
+	}{
+		"one choice":                        {another, ``, true},
+		"one choice, said":                  {another, `,"n":1`, true},
+		"none said":                         {another, `,"n":null`, true},
+		"several of another server":         {another, `,"n":2`, false},
+		"several by the deployment":         {two, ``, false},
+		"one, of a deployment that has two": {two, `,"n":1`, true},
+		"several of OpenAI":                 {genuine, `,"n":2`, true},
+		"probabilities":                     {genuine, `,"logprobs":true,"top_logprobs":5`, false},
+		"no probabilities":                  {genuine, `,"logprobs":false`, true},
+		"a server nobody vouches for":       {upstream.Target{BaseURL: "http://127.0.0.1:1/v1"}, ``, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := strings.Replace(`{"messages":[],"stream":true,"stream_options":{"include_usage":true}BODY}`, "BODY", tc.body, 1)
+			if got := suite.Bind(t, tc.target).Carries(translatetest.Request(t, chat.Completions, body)); got != tc.carried {
+				t.Errorf("carried unread: %v", got)
 			}
 		})
 	}
