@@ -1,11 +1,13 @@
 package extproc
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/routing"
@@ -14,6 +16,7 @@ import (
 // streamsOf are the streams of a provider: pieces that are nobody's first token, and
 // what may follow.
 type streamsOf struct {
+	path, body          string // "": of chat
 	params, contentType string
 	opening             []string
 	token, failure      string
@@ -21,7 +24,33 @@ type streamsOf struct {
 
 func streams() map[string]streamsOf {
 	const sse = "text/event-stream"
+	const filtered = `data: {"id":"","model":"","choices":[],"prompt_filter_results":[{"prompt_index":0}]}` + "\n\n"
+	const role = `data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null}}]}` + "\n\n"
 	return map[string]streamsOf{
+		"azure": {
+			params: "model: azure/m, api_base: http://127.0.0.1:1, api_version: 2024-10-21", contentType: sse, opening: []string{filtered, role},
+			token:   `data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}` + "\n\n",
+			failure: `data: {"error":{"message":"no"}}` + "\n\n",
+		},
+		"legacy completions": {
+			path: "/v1/completions", body: `{"model":"m","prompt":"hi","stream":true}`,
+			params: "model: openai/m, api_base: http://127.0.0.1:1/v1", contentType: sse,
+			opening: []string{": comment\n\n", `data: {"id":"c","choices":[{"index":0,"text":"","finish_reason":null}]}` + "\n\n"},
+			token:   `data: {"id":"c","choices":[{"index":0,"text":"a"}]}` + "\n\n",
+			failure: `data: {"error":{"message":"no"}}` + "\n\n",
+		},
+		"responses": {
+			path: "/v1/responses", body: `{"model":"m","input":"hi","stream":true}`,
+			params: "model: openai/m, api_base: http://127.0.0.1:1/v1", contentType: sse,
+			opening: []string{
+				`data: {"type":"response.created","response":{"id":"r"}}` + "\n\n", `data: {"type":"response.queued","response":{"id":"r"}}` + "\n\n",
+				`data: {"type":"response.in_progress","response":{"id":"r"}}` + "\n\n", `data: {"type":"keepalive"}` + "\n\n",
+				`data: {"type":"response.output_item.added","item":{"type":"message","content":[]}}` + "\n\n",
+				`data: {"type":"response.content_part.added","part":{"type":"output_text","text":""}}` + "\n\n",
+			},
+			token:   `data: {"type":"response.output_text.delta","delta":"a"}` + "\n\n",
+			failure: `data: {"type":"error","message":"no"}` + "\n\n",
+		},
 		"openai": {
 			params: "model: openai/m, api_base: http://127.0.0.1:1/v1", contentType: sse,
 			opening: []string{
@@ -41,7 +70,10 @@ func streams() map[string]streamsOf {
 		},
 		"gemini": {
 			params: "model: gemini/m, api_base: http://127.0.0.1:1", contentType: sse,
-			opening: []string{`data: {"usageMetadata":{"promptTokenCount":1}}` + "\n\n"},
+			opening: []string{
+				`data: {"usageMetadata":{"promptTokenCount":1}}` + "\n\n", `data: {"candidates":[{"content":{"role":"model"}}]}` + "\n\n",
+				`data: {"candidates":[{"content":{"role":"model","parts":[{"text":""}]}}]}` + "\n\n",
+			},
 			token:   `data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}` + "\n\n",
 			failure: `data: {"error":{"code":503,"message":"no"}}` + "\n\n",
 		},
@@ -54,12 +86,18 @@ func streams() map[string]streamsOf {
 	}
 }
 
+// begin sends a request for such a stream, see [house.begin].
+func (s streamsOf) begin(h *house, f *filterStream) (*extprocv3.ProcessingResponse, string) {
+	h.t.Helper()
+	return h.beginAt(f, cmp.Or(s.path, "/v1/chat/completions"), cmp.Or(s.body, `{"model":"m","messages":[],"stream":true}`))
+}
+
 func TestAStreamBeginsWithItsFirstToken(t *testing.T) {
 	for name, says := range streams() {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, "model_list: [{model_name: m, litellm_params: {"+says.params+", api_key: k}}]\n")
 			f := h.open(names.FilterRequest)
-			_, id := h.begin(f, `{"model":"m","messages":[],"stream":true}`)
+			_, id := says.begin(h, f)
 			x, d := h.exchanges.find(id), h.router.Deployments()[0]
 			begun := func() (bool, bool) { return x.outcome.load().firstToken > 0, h.router.State(d).FirstToken > 0 }
 			f.ask(responseHead(1, false, ":status", "200", "content-type", says.contentType))
@@ -86,7 +124,7 @@ func TestAStreamThatFailsBeforeItsFirstTokenHasNone(t *testing.T) {
 				"{model_name: m, litellm_params: {"+says.params+", api_key: l, order: 2}}]\ngeneral_settings: {allowed_fails: 2}\n")
 			for n := range 2 { // good headers in between are no good answer
 				f := h.open(names.FilterRequest)
-				h.begin(f, `{"model":"m","messages":[],"stream":true}`)
+				says.begin(h, f)
 				f.ask(responseHead(1, false, ":status", "200", "content-type", says.contentType))
 				f.feed(responsePiece(strings.Join(says.opening, ""), false))
 				f.ask(responsePiece(says.failure, true))

@@ -245,7 +245,18 @@ func begun(fields ...string) []string {
 // the exchange's id.
 func (h *house) begin(f *filterStream, body string, fields ...string) (*extprocv3.ProcessingResponse, string) {
 	h.t.Helper()
-	first := f.ask(requestHeaders(false, begun(fields...)...))
+	return h.beginWith(f, body, begun(fields...))
+}
+
+// beginAt is begin for another path.
+func (h *house) beginAt(f *filterStream, path, body string) (*extprocv3.ProcessingResponse, string) {
+	h.t.Helper()
+	return h.beginWith(f, body, []string{":method", "POST", ":path", path, ":authority", "gateway", ":scheme", "http"})
+}
+
+func (h *house) beginWith(f *filterStream, body string, fields []string) (*extprocv3.ProcessingResponse, string) {
+	h.t.Helper()
+	first := f.ask(requestHeaders(false, fields...))
 	id := first.GetDynamicMetadata().GetFields()[names.NamespaceExchange].GetStructValue().GetFields()["id"].GetStringValue()
 	if id == "" {
 		h.t.Fatalf("the answer to the headers names no exchange: %T", first.GetResponse())
