@@ -71,7 +71,7 @@ soak: deps build ## Judge times, memory and long runs; then load a real gateway 
 
 .PHONY: chaos
 chaos: deps ## Break one part of a loaded gateway: ROW of docs/reliability.md (all), for DURATION (60s), on ENVOY_VERSION.
-	ISTHMUS_TEST_RING=soak go test -race ./cmd/gatewaytest/chaos -run 'TestSoakChaos$(if $(ROW),/^$(ROW)$$)' -count 1 -v -timeout 60m \
+	ISTHMUS_TEST_RING=soak go test -race ./cmd/gatewaytest/chaos -run 'TestSoakChaos$(if $(ROW),/^$(ROW)$$)' -count 1 -v -timeout 90m \
 		-length $(or $(DURATION),60s) $(if $(ENVOY_VERSION),-envoy $(ENVOY_VERSION))
 
 .PHONY: compat

@@ -16,6 +16,7 @@ const keyFormat = 1
 type keys struct {
 	shared    string // of all versions
 	own       string // of this one
+	epoch     string // the key of the epoch
 	replicaOf string // the name of a replica of this one in the shared hash
 }
 
@@ -23,5 +24,6 @@ type keys struct {
 // must be on one node.
 func keysOf(prefix string, format int) keys {
 	shared, version := prefix+"{limits}:", strconv.Itoa(format)
-	return keys{shared: shared, own: shared + version + ":", replicaOf: version + "/"}
+	own := shared + version + ":"
+	return keys{shared: shared, own: own, epoch: own + "epoch", replicaOf: version + "/"}
 }

@@ -97,10 +97,10 @@ func (d *outbox) restoreWindows(piece *outbox) {
 	}
 }
 
-// encode writes all of the outbox into a call of settle.lua, and returns the IDs that the
-// call is to be given.
-func (d *outbox) encode(c *call) []any {
-	ids := encodeSlots(nil, c, d.released)
+// encode writes all of the outbox into a call of settle.lua, and appends the IDs that the
+// call is to be given to its arguments.
+func (d *outbox) encode(args []any, c *call) []any {
+	args = encodeSlots(args, c, d.released)
 	c.num(int64(len(d.windows)))
 	for key, deltas := range d.windows {
 		c.key(key)
@@ -109,11 +109,11 @@ func (d *outbox) encode(c *call) []any {
 			c.num(second, delta)
 		}
 	}
-	return encodeSlots(ids, c, d.renewed)
+	return encodeSlots(args, c, d.renewed)
 }
 
 // encodeSlots writes slots into the call, grouped by key, and appends their IDs.
-func encodeSlots(ids []any, c *call, slots map[Held]struct{}) []any {
+func encodeSlots(args []any, c *call, slots map[Held]struct{}) []any {
 	groups := map[string][]any{}
 	for h := range slots {
 		groups[h.Key] = append(groups[h.Key], h.ID)
@@ -122,7 +122,7 @@ func encodeSlots(ids []any, c *call, slots map[Held]struct{}) []any {
 	for key, members := range groups {
 		c.key(key)
 		c.num(int64(len(members)))
-		ids = append(ids, members...)
+		args = append(args, members...)
 	}
-	return ids
+	return args
 }

@@ -55,10 +55,10 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	if o.Prefix == "" {
 		o.Prefix = "isthmus:"
 	}
-	client := newClient(options)
+	client, keys := newClient(options), keysOf(o.Prefix, keyFormat)
 	return &Redis{
-		client: client, once: sentOnce{client}, scripts: newScripts(), keys: keysOf(o.Prefix, keyFormat),
-		settled: "settled/" + rand.Text(), replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
+		client: client, once: sentOnce{client}, scripts: newScripts(), keys: keys, settled: keys.own + "settled/" + rand.Text(),
+		replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
 	}, nil
 }
 
@@ -93,7 +93,7 @@ const maxLate = 9
 
 func (r *Redis) acquire(ctx context.Context, q *Request) (Reply, error) {
 	c := call{prefix: r.keys.own, keys: make([]string, 0, 8), packed: make([]byte, 0, 128)}
-	c.key("epoch")
+	c.keys = append(c.keys, r.keys.epoch)
 	c.num(r.deadline(ctx, q.Useful), q.Lease.Milliseconds())
 	c.num(int64(len(q.Return.Corrections)))
 	for _, x := range q.Return.Corrections {
@@ -235,13 +235,12 @@ type stamp struct {
 }
 
 func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration, of stamp) error {
-	c := call{prefix: r.keys.own}
-	c.key("epoch")
-	c.key(r.settled)
+	c := call{prefix: r.keys.own, keys: append(make([]string, 0, 8), r.keys.epoch, r.settled), packed: make([]byte, 0, 128)}
 	c.num(of.number, lease.Milliseconds())
-	ids := piece.encode(&c)
+	args := piece.encode(append(make([]any, 0, 2+len(piece.released)+len(piece.renewed)), nil, of.epoch), &c)
+	args[0] = c.packed
 	sent := r.now()
-	text, err := r.scripts.settle.Run(ctx, r.once, c.keys, append([]any{c.packed, of.epoch}, ids...)...).Text()
+	text, err := r.scripts.settle.Run(ctx, r.once, c.keys, args...).Text()
 	if err == nil {
 		err = r.readClock(text, sent)
 	}

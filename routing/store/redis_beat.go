@@ -15,8 +15,7 @@ const beatLife = 5 * time.Second
 // Beat tells the others that this replica lives, and what of them is known.
 func (r *Redis) Beat(ctx context.Context, b Beat) (Peers, error) {
 	c := call{prefix: r.keys.own, keys: make([]string, 0, 2+len(b.Watch)+len(b.Slots))}
-	c.keys = append(c.keys, r.keys.shared+"replicas")
-	c.key("epoch")
+	c.keys = append(c.keys, r.keys.shared+"replicas", r.keys.epoch)
 	for _, keys := range [][]string{b.Watch, b.Slots} {
 		for _, key := range keys {
 			c.key(key)

@@ -30,6 +30,9 @@ func refused(err error) bool {
 	return strings.HasPrefix(text, "ERR max number of clients reached")
 }
 
+// undone reports whether an error says that a call of acquire.lua has changed nothing.
+func undone(err error) bool { return refused(err) || errors.Is(err, errLate) }
+
 // replied reports whether an error is a reply of the server, so that nothing more will
 // come of the call.
 func replied(err error) bool {

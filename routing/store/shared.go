@@ -117,9 +117,9 @@ func (s *Shared) connect() {
 
 // Close sends what is in the outbox, within half a second, and ends the connections.
 func (s *Shared) Close() error {
+	s.calls.Wait() // what they came to is still to be told
 	s.stop()
 	<-s.done
-	s.calls.Wait()
 	if s.redis == nil {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 		return reply, nil
 	}
 	back := own.Return
-	if !refused(err) {
+	if !undone(err) {
 		// It may have been charged or not: Redis is not told again what was to be
 		// corrected, slots are given back.
 		back.Corrections = nil
@@ -175,7 +175,7 @@ func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 	}
 	reply, err := s.waitFor(
 		func(ctx context.Context) (Reply, error) { return s.redis.Acquire(ctx, &sent) },
-		func(r Reply) { s.refund(&sent, r) })
+		func(r Reply, err error) { s.lateAnswer(&sent, r, err) })
 	if err != nil {
 		s.noteFailure(err)
 		return Reply{}, err
@@ -278,18 +278,22 @@ func (s *Shared) release(q *Request) {
 	}
 }
 
-// refund gives back what a call was granted after its caller had ceased to wait.
-func (s *Shared) refund(q *Request, r Reply) {
+// lateAnswer takes what a call came to after its caller had ceased to wait. What it was
+// granted is given back. What it was to give back, and has not, is told once more.
+func (s *Shared) lateAnswer(q *Request, r Reply, err error) {
 	s.release(q)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.epoch != q.Epoch { // it is lost
-		return
-	}
 	back := Settlement{ID: q.ID}
-	for _, d := range q.granted(r.Chosen) {
-		for _, w := range d.Windows {
-			back.Corrections = append(back.Corrections, Correction{w.Key, r.Second, -w.Cost})
+	switch {
+	case s.epoch != q.Epoch: // what the call did is lost
+	case undone(err):
+		back.Corrections = q.Return.Corrections
+	case err == nil && r.Chosen >= 0:
+		for _, d := range q.granted(r.Chosen) {
+			for _, w := range d.Windows {
+				back.Corrections = append(back.Corrections, Correction{w.Key, r.Second, -w.Cost})
+			}
 		}
 	}
 	s.enqueue(back)

@@ -138,13 +138,16 @@ func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	ctx, cancel := context.WithTimeout(ctx, s.times.background)
 	defer cancel()
 	if again != nil {
-		if err := s.redis.settle(ctx, again.windows, s.lease, stamp{epoch, again.number}); err != nil {
+		err := s.redis.settle(ctx, again.windows, s.lease, stamp{epoch, again.number})
+		if err == nil || replied(err) && !refused(err) {
+			s.mu.Lock()
+			s.unanswered = nil
+			s.mu.Unlock()
+		}
+		if err != nil {
 			s.restore(due, epoch, nil)
 			return err
 		}
-		s.mu.Lock()
-		s.unanswered = nil
-		s.mu.Unlock()
 	}
 	for !due.empty() {
 		piece := due.take(pieceSize)

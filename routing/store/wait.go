@@ -77,8 +77,8 @@ func (s *silenceTimer) elapsed() time.Duration {
 // waitFor makes one call to Redis and waits for it: for the budget, and then as
 // long as Redis answers others, or this process itself gets no time to run. A burst
 // that makes everybody late is no outage, and must not give each replica limits of
-// its own. What the call is granted after that is given to late, which must give it back.
-func (s *Shared) waitFor(call func(context.Context) (Reply, error), late func(Reply)) (Reply, error) {
+// its own. What the call comes to after that is given to late.
+func (s *Shared) waitFor(call func(context.Context) (Reply, error), late func(Reply, error)) (Reply, error) {
 	w := &pendingCall{call: call, late: late, done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), s.times.maxWait)
 	defer cancel()
@@ -117,7 +117,7 @@ func (s *Shared) waitFor(call func(context.Context) (Reply, error), late func(Re
 // pendingCall is a call and the wait for it, until it is done or abandoned.
 type pendingCall struct {
 	call func(context.Context) (Reply, error)
-	late func(Reply)
+	late func(Reply, error)
 	done chan struct{}
 
 	mu        sync.Mutex
@@ -134,8 +134,8 @@ func (w *pendingCall) run(ctx context.Context) {
 	abandoned := w.abandoned
 	w.mu.Unlock()
 	close(w.done)
-	if abandoned && err == nil && reply.Chosen >= 0 {
-		w.late(reply)
+	if abandoned {
+		w.late(reply, err)
 	}
 }
 

@@ -47,7 +47,11 @@ func (r row) run(t *testing.T) {
 	if strings.Contains(r.name, "redis-") {
 		redisTimeout = 100 * time.Millisecond // the default
 	}
-	s := startStack(t, max(r.replicas, 1), redisTimeout)
+	attempt := attemptTime
+	if strings.HasPrefix(r.name, "redis-") || strings.HasPrefix(r.name, "replica") {
+		attempt = longAttemptTime
+	}
+	s := startStack(t, max(r.replicas, 1), attempt, redisTimeout)
 	l := &load{url: s.url, deadline: r.deadline}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -28,9 +28,11 @@ type kind struct {
 	leaves bool // goes away in the middle of its answer
 }
 
+const responsesPath = "responses"
+
 // kinds are the load. The models are those of the stack's config.
 func kinds() []kind {
-	const chat, responses = "chat/completions", "responses"
+	const chat, responses = "chat/completions", responsesPath
 	return []kind{
 		{name: "steady", share: 3, path: chat, model: "steady"},
 		{name: "steadystream", share: 3, path: chat, model: "steady", stream: true},

@@ -61,7 +61,7 @@ func (j *judgement) ending(r *request) {
 	switch {
 	case r.how == late && !(j.row.endless && r.status == 200):
 		j.say(r.tag, "a request outlives its deadline", "after %s (status %d): %v", took, r.status, r.err)
-	case r.how == wrong && !(j.row.relays && r.status == 200):
+	case r.how == wrong && !(j.row.relays && r.status == 200 && r.kind.path == responsesPath && r.kind.stream):
 		j.say(r.tag, "a request is neither answered nor fails cleanly", "status %d: %v", r.status, r.err)
 	case r.how == unreachable && !j.row.dark:
 		j.say(r.tag, "a request has no answer, not even an error", "after %s: %v", took, r.err)
@@ -101,6 +101,8 @@ func (j *judgement) recorded(r *request) {
 		j.say(r.tag, "an answer is recorded as a failure", "%s %d, aborted %q: %s", rec.Status, rec.HTTPStatus, rec.Aborted, rec.ErrorStr)
 	case (r.how == failed || r.how == cut && !j.row.dark) && whole: // an Envoy that goes takes the last bytes of an answer with it
 		j.say(r.tag, "a failure is recorded as an answer", "%s, status %d %s; record %d", r.how, r.status, r.code, rec.HTTPStatus)
+	case j.row.stands && r.status == http.StatusGatewayTimeout && rec.Aborted != "":
+		// Envoy's patience was over when the service had answered, or its answer was on the way.
 	case (r.how == answered || r.how == failed) && rec.HTTPStatus != r.status:
 		j.say(r.tag, "the record has another status than the client", "%d, the client %d %s", rec.HTTPStatus, r.status, r.code)
 	}

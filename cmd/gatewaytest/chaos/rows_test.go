@@ -24,8 +24,9 @@ type row struct {
 	dark     bool          // there may be nobody to take a connection
 	anew     bool          // the metrics of the service begin anew
 	loses    bool          // what the service held in memory is lost: records, what the limits were to be told
+	stands   bool          // the service or the Envoy stands still for longer than the other one waits for it
 	bypassed bool          // Envoy answers some requests by itself, which then have no record
-	relays   bool          // what a provider says after a status of 200 may reach the client as it is
+	relays   bool          // what a provider says in a stream of the Responses API may reach the client as it is
 	endless  bool          // an answer may have no end: its client leaves at its deadline
 }
 
@@ -44,12 +45,12 @@ func rows() []row {
 		{name: "service-killed", begin: (*stack).killService, on: second, off: 4 * second, cuts: true, anew: true, loses: true, bypassed: true},
 		{name: "service-restarted", begin: (*stack).restartService, on: 2 * second, off: 3 * second, anew: true, bypassed: true},
 		{name: "service-stopped", begin: (*stack).stopService, on: messageTime + 2*second, off: 3 * second, deadline: 2*messageTime + requestTime,
-			cuts: true, bypassed: true},
+			cuts: true, bypassed: true, stands: true},
 		{name: "service-paused", begin: (*stack).stopService, on: second / 2, off: second, answered: []string{"steady"}},
 
 		{name: "envoy-killed", begin: (*stack).killEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
 		{name: "envoy-restarted", begin: (*stack).restartEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
-		{name: "envoy-stopped", begin: (*stack).stopEnvoy, on: 3 * second, off: 2 * second, cuts: true}, // longer than a stream may pause
+		{name: "envoy-stopped", begin: (*stack).stopEnvoy, on: 3 * second, off: 2 * second, cuts: true, stands: true}, // longer than a stream may pause
 
 		{name: "redis-killed", begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all},
 		{name: "redis-frozen", begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all},
@@ -63,7 +64,7 @@ func rows() []row {
 			bypassed: true},
 		row{name: "replica-restarted", replicas: 3, begin: (*stack).restartService, on: second, off: 3 * second, answered: all, anew: true},
 		row{name: "replica-stopped", replicas: 2, begin: (*stack).stopService, on: messageTime + 2*second, off: 3 * second,
-			deadline: 2*messageTime + requestTime, cuts: true, bypassed: true},
+			deadline: 2*messageTime + requestTime, cuts: true, bypassed: true, stands: true},
 		row{name: "replicas-envoy-killed", replicas: 2, begin: (*stack).killEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
 		row{name: "replicas-redis-killed", replicas: 2, begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all},
 		row{name: "replicas-redis-frozen", replicas: 2, begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all},

@@ -49,7 +49,12 @@ func TestEachRuleIsBrokenByWhatItForbids(t *testing.T) {
 		"cut": {usual, func(o *observed) { o.requests[0].how, o.records[0].Status = cut, callback.Failure },
 			"an answer that had begun is cut off"},
 		"cut by a provider": {row{cuts: true}, func(o *observed) { o.requests[0].how, o.records[0].Status = cut, callback.Failure }, ""},
-		"endless":           {usual, func(o *observed) { o.requests[0].how = left }, "an answer is endless"},
+		"noise in a stream of the Responses API": {row{relays: true}, func(o *observed) {
+			o.requests[0].how, o.requests[0].kind.path, o.requests[0].kind.stream = wrong, responsesPath, true
+		}, ""},
+		"noise in another answer": {row{relays: true}, func(o *observed) { o.requests[0].how = wrong },
+			"a request is neither answered nor fails cleanly"},
+		"endless": {usual, func(o *observed) { o.requests[0].how = left }, "an answer is endless"},
 		"failed": {usual, func(o *observed) {
 			o.requests[0].how, o.requests[0].status, o.records[0].Status, o.records[0].HTTPStatus = failed, 503, callback.Failure, 503
 		}, ""},
@@ -92,6 +97,11 @@ func TestEachRuleIsBrokenByWhatItForbids(t *testing.T) {
 		"recorded as failure": {usual, func(o *observed) { o.records[0].Status = callback.Failure }, "an answer is recorded as a failure"},
 		"recorded as answer":  {row{cuts: true}, func(o *observed) { o.requests[0].how = cut }, "a failure is recorded as an answer"},
 		"other status":        {usual, func(o *observed) { o.records[0].HTTPStatus = 201 }, "the record has another status than the client"},
+		"other status when Envoy had waited long enough": {row{stands: true}, func(o *observed) {
+			o.requests[0].how, o.requests[0].status = failed, 504
+			aborted := "timeout"
+			o.records[0].Status, o.records[0].Aborted = callback.Failure, callback.Optional(aborted)
+		}, ""},
 		"asked twice": {usual, func(o *observed) { o.calls[call{"limited-bad", "tag-limited-1"}]++ },
 			"a provider was asked more often than is recorded"},
 		"asked never": {usual, func(o *observed) { delete(o.calls, call{"limited-good", "tag-limited-1"}) },

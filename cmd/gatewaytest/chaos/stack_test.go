@@ -72,16 +72,18 @@ func (s *stack) nextReplica() *replica {
 const envoyWorkers = 2
 
 // Times of every request. A request that does not stream is bounded by the second, one
-// that does until its answer begins.
+// that does until its answer begins. Where no provider fails, an attempt has more time:
+// what is late then is the machine.
 const (
-	attemptTime = 1 * time.Second
-	requestTime = 4 * time.Second
+	attemptTime     = 1 * time.Second
+	longAttemptTime = 3 * time.Second
+	requestTime     = 4 * time.Second
 )
 
 // config has one deployment that fails in each group but steady: alone, beside a good
-// one, before a good one of another format. redisTimeout is how long Redis may answer
-// nobody.
-func (s *stack) config(redisTimeout time.Duration) string {
+// one, before a good one of another format. attempt is how long an attempt may
+// take, redisTimeout how long Redis may answer nobody.
+func (s *stack) config(attempt, redisTimeout time.Duration) string {
 	entry := func(group, id, model, base, more string) string {
 		return fmt.Sprintf("- model_name: %s\n  litellm_params: {model: %s, api_key: sk-chaos, api_base: %q%s}\n  model_info: {id: %s}\n", group,
 			model,
@@ -99,7 +101,7 @@ func (s *stack) config(redisTimeout time.Duration) string {
 		entry("claude", "claude-bad", "anthropic/up", strings.TrimSuffix(s.bad.base("claude-bad"), "/v1"), "") +
 		entry("claude-good", "claude-good", "anthropic/up", strings.TrimSuffix(s.good.base("claude-good"), "/v1"), "") +
 		fmt.Sprintf("router_settings: {num_retries: 2, cooldown_time: 1, timeout: %g, request_timeout: %g,\n"+
-			"  model_group_alias: {cascade: [alone, claude-good]}}\n", attemptTime.Seconds(), requestTime.Seconds()) +
+			"  model_group_alias: {cascade: [alone, claude-good]}}\n", attempt.Seconds(), requestTime.Seconds()) +
 		fmt.Sprintf("general_settings: {retry_budget_percent: 100, retry_budget_min_per_second: 1000, max_request_size_mb: 4,\n"+
 			"  redis_timeout: %g, tenant_header: x-caller, enable_request_queue: true, queue_timeout: 2,\n"+
 			"  model_group_limits: {limited: {rpm: 1000000, tpm: 100000000, max_parallel_requests: 3}},\n"+
@@ -108,7 +110,7 @@ func (s *stack) config(redisTimeout time.Duration) string {
 }
 
 // startStack runs a stack until the test ends, and returns when it serves.
-func startStack(t *testing.T, replicas int, redisTimeout time.Duration) *stack {
+func startStack(t *testing.T, replicas int, attempt, redisTimeout time.Duration) *stack {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "isthmus-chaos-") // t.TempDir is too long for a socket's path
 	if err != nil {
@@ -118,7 +120,7 @@ func startStack(t *testing.T, replicas int, redisTimeout time.Duration) *stack {
 	s := &stack{t: t, dir: dir, log: &asynctest.Text{}, good: newProvider(t), bad: newProvider(t), hook: gatewaytest.NewWebhook(t),
 		redis: storetest.Start(t)}
 	s.client = gatewaytest.NewRedisClient(t, s.redis.Addr)
-	if err := os.WriteFile(s.file(), []byte(s.config(redisTimeout)), 0o600); err != nil {
+	if err := os.WriteFile(s.file(), []byte(s.config(attempt, redisTimeout)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range replicas {
