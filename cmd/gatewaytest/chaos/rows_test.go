@@ -42,7 +42,8 @@ func rows() []row {
 	all, healthy, steady := []string{"*"}, []string{"steady", "shared", "cascade"}, []string{"steady"}
 	second := time.Second
 	return append([]row{
-		{name: "service-killed", begin: (*stack).killService, on: second, off: 4 * second, cuts: true, anew: true, loses: true, bypassed: true},
+		{name: "service-killed", begin: (*stack).killService, on: second, off: 4 * second, cuts: true, anew: true, loses: true,
+			bypassed: true},
 		{name: "service-restarted", begin: (*stack).restartService, on: 2 * second, off: 3 * second, anew: true, bypassed: true},
 		{name: "service-stopped", begin: (*stack).stopService, on: messageTime + 2*second, off: 3 * second, deadline: 2*messageTime + requestTime,
 			cuts: true, bypassed: true, stands: true},
@@ -50,7 +51,8 @@ func rows() []row {
 
 		{name: "envoy-killed", begin: (*stack).killEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
 		{name: "envoy-restarted", begin: (*stack).restartEnvoy, on: second, off: 3 * second, cuts: true, dark: true},
-		{name: "envoy-stopped", begin: (*stack).stopEnvoy, on: 3 * second, off: 2 * second, cuts: true, stands: true}, // longer than a stream may pause
+		{name: "envoy-stopped", begin: (*stack).stopEnvoy, on: 3 * second, off: 2 * second, cuts: true,
+			stands: true}, // longer than a stream may pause
 
 		{name: "redis-killed", begin: (*stack).killRedis, on: 2 * second, off: 3 * second, answered: all},
 		{name: "redis-frozen", begin: (*stack).freezeRedis, on: 3 * second, off: 3 * second, answered: all},
