@@ -64,9 +64,9 @@ func (x *exchange) usageFromLog(o *outcome, entry *logEntry) {
 	}
 	r.Usage = reported
 	size := x.snapshot.runtime.tokenSizes.of(o.served.Deployment.ID)
-	guess := size.tokens(entry.bytes)
-	// Of a stream that broke off or was left the last report may be its opening's.
-	counted := reported.Completion > 0 && (o.ended == endedWhole || reported.Completion >= guess/mostOff)
+	// Of a stream that broke off or was left the last report may be its opening's: it is
+	// when no tokens are as large as these would be.
+	counted := reported.Completion > 0 && (o.ended == endedWhole || reported.Completion >= entry.bytes/mostTokenSize)
 	r.HasUsage = counted && reported.Prompt > 0
 	switch {
 	case r.HasUsage && o.ended == endedWhole:
@@ -74,7 +74,7 @@ func (x *exchange) usageFromLog(o *outcome, entry *logEntry) {
 	case r.HasUsage:
 	case x.snapshot.tokens != nil:
 		if !counted {
-			r.Output.Bytes = guess * bytesPerToken
+			r.Output.Bytes = size.tokens(entry.bytes) * bytesPerToken
 		}
 		x.snapshot.tokens.Estimate(o.served.Model, x.request, r)
 	default:
@@ -82,13 +82,8 @@ func (x *exchange) usageFromLog(o *outcome, entry *logEntry) {
 	}
 }
 
-const (
-	// bytesPerToken of text is what [tokens.Guess] goes by.
-	bytesPerToken = 4
-	// mostOff is how many times as large as the number of tokens a guess by the bytes
-	// of a stream may be.
-	mostOff = 8
-)
+// bytesPerToken of text is what [tokens.Guess] goes by.
+const bytesPerToken = 4
 
 // tokenSizes are how many bytes a relayed stream has for a token of the completion, by
 // deployment: what surrounds a token in its event is 40 times as large as the token, and
@@ -131,8 +126,8 @@ const (
 
 // learn takes in a stream that ended whole.
 func (s *tokenSize) learn(bytes, completion int64) {
-	n := float64(completion)
-	size := min(max(float64(bytes-openingSize-endSize)/max(n, 1), leastTokenSize), mostTokenSize)
+	n := float64(min(completion, keptTokens))
+	size := min(max(float64(bytes-openingSize-endSize)/float64(max(completion, 1)), leastTokenSize), mostTokenSize)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bytes += size * n
