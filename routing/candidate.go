@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
@@ -16,6 +17,8 @@ type Limits interface {
 	// Wait is 0 when the deployment can take a request of about this many
 	// tokens now, else how long until it can.
 	Wait(deployment string, tokens int64) time.Duration
+	// Reached are the limits for which Wait is not 0, of these deployments.
+	Reached(deployments []string, tokens int64) []limit.Reached
 	// RateLimits are the x-ratelimit fields of the deployment's own limits.
 	RateLimits(deployment string) upstream.Header
 }
@@ -88,8 +91,9 @@ func lowestOrder(from []*Deployment) int {
 
 // obstacles are why the deployments of a cascade cannot be chosen.
 type obstacles struct {
-	unsupported, untagged, tooSmall, resting, full int
+	unsupported, untagged, tooSmall, resting int
 
+	full       []string      // the deployments that have no room
 	rest, wait time.Duration // the soonest end of a rest, and of a limit's wait
 	next       string        // the full deployment that has room first
 }
@@ -109,7 +113,7 @@ func (o *obstacles) note(r *Router, p *Plan, t target, now time.Time) {
 			until, _ := d.health.cooldown()
 			o.rest = sooner(o.rest, until.Sub(now))
 		case r.limits != nil:
-			o.full++
+			o.full = append(o.full, d.ID)
 			if wait := sooner(o.wait, r.limits.Wait(d.ID, p.call.Tokens())); wait != o.wait {
 				o.wait, o.next = wait, d.ID
 			}
@@ -124,24 +128,20 @@ func sooner(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// unavailable is the error when no deployment of the cascade may be chosen.
-func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
+// unavailable is the error when no deployment of the cascade may be chosen: an
+// [upstream.Error], or a [limit.Refused] that has one.
+func (r *Router) unavailable(p *Plan, now time.Time) error {
 	var o obstacles
 	for _, t := range p.targets {
 		o.note(r, p, t, now)
 	}
 	name := p.call.Request.Model
 	switch {
-	case o.full > 0 && o.resting == 0:
-		seconds := strconv.Itoa(upstream.WholeSeconds(o.wait))
-		return &upstream.Error{
-			Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
-			Message: "the limits of every deployment of `" + name + "` are reached; try again in " + seconds + " s",
-			Header:  append(upstream.Header{{Name: "retry-after", Value: seconds}}, r.limits.RateLimits(o.next)...),
-		}
-	case o.full+o.resting > 0:
+	case len(o.full) > 0 && o.resting == 0:
+		return r.allFull(&o, p.call)
+	case len(o.full)+o.resting > 0:
 		wait := o.rest
-		if o.full > 0 {
+		if len(o.full) > 0 {
 			wait = sooner(wait, o.wait)
 		}
 		return unservable("every deployment of `"+name+"` is cooling down after failures; try again in "+
@@ -154,6 +154,18 @@ func (r *Router) unavailable(p *Plan, now time.Time) *upstream.Error {
 			Message: "no deployment of `" + name + "` carries the tags of the request"}
 	}
 	return upstream.BadRequest("model", "the model `"+name+"` does not support "+string(p.call.Request.Endpoint))
+}
+
+// allFull is the refusal when all deployments that could serve have reached their limits.
+func (r *Router) allFull(o *obstacles, call *Call) *limit.Refused {
+	seconds := strconv.Itoa(upstream.WholeSeconds(o.wait))
+	reached := r.limits.Reached(o.full, call.Tokens())
+	return &limit.Refused{Wait: o.wait, Limits: reached, Answer: &upstream.Error{
+		Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
+		Message: "the limits of every deployment of `" + call.Request.Model + "` are reached" + limit.ReachedText(reached) +
+			"; try again in " + seconds + " s",
+		Header: append(upstream.Header{{Name: "retry-after", Value: seconds}}, r.limits.RateLimits(o.next)...),
+	}}
 }
 
 // unservable is a 503 with the time to come back; 0: not known.

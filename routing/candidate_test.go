@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -146,6 +147,13 @@ type room map[string]time.Duration
 
 func (r room) Wait(id string, _ int64) time.Duration { return r[id] }
 
+func (r room) Reached(ids []string, _ int64) (all []limit.Reached) {
+	for _, id := range ids {
+		all = append(all, limit.Reached{Of: "deployment/" + id, Setting: "rpm", Value: 5})
+	}
+	return all
+}
+
 func (r room) RateLimits(id string) upstream.Header {
 	return upstream.Header{{Name: "x-ratelimit-limit-requests", Value: id}}
 }
@@ -161,6 +169,10 @@ func TestDeploymentsWithoutRoomArePassedOver(t *testing.T) {
 	var e *upstream.Error
 	if !errors.As(err, &e) || e.Status != 429 || e.Header.Get("retry-after") != "3" || e.Header.Get("x-ratelimit-limit-requests") != "b" {
 		t.Errorf("Plan = %v, want 429 with retry-after 3 and what b says of its limits", err)
+	}
+	refused, _ := errors.AsType[*limit.Refused](err)
+	if refused == nil || len(refused.Limits) != 2 || !strings.Contains(e.Message, "(rpm 5 of deployment/a, rpm 5 of deployment/b)") {
+		t.Errorf("Plan = %v, which does not name the limits", err)
 	}
 }
 

@@ -19,8 +19,8 @@ func layers() map[string][]string {
 		"routing/store":                 {"translate", "routing/file", "routing/guard"},
 		"routing/limit":                 {"translate", "routing/guard", "routing/store"},
 		"routing":                       {"translate", "routing/config", "routing/wildcard", "routing/guard", "routing/store", "routing/limit"},
-		"routing/simulate":              {"translate", "routing", "routing/config"}, // a command
-		"envoy":                         {},                                         // its own envoy/names aside
+		"routing/simulate":              {"translate", "routing", "routing/config", "routing/limit"}, // a command
+		"envoy":                         {},                                                          // its own envoy/names aside
 		"envoy/names":                   {},
 		"extproc/admin":                 {"translate/upstream", "routing", "extproc"}, // extproc does not know it
 		"extproc/cache":                 {"translate", "routing/guard", "routing/store"},

@@ -83,7 +83,7 @@ func (a *Admission) Next(ctx context.Context, candidates []string, failed Outcom
 		o = l.candidates(candidates, part{to: len(candidates)}, a.size)
 		if len(o.demands) == 0 {
 			_ = a.cancelNext(back)
-			return -1, tooLarge(a.model, o.smallest)
+			return -1, tooLarge(a.model, o.smallest, o.over)
 		}
 		var err error
 		reply, err = l.acquire(ctx, &store.Request{ID: a.id, Return: back, Candidates: o.demands})

@@ -82,13 +82,16 @@ func (m *keyedBudget) limited() bool { return m.windows > 0 || m.parallel > 0 }
 // fits reports whether a request with this input can be served at all. What is
 // expected of its output may be more than a minute's tokens: it gets an empty
 // window.
-func (m *keyedBudget) fits(size estimate) bool {
+func (m *keyedBudget) fits(size estimate) bool { return len(m.exceeded(size)) == 0 }
+
+// exceeded are the limits per minute in which a request with this input never fits; nil: there are none.
+func (m *keyedBudget) exceeded(size estimate) (limits []Reached) {
 	for _, i := range []metric{tokens, input} {
 		if limit := m.limits[i]; limit > 0 && size.input > limit {
-			return false
+			limits = append(limits, Reached{limitName(m.keys[i], i.suffix()), i.suffix()[1:], limit})
 		}
 	}
-	return true
+	return limits
 }
 
 // cost is what a request of the estimated size takes of a metric.

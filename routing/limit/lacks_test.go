@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +137,39 @@ func TestARequestThatMayNotOvertakeIsToldWhatThoseBeforeItWaitFor(t *testing.T) 
 		got = <-w.queued(t.Context(), w.ask("x"), time.Time{})
 		if got.want(t); got.err != nil {
 			t.Errorf("one that finds a free slot: %v", got.err)
+		}
+	})
+}
+
+func TestARefusalOfWhatIsTooLargeNamesTheLimits(t *testing.T) {
+	options := limit.Options{
+		Deployments: deployments(limit.Budget{TPM: 10}, limit.Budget{RPM: 5}), Groups: map[string]limit.Budget{"g": {ITPM: 20}},
+	}
+	alone(t, options, func(t *testing.T, w *world) {
+		ask := w.ask("ab")
+		ask.Size = limit.Size{Text: 4000}
+		want := []limit.Reached{
+			{Of: "deployment/a", Setting: "tpm", Value: 10}, {Of: "model/g", Setting: "itpm", Value: 20},
+		}
+		r := w.refused(ask)
+		if diff := cmp.Diff(want, r.Limits); diff != "" || r.Wait != 0 {
+			t.Errorf("wait %v, limits (-want +got):\n%s", r.Wait, diff)
+		}
+		if !strings.Contains(r.Error(), "(tpm 10 of deployment/a, itpm 20 of model/g)") {
+			t.Error(r)
+		}
+	})
+}
+
+func TestTheLimitsThatADeploymentHasReachedAreNamed(t *testing.T) {
+	options := limit.Options{Deployments: deployments(limit.Budget{RPM: 1}, limit.Budget{RPM: 5}, limit.Budget{})}
+	alone(t, options, func(t *testing.T, w *world) {
+		w.admit("a")
+		w.admit("b")
+		w.refused(w.ask("a"))
+		want := []limit.Reached{{Of: "deployment/a", Setting: "rpm", Value: 1}}
+		if diff := cmp.Diff(want, w.Reached([]string{"a", "b", "c", "gone"}, 1)); diff != "" {
+			t.Errorf("limits (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -112,6 +112,33 @@ func (l *Limiter) Wait(deployment string, n int64) time.Duration {
 	return wait
 }
 
+// Reached are the limits per minute for which these deployments surely have no room for
+// a request of so many tokens, as Wait knows: each once and at most eight.
+func (l *Limiter) Reached(deployments []string, n int64) (all []Reached) {
+	now := l.now()
+	for _, id := range deployments {
+		d := l.byID[id]
+		if d == nil || d.own.windows == 0 {
+			continue
+		}
+		for _, m := range d.reached(n, now) {
+			all = appendReached(all, Reached{limitName(d.own.keys[m], m.suffix()), m.suffix()[1:], d.own.limits[m]})
+		}
+	}
+	return all
+}
+
+func (d *deployment) reached(n int64, now time.Time) (reached []metric) {
+	d.load.mu.Lock()
+	defer d.load.mu.Unlock()
+	for m, cost := range []int64{requests: 1, tokens: n} {
+		if w := &d.load.seen[m]; d.own.limits[m] > 0 && cost >= w.refused && w.until.After(now) {
+			reached = append(reached, metric(m))
+		}
+	}
+	return reached
+}
+
 // RateLimits are the x-ratelimit fields of the deployment's own limits, as they were
 // last seen.
 func (l *Limiter) RateLimits(deployment string) upstream.Header {

@@ -65,12 +65,12 @@ func (r *Refused) setAnswer(more string) {
 	case r.Everywhere:
 		what = "your limit of requests or tokens per minute is reached"
 	}
-	what += reachedText(r.Limits) + more
+	what += ReachedText(r.Limits) + more
 	r.Answer = answer(code, what+"; try again in "+strconv.Itoa(wholeSeconds(r.Wait))+" s", r.Wait, &r.gauges)
 }
 
-// reachedText is what a message says of the limits.
-func reachedText(limits []Reached) string {
+// ReachedText is what a message says of the limits.
+func ReachedText(limits []Reached) string {
 	if len(limits) == 0 {
 		return ""
 	}
@@ -154,9 +154,9 @@ func (r *Refused) sooner(other *Refused) bool {
 }
 
 // tooLarge is the refusal of a request that no candidate's limit can hold.
-func tooLarge(model string, input int64) *Refused {
-	return &Refused{model: model, Answer: answer("rate_limit_exceeded", "the request is too large for `"+model+"`: its input is about "+
-		strconv.FormatInt(input, 10)+" tokens, more than the limit per minute", 0, &gauges{})}
+func tooLarge(model string, input int64, limits []Reached) *Refused {
+	return &Refused{model: model, Limits: limits, Answer: answer("rate_limit_exceeded", "the request is too large for `"+model+
+		"`: its input is about "+strconv.FormatInt(input, 10)+" tokens, more than the limit per minute"+ReachedText(limits), 0, &gauges{})}
 }
 
 // leftQueue is the answer to a request that the queue did not take or keep. why ends what

@@ -61,7 +61,7 @@ func (l *Limiter) reserve(ctx context.Context, ask *Ask, p part) (*Admission, er
 	}
 	o := l.candidates(ask.Candidates, p, ask.Size)
 	if len(o.demands) == 0 {
-		return nil, tooLarge(ask.Model, o.smallest)
+		return nil, tooLarge(ask.Model, o.smallest, o.over)
 	}
 	reply, err := l.acquire(ctx, &store.Request{ID: ask.ID, Shared: shared.demand(), Candidates: o.demands})
 	if err != nil {
@@ -115,7 +115,8 @@ func (l *Limiter) guess(id string, s Size) estimate {
 type candidateSet struct {
 	demands  []store.Demand
 	each     []candidate
-	smallest int64 // the least input that was found too large
+	smallest int64     // the least input that was found too large
+	over     []Reached // the limits that it is larger than
 }
 
 // candidate is one deployment that may serve the request.
@@ -136,7 +137,14 @@ func (l *Limiter) candidates(ids []string, p part, s Size) *candidateSet {
 		c := candidate{index: i, on: l.deployment(ids[i])}
 		if c.on != nil && c.on.limited {
 			size := c.on.estimate.guess(s)
-			if !c.on.own.fits(size) || c.on.group != nil && !c.on.group.fits(size) {
+			over := c.on.own.exceeded(size)
+			if c.on.group != nil {
+				over = append(over, c.on.group.exceeded(size)...)
+			}
+			if len(over) > 0 {
+				for _, limit := range over {
+					o.over = appendReached(o.over, limit)
+				}
 				if o.smallest == 0 || size.input < o.smallest {
 					o.smallest = size.input
 				}

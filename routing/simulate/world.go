@@ -12,6 +12,7 @@ import (
 
 	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/routing/config"
+	"github.com/isthmus-proxy/isthmus/routing/limit"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
@@ -210,6 +211,9 @@ func (s *simulation) Wait(id string, _ int64) time.Duration {
 	}
 	return 0
 }
+
+// Reached tells nothing: no client reads it.
+func (s *simulation) Reached([]string, int64) []limit.Reached { return nil }
 
 // RateLimits tells nothing: no client reads it.
 func (s *simulation) RateLimits(string) upstream.Header { return nil }
