@@ -147,6 +147,7 @@ type reservation struct {
 	moving    sync.Mutex
 	mu        sync.Mutex
 	admission *limit.Admission // nil: nothing is limited
+	limitedBy string           // the limits that have refused the request: limit.Reached.String, joined by ", "
 	attempt   int              // that holds it; 0: none
 }
 
@@ -164,6 +165,21 @@ func (r *reservation) load() (a *limit.Admission, attempt int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.admission, r.attempt
+}
+
+// refusedBy notes the limits that an error of this package's, which the client gets, is of.
+func (r *reservation) refusedBy(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limitedBy = limitedBy(err)
+}
+
+// limits names the limits that have refused the request; "": none did, or they are not
+// known.
+func (r *reservation) limits() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.limitedBy
 }
 
 // release gives back the slots at once; the rest stays until close.
@@ -201,11 +217,11 @@ func (r *reservation) rateLimits() upstream.Header {
 
 // reserveNext reserves for attempt n, on the first of the deployments that may serve it
 // that is below its limits, and gives back what the attempt before held. The plan
-// passes over what stands before that one. It reports whether there is one; for an
+// passes over what stands before that one. The error says that there is none; for an
 // attempt that holds its reservation, and without limits, it does nothing.
-func (x *exchange) reserveNext(n int) bool {
+func (x *exchange) reserveNext(n int) error {
 	if a, _ := x.reservation.load(); a == nil {
-		return true
+		return nil
 	}
 	return x.reserve(n, x.attempts.choices(n-1))
 }
@@ -213,46 +229,52 @@ func (x *exchange) reserveNext(n int) bool {
 // reserve is reserveNext for these choices alone. Two streams may ask for one attempt:
 // Envoy may time out an attempt while the failure filter still judges its answer, and
 // the retry filter's stream for the next one comes then. The first has it.
-func (x *exchange) reserve(n int, choices []routing.Choice) bool {
+func (x *exchange) reserve(n int, choices []routing.Choice) error {
 	if a, _ := x.reservation.load(); a == nil {
-		return true
+		return nil
 	}
 	x.reservation.moving.Lock()
 	defer x.reservation.moving.Unlock()
 	a, attempt := x.reservation.load()
 	if _, ok := x.attempts.hop(n); !ok || attempt >= n {
-		return true
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	chosen, err := a.Next(ctx, candidates(x.snapshot.limiter, choices), x.attempts.spent(attempt))
 	if err != nil {
-		return false
+		return err
 	}
 	x.reservation.set(a, n)
-	return x.attempts.take(n, choices[chosen])
+	if !x.attempts.take(n, choices[chosen]) {
+		return errNotTaken
+	}
+	return nil
 }
+
+// errNotTaken: the plan has no place for the deployment that has room.
+var errNotTaken = errors.New("reserve for the next attempt: the plan has changed")
 
 // moveReservation moves what attempt n holds to the deployment that an Envoy with a fixed
 // plan has chosen for it: it has passed over the planned one, which was never asked and
-// is given back all. It reports whether there is room; for an attempt that holds nothing
-// it does nothing.
-func (x *exchange) moveReservation(n int, to routing.Choice) bool {
+// is given back all. The error says that there is no room; for an attempt that holds
+// nothing it does nothing.
+func (x *exchange) moveReservation(n int, to routing.Choice) error {
 	x.reservation.moving.Lock()
 	defer x.reservation.moving.Unlock()
 	a, attempt := x.reservation.load()
 	if a == nil || attempt != n {
-		return true
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	_, err := a.Next(ctx, candidates(x.snapshot.limiter, []routing.Choice{to}), limit.Outcome{})
-	return err == nil
+	return err
 }
 
 // reserveFirstAgain moves the reservation of attempt 1 to the deployments that are left
 // in the plan, when the first cannot do what the request asks.
-func (x *exchange) reserveFirstAgain(plan *routing.Plan) bool {
+func (x *exchange) reserveFirstAgain(plan *routing.Plan) error {
 	a, _ := x.reservation.load()
 	x.reservation.set(a, 0)
 	left := make([]routing.Choice, len(plan.Hops))
@@ -265,9 +287,12 @@ func (x *exchange) reserveFirstAgain(plan *routing.Plan) bool {
 // storeTime bounds a question to the store of limits, whose own bound is lower.
 const storeTime = time.Second
 
-// limitReached stops a cascade at a deployment whose limits are reached: Envoy has
-// chosen it already, so that no other can be taken.
-func limitReached() *upstream.Error {
+// limitReached stops a cascade at a deployment whose limits are reached, as err says:
+// Envoy has chosen it already, so that no other can be taken.
+func limitReached(err error) *upstream.Error {
+	if refused, ok := errors.AsType[*limit.Refused](err); ok {
+		return refused.Answer
+	}
 	return &upstream.Error{
 		Status: http.StatusTooManyRequests, Type: upstream.TypeOf(http.StatusTooManyRequests), Code: "rate_limit_exceeded",
 		Message: "the limits of the deployment that would be next are reached", Header: upstream.Header{{Name: "retry-after", Value: "1"}},

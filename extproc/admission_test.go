@@ -256,7 +256,7 @@ func TestAnAttemptThatEnvoyChoseIsStoppedAtItsLimits(t *testing.T) {
 	h.holder()
 	h.holder() // on b, for a is full
 	answer := h.retry(id, 2).GetImmediateResponse()
-	if answer.GetStatus().GetCode() != 429 || !strings.Contains(string(answer.GetBody()), "rate_limit_exceeded") {
+	if answer.GetStatus().GetCode() != 429 || !strings.Contains(string(answer.GetBody()), "too_many_parallel_requests") {
 		t.Errorf("the retry filter is answered by %v", answer)
 	}
 }
@@ -273,8 +273,8 @@ func TestTheReservationMovesWithTheFirstAttempt(t *testing.T) {
 	x := h.exchanges.find(id)
 	plan := x.attempts.plan
 	x.attempts.made, plan.Hops = nil, plan.Hops[1:] // the first attempt has not begun yet
-	if !x.reserveFirstAgain(plan) {
-		t.Fatal("nothing is left for the first attempt")
+	if err := x.reserveFirstAgain(plan); err != nil {
+		t.Fatalf("nothing is left for the first attempt: %v", err)
 	}
 	a, attempt := x.reservation.load()
 	if attempt != 1 || a.Chosen() != 0 || plan.Hops[0].Deployment.ID != "b" {

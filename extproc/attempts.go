@@ -24,6 +24,7 @@ type attempts struct {
 	plan      *routing.Plan // nil until follow
 	made      []attempt     // attempt n is made[n-1]
 	lastError *upstream.Error
+	final     bool // no attempt follows the last: neither deadline nor retry budget allows one
 	closed    bool // the request has ended: nothing begins or ends any more
 }
 
@@ -152,7 +153,7 @@ func (a *attempts) lost(n int, now time.Time) bool {
 		return true
 	}
 	a.madeLocked(n-1, now)
-	may := true
+	may := !a.final
 	for i := 1; i < n; i++ {
 		if a.endLocked(i, a.unansweredLocked(i, now), now) {
 			may = a.router.Lost(a.plan, i) && may
@@ -238,6 +239,17 @@ func (a *attempts) judge(
 	return routing.Next{}, nil
 }
 
+// failedWith ends attempt n with a provider's error, which becomes the last error. Envoy
+// takes the next hop of the plan by itself then; lost tells whether that one may be made.
+func (a *attempts) failedWith(n int, e *upstream.Error, o routing.Outcome, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed && a.plan != nil && a.endLocked(n, o, now) {
+		a.lastError = e
+		a.final = n < len(a.plan.Hops) && !a.router.Lost(a.plan, n)
+	}
+}
+
 // count is how many attempts were made.
 func (a *attempts) count() int {
 	a.mu.Lock()
@@ -284,6 +296,16 @@ func (a *attempts) remember(e *upstream.Error) {
 	a.lastError = e
 }
 
+// rememberFirst is remember where no error is kept yet; it reports whether it is e now.
+func (a *attempts) rememberFirst(e *upstream.Error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lastError == nil {
+		a.lastError = e
+	}
+	return a.lastError == e
+}
+
 // remembered is the error of the last attempt that failed with one, or nil.
 func (a *attempts) remembered() *upstream.Error {
 	a.mu.Lock()
@@ -292,11 +314,11 @@ func (a *attempts) remembered() *upstream.Error {
 }
 
 // cut notes, after close, that the answer of the last attempt was not whole.
-func (a *attempts) cut(why string) {
+func (a *attempts) cut(kind upstream.Kind, why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := len(a.made); n > 0 {
-		a.made[n-1].reason = why
+		a.made[n-1].kind, a.made[n-1].reason = kind, why
 	}
 }
 

@@ -26,7 +26,7 @@
 //     deployment of that attempt. Attempts that ended without an answer
 //     (refused, reset, timed out) are noticed here.
 //  4. Only if an attempt's status is not 2xx, the failure filter shows the
-//     answer (retry.go): the deployment's health is told, and routing decides
+//     answer (failure.go): the deployment's health is told, and routing decides
 //     whether another attempt follows, where and when; a reservation is made in
 //     that one's limits. The new plan goes back as metadata together with the header
 //     that makes Envoy retry.

@@ -12,7 +12,7 @@ import (
 )
 
 // The final answer when it is an error: the client gets it in OpenAI's shape. What an
-// attempt's failure leads to before that is in retry.go.
+// attempt's failure leads to before that is in failure.go.
 
 // errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
 func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
@@ -72,13 +72,21 @@ type unjudged struct {
 	attempt int
 	hop     routing.Hop
 	head    upstream.Head
+	timer   *time.Timer // of the body, see errorBodyTime; nil: it is not waited for
+}
+
+// close ends the wait for the body; of a nil unjudged there is none.
+func (u *unjudged) close() {
+	if u != nil && u.timer != nil {
+		u.timer.Stop()
+	}
 }
 
 // lastAnswer judges the headers of such an error, or asks for its body.
 func (s *requestStream) lastAnswer(m wire.Message, header upstream.Header, u unjudged) *wire.Answer {
 	u.head = upstream.Head{Status: statusOf(header), Header: header}
 	if m.EndOfStream() {
-		return s.failure(header, s.judgeLast(u, nil))
+		return s.failure(header, s.judgeLast(&u, nil))
 	}
 	edit := &wire.HeaderMutation{}
 	for _, f := range header {
@@ -87,14 +95,24 @@ func (s *requestStream) lastAnswer(m wire.Message, header upstream.Header, u unj
 		}
 	}
 	s.response = &responseReader{whole: true, unjudged: &u}
+	u.timer = s.server.guard.AfterFunc(errorBodyTime, "the body of an error", func() { s.heldOpen(&u) })
 	return wire.ReadResponse(edit, wire.Whole, nil)
+}
+
+// heldOpen answers with such an error whose body does not come, judged by its headers.
+func (s *requestStream) heldOpen(u *unjudged) {
+	e := s.judgeLast(u, nil)
+	if s.exchange.outcome.refused(byFailure, e) {
+		_ = s.out.Send(s.deadlineAnswer(e)) // when the stream is gone, so is the request
+	}
 }
 
 // lastBody replaces the body of such an error by ours.
 func (s *requestStream) lastBody(body []byte) *wire.Answer {
 	r := s.response
 	r.ended = true
-	e := s.judgeLast(*r.unjudged, body)
+	r.unjudged.close()
+	e := s.judgeLast(r.unjudged, body)
 	if !s.exchange.outcome.refused(byFailure, e) {
 		return nil
 	}
@@ -109,7 +127,7 @@ func (s *requestStream) lastBody(body []byte) *wire.Answer {
 
 // judgeLast tells health of the failure; no attempt follows, whatever routing
 // would like: none is prepared, and nothing reserved for it.
-func (s *requestStream) judgeLast(u unjudged, body []byte) *upstream.Error {
+func (s *requestStream) judgeLast(u *unjudged, body []byte) *upstream.Error {
 	e := u.hop.Translator.Failure(u.head, body[:min(len(body), maxJudged)])
 	none := func(*routing.Hop) bool { return false }
 	s.exchange.attempts.judge(u.attempt, e, failedWith(e, u.head), none, time.Now())

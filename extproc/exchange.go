@@ -45,7 +45,6 @@ type exchange struct {
 
 	queued    time.Duration // waited for a slot
 	queuedFor string        // the limits it waited for last: limit.Refused.Lacks, joined by ", "
-	limitedBy string        // the limits that refused it: limit.Reached.String, joined by ", "
 	took      time.Duration // to the end; set by finish
 }
 
@@ -145,9 +144,9 @@ func (x *exchange) decided(entry *logEntry) outcome {
 		x.snapshot.router.Used(o.served, o.result.Usage.Prompt+o.result.Usage.Completion)
 	}
 	if o.broken() {
-		why := o.cut()
-		x.snapshot.router.Cut(o.served, why)
-		x.attempts.cut(why)
+		why, kind := o.cut()
+		x.snapshot.router.Cut(o.served, kind, why)
+		x.attempts.cut(kind, why)
 	}
 	return o
 }

@@ -97,8 +97,8 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 	if x.queuedFor != "" {
 		header = append(header, upstream.Field{Name: "x-isthmus-queued-for", Value: x.queuedFor})
 	}
-	if x.limitedBy != "" {
-		header = append(header, upstream.Field{Name: "x-isthmus-limited-by", Value: x.limitedBy})
+	if limits := x.reservation.limits(); limits != "" {
+		header = append(header, upstream.Field{Name: "x-isthmus-limited-by", Value: limits})
 	}
 	if x.snapshot.verbose && made > 0 {
 		attempts := x.attempts.records(x.started, time.Now())

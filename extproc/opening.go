@@ -56,6 +56,8 @@ func (s *openingStream) of() *exchange {
 	return s.exchange
 }
 
+func (s *openingStream) ended() <-chan struct{} { return s.expired }
+
 // decideLocked ends the holding, and reports whether this is the first call.
 func (s *openingStream) decideLocked() bool {
 	if s.timer != nil {
@@ -108,8 +110,11 @@ func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
 	if why := x.mismatch(header, &hop, m.EndOfStream()); why != "" {
 		return s.failLocked(notThisAPI(why))
 	}
+	if !x.request.Stream && !readFirst(header) {
+		return s.passLocked() // it is too long to be an error
+	}
 	s.decoder = hop.Translator.Decoder(x.requestFor(&hop), s.head)
-	if limit := hop.Deployment.TTFTTimeout; limit > 0 {
+	if limit := hop.Deployment.TTFTTimeout; limit > 0 && x.request.Stream {
 		left := limit - now.Sub(x.attempts.beganAt(s.number, now))
 		s.timer = s.server.guard.AfterFunc(max(left, 0), "the time to a first token", s.expire)
 	}
@@ -152,6 +157,9 @@ func (s *openingStream) failLocked(e *upstream.Error) *wire.Answer {
 		failure.Status = http.StatusBadGateway
 		e = &failure
 	}
+	if !s.exchange.request.Stream {
+		s.exchange.snapshot.router.ErrorBehind200(&s.hop)
+	}
 	head := s.head
 	head.Status = e.Status
 	edit, plan := s.exchange.judge(s.number, e, head, time.Now())
@@ -188,11 +196,15 @@ func notThisAPI(why string) *upstream.Error {
 }
 
 // mayFailOver reports whether the answers to the request pass the opening filter: a
-// stream that another attempt could answer instead, or whose first token has a time.
+// stream that another attempt could answer instead, or whose first token has a time; and
+// another answer, where a deployment has lately sent errors with a good status.
 func (s *requestStream) mayFailOver(plan *routing.Plan) bool {
 	x := s.exchange
-	if !x.request.Stream || !s.opens || !x.snapshot.streamFailover {
+	if !s.opens || !x.snapshot.streamFailover {
 		return false
+	}
+	if !x.request.Stream {
+		return len(plan.Hops) > 1 && x.request.Endpoint != chat.Speech && x.snapshot.router.ExpectsErrorBehind200(plan)
 	}
 	switch x.request.Endpoint {
 	case chat.Completions, chat.TextCompletions, chat.Responses:

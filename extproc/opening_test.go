@@ -271,3 +271,49 @@ func BenchmarkOpening(b *testing.B) {
 		f.end()
 	}
 }
+
+// afterErrorBehind200 is a house in which a blocking answer has been an error with a good status,
+// which went to its client, and a request whose answers pass the opening filter for it.
+func afterErrorBehind200(t *testing.T) (h *house, id string) {
+	h = newHouse(t, twoSisters)
+	h.runtime.Use(h.router, Settings{StreamFailover: true})
+	for _, want := range []string{"", names.Opening} {
+		f := h.open(names.FilterRequest)
+		var answer *extprocv3.ProcessingResponse
+		answer, id = h.begin(f, question)
+		set, _ := changes(answer.GetRequestBody().GetResponse().GetHeaderMutation())
+		if got := set[names.HeaderOpening]; got != want {
+			t.Fatalf("opening = %q, want %q", got, want)
+		}
+		if want != "" {
+			break
+		}
+		f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json"))
+		f.ask(responsePiece(`{"error":{"message":"no room"}}`, true))
+		if err := f.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return h, id
+}
+
+func TestABlockingAnswerFailsOverWhereItsDeploymentHasLatelySentErrorsWithAGoodStatus(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pieces []string
+		status string // "": it passes
+	}{
+		"a good answer":               {[]string{`{"choices":[{"message":`, `{"content":"a"}}]}`}, ""},
+		"an error":                    {[]string{`{"error":{"message":"no room",`, `"code":429}}`}, "429"},
+		"an object that says nothing": {[]string{"{}"}, "502"},
+		"noise":                       {[]string{"\x00\x01", ""}, "502"},
+		"a long answer":               {[]string{`{"choices":[{"message":{"content":"` + strings.Repeat("a", maxHeld), `"}}]}`}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, id := afterErrorBehind200(t)
+			set, _ := changes(h.opening(id, "application/json", tc.pieces...).GetResponseHeaders().GetResponse().GetHeaderMutation())
+			if set[":status"] != tc.status || (set[names.HeaderRetry] != "") != (tc.status != "") {
+				t.Errorf("headers = %v, want the status %q", set, tc.status)
+			}
+		})
+	}
+}

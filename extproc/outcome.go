@@ -45,6 +45,7 @@ type outcome struct {
 	served     *routing.Hop  // byDeployment: the hop of that one; else nil
 	entry      *cache.Entry  // byCache: what is stored; else nil
 	relayed    bool          // Envoy carries the answer's body past this service
+	silent     bool          // when stream 1 closed, nothing had come for as long as the attempt allows
 	result     chat.Result
 	ended      ending
 	failure    *upstream.Error // that the client gets; nil: none
@@ -63,8 +64,14 @@ func (o *outcome) claim(who answerer) bool {
 // broken reports whether the provider cut the answer off.
 func (o *outcome) broken() bool { return o.ended == endedUpstream || o.ended == endedTimeout }
 
-// cut is why the attempt of a broken answer failed.
-func (o *outcome) cut() string { return "the answer was cut (" + string(o.ended) + ")" }
+// cut is why the attempt of a broken answer failed, and its kind.
+func (o *outcome) cut() (why string, kind upstream.Kind) {
+	kind = upstream.KindTransport
+	if o.ended == endedTimeout {
+		kind = upstream.KindTimeout
+	}
+	return "the answer was cut (" + string(o.ended) + ")", kind
+}
 
 // origin is the deployment whose answer the client gets, a stored one's too; zero:
 // none gave it.
@@ -90,7 +97,7 @@ func (o *outcome) attempt() routing.Outcome {
 	case o.result.Failure != nil:
 		failure, reason := o.result.Failure, "the answer failed: "+o.result.Failure.Type
 		if o.broken() {
-			reason = o.cut()
+			reason, _ = o.cut()
 		}
 		return routing.Outcome{
 			Failed: true, Kind: upstream.KindOf(failure), Status: failure.Status, RetryAfter: failure.RetryAfter,
@@ -108,6 +115,9 @@ func (o *outcome) end(entry *logEntry) {
 	said := endedWhole
 	if entry != nil && entry.ended != notEnded {
 		said = entry.ended
+	}
+	if said == endedUpstream && o.silent {
+		said = endedTimeout // by the listener inside Envoy, which looks like the provider's end
 	}
 	switch {
 	case said != endedWhole, o.relayed:
@@ -203,6 +213,13 @@ func (l *lockedOutcome) began(after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.outcome.firstToken = after
+}
+
+// silence notes that nothing of an answer had come for as long as its attempt allows.
+func (l *lockedOutcome) silence() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcome.silent = true
 }
 
 // complete notes that the answer was read to its end. Its failure, if it has one, is

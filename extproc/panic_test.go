@@ -31,7 +31,7 @@ func (p panicking) Handle(ctx context.Context, r slog.Record) error {
 // the next request is served.
 func TestAPanicCostsItsRequestAlone(t *testing.T) {
 	head, body := requestHeaders(false, begun()...), requestBody(question)
-	good := responseHead(1, false, ":status", "200", "content-type", "application/json")
+	good := responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "100000")
 	piece := responsePiece(`{"id":"c"`, false)
 	type messages = []*extprocv3.ProcessingRequest
 	broken := func(x *exchange) { x.request = nil }
@@ -114,7 +114,7 @@ func (h *house) serves() {
 	if answer.GetRequestBody() == nil {
 		h.t.Errorf("the next request is answered by %T", answer.GetResponse())
 	}
-	f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json"))
+	f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "100000"))
 	f.ask(responsePiece(`{"id":"c","choices":[]}`, true))
 	if err := f.close(); err != nil {
 		h.t.Errorf("the next request's stream ended with %v", err)

@@ -101,7 +101,7 @@ func TestAPanicAtTheEndLosesNothingElse(t *testing.T) {
 			_, id := h.begin(f, question)
 			metrics, recent, log := h.runtime.metrics, h.runtime.recent, h.runtime.log
 			tc.bug(h, h.exchanges.find(id))
-			f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json"))
+			f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json", "content-length", "100000"))
 			f.ask(responsePiece(`{"id":"c"`, false))
 			if err := f.close(); err != nil {
 				t.Errorf("the stream ended with %v", err)

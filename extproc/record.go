@@ -86,7 +86,7 @@ func (x *exchange) record(o outcome) record {
 	rec := record{
 		id: x.id, endpoint: x.path.endpoint, request: x.request, header: x.header, asked: x.asked(), caller: x.caller, tags: x.tags,
 		probe: x.probe, unauthenticated: x.unauthenticated, started: x.started, took: x.took, overhead: time.Duration(x.overhead.Load()),
-		queued: x.queued, queuedFor: x.queuedFor, limitedBy: x.limitedBy,
+		queued: x.queued, queuedFor: x.queuedFor, limitedBy: x.reservation.limits(),
 		outcome: o, answer: x.capture.answer, cache: x.caching.status, attempts: x.attempts.records(x.started, x.started.Add(x.took)),
 	}
 	if x.request != nil {

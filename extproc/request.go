@@ -60,6 +60,7 @@ func (s *requestStream) close() {
 	}
 	if s.response != nil {
 		s.response.stall.close()
+		s.response.unjudged.close()
 	}
 	x := s.exchange
 	if x == nil {
@@ -67,6 +68,8 @@ func (s *requestStream) close() {
 	}
 	guard := s.server.guard
 	s.server.exchanges.drop(x)
+	guard.Run("the end of an answer", s.endTold)
+	s.silence()
 	guard.Run("the text of an answer", x.capture.end)
 	guard.Run("the tokens of an answer", s.countUsage)
 	guard.Run("the cache", x.caching.ticket.Leave)
@@ -192,10 +195,11 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 	}
 	plan, err := s.encoding.plan(x.snapshot.router, call)
 	if err != nil {
+		x.reservation.refusedBy(err)
 		return s.refuse(asError(err))
 	}
 	if err := s.admit(plan, call); err != nil {
-		x.limitedBy = limitedBy(err)
+		x.reservation.refusedBy(err)
 		return s.refuse(limitError(err))
 	}
 	x.attempts.follow(plan)
@@ -234,8 +238,12 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 			break
 		}
 		plan.Hops = plan.Hops[1:]
-		if len(plan.Hops) > 0 && !x.reserveFirstAgain(plan) {
-			return s.refuse(limitReached())
+		if len(plan.Hops) == 0 {
+			break
+		}
+		if err := x.reserveFirstAgain(plan); err != nil {
+			x.reservation.refusedBy(err)
+			return s.refuse(limitReached(err))
 		}
 	}
 	return s.refuse(refused)
@@ -280,7 +288,8 @@ func (s *requestStream) attemptTimeouts(edit *wire.HeaderMutation, plan *routing
 		// it is ignored in a running answer, no stall is noticed any more.
 		edit.Set(names.HeaderIdle, milliseconds(plan.Timeout))
 	}
-	if first := plan.FirstToken; first > 0 && s.exchange.held && (plan.Timeout <= 0 || first < plan.Timeout) {
+	first, stream := plan.FirstToken, s.exchange.request.Stream
+	if first > 0 && stream && s.exchange.held && (plan.Timeout <= 0 || first < plan.Timeout) {
 		// It bounds the headers too, which the opening filter holds back until the first
 		// content. Stalls are noticed here: such a stream is never unread.
 		edit.Set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(first))

@@ -20,9 +20,12 @@ type responseReader struct {
 	merge    *cache.Batch // stored embeddings that the answer must be merged with
 	unjudged *unjudged    // an error whose body is to be read; else nil
 	whole    bool         // the body comes as one message and may still change the status
+	partial  bool         // unless it is too long for Envoy's buffer: wire.WholeIfBrief
 	form     form
-	begun    bool   // something of the answer came
-	stall    *stall // of a stream that is read in the mode Duplex; else nil
+	begun    bool          // something of the answer came
+	stall    *stall        // of a stream that is read in the mode Duplex; else nil
+	gap      time.Duration // of a stream that is not, the longest that Envoy allows; 0: no bound
+	last     time.Time     // of such a stream, when its last piece came
 	ended    bool
 }
 
@@ -113,17 +116,22 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 		edit.Remove("content-length")
 	case formOf(x.request, head.Header) == unstreamed:
 		r.whole, r.form, stream = true, unstreamed, false
-	case isShort(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
-		r.whole = true
+	case readFirst(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
+		r.whole, r.partial = true, head.Header.Get("content-length") == ""
 	case stream:
 		edit.Remove("content-length")
 	}
 	x.caching.keep(x.request, &hop, stream)
 	s.capture(stream)
 	switch {
+	case r.partial:
+		return wire.WholeIfBrief
 	case r.whole:
 		return wire.Whole
 	case !s.duplex(r):
+		if stream {
+			r.gap, r.last = x.attempts.gap(&hop), time.Now()
+		}
 		return wire.Streamed
 	}
 	s.watch(r, x.attempts.gap(&hop))
@@ -146,8 +154,8 @@ func (s *requestStream) translatedHeaders(edit *wire.HeaderMutation, stream bool
 	edit.Set("content-type", "application/json")
 }
 
-// maxBrief bounds the blocking answers that are read whole before their headers
-// go on, in bytes. A server's error with status 200 is shorter.
+// maxBrief bounds the blocking answers with a length that are read whole before their
+// headers go on, in bytes. A server's error with status 200 is shorter.
 const maxBrief = 64 << 10
 
 // isEventStream reports whether an answer says that it is a stream of events.
@@ -155,11 +163,13 @@ func isEventStream(header upstream.Header) bool {
 	return strings.HasPrefix(header.Get("content-type"), "text/event-stream")
 }
 
-// isShort reports whether an answer that could be relayed is short enough to be
-// looked at first: it may be an error in spite of its status.
-func isShort(header upstream.Header) bool {
-	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
-	return err == nil && n <= maxBrief && !isEventStream(header) && header.Get("content-encoding") == ""
+// readFirst reports whether an answer that could be relayed is looked at before its
+// headers go on, since it may be an error, or nothing, in spite of its status: one that is
+// short, and one that does not say how long it is.
+func readFirst(header upstream.Header) bool {
+	length := header.Get("content-length")
+	n, err := strconv.ParseInt(length, 10, 64)
+	return (length == "" || err == nil && n <= maxBrief) && !isEventStream(header) && header.Get("content-encoding") == ""
 }
 
 // mismatch says why a hop's 2xx answer cannot be the endpoint's, as far as its headers

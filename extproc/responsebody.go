@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
@@ -26,6 +29,9 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 			return nil
 		}
 		defer r.stall.mu.Unlock()
+	}
+	if r.partial && !m.EndOfStream() && !jsontext.Value(m.Body()).IsValid() { // it has no trailers behind it: it goes on
+		return s.longBody(m.Body())
 	}
 	s.detectStream(m.Body())
 	last := m.EndOfStream() || r.whole
@@ -53,6 +59,9 @@ func (s *requestStream) responseBody(m wire.Message) *wire.Answer {
 func (s *requestStream) piece(body, out []byte) *wire.Answer {
 	r := s.response
 	if r.stall == nil {
+		if r.gap > 0 {
+			r.last = time.Now()
+		}
 		untouched := chat.Untouched(body, out)
 		if len(out) >= wire.LargeBody && !untouched {
 			out = slices.Clone(out) // the codec sends it later
@@ -99,6 +108,23 @@ func (s *requestStream) end(result chat.Result) {
 	s.ended(result)
 }
 
+// silence notes whether an answer that closes before its end had said nothing for as long
+// as its attempt allows.
+func (s *requestStream) silence() {
+	if r := s.response; r != nil && !r.ended && r.gap > 0 && time.Since(r.last) >= r.gap-timerSlack(r.gap) {
+		s.exchange.outcome.silence()
+	}
+}
+
+// endTold ends an answer of which only the end of the connection has not come: one that
+// breaks off behind its last event, or its error, is what it has said.
+func (s *requestStream) endTold() {
+	r := s.response
+	if r != nil && r.decoder != nil && !r.ended && !r.whole && (r.decoder.Complete() || r.decoder.Failed()) {
+		s.end(r.decoder.Result())
+	}
+}
+
 // ended gives what was kept of the answer to those who wait for it.
 func (s *requestStream) ended(result chat.Result) {
 	r := s.response
@@ -133,6 +159,9 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 		edit.Set("content-type", "application/json")
 		r.ended = true
 		x.outcome.replaced(result)
+		if !x.request.Stream {
+			x.snapshot.router.ErrorBehind200(&r.hop)
+		}
 		x.caching.ticket.Failed()
 	} else {
 		s.begin()
@@ -144,6 +173,18 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 	}
 	edit.Set("content-length", strconv.Itoa(len(out)))
 	return wire.ResponseChunk(out, false, edit, x.metadata())
+}
+
+// longBody answers the part of a long answer that Envoy can hold. The rest passes without
+// a message: what it has used is estimated.
+func (s *requestStream) longBody(body []byte) *wire.Answer {
+	r := s.response
+	r.decoder.Feed(body, false)
+	r.decoder = nil
+	s.exchange.caching.ticket.Unstorable()
+	s.exchange.attempts.relayed(s.attempt)
+	s.exchange.outcome.relay()
+	return wire.ResponseChunk(nil, true, nil, s.exchange.metadata())
 }
 
 // looksComplete reports whether a whole answer has the outline of what the endpoint

@@ -45,9 +45,15 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 		return wire.PassRequestHeaders(nil) // Envoy 1.36: stream 1 has translated it
 	}
 	chosen := hop.Choice() // by Envoy
-	if moved && !x.moveReservation(n, chosen) || !x.reserve(n, []routing.Choice{chosen}) {
-		e := limitReached()
-		return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
+	var err error
+	if moved {
+		err = x.moveReservation(n, chosen)
+	}
+	if err == nil {
+		err = x.reserve(n, []routing.Choice{chosen})
+	}
+	if err != nil {
+		return s.noRoom(err)
 	}
 	if again, _, ok := x.attempts.hopOn(n, on); ok {
 		hop = again // the stream that reserved first may have changed the plan
@@ -73,122 +79,19 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	return wire.LaterAttempt(edit, call)
 }
 
+// noRoom stops the request at the limits of the deployment that would be next. It is what
+// the client gets where no provider has given a real error before.
+func (s *retryStream) noRoom(err error) *wire.Answer {
+	e := limitReached(err)
+	if s.exchange.attempts.rememberFirst(e) {
+		s.exchange.reservation.refusedBy(err)
+	}
+	return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
+}
+
 func attemptOf(header upstream.Header) int {
 	n, _ := strconv.Atoi(header.Get("x-envoy-attempt-count"))
 	return n
-}
-
-// failureStream serves the failure filter: one answer whose status is not 2xx.
-type failureStream struct {
-	server   *Server
-	exchange *exchange
-	head     upstream.Head
-	number   int
-}
-
-func (s *failureStream) close()        {}
-func (s *failureStream) of() *exchange { return s.exchange }
-
-func (s *failureStream) handle(m wire.Message) *wire.Answer {
-	switch m.Phase() {
-	case wire.ResponseHeaders:
-		return s.headers(m)
-	case wire.ResponseBody:
-		edit, plan := s.judge(m.Body())
-		return wire.ResponseChunk(nil, true, edit, plan)
-	case wire.ResponseTrailers:
-		return wire.PassResponseTrailers()
-	}
-	return nil
-}
-
-// headers notes status and header; the body says the rest. An answer whose body is
-// not there, or is not read, is judged here.
-func (s *failureStream) headers(m wire.Message) *wire.Answer {
-	s.exchange = s.server.exchanges.find(m.ExchangeField(names.FieldID))
-	header := m.Headers()
-	s.head = upstream.Head{Status: statusOf(header), Header: header}
-	s.number = m.AttributeNumber(names.AttributeAttempt)
-	switch {
-	case s.exchange == nil:
-		return wire.PassUnread(nil)
-	case !m.EndOfStream() && !tooLongToJudge(header):
-		return wire.PassResponseHeaders(nil)
-	}
-	edit, plan := s.judge(nil)
-	return wire.PassUnread(edit).WithMetadata(plan)
-}
-
-// tooLongToJudge reports whether an error says that it is longer than what is read
-// of one: no JSON that is cut off tells more than the status, and Envoy need not
-// hold it.
-func tooLongToJudge(header upstream.Header) bool {
-	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
-	return err == nil && n > maxJudged
-}
-
-// maxJudged is how much of an error body is read, in bytes.
-const maxJudged = 64 << 10
-
-// judge records the failed attempt and decides whether another follows. It
-// returns the header edit that makes Envoy retry and, where Envoy can take one,
-// the new plan; or nothing.
-func (s *failureStream) judge(body []byte) (*wire.HeaderMutation, wire.Metadata) {
-	x := s.exchange
-	if x == nil {
-		return nil, nil
-	}
-	now := time.Now()
-	n := max(s.number, 1)
-	x.attempts.lost(n, now)
-	hop, ok := x.attempts.hop(n)
-	if !ok {
-		return nil, nil
-	}
-	e := hop.Translator.Failure(s.head, body[:min(len(body), maxJudged)])
-	return x.judge(n, e, s.head, now)
-}
-
-// judge tells health and routing of the failure of attempt n, and makes the next
-// one ready: the room in its deployment's limits and the request in its words.
-func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*wire.HeaderMutation, wire.Metadata) {
-	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
-	next, planned := x.attempts.judge(n, e, failedWith(e, head), able, now)
-	if !next.Retry || !x.reserveNext(n+1) {
-		return nil, nil
-	}
-	hop, ok := x.attempts.hop(n + 1)
-	fixed := planned == nil
-	if !ok || !fixed && hop.Deployment != planned && !x.prepare(n+1, &hop) {
-		return nil, nil
-	}
-	edit := &wire.HeaderMutation{}
-	edit.Set(names.HeaderRetry, "1")
-	if next.Pause > 0 && (fixed || hop.Deployment == planned) { // it is for that deployment
-		edit.Set(names.HeaderBackoff, strconv.Itoa(int(next.Pause/time.Second)))
-	}
-	if fixed {
-		return edit, nil
-	}
-	return edit, x.attempts.planMetadata()
-}
-
-// failedWith is the outcome of an attempt that a provider answered with an error.
-func failedWith(e *upstream.Error, head upstream.Head) routing.Outcome {
-	return routing.Outcome{
-		Failed: true, Kind: upstream.KindOf(e), Status: head.Status, RetryAfter: e.RetryAfter,
-		Reason: reasonOf(head.Status, e),
-	}
-}
-
-// reasonOf says in a few words why an attempt failed: the provider's status and the
-// error's type, and its kind where the client gets another status.
-func reasonOf(status int, e *upstream.Error) string {
-	reason := strconv.Itoa(status) + " " + e.Type
-	if status != e.Status {
-		reason += " (" + upstream.KindOf(e).String() + ")"
-	}
-	return reason
 }
 
 // preparedCall is the call of an attempt that was translated when the one before it

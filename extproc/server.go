@@ -90,21 +90,26 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	s.filters[name].Opened()
 	defer s.guard.Run("the end of a stream", p.close)
 	defer out.Close()
-	if opening, ok := p.(*openingStream); ok {
-		return s.serveOpening(stream, opening, out)
+	if p, ok := p.(expiringProcessor); ok {
+		return s.serveExpiring(stream, p, name, out)
 	}
 	return s.serve(stream, p, name, out)
 }
 
-// serveOpening answers the messages of an opening filter's stream until it ends, or
-// until its time is up: then the stream must end though no message comes.
-func (s *Server) serveOpening(stream extprocv3.ExternalProcessor_ProcessServer, p *openingStream, out *wire.Sender) error {
+// expiringProcessor is one whose stream may have to end though no message comes.
+type expiringProcessor interface {
+	processor
+	ended() <-chan struct{} // closed when the stream is to end, with OK
+}
+
+// serveExpiring answers the messages of a stream until it ends, or until its time is up.
+func (s *Server) serveExpiring(stream extprocv3.ExternalProcessor_ProcessServer, p expiringProcessor, name string, out *wire.Sender) error {
 	served := make(chan error, 1)
-	s.guard.Go("the opening of a stream", func() { served <- s.serve(stream, p, names.FilterOpening, out) })
+	s.guard.Go("a stream with a time", func() { served <- s.serve(stream, p, name, out) })
 	select {
 	case err := <-served:
 		return err
-	case <-p.expired:
+	case <-p.ended():
 		return nil // gRPC ends the other's wait for a message
 	}
 }
@@ -196,7 +201,7 @@ func (s *Server) processor(ctx context.Context, out *wire.Sender) (processor, st
 	case names.FilterRetry:
 		return &retryStream{server: s}, name, nil
 	case names.FilterFailure:
-		return &failureStream{server: s}, name, nil
+		return &failureStream{server: s, relayed: metadataValue(ctx, relayedKey) != "", expired: make(chan struct{})}, name, nil
 	case names.FilterOpening:
 		return newOpeningStream(s, out), name, nil
 	}

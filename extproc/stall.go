@@ -23,7 +23,7 @@ type stall struct {
 	gap     time.Duration // and after it
 	due     time.Time     // when the stream has stalled; zero: never
 	fires   time.Time     // when the timer does, at due or before: most pieces do not set it; zero: it is not set
-	failed  bool          // an error has ended the answer: the timer is for its end
+	told    bool          // the answer has said its last, or an error: the timer is for its end
 	over    bool          // the client has got the end: what still comes is dropped
 }
 
@@ -50,7 +50,7 @@ func (s *requestStream) watch(r *responseReader, attempt time.Duration) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first := max(w.gap, afterFailure)
+	first := max(w.gap, afterLast)
 	w.fires = time.Now().Add(first)
 	w.timer = s.server.guard.AfterFunc(first, "a stream that stalls", func() { s.stalled(r) })
 	w.rearmLocked(r.decoder)
@@ -67,18 +67,19 @@ func (w *stall) begin() bool {
 	return true
 }
 
-// afterFailure is how long a stream that has failed is read on: usage, or the event of
-// the Responses API that tells agents of the end, may follow.
-const afterFailure = time.Second
+// afterLast is how long a stream that has said its last, or has failed, is read on: the
+// end of the connection comes with it, and behind a failure the usage, or the event of
+// the Responses API that tells agents of the end.
+const afterLast = time.Second
 
 // rearmLocked waits for the next piece of an answer, of which d has read what came.
 func (w *stall) rearmLocked(d chat.Decoder) {
 	limit := w.opening
 	switch {
-	case w.failed:
+	case w.told:
 		return
-	case d.Failed():
-		w.failed, limit = true, afterFailure
+	case d.Failed(), d.Complete():
+		w.told, limit = true, afterLast
 	case d.Started():
 		limit = w.gap
 	}

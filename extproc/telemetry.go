@@ -23,7 +23,7 @@ func (rec *record) metricsRequest() *metrics.Request {
 	if rec.failure != nil {
 		m.Kind = upstream.KindOf(rec.failure)
 	}
-	if len(rec.attempts) == 0 {
+	if len(rec.attempts) == 0 || rec.limitedBy != "" {
 		m.Code, m.Limit = rec.errorCode(), limitKind(rec.limitedBy)
 	}
 	if rec.served != nil {

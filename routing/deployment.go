@@ -70,6 +70,7 @@ type Deployment struct {
 type liveState struct {
 	inFlight  atomic.Int64
 	cooldowns atomic.Int64 // begun
+	behind200 atomic.Int64 // when it last answered a request that does not stream with an error behind a good status, in Unix seconds
 	health    health
 	pace      pace
 	meter     meter

@@ -85,6 +85,24 @@ func (r *Router) Done(h *Hop, o Outcome) {
 	}
 }
 
+// ErrorBehind200 notes that the answer to the attempt of a hop, which did not stream, was an
+// error, or nothing, behind a good status.
+func (r *Router) ErrorBehind200(h *Hop) { h.Deployment.behind200.Store(r.now().Unix()) }
+
+// behind200Time is for how long after an error behind a good status others are expected.
+const behind200Time = time.Hour
+
+// ExpectsErrorBehind200 reports whether a deployment of the plan has lately answered a request that
+// does not stream with an error behind a good status.
+func (r *Router) ExpectsErrorBehind200(p *Plan) bool {
+	for i := range p.Hops {
+		if at := p.Hops[i].Deployment.behind200.Load(); at > 0 && r.now().Sub(time.Unix(at, 0)) < behind200Time {
+			return true
+		}
+	}
+	return false
+}
+
 // Used adds tokens of an attempt that became known after its end.
 func (r *Router) Used(h *Hop, tokens int64) {
 	h.Deployment.meter.add(r.now(), Used{Tokens: tokens})
@@ -92,10 +110,10 @@ func (r *Router) Used(h *Hop, tokens int64) {
 
 // Cut notes, after Done, that the answer of an attempt was not whole: that speaks
 // against its deployment.
-func (r *Router) Cut(h *Hop, reason string) {
+func (r *Router) Cut(h *Hop, kind upstream.Kind, reason string) {
 	now := r.now()
 	h.Deployment.meter.add(now, Used{Failures: 1})
-	r.countFailure(h.Deployment, Outcome{Failed: true, Kind: upstream.KindTransport, Reason: reason}, now)
+	r.countFailure(h.Deployment, Outcome{Failed: true, Kind: kind, Reason: reason}, now)
 }
 
 // used is how much a deployment was used in the last minute; requests and tokens
