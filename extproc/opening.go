@@ -20,7 +20,8 @@ import (
 // answer that is not 2xx, after which another attempt may follow. Stream 1 reads what
 // passes from its beginning.
 
-// openingStream serves the opening filter: the beginning of one 2xx answer.
+// openingStream serves the opening filter: one attempt, from its request, which is let
+// through at once, to the first content of its answer.
 type openingStream struct {
 	server  *Server
 	out     *wire.Sender

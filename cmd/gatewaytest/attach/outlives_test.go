@@ -153,7 +153,7 @@ func TestSoakEnvoyOutlivesLargeStreams(t *testing.T) {
 	testring.Soak(t, "restarts Envoy under load for minutes")
 	provider := gatewaytest.NewProvider(t, largeStreams)
 	config := "model_list:\n" + gatewaytest.Entry("m", provider.Base(), ", order: 1") + gatewaytest.Entry("m", provider.Base(), ", order: 2") +
-		"router_settings: {num_retries: 1, cooldown_time: 0, retry_budget_percent: 1000, stream_failover: true}\n"
+		"router_settings: {num_retries: 1, cooldown_time: 0, retry_budget_percent: 1000}\n"
 	for _, release := range envoytest.Releases() {
 		if strings.HasPrefix(release, "1.36.") {
 			continue

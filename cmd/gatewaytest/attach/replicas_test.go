@@ -95,6 +95,32 @@ func TestStreamsOfOneRequestMayReachDifferentReplicas(t *testing.T) {
 	}
 }
 
+// TestAStreamFailsOverWhereverItsOpeningIsServed: the replica that has the request
+// decides, and each reads its part of the streams of both.
+func TestAStreamFailsOverWhereverItsOpeningIsServed(t *testing.T) {
+	t.Parallel()
+	both := replicas(t, "model_list:\n"+
+		gatewaytest.Entry("m", gatewaytest.NewProvider(t, failsInItsStream).Base(), ", order: 1")+
+		gatewaytest.Entry("m", gatewaytest.NewProvider(t, gatewaytest.OpenAI).Base(), ", order: 2")+
+		"router_settings: {num_retries: 1, cooldown_time: 0, retry_budget_percent: 1000}\n")
+	const rounds = 16
+	for range rounds {
+		if got := both[0].Post("/v1/chat/completions", gatewaytest.AskStream); got.Status != 200 || got.Err != nil ||
+			got.Header.Get("X-Isthmus-Attempts") != "2" || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") {
+			t.Fatalf("%d (%v) after %s attempts: %s", got.Status, got.Err, got.Header.Get("X-Isthmus-Attempts"), got.Body)
+		}
+	}
+	openings, relayed := 0, 0.0
+	for _, a := range both {
+		a.Idle()
+		openings += a.Streams("opening")
+		relayed += a.Metric(`isthmus_extproc_relayed_streams_total{filter="opening"}`)
+	}
+	if openings < 2*rounds || relayed == 0 {
+		t.Errorf("%d openings, %v of them handed on", openings, relayed)
+	}
+}
+
 // met waits until each replica has told Redis its address after all had: with the
 // answer it has those of the others.
 func met(t *testing.T, c *redis.Client, addresses ...string) {

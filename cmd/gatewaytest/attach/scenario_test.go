@@ -55,6 +55,8 @@ func newScenarios(t *testing.T) *scenarios {
 	b.WriteString(gatewaytest.Entry("third", broken.Base(), ", order: 1") +
 		gatewaytest.Entry("third", gatewaytest.RefusedAddress(t), ", order: 2") + gatewaytest.Entry("third", c.good.Base(), ", order: 3"))
 	b.WriteString(gatewaytest.Entry("big", broken.Base(), ", order: 1") + gatewaytest.Entry("big", sum.Base(), ", order: 2"))
+	b.WriteString(gatewaytest.Entry("after-event", gatewaytest.NewProvider(t, failsInItsStream).Base(), ", order: 1") +
+		gatewaytest.Entry("after-event", c.good.Base(), ", order: 2"))
 	b.WriteString(gatewaytest.Entry("up", c.good.Base(), "")) // the provider's own name for it
 	b.WriteString(gatewaytest.Entry("cascade", broken.Base(), "") +
 		gatewaytest.Entry("client-error", gatewaytest.NewProvider(t, gatewaytest.FailWith(400)).Base(), ""))
@@ -78,6 +80,7 @@ func (c *scenarios) run(t *testing.T, s *gatewaytest.Gateway, once bool) {
 			t.Errorf("stream: %d %v\n%s", got.Status, got.Err, got.Body)
 		}
 	})
+	t.Run("a stream that fails before its first content is passed over", func(t *testing.T) { c.fallsOver(t, s, once) })
 	t.Run("a large body arrives whole at the second attempt", func(t *testing.T) {
 		body := `{"model":"up","messages":[{"role":"user","content":"` + strings.Repeat("0123456789abcdef", 5<<20/16) + `"}]}`
 		want := fmt.Sprintf(`{"id":"x","length":%d,"sum":"%x"}`, len(body), sha256.Sum256([]byte(body)))
@@ -120,6 +123,33 @@ func (c *scenarios) clean(t *testing.T, s *gatewaytest.Gateway, once bool) {
 	}
 	if want := c.good.Listener.Addr().String(); calls[0].Host != want {
 		t.Errorf("the provider was asked as %s, want %s", calls[0].Host, want)
+	}
+}
+
+// failsInItsStream answers 200 with an error as first event.
+func failsInItsStream(w http.ResponseWriter, _ *http.Request, _ string) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = io.WriteString(w, "data: {\"error\":{\"message\":\"no room\",\"type\":\"server_error\"}}\n\n")
+}
+
+// fallsOver: but on 1.36, which cannot, nobody sees the first provider's error.
+func (c *scenarios) fallsOver(t *testing.T, s *gatewaytest.Gateway, once bool) {
+	first := len(c.good.Calls())
+	got := s.Post("/v1/chat/completions", gatewaytest.ForModel("after-event", gatewaytest.AskStream), "X-Isthmus-Opening", "1")
+	if once {
+		if got.Status != 200 || !strings.Contains(got.Body, "no room") {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+		return
+	}
+	if got.Status != 200 || got.Err != nil || strings.Count(got.Body, "data: ") != 4 || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") ||
+		got.Header.Get("X-Isthmus-Attempts") != "2" || got.Header.Get("X-Isthmus-Opening") != "" {
+		t.Errorf("%d %v %s", got.Status, got.Header, got.Body)
+	}
+	for _, call := range c.good.Calls()[first:] {
+		if call.Header.Get("X-Isthmus-Opening") != "" || call.Header.Get("Content-Length") != fmt.Sprint(len(call.Body)) {
+			t.Errorf("headers at the provider: %v", call.Header)
+		}
 	}
 }
 

@@ -37,8 +37,6 @@ func twoProviders(first, base, second string) string {
 		gatewaytest.Entry("m", second, ", order: 2")
 }
 
-const failover = "router_settings: {stream_failover: true}\n"
-
 // TestAnErrorAsFirstEventIsAnsweredByAnotherProvider: the client sees the good stream
 // alone, and one record tells of both attempts.
 func TestAnErrorAsFirstEventIsAnsweredByAnotherProvider(t *testing.T) {
@@ -51,7 +49,7 @@ func TestAnErrorAsFirstEventIsAnsweredByAnotherProvider(t *testing.T) {
 			sink := gatewaytest.NewWebhook(t)
 			first := gatewaytest.NewProvider(t, overloaded)
 			second := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
-			s := gatewaytest.Start(t, twoProviders("anthropic/claude", first.URL, second.Base())+failover+webhook(sink),
+			s := gatewaytest.Start(t, twoProviders("anthropic/claude", first.URL, second.Base())+webhook(sink),
 				"--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
 			got := s.Post("/v1/chat/completions", gatewaytest.UsageStream)
 			if got.Status != 200 || got.Err != nil || !strings.Contains(got.Body, `"Hel"`) || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") ||
@@ -140,7 +138,7 @@ func TestWhateverAStreamFailsWithBeforeItsFirstContentAnotherProviderAnswers(t *
 			name, tc.model, p.URL, tc.more) +
 			gatewaytest.Entry(name, second.Base(), ", order: 2"+tc.more)
 	}
-	s := gatewaytest.Start(t, config+"router_settings: {num_retries: 1, stream_failover: true}\n", "--concurrency", "1")
+	s := gatewaytest.Start(t, config+"router_settings: {num_retries: 1}\n", "--concurrency", "1")
 	for name := range cases {
 		got := s.Post("/v1/chat/completions", gatewaytest.ForModel(name, gatewaytest.AskStream))
 		if got.Status != 200 || got.Err != nil || !strings.Contains(got.Body, `"Hel"`) || got.Header.Get("X-Isthmus-Attempts") != "2" {
@@ -156,7 +154,7 @@ func TestAStreamThatNobodyCanAnswerIsAnErrorWithAStatus(t *testing.T) {
 	t.Parallel()
 	first, second := gatewaytest.NewProvider(t, overloaded), gatewaytest.NewProvider(t, overloaded)
 	s := gatewaytest.Start(t, twoProviders("anthropic/claude", first.URL, second.Base())+
-		"router_settings: {num_retries: 1, stream_failover: true}\n", "--concurrency", "1")
+		"router_settings: {num_retries: 1}\n", "--concurrency", "1")
 	got := s.Post("/v1/chat/completions", gatewaytest.AskStream)
 	if _, _, _, message := gatewaytest.ErrorOf(t, got); got.Status < 500 || message == "" || got.Header.Get("X-Isthmus-Attempts") != "2" {
 		t.Errorf("%d after %s attempts: %s", got.Status, got.Header.Get("X-Isthmus-Attempts"), got.Body)
