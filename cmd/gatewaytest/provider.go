@@ -67,11 +67,24 @@ const GoodAnswer = `{"id":"chatcmpl-1","object":"chat.completion","created":1,"m
 // FirstPiece is the first event of a stream.
 const FirstPiece = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"
 
+// goodAnswer is GoodAnswer, or what the other endpoints answer, to a request for this path.
+func goodAnswer(path string) string {
+	switch {
+	case strings.HasSuffix(path, "/embeddings"):
+		return `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"up",` +
+			`"usage":{"prompt_tokens":3,"total_tokens":3}}`
+	case strings.HasSuffix(path, "/responses"):
+		return `{"id":"resp_1","object":"response","status":"completed","model":"up","output":[{"type":"message","role":"assistant",` +
+			`"content":[{"type":"output_text","text":"hi"}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}`
+	}
+	return GoodAnswer
+}
+
 // OpenAI answers like OpenAI, blocking and streaming, with 3 tokens in and 2 out.
-func OpenAI(w http.ResponseWriter, _ *http.Request, body string) {
+func OpenAI(w http.ResponseWriter, r *http.Request, body string) {
 	if !strings.Contains(body, `"stream":true`) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, GoodAnswer)
+		_, _ = io.WriteString(w, goodAnswer(r.URL.Path))
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -156,13 +156,15 @@ func TestAnAnswerThatStallsInItsBodyEndsWithItsTimeout(t *testing.T) {
 			gatewaytest.Hang(w, r, body)
 		}).Base()
 	}
+	long := gatewaytest.GoodAnswer + strings.Repeat(" ", 100<<10)
 	s := gatewaytest.Start(t, "model_list:\n"+
 		gatewaytest.Entry("short", half(gatewaytest.GoodAnswer, "Content-Length", strconv.Itoa(len(gatewaytest.GoodAnswer))), ", timeout: 4")+
-		gatewaytest.Entry("relayed", half(gatewaytest.GoodAnswer), ", timeout: 4")+
+		gatewaytest.Entry("chunked", half(gatewaytest.GoodAnswer), ", timeout: 4")+
+		gatewaytest.Entry("relayed", half(long, "Content-Length", strconv.Itoa(len(long))), ", timeout: 4")+
 		"- model_name: translated\n  litellm_params: {model: anthropic/up, api_key: sk-provider, api_base: '"+
 		strings.TrimSuffix(half(`{"type":"message","content":[{"type":"text","text":"hi"}]}`), "/v1")+"', timeout: 4}\n")
 	var all sync.WaitGroup
-	for model, status := range map[string]int{"short": 504, "relayed": 200, "translated": 504} {
+	for model, status := range map[string]int{"short": 504, "chunked": 504, "relayed": 200, "translated": 504} {
 		all.Go(func() {
 			got := s.Post("/v1/chat/completions", gatewaytest.ForModel(model, gatewaytest.Ask))
 			told := strings.Contains(got.Body, `"type":"timeout_error"`)
@@ -172,7 +174,7 @@ func TestAnAnswerThatStallsInItsBodyEndsWithItsTimeout(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for _, line := range s.RequestLog(3) {
+	for _, line := range s.RequestLog(4) {
 		if line["aborted"] != "timeout" {
 			t.Errorf("the log says that %v ended the answer: %v", line["aborted"], line)
 		}
