@@ -21,7 +21,8 @@ func newOwn(k *maker) own {
 			"Tokens by kind: cached and cache_write are parts of prompt, reasoning of completion. estimated: the provider reported none.",
 			"model_group", "deployment", "kind", "estimated"),
 		refused: k.counter("isthmus_refused_total",
-			"Requests that isthmus refused: before any attempt, or at the limits of the next one. By the error's code. limit: whose it was; deployment, model, tenant or gateway.",
+			"Requests that isthmus refused: before any attempt, or at the limits of the next one. By the error's code. "+
+				"limit: whose it was; deployment, model, tenant or gateway.",
 			"requested_model", "status", "code", "limit"),
 		fallback: k.counter("isthmus_fallbacks_total",
 			"Groups given up for another (model_group) within a request. outcome: good or failed.", "requested_model", "model_group", "outcome"),
