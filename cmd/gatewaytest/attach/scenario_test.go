@@ -27,7 +27,7 @@ func newScenarios(t *testing.T) *scenarios {
 	c := &scenarios{good: gatewaytest.NewProvider(t, gatewaytest.OpenAI), seen: make(chan struct{})}
 	sum := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, body string) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"id":"x","choices":[{}],"length":%d,"sum":"%x"}`, len(body), sha256.Sum256([]byte(body)))
+		_, _ = io.WriteString(w, sumOf(body))
 	})
 	cut := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -83,7 +83,7 @@ func (c *scenarios) run(t *testing.T, s *gatewaytest.Gateway, once bool) {
 	t.Run("a stream that fails before its first content is passed over", func(t *testing.T) { c.fallsOver(t, s, once) })
 	t.Run("a large body arrives whole at the second attempt", func(t *testing.T) {
 		body := `{"model":"up","messages":[{"role":"user","content":"` + strings.Repeat("0123456789abcdef", 5<<20/16) + `"}]}`
-		want := fmt.Sprintf(`{"id":"x","choices":[{}],"length":%d,"sum":"%x"}`, len(body), sha256.Sum256([]byte(body)))
+		want := sumOf(body)
 		if got := s.Post("/v1/chat/completions", strings.Replace(body, `"up"`, `"big"`, 1)); got.Status != 200 || got.Body != want {
 			t.Errorf("5 MB: %d %s, want %s", got.Status, got.Body, want)
 		}
@@ -124,6 +124,12 @@ func (c *scenarios) clean(t *testing.T, s *gatewaytest.Gateway, once bool) {
 	if want := c.good.Listener.Addr().String(); calls[0].Host != want {
 		t.Errorf("the provider was asked as %s, want %s", calls[0].Host, want)
 	}
+}
+
+// sumOf is an answer that tells which request it is for.
+func sumOf(body string) string {
+	return fmt.Sprintf(`{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"%d bytes, %x"},"finish_reason":"stop"}]}`,
+		len(body), sha256.Sum256([]byte(body)))
 }
 
 // failsInItsStream answers 200 with an error as first event.
