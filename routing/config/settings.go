@@ -17,8 +17,9 @@ func defaults() *Config {
 		RedisTimeout:   100 * time.Millisecond,
 		Router: Router{
 			Strategy: "simple-shuffle", NumRetries: 2, StreamFailover: true, Timeout: 600 * time.Second, AllowedFails: 3,
-			FailureWindow: 60 * time.Second, CooldownTime: 5 * time.Second, MaxFallbacks: 5, RetryBudgetShare: 0.2, RetryBudgetFloor: 20, TagFilteringAny: true,
-			Fallbacks: map[string][]Target{}, ContextWindowFallback: map[string][]string{}, ContentPolicyFallback: map[string][]string{},
+			FailureWindow: 60 * time.Second, CooldownTime: 5 * time.Second, MaxFallbacks: 5, RetryBudgetShare: 0.2, RetryBudgetFloor: 20,
+			TagFilteringAny: true,
+			Fallbacks:       map[string][]Target{}, ContextWindowFallback: map[string][]string{}, ContentPolicyFallback: map[string][]string{},
 			RetryPolicy: map[string]int{}, GroupRetryPolicy: map[string]map[string]int{}, GroupLimits: map[string]SharedLimit{},
 			StrategyArguments: map[string]float64{},
 		},

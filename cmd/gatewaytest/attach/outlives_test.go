@@ -195,7 +195,8 @@ func (s *services) outlives(release, fault string) {
 		s.t.Errorf("Envoy %s exited: %v", release, p.Err())
 	default:
 	}
-	if got := outcome(http.DefaultClient, url, `{"model":"m","stream":true,"messages":[{"role":"user","content":"8 content"}]}`); got != "whole" {
+	question := `{"model":"m","stream":true,"messages":[{"role":"user","content":"8 content"}]}`
+	if got := outcome(http.DefaultClient, url, question); got != "whole" {
 		s.t.Errorf("afterwards a stream is %s", got)
 	}
 }

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	responseCreated = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"status\":\"in_progress\"}}\n\n"
-	responseText    = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"good\"}\n\n" +
+	responseCreated = "event: response.created\n" +
+		"data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"status\":\"in_progress\"}}\n\n"
+	responseText = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"good\"}\n\n" +
 		"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"status\":\"completed\"," +
 		"\"usage\":{\"input_tokens\":3,\"output_tokens\":2,\"total_tokens\":5}}}\n\n"
 )
@@ -27,7 +28,8 @@ func TestAStreamOfAResponseFailsOverUntilItsFirstContent(t *testing.T) {
 	good := gatewaytest.NewProvider(t, opens("text/event-stream", responseCreated, responseText))
 	cases := map[string][]string{
 		"error": {"event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"bad luck\"}\n\n"},
-		"failed": {responseCreated, "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"r\",\"status\":\"failed\"," +
+		"failed": {responseCreated, "event: response.failed\n" +
+			"data: {\"type\":\"response.failed\",\"response\":{\"id\":\"r\",\"status\":\"failed\"," +
 			"\"error\":{\"code\":\"server_error\",\"message\":\"bad luck\"}}}\n\n"},
 		"created": {responseCreated},
 		"empty":   nil,
