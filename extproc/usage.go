@@ -107,8 +107,8 @@ type tokenSize struct {
 }
 
 const (
-	// firstTokenSize is taken before the first stream. Measured, with one token an event:
-	// OpenAI 300 to 333 bytes (306 without obfuscation), SGLang 295, LM Studio 255,
+	// firstTokenSize is taken before the first stream. An event in each server's format,
+	// with one token, is long: OpenAI 300 to 333 bytes (306 without obfuscation), SGLang 295, LM Studio 255,
 	// llama.cpp 247, vLLM 230 to 244, Ollama 227. It is the least of them, so that what
 	// is not known counts rather too much: 1.5 times as much at OpenAI.
 	firstTokenSize = 224
