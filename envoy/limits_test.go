@@ -7,6 +7,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 	"gopkg.in/yaml.v3"
 
@@ -63,7 +64,11 @@ func TestTheFiltersOfTheAttemptsHaveAClusterOfTheirOwnInEveryFormat(t *testing.T
 				a.GetPerConnectionBufferLimitBytes().GetValue() != math.MaxUint32 {
 				t.Errorf("%s of %s: %v", format, v, clusters[:2])
 			}
+			if got := streamWindow(t, b); got != attemptsStream {
+				t.Errorf("%s of %s: a stream of the attempts has a window of %d bytes", format, v, got)
+			}
 			b.Name, b.LoadAssignment.ClusterName = a.GetName(), a.GetName()
+			b.TypedExtensionProtocolOptions = a.GetTypedExtensionProtocolOptions()
 			if !proto.Equal(a, b) {
 				t.Errorf("%s of %s: the two are not the same service:\n%v\n%v", format, v, a, b)
 			}
@@ -73,6 +78,16 @@ func TestTheFiltersOfTheAttemptsHaveAClusterOfTheirOwnInEveryFormat(t *testing.T
 		text, err = attached.YAML()
 		checkProcessors(t, "filters of "+v.String(), text, err, ProcessorCluster, AttemptsCluster, v)
 	}
+}
+
+// streamWindow is the window of a stream to the service's cluster, in bytes.
+func streamWindow(t *testing.T, c *clusterv3.Cluster) uint32 {
+	t.Helper()
+	options := &httpv3.HttpProtocolOptions{}
+	if err := c.GetTypedExtensionProtocolOptions()[httpOptionsKey].UnmarshalTo(options); err != nil {
+		t.Fatal(err)
+	}
+	return options.GetExplicitHttpConfig().GetHttp2ProtocolOptions().GetInitialStreamWindowSize().GetValue()
 }
 
 func checkProcessors(t *testing.T, what string, text []byte, err error, request, attempts string, v Version) {

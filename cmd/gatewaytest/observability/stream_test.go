@@ -61,7 +61,9 @@ func TestTheFirstTokenIsNotTheHeaders(t *testing.T) {
 				case <-r.Context().Done():
 				}
 			})
-			s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ", stream_passthrough: true"), "--concurrency", "1")
+			// With stream_failover the headers would wait for the content.
+			s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", p.Base(), ", stream_passthrough: true")+
+				"router_settings: {stream_failover: false}\n", "--concurrency", "1")
 			resp, err := http.Post(s.URL+"/v1/chat/completions", "application/json", strings.NewReader(tc.body))
 			if err != nil {
 				t.Fatal(err)

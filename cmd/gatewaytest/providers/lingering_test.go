@@ -76,7 +76,7 @@ func TestAStreamThatDoesNotEndIsWhatItHasSaid(t *testing.T) {
 				base = p.URL
 			}
 			s := gatewaytest.Start(t, fmt.Sprintf("model_list:\n- model_name: m\n  litellm_params: {model: %q, api_base: %q, api_key: k, "+
-				"stream_idle_timeout: 2}\n", tc.model, base), "--concurrency", "1")
+				"stream_idle_timeout: 2}\nrouter_settings: {stream_failover: false}\n", tc.model, base), "--concurrency", "1")
 			body := gatewaytest.AskStream
 			if tc.path == "responses" {
 				body = `{"model":"m","input":"hi","stream":true}`
