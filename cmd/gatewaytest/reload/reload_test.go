@@ -53,8 +53,8 @@ func TestAChangedConfigIsTakenUpUnderLoadWithoutLosingARequest(t *testing.T) {
 				withKey("m", first, "key-one") + withKey("m", second, "key-two"),
 				withKey("m", first, "key-three") + "- {model_name: extra, litellm_params: {model: openai/up, api_base: \"http://127.0.0.1:1/v1\"}}\n",
 			} {
-				n := asked.Load()
 				s.Reconfigure("model_list:\n" + models)
+				n := asked.Load()
 				asynctest.Await(t, "some ask under the new configuration", func() bool { return asked.Load() > n+50 })
 			}
 			stop()
