@@ -111,7 +111,7 @@ func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
 	if why := x.mismatch(header, &hop, m.EndOfStream()); why != "" {
 		return s.failLocked(notThisAPI(why))
 	}
-	if !x.request.Stream && !readFirst(header) {
+	if !x.request.Stream && !x.readFirst(header) {
 		return s.passLocked() // it is too long to be an error
 	}
 	s.decoder = hop.Translator.Decoder(x.requestFor(&hop), s.head)

@@ -116,7 +116,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 		edit.Remove("content-length")
 	case formOf(x.request, head.Header) == unstreamed:
 		r.whole, r.form, stream = true, unstreamed, false
-	case readFirst(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
+	case x.readFirst(head.Header) && (!stream || strings.HasPrefix(head.Header.Get("content-type"), "application/json")):
 		r.whole, r.partial = true, head.Header.Get("content-length") == ""
 	case stream:
 		edit.Remove("content-length")
@@ -165,11 +165,18 @@ func isEventStream(header upstream.Header) bool {
 
 // readFirst reports whether an answer that could be relayed is looked at before its
 // headers go on, since it may be an error, or nothing, in spite of its status: one that is
-// short, and one that does not say how long it is.
-func readFirst(header upstream.Header) bool {
+// short, and one that does not say how long it is. Vectors that do not are often more than
+// Envoy holds, and what exceeds that is not counted: they are read as they come.
+func (x *exchange) readFirst(header upstream.Header) bool {
+	if isEventStream(header) || header.Get("content-encoding") != "" {
+		return false
+	}
 	length := header.Get("content-length")
+	if length == "" {
+		return x.request.Endpoint != chat.Embeddings
+	}
 	n, err := strconv.ParseInt(length, 10, 64)
-	return (length == "" || err == nil && n <= maxBrief) && !isEventStream(header) && header.Get("content-encoding") == ""
+	return err == nil && n <= maxBrief
 }
 
 // mismatch says why a hop's 2xx answer cannot be the endpoint's, as far as its headers

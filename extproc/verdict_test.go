@@ -58,6 +58,26 @@ func TestAnAnswerThatDoesNotSayHowLongItIsIsLookedAtFirst(t *testing.T) {
 	}
 }
 
+// TestVectorsThatDoNotSayHowLongTheyAreAreCounted: they are read as they come, however
+// much of them an Envoy can hold.
+func TestVectorsThatDoNotSayHowLongTheyAreAreCounted(t *testing.T) {
+	h := newHouse(t, twoSisters)
+	f := h.open(names.FilterRequest)
+	h.beginAt(f, "/v1/embeddings", `{"model":"m","input":"x"}`)
+	head := f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json"))
+	if mode := head.GetModeOverride().GetResponseBodyMode(); mode != modev3.ProcessingMode_STREAMED {
+		t.Fatalf("body mode = %s", mode)
+	}
+	f.ask(responsePiece(`{"object":"list","data":[{"embedding":[0.1]}],`, false))
+	f.ask(responsePiece(`"usage":{"prompt_tokens":7,"total_tokens":7}}`, true))
+	if err := f.close(); err != nil {
+		t.Error(err)
+	}
+	if log := h.log.String(); !strings.Contains(log, "prompt_tokens=7") || strings.Contains(log, "estimated") {
+		t.Errorf("log = %s", log)
+	}
+}
+
 // TestAStreamThatBreaksOffBehindItsLastEventWasWhole, and one that does so behind its
 // error has failed with that one.
 func TestAStreamThatBreaksOffBehindItsLastEventWasWhole(t *testing.T) {
