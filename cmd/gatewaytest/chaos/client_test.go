@@ -28,7 +28,16 @@ type kind struct {
 	leaves bool // goes away in the middle of its answer
 }
 
-const responsesPath = "responses"
+// relayed reports whether the answer passes before isthmus can know what it is: a stream of
+// the Responses API, whose first content may be anything, and vectors.
+func (k kind) relayed() bool {
+	return k.path == responsesPath && k.stream || k.path == embeddingsPath
+}
+
+const (
+	responsesPath  = "responses"
+	embeddingsPath = "embeddings"
+)
 
 // kinds are the load. The models are those of the stack's config.
 func kinds() []kind {
@@ -46,7 +55,7 @@ func kinds() []kind {
 		{name: "alonestream", share: 1, path: chat, model: "alone", stream: true},
 		{name: "claude", share: 1, path: chat, model: "claude"},
 		{name: "claudestream", share: 1, path: chat, model: "claude", stream: true},
-		{name: "embeddings", share: 2, path: "embeddings", model: "shared"},
+		{name: "embeddings", share: 2, path: embeddingsPath, model: "shared"},
 		{name: "legacy", share: 1, path: "completions", model: "shared"},
 		{name: "responses", share: 1, path: responses, model: "shared"},
 		{name: "responsesstream", share: 1, path: responses, model: "shared", stream: true},
@@ -62,7 +71,7 @@ const mostTokens = 20
 func (k *kind) body(text string) string {
 	more := fmt.Sprintf(`"messages":[{"role":"user","content":%q}],"max_tokens":%d`, text, mostTokens)
 	switch k.path {
-	case "embeddings":
+	case embeddingsPath:
 		more = fmt.Sprintf(`"input":%q`, text)
 	case "completions":
 		more = fmt.Sprintf(`"prompt":%q,"max_tokens":%d`, text, mostTokens)

@@ -61,7 +61,7 @@ func (j *judgement) ending(r *request) {
 	switch {
 	case r.how == late && !(j.row.endless && r.status == 200):
 		j.say(r.tag, "a request outlives its deadline", "after %s (status %d): %v", took, r.status, r.err)
-	case r.how == wrong && !(j.row.relays && r.status == 200 && r.kind.path == responsesPath && r.kind.stream):
+	case r.how == wrong && !(j.row.relays && r.status == 200 && r.kind.relayed()):
 		j.say(r.tag, "a request is neither answered nor fails cleanly", "status %d: %v", r.status, r.err)
 	case r.how == unreachable && !j.row.dark:
 		j.say(r.tag, "a request has no answer, not even an error", "after %s: %v", took, r.err)

@@ -26,7 +26,7 @@ type row struct {
 	loses    bool          // what the service held in memory is lost: records, what the limits were to be told
 	stands   bool          // the service or the Envoy stands still for longer than the other one waits for it
 	bypassed bool          // Envoy answers some requests by itself, which then have no record
-	relays   bool          // what a provider says in a stream of the Responses API may reach the client as it is
+	relays   bool          // what a provider says may reach the client as it is, in an answer that is relayed (kind.relayed)
 	endless  bool          // an answer may have no end: its client leaves at its deadline
 }
 

@@ -52,6 +52,9 @@ func TestEachRuleIsBrokenByWhatItForbids(t *testing.T) {
 		"noise in a stream of the Responses API": {row{relays: true}, func(o *observed) {
 			o.requests[0].how, o.requests[0].kind.path, o.requests[0].kind.stream = wrong, responsesPath, true
 		}, ""},
+		"noise in place of vectors": {row{relays: true}, func(o *observed) {
+			o.requests[0].how, o.requests[0].kind.path = wrong, embeddingsPath
+		}, ""},
 		"noise in another answer": {row{relays: true}, func(o *observed) { o.requests[0].how = wrong },
 			"a request is neither answered nor fails cleanly"},
 		"endless": {usual, func(o *observed) { o.requests[0].how = left }, "an answer is endless"},
