@@ -33,6 +33,7 @@
 //     A stream with a 2xx status may turn out to be a failure all the same, until
 //     its first content: the opening filter, entered by each attempt at such a stream,
 //     shows its headers and first pieces, and holds them until it is clear (opening.go).
+//     Either judges once, by a message or by a timer (judgement.go).
 //  5. The final answer's headers come on stream 1 (response.go). An error
 //     becomes OpenAI's error shape (errorresponse.go). For a good answer the
 //     provider's decoder is made, and Envoy is told how to send the body: streamed

@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -17,46 +16,17 @@ import (
 // goes on with the answer as the headers' edit has left it. That edit has made it, ahead,
 // one after which the next attempt of the plan follows, where its status says so.
 type failureStream struct {
+	judgement
 	server  *Server
-	relayed bool          // another replica hands the messages on: its stream does not end with this one
-	expired chan struct{} // closed when the body is not waited for any more: the stream is to end
-
-	mu       sync.Mutex // the timer comes beside the messages
-	exchange *exchange
-	head     upstream.Head
-	number   int
-	hop      routing.Hop // of the attempt; zero: it is not known, and the answer passes
-	timer    *time.Timer // nil: none
-	judged   bool
+	relayed bool // another replica hands the messages on: its stream does not end with this one
+	head    upstream.Head
+	number  int
+	hop     routing.Hop // of the attempt; zero: it is not known, and the answer passes
 }
 
 // errorBodyTime is how long the body of an error is waited for after its headers.
 // Servers send both at once.
 const errorBodyTime = 3 * time.Second
-
-func (s *failureStream) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.judgedLocked()
-}
-
-func (s *failureStream) of() *exchange {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.exchange
-}
-
-func (s *failureStream) ended() <-chan struct{} { return s.expired }
-
-// judgedLocked ends the wait, and reports whether this is the first call.
-func (s *failureStream) judgedLocked() bool {
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	first := !s.judged
-	s.judged = true
-	return first
-}
 
 func (s *failureStream) handle(m wire.Message) *wire.Answer {
 	s.mu.Lock()
@@ -69,7 +39,7 @@ func (s *failureStream) handle(m wire.Message) *wire.Answer {
 		switch {
 		case s.hop.Deployment == nil:
 			return wire.ResponseChunk(nil, true, nil, nil)
-		case !s.judgedLocked():
+		case !s.judgeLocked():
 			return nil
 		}
 		edit, plan := s.judge(m.Body())
@@ -101,7 +71,7 @@ func (s *failureStream) headersLocked(m wire.Message) *wire.Answer {
 	if !m.EndOfStream() && !tooLongToJudge(header) {
 		return wire.PassResponseHeaders(s.waitLocked())
 	}
-	s.judgedLocked()
+	s.judgeLocked()
 	edit, plan := s.judge(nil)
 	return wire.PassUnread(edit).WithMetadata(plan)
 }
@@ -138,7 +108,7 @@ func takenBack(edit *wire.HeaderMutation) *wire.HeaderMutation {
 func (s *failureStream) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.judgedLocked() {
+	if !s.judgeLocked() {
 		return
 	}
 	e := s.hop.Translator.Failure(s.head, nil)

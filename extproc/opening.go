@@ -3,7 +3,6 @@ package extproc
 import (
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/isthmus-proxy/isthmus/envoy/names"
@@ -23,57 +22,28 @@ import (
 // openingStream serves the opening filter: one attempt, from its request, which is let
 // through at once, to the first content of its answer.
 type openingStream struct {
-	server  *Server
-	out     *wire.Sender
-	expired chan struct{} // closed when the time to the first content is up: the stream is to end
-
-	mu       sync.Mutex // the timer comes beside the messages
-	exchange *exchange
-	number   int
-	head     upstream.Head
-	hop      routing.Hop
-	decoder  chat.Decoder // nil until the headers came
-	held     int          // bytes of the body, of which Envoy keeps a copy
-	timer    *time.Timer  // of ttft_timeout; nil: none
-	decided  bool
+	judgement // its timer is that of ttft_timeout
+	server    *Server
+	out       *wire.Sender
+	number    int
+	head      upstream.Head
+	hop       routing.Hop
+	decoder   chat.Decoder // nil until the headers came
+	held      int          // bytes of the body, of which Envoy keeps a copy
 }
 
 // maxHeld is how much of an answer is held back, in bytes. A longer opening passes.
 const maxHeld = 64 << 10
 
 func newOpeningStream(s *Server, out *wire.Sender) *openingStream {
-	return &openingStream{server: s, out: out, expired: make(chan struct{})}
-}
-
-func (s *openingStream) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.decideLocked()
-}
-
-func (s *openingStream) of() *exchange {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.exchange
-}
-
-func (s *openingStream) ended() <-chan struct{} { return s.expired }
-
-// decideLocked ends the holding, and reports whether this is the first call.
-func (s *openingStream) decideLocked() bool {
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	first := !s.decided
-	s.decided = true
-	return first
+	return &openingStream{server: s, out: out, judgement: newJudgement()}
 }
 
 func (s *openingStream) handle(m wire.Message) *wire.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.decided:
+	case s.judged:
 		return nil
 	case m.Phase() == wire.RequestHeaders:
 		return s.beginLocked(m)
@@ -144,13 +114,13 @@ func (s *openingStream) bodyLocked(chunk []byte, last bool) *wire.Answer {
 
 // passLocked lets the answer pass: Envoy has all of it.
 func (s *openingStream) passLocked() *wire.Answer {
-	s.decideLocked()
+	s.judgeLocked()
 	return wire.EndStream()
 }
 
 // failLocked makes the answer the failure that it is; nil: that is decided already.
 func (s *openingStream) failLocked(e *upstream.Error) *wire.Answer {
-	if !s.decideLocked() {
+	if !s.judgeLocked() {
 		return nil
 	}
 	if e.Status < 400 || e.Status > 599 {

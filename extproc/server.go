@@ -201,7 +201,7 @@ func (s *Server) processor(ctx context.Context, out *wire.Sender) (processor, st
 	case names.FilterRetry:
 		return &retryStream{server: s}, name, nil
 	case names.FilterFailure:
-		return &failureStream{server: s, relayed: metadataValue(ctx, relayedKey) != "", expired: make(chan struct{})}, name, nil
+		return &failureStream{server: s, relayed: metadataValue(ctx, relayedKey) != "", judgement: newJudgement()}, name, nil
 	case names.FilterOpening:
 		return newOpeningStream(s, out), name, nil
 	}
