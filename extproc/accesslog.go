@@ -34,8 +34,27 @@ type logEntry struct {
 	firstBody time.Duration
 }
 
-// StreamAccessLogs receives Envoy's entries.
+// StreamAccessLogs receives Envoy's entries, until Envoy ends the stream or
+// CloseAccessLogs does.
 func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+	received := make(chan error, 1)
+	const where = "a stream of the access log"
+	s.guard.Go(where, func() {
+		received <- s.guard.Call(where, func() error { return s.receiveEntries(stream) })
+	})
+	select {
+	case err := <-received:
+		return err
+	case <-s.logsClosed:
+		return stream.SendAndClose(&accesslogv3.StreamAccessLogsResponse{}) // ends the other's wait for a message
+	}
+}
+
+// CloseAccessLogs ends the streams of Envoy's access log, now and from now on: Envoy
+// opens them where its next streams go.
+func (s *Server) CloseAccessLogs() { s.closeLogs() }
+
+func (s *Server) receiveEntries(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
 	relayed := metadataValue(stream.Context(), relayedKey) != ""
 	for {
 		m, err := stream.Recv()

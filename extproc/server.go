@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
@@ -37,6 +38,9 @@ type Server struct {
 	guard     *guard.Guard
 	filters   map[string]*metrics.Filter // what is counted of each filter's streams
 	log       *slog.Logger
+
+	logsClosed chan struct{} // closed by closeLogs: the streams of the access log are to end
+	closeLogs  func()        // idempotent
 }
 
 // NewServer returns the service over the current configuration in runtime.
@@ -48,6 +52,8 @@ func NewServer(runtime *Runtime, replica string, peers *peer.Set, log *slog.Logg
 		runtime: runtime, replica: replica, peers: peers, log: log, guard: runtime.guard, filters: map[string]*metrics.Filter{},
 		unsettled: unsettled{guard: runtime.guard}, entries: newEntryRelay(peers, runtime.metrics, runtime.guard),
 	}
+	s.logsClosed = make(chan struct{})
+	s.closeLogs = sync.OnceFunc(func() { close(s.logsClosed) })
 	for _, name := range []string{names.FilterRequest, names.FilterRetry, names.FilterFailure, names.FilterOpening} {
 		s.filters[name] = runtime.metrics.Filter(name)
 	}

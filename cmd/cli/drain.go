@@ -6,7 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
+
+	"google.golang.org/grpc"
 )
 
 // How a service ends without losing a request (decision 005): it says that it does not
@@ -82,6 +85,28 @@ func (s *service) leave(ctx context.Context) {
 		s.former.GracefulStop()
 	})
 	wait(ctx, goAwayTime, gone)
+}
+
+// finish is the last step of that end, when no request of this replica runs: attempts of
+// other replicas' requests have their streams here too. Every connection is told to go
+// away and none is accepted any more, so that Envoy and the other replicas open the next
+// stream elsewhere. It returns when those that run have ended, or ctx has.
+func (s *service) finish(ctx context.Context) {
+	s.port.close()
+	s.processor.CloseAccessLogs() // these streams end by nothing else
+	var stopping sync.WaitGroup
+	for _, g := range []*grpc.Server{s.former, s.grpc} {
+		stopping.Go(func() { s.runtime.Guard().Run("the last connections", g.GracefulStop) })
+	}
+	gone := make(chan struct{})
+	s.runtime.Guard().Go("the end of the last connections", func() {
+		defer close(gone)
+		stopping.Wait()
+	})
+	select {
+	case <-gone:
+	case <-ctx.Done():
+	}
 }
 
 // drainPoll is how often open requests are counted while draining.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -155,4 +156,47 @@ func TestAServiceLeavesItsConnections(t *testing.T) {
 	if n := s.runtime.Open(); n != 2 {
 		t.Errorf("%d requests are open", n)
 	}
+}
+
+// TestTheLastStreamsOfAServiceRunToTheirEnd: those of its own requests are over when it
+// finishes, others' are not.
+func TestTheLastStreamsOfAServiceRunToTheirEnd(t *testing.T) {
+	s, dial := drainable(t)
+	early := dial()
+	logs, err := accesslogv3.NewAccessLogServiceClient(early).StreamAccessLogs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, _, err := ask(t, early)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.runtime.Drain()
+	told, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.leave(told)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		s.finish(t.Context())
+	}()
+	if err := logs.RecvMsg(&accesslogv3.StreamAccessLogsResponse{}); err != nil {
+		t.Errorf("the stream of the access log ends with %v", err)
+	}
+	_, err = healthpb.NewHealthClient(dial()).Check(t.Context(), &healthpb.HealthCheckRequest{})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("a new connection's question ends with %v", err)
+	}
+	select {
+	case <-finished:
+		t.Error("the service has not waited for the stream that runs")
+	default:
+	}
+	if err := running.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := running.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream that ran ends with %v", err)
+	}
+	<-finished
 }

@@ -87,6 +87,7 @@ func (p program) serve(ctx context.Context, args []string, stdout, stderr io.Wri
 	wait(open, f.drain.grace, nil)
 	s.leave(open)
 	s.awaitIdle(open)
+	s.finish(open)
 	return nil
 }
 
