@@ -57,38 +57,49 @@ func abandonedStreams() map[string]abandoned {
 	}
 }
 
-// TestStreamsThatTheClientLeavesReachTheLimits lets a client take a thousand tokens of
-// each stream and leave before the provider has said what they cost.
-func TestStreamsThatTheClientLeavesReachTheLimits(t *testing.T) {
+// TestStreamsThatEndEarlyReachTheLimits lets a client take a thousand tokens of each
+// stream before the provider has said what they cost. Then the one or the other leaves.
+func TestStreamsThatEndEarlyReachTheLimits(t *testing.T) {
 	for name, a := range abandonedStreams() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, _ string) {
-				w.Header().Set("Content-Type", a.contentType)
-				_, _ = io.WriteString(w, a.opening+strings.Repeat(a.piece, 100))
-				gatewaytest.Flush(w)
-				<-r.Context().Done()
-			})
-			s := gatewaytest.Start(t, "model_list:\n- {model_name: m, litellm_params: {"+fmt.Sprintf(a.params, p.URL)+
-				", api_key: k, otpm: 2000}}\nrouter_settings: {num_retries: 0}\n", "--concurrency", "1")
-			for n := range 10 {
-				resp, err := http.Post(s.URL+a.path, "application/json", strings.NewReader(a.body))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if resp.StatusCode == http.StatusTooManyRequests {
-					if _ = gatewaytest.Drain(resp); n == 0 { // what the next may use is estimated
-						t.Error("the first stream is refused")
+		for _, by := range []string{"client", "upstream"} {
+			t.Run(name+" left by the "+by, func(t *testing.T) {
+				t.Parallel()
+				taken := make(chan struct{}) // the provider of a stream may break off
+				p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+					w.Header().Set("Content-Type", a.contentType)
+					_, _ = io.WriteString(w, a.opening+strings.Repeat(a.piece, 100))
+					gatewaytest.Flush(w)
+					select {
+					case <-taken:
+						panic(http.ErrAbortHandler)
+					case <-r.Context().Done():
 					}
-					expectEstimates(t, s, n)
-					return
+				})
+				s := gatewaytest.Start(t, "model_list:\n- {model_name: m, litellm_params: {"+fmt.Sprintf(a.params, p.URL)+
+					", api_key: k, otpm: 2000}}\nrouter_settings: {num_retries: 0, disable_cooldowns: true}\n", "--concurrency", "1")
+				for n := range 10 {
+					resp, err := http.Post(s.URL+a.path, "application/json", strings.NewReader(a.body))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if resp.StatusCode == http.StatusTooManyRequests {
+						if _ = gatewaytest.Drain(resp); n == 0 { // what the next may use is estimated
+							t.Error("the first stream is refused")
+						}
+						expectEstimates(t, s, n, by)
+						return
+					}
+					takeTexts(t, resp, a.text, 100)
+					if by == "upstream" {
+						taken <- struct{}{}
+						_, _ = io.Copy(io.Discard, resp.Body)
+					}
+					_ = resp.Body.Close()
+					s.RequestLog(n + 1)
 				}
-				takeTexts(t, resp, a.text, 100)
-				_ = resp.Body.Close()
-				s.RequestLog(n + 1)
-			}
-			t.Errorf("ten streams of a thousand tokens pass an otpm of 2000:\n%v", s.RequestLog(10))
-		})
+				t.Errorf("ten streams of a thousand tokens pass an otpm of 2000:\n%v", s.RequestLog(10))
+			})
+		}
 	}
 }
 
@@ -108,12 +119,13 @@ func takeTexts(t *testing.T, resp *http.Response, text string, times int) {
 	}
 }
 
-// expectEstimates wants the tokens of the streams that were left, marked as estimated.
-func expectEstimates(t *testing.T, s *gatewaytest.Gateway, streams int) {
+// expectEstimates wants the tokens of the streams that were left, marked as estimated, and
+// who left them.
+func expectEstimates(t *testing.T, s *gatewaytest.Gateway, streams int, by string) {
 	t.Helper()
 	asynctest.Await(t, "all have their lines", func() bool { return len(s.Logged(t, "request")) == streams+1 })
 	for _, line := range s.Logged(t, "request")[:streams] {
-		if n, _ := line["completion_tokens"].(float64); n < 800 || n > 1300 || line["estimated"] != true || line["aborted"] != "client" {
+		if n, _ := line["completion_tokens"].(float64); n < 800 || n > 1300 || line["estimated"] != true || line["aborted"] != by {
 			t.Errorf("%v", line)
 		}
 	}
