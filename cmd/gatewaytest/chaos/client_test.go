@@ -101,6 +101,7 @@ type request struct {
 	id       string // x-isthmus-request-id; "" when the service did not answer
 	attempts string // x-isthmus-attempts
 	how      how
+	told     bool  // it was cut behind its last event
 	err      error // why it is neither answered nor failed cleanly, or how it was cut
 }
 
@@ -235,6 +236,8 @@ func (r *request) read(ctx context.Context, resp *http.Response, leave func()) {
 		return
 	case err != nil && r.status == http.StatusOK && ctx.Err() == nil:
 		r.how, r.err = cut, err
+		e, lacks := ending.Of(r.status, r.kind.stream, false, text)
+		r.told = lacks == nil && e == ending.Answered
 		return
 	case err != nil:
 		r.how, r.err = wrong, fmt.Errorf("status %d, then %w", r.status, err)

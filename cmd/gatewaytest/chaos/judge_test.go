@@ -97,12 +97,13 @@ func (j *judgement) recorded(r *request) {
 	}
 	whole := rec.Status == callback.Success && rec.Aborted == ""
 	switch {
+	case j.row.stands && r.status == http.StatusGatewayTimeout:
+		// Envoy answered for a service that had answered, or will when it goes on.
 	case r.how == answered && !whole:
 		j.say(r.tag, "an answer is recorded as a failure", "%s %d, aborted %q: %s", rec.Status, rec.HTTPStatus, rec.Aborted, rec.ErrorStr)
-	case (r.how == failed || r.how == cut && !j.row.dark) && whole: // an Envoy that goes takes the last bytes of an answer with it
+	case (r.how == failed || r.how == cut && !r.told && !j.row.dark && !j.row.stands) && whole:
+		// An Envoy that goes, or has stood still, takes the last bytes of an answer with it.
 		j.say(r.tag, "a failure is recorded as an answer", "%s, status %d %s; record %d", r.how, r.status, r.code, rec.HTTPStatus)
-	case j.row.stands && r.status == http.StatusGatewayTimeout && rec.Aborted != "":
-		// Envoy's patience was over when the service had answered, or its answer was on the way.
 	case (r.how == answered || r.how == failed) && rec.HTTPStatus != r.status:
 		j.say(r.tag, "the record has another status than the client", "%d, the client %d %s", rec.HTTPStatus, r.status, r.code)
 	}

@@ -90,7 +90,14 @@ func TestEachRuleIsBrokenByWhatItForbids(t *testing.T) {
 			o.faults = []time.Time{o.requests[0].ended.Add(time.Minute)}
 			o.windows["limited-good"].tokens[o.now.Unix()] = 17
 		}, "the limits count otherwise than the records"},
-		"cut by an Envoy that had all of it": {row{cuts: true, dark: true}, func(o *observed) { o.requests[0].how = cut }, ""},
+		"cut by an Envoy that had all of it":                 {row{cuts: true, dark: true}, func(o *observed) { o.requests[0].how = cut }, ""},
+		"cut by an Envoy that stood still and had all of it": {row{cuts: true, stands: true}, func(o *observed) { o.requests[0].how = cut }, ""},
+		"cut behind its last event": {row{cuts: true}, func(o *observed) {
+			o.requests[0].how, o.requests[0].told = cut, true
+		}, ""},
+		"answered by a service for which Envoy had not waited": {row{stands: true}, func(o *observed) {
+			o.requests[0].how, o.requests[0].status = failed, 504
+		}, ""},
 		"a record of nobody's": {usual, func(o *observed) {
 			o.records = append(o.records, callback.Record{CallID: "id-9", TraceID: "tag-x-9"})
 		}, "a record is of no request"},
