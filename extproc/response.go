@@ -84,7 +84,7 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 		s.response = &responseReader{} // sound: it is not read here
 		x.outcome.complete(chat.Result{})
 		x.attempts.began(n, time.Now())
-	case s.marked && s.relayable(&hop) && isEventStream(header):
+	case compressed(header), s.marked && s.relayable(&hop) && isEventStream(header):
 		s.response = &responseReader{hop: hop}
 		x.caching.ticket.Unstorable()
 		x.outcome.relay()
@@ -168,7 +168,7 @@ func isEventStream(header upstream.Header) bool {
 // short, and one that does not say how long it is. Vectors that do not are often more than
 // Envoy holds, and what exceeds that is not counted: they are read as they come.
 func (x *exchange) readFirst(header upstream.Header) bool {
-	if isEventStream(header) || header.Get("content-encoding") != "" {
+	if isEventStream(header) {
 		return false
 	}
 	length := header.Get("content-length")
@@ -203,8 +203,7 @@ func (x *exchange) mismatch(header upstream.Header, hop *routing.Hop, ended bool
 // and must be read: a stream, whose end is looked for, or what is rewritten. Another one
 // reaches the client as it is.
 func (x *exchange) unreadable(header upstream.Header, hop *routing.Hop) bool {
-	coding := header.Get("content-encoding")
-	if coding == "" || strings.EqualFold(coding, "identity") {
+	if !compressed(header) {
 		return false
 	}
 	asked := x.requestFor(hop)

@@ -137,6 +137,9 @@ func TestACompressedAnswerThatMustBeReadIsNone(t *testing.T) {
 	if got := s.Post("/v1/chat/completions", gatewaytest.ForModel("relayed", gatewaytest.Ask)); got.Body != gatewaytest.GoodAnswer {
 		t.Errorf("relayed: %d %q", got.Status, got.Body)
 	}
+	if line := s.RequestLog(4)[3]; line["error"] != nil || line["aborted"] != nil || line["estimated"] != true {
+		t.Errorf("the answer that passed is logged as %v", line)
+	}
 }
 
 // TestTheLogHasTheStatusThatTheClientGot when an answer breaks off: Envoy's own error,
