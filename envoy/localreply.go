@@ -1,11 +1,14 @@
 package envoy
 
 import (
+	"net/http"
+
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // localReplies gives the answers that Envoy makes without isthmus OpenAI's error
@@ -22,10 +25,13 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 			" || response.code_details in ['missing_host_header', 'missing_path_rejected', 'absolute_path_rejected', "+
 			"'path_normalization_failed', 'low_version', 'request_header_timeout', 'upgrade_failed']",
 			"the request is not valid HTTP for this gateway", "invalid_request_error", "bad_http_request"),
+		// The provider broke off while isthmus held its headers: too late for the
+		// response phase to give this answer its shape. Over HTTP/1 Envoy calls that a
+		// protocol error, as it does what is no HTTP.
+		withStatus(http.StatusBadGateway, b.localReply("response.code_details.startsWith('upstream_reset_after_response_started')",
+			"the provider's answer broke off", "server_error", "incomplete_answer")),
 		b.localReply("response.code_details.startsWith('upstream_reset') && response.code_details.contains('protocol_error')",
 			"the provider's answer is not valid HTTP", "server_error", "invalid_answer"),
-		// The provider broke off while isthmus held its headers: too late for the
-		// response phase to give this answer its shape.
 		b.localReply("response.code_details.startsWith('upstream_reset')"+
 			" || response.code_details in ['no_healthy_upstream', 'cluster_not_found']",
 			"the provider broke off its answer", "server_error", "upstream_unavailable"),
@@ -42,6 +48,12 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 		b.localReply("response.code_details == 'overload'",
 			"the gateway is overloaded; try again", "server_error", "gateway_overloaded"),
 	}}
+}
+
+// withStatus gives the answers of a mapper this status.
+func withStatus(status uint32, m *hcmv3.ResponseMapper) *hcmv3.ResponseMapper {
+	m.StatusCode = wrapperspb.UInt32(status)
+	return m
 }
 
 func (b *builder) localReply(condition, message, kind, code string) *hcmv3.ResponseMapper {

@@ -203,14 +203,10 @@ func (rec *record) fillEnd(r *callback.Record) {
 	if rec.aborted() {
 		r.Aborted = callback.Optional(rec.ended)
 	}
-	failure := rec.failure
-	switch {
-	case failure != nil:
-	case rec.aborted() && rec.served == nil:
+	failure := rec.told()
+	if failure == nil && rec.aborted() && rec.served == nil {
 		failure = clientGone()
 		r.HTTPStatus = failure.Status
-	case rec.broken():
-		failure = streamFailure(rec.ended)
 	}
 	if failure != nil {
 		r.Status = callback.Failure
@@ -228,7 +224,22 @@ func (rec *record) fillEnd(r *callback.Record) {
 	}
 }
 
-// streamFailure is for the records only: the client had begun to get its answer.
+// cutFailure is the error of an answer that broke off: what Envoy told the client in its
+// place, where it could, else one for log and records alone, since the client had begun to get
+// its answer.
+func (rec *record) cutFailure() *upstream.Error {
+	switch {
+	case rec.status < http.StatusBadRequest:
+		return streamFailure(rec.ended)
+	case rec.ended == endedTimeout:
+		return localFailure(http.StatusGatewayTimeout, "")
+	}
+	e := *streamFailure(rec.ended)
+	e.Status, e.Code = rec.status, chat.Incomplete().Code
+	return &e
+}
+
+// streamFailure is the error of an answer that broke off after the client had begun to get it.
 func streamFailure(by ending) *upstream.Error {
 	if by == endedTimeout {
 		return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "stream_timeout",

@@ -147,6 +147,9 @@ func (x *exchange) decided(entry *logEntry) outcome {
 		why, kind := o.cut()
 		x.snapshot.router.Cut(o.served, kind, why)
 		x.attempts.cut(kind, why)
+		if !x.request.Stream {
+			x.snapshot.router.ErrorBehind200(o.served)
+		}
 	}
 	return o
 }

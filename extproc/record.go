@@ -201,6 +201,15 @@ func (rec *record) aborted() bool { return rec.ended != endedWhole }
 // failed reports whether the client got an error, inside a stream too.
 func (rec *record) failed() bool { return rec.failure != nil || rec.broken() }
 
+// told is the error that log and records tell of: the client's, or why its answer broke
+// off; nil: there was none.
+func (rec *record) told() *upstream.Error {
+	if rec.failure == nil && rec.broken() {
+		return rec.cutFailure()
+	}
+	return rec.failure
+}
+
 // errorCode is the code, else the type, of the error that the client got; "".
 func (rec *record) errorCode() string {
 	if rec.failure == nil {

@@ -140,6 +140,7 @@ func TestAllWhoTellOfARequestTellTheSame(t *testing.T) {
 		"id": "id-1", "endpoint": "chat/completions", "model": "Asked", "status": "200", "attempts": "2", "ms_first_byte": "3000", "ms": "9000",
 		"deployment": "d2", "provider": "openai", "fallbacks": "1", "model_group": "n", "stream": "true", "ms_first_token": "4000",
 		"cache": "miss", "caller": "team", "prompt_tokens": "10", "completion_tokens": "3", "ms_queued": "1000", "aborted": "upstream",
+		"error": "server_error", "code": "stream_cut",
 		"attempt_details": `d1;status=500;ms=1000;why="500 server_error", d2;status=200;ms=7000;why="the answer was cut (upstream)"`,
 	}
 	if diff := cmp.Diff(wantLine, line); diff != "" {

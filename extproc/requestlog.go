@@ -158,8 +158,8 @@ func (rec *record) logAttrs() []slog.Attr {
 	if rec.aborted() {
 		attrs = append(attrs, slog.String("aborted", string(rec.ended)))
 	}
-	if rec.failure != nil {
-		attrs = append(attrs, slog.String("error", shortened(rec.failure.Type)), slog.String("code", shortened(rec.failure.Code)))
+	if e := rec.told(); e != nil {
+		attrs = append(attrs, slog.String("error", shortened(e.Type)), slog.String("code", shortened(e.Code)))
 	}
 	return attrs
 }

@@ -86,7 +86,7 @@ func (r *Router) Done(h *Hop, o Outcome) {
 }
 
 // ErrorBehind200 notes that the answer to the attempt of a hop, which did not stream, was an
-// error, or nothing, behind a good status.
+// error, or nothing, behind a good status, or that it broke off.
 func (r *Router) ErrorBehind200(h *Hop) { h.Deployment.behind200.Store(r.now().Unix()) }
 
 // behind200Time is for how long after an error behind a good status others are expected.

@@ -93,13 +93,63 @@ func TestWhatIsNoHTTPIsABadGateway(t *testing.T) {
 			for name := range answers {
 				for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
 					got := s.Post("/v1/chat/completions", gatewaytest.ForModel(strings.ReplaceAll(name, " ", "-"), body))
-					if name == "a chunk of no size" && got.Status == 200 {
-						continue // its headers had gone on
+					want := "invalid_answer"
+					if name == "a chunk of no size" {
+						if got.Status == 200 {
+							continue // its headers had gone on
+						}
+						want = "incomplete_answer" // it broke off where it was no HTTP any more
 					}
-					if _, code, _, _ := gatewaytest.ErrorOf(t, got); got.Status != http.StatusBadGateway || code != "invalid_answer" {
+					if _, code, _, _ := gatewaytest.ErrorOf(t, got); got.Status != http.StatusBadGateway || code != want {
 						t.Errorf("%s: %d %s", name, got.Status, got.Body)
 					}
 				}
+			}
+			s.Idle()
+		})
+	}
+}
+
+// TestABlockingAnswerThatIsNoneIsAnsweredElsewhere from the second on, however it is none; the
+// client and the log are told why of the first.
+func TestABlockingAnswerThatIsNoneIsAnsweredElsewhere(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+	answers := map[string]struct{ answer, code string }{
+		"a page":             {"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>", "invalid_answer"},
+		"no body":            {head + "content-length: 0\r\n\r\n", "invalid_answer"},
+		"an object":          {head + "content-length: 2\r\n\r\n{}", "invalid_answer"},
+		"too little":         {head + "content-length: 900\r\n\r\n" + gatewaytest.GoodAnswer, "incomplete_answer"},
+		"chunks without end": {head + "transfer-encoding: chunked\r\n\r\n4\r\n{\"id\r\n", "incomplete_answer"},
+	}
+	good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	var models strings.Builder
+	for name, tc := range answers {
+		name = strings.ReplaceAll(name, " ", "-")
+		fmt.Fprint(&models, gatewaytest.Entry(name, rawProvider(t, tc.answer), ", order: 1"), gatewaytest.Entry(name, good.Base(), ", order: 2"))
+	}
+	for _, release := range envoytest.Releases() {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			s := gatewaytest.Start(t, "model_list:\n"+models.String()+"router_settings: {num_retries: 1, cooldown_time: 0}\n", "--envoy",
+				envoytest.Envoy(t, release).Path, "--concurrency", "1")
+			asked := 0
+			for name, tc := range answers {
+				ask := gatewaytest.ForModel(strings.ReplaceAll(name, " ", "-"), gatewaytest.Ask)
+				got := s.Post("/v1/chat/completions", ask)
+				asked++
+				if _, code, _, _ := gatewaytest.ErrorOf(t, got); got.Status != http.StatusBadGateway || code != tc.code {
+					t.Errorf("%s: %d %s, want %s", name, got.Status, got.Body, tc.code)
+				}
+				if line := s.RequestLog(asked)[asked-1]; line["status"] != 502.0 || line["code"] != tc.code {
+					t.Errorf("%s: log = %v, want %s", name, line, tc.code)
+				}
+				if strings.HasPrefix(release, "1.36") {
+					continue // it has no opening filter
+				}
+				if got := s.Post("/v1/chat/completions", ask); got.Status != 200 || got.Header.Get("X-Isthmus-Attempts") != "2" {
+					t.Errorf("%s, again: %d %s after %s attempts", name, got.Status, got.Body, got.Header.Get("X-Isthmus-Attempts"))
+				}
+				asked++
 			}
 			s.Idle()
 		})
