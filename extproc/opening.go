@@ -175,11 +175,11 @@ func (s *requestStream) mayFailOver(plan *routing.Plan) bool {
 		return false
 	}
 	if !x.request.Stream {
-		return len(plan.Hops) > 1 && x.request.Endpoint != chat.Speech && x.snapshot.router.ExpectsErrorBehind200(plan)
+		return x.request.Endpoint != chat.Speech && x.snapshot.router.ExpectsErrorBehind200(plan) && x.snapshot.router.MayFollow(plan)
 	}
 	switch x.request.Endpoint {
 	case chat.Completions, chat.TextCompletions, chat.Responses:
-		return len(plan.Hops) > 1 || plan.Hops[0].Deployment.TTFTTimeout > 0
+		return plan.Hops[0].Deployment.TTFTTimeout > 0 || x.snapshot.router.MayFollow(plan)
 	}
 	return false
 }

@@ -122,6 +122,26 @@ func (r *Router) mostRetries(call *Call, t target) int {
 	return max(n, r.policies.most(t.name, t.modelName()))
 }
 
+// MayFollow reports whether another attempt may follow the first of a plan, though none
+// need be planned yet: a policy for some class of failure retries where num_retries does
+// not, and some failures lead to groups of their own.
+func (r *Router) MayFollow(p *Plan) bool {
+	if p.Fixed || len(p.Hops) != 1 || p.Attempts < 2 {
+		return len(p.Hops) > 1
+	}
+	asked := p.targets[p.Hops[0].Fallback]
+	return len(p.targets) > 1 || r.mostRetries(p.call, asked) > 0 ||
+		!p.call.DisableFallbacks && (hasSpecial(r.contextWindow, asked) || hasSpecial(r.contentPolicy, asked))
+}
+
+func hasSpecial(fallbacks map[string][]string, t target) bool {
+	names, ok := settingOf(fallbacks, t)
+	if !ok {
+		names = fallbacks["*"]
+	}
+	return len(names) > 0
+}
+
 // useSpecialFallbacks puts the fallbacks for a context-window or content-policy failure on
 // target i in the place of what was to come, and reports whether there are any.
 func (r *Router) useSpecialFallbacks(p *Plan, i int, after remedy) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
@@ -181,6 +182,54 @@ func TestWhatIsTooLongGoesToTheContextWindowFallbacks(t *testing.T) {
 	}
 	if health := s.AdminGet("/health"); strings.Contains(health, `"cooldown_until"`) {
 		t.Errorf("a deployment cools: %s", health)
+	}
+	s.Idle()
+}
+
+// TestAnErrorBehind200LeadsWhereItsStatusWould, also where num_retries plans nothing behind
+// the first attempt.
+func TestAnErrorBehind200LeadsWhereItsStatusWould(t *testing.T) {
+	t.Parallel()
+	good := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	config := "model_list:\n" + gatewaytest.Entry("good", good.Base(), "")
+	errors := map[string]string{
+		"long":    `{"error":{"message":"maximum context length is 10 tokens","code":"context_length_exceeded"}}`,
+		"flagged": `{"error":{"message":"no","code":"content_filter"}}`,
+		"busy":    `{"error":{"message":"overloaded","code":503}}`,
+	}
+	for name, text := range errors {
+		var asked atomic.Int64
+		p := gatewaytest.NewProvider(t, func(w http.ResponseWriter, r *http.Request, body string) {
+			n := asked.Add(1)
+			switch {
+			case name == "busy" && n%2 == 0:
+				gatewaytest.OpenAI(w, r, body)
+			case strings.Contains(body, `"stream":true`):
+				w.Header().Set("Content-Type", "text/event-stream")
+				fmt.Fprintf(w, "data: %s\n\n", text)
+			default:
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprint(w, text)
+			}
+		})
+		config += gatewaytest.Entry(name, p.Base(), "")
+	}
+	s := gatewaytest.Start(t, config+"router_settings:\n  num_retries: 0\n  context_window_fallbacks: [{long: [good]}]\n"+
+		"  content_policy_fallbacks: [{flagged: [good]}]\n  model_group_retry_policy: {busy: {ServiceUnavailableErrorRetries: 1}}\n",
+		"--concurrency", "1")
+	for name := range errors {
+		if name != "busy" { // the first tells that others may follow
+			s.Post("/v1/chat/completions", gatewaytest.ForModel(name, gatewaytest.Ask))
+		}
+		for _, body := range []string{gatewaytest.AskStream, gatewaytest.Ask} {
+			if name == "busy" && body == gatewaytest.Ask {
+				continue
+			}
+			got := s.Post("/v1/chat/completions", gatewaytest.ForModel(name, body))
+			if got.Status != 200 || got.Err != nil || got.Header.Get("X-Isthmus-Attempts") != "2" {
+				t.Errorf("%s: %d, %v after %s attempts: %s", body, got.Status, got.Err, got.Header.Get("X-Isthmus-Attempts"), got.Body)
+			}
+		}
 	}
 	s.Idle()
 }
