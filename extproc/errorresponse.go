@@ -17,6 +17,10 @@ import (
 // errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
 func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
 	x := s.exchange
+	if hop, ok := x.attempts.hop(n); ok && details == mockDetails {
+		s.response = &responseReader{ended: true}
+		return s.mock(hop, n)
+	}
 	now := time.Now()
 	last := x.attempts.remembered()
 	if !strings.HasPrefix(details, ownDetails) {

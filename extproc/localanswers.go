@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
+	"github.com/isthmus-proxy/isthmus/routing"
 	"github.com/isthmus-proxy/isthmus/translate/chat"
 	"github.com/isthmus-proxy/isthmus/translate/jsonedit"
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
@@ -81,13 +82,17 @@ func appendModel(dst []byte, id string) []byte {
 	return append(dst, `,"owned_by":"isthmus"}`...)
 }
 
-// mock answers with a deployment's mock_response, without a provider.
-func (s *requestStream) mock(text string) *wire.Answer {
-	x := s.exchange
+// mockDetails are Envoy's details of an attempt that the retry filter has stopped: stream 1
+// gives its deployment's mock_response.
+const mockDetails = "isthmus_mock"
+
+// mock answers with the mock_response of a hop's deployment, without a provider; n is the
+// attempt that it takes the place of, 0 where none was made.
+func (s *requestStream) mock(hop routing.Hop, n int) *wire.Answer {
+	x, text := s.exchange, *hop.Deployment.MockResponse
 	if e := x.request.Endpoint; e != chat.Completions && e != chat.TextCompletions {
 		return s.refuse(upstream.BadRequest("", "mock_response answers chat completions only"))
 	}
-	hop, _ := x.attempts.hop(1)
 	w := chat.NewWriter(x.request)
 	w.Head("", hop.Model)
 	w.Text(0, text)
@@ -95,7 +100,7 @@ func (s *requestStream) mock(text string) *wire.Answer {
 	words := int64(len(strings.Fields(text)))
 	w.Usage(chat.Usage{Prompt: words, Completion: words, Total: 2 * words})
 	w.Close()
-	if !x.answered(0, http.StatusOK, hop) {
+	if !x.answered(n, http.StatusOK, hop) {
 		return nil
 	}
 	x.outcome.complete(w.Result())
@@ -104,14 +109,14 @@ func (s *requestStream) mock(text string) *wire.Answer {
 		header.Set("content-type", "text/event-stream; charset=utf-8")
 		header.Set("cache-control", "no-cache")
 	}
-	for _, f := range append(x.publicHeaders(0, &hop), x.reservation.rateLimits()...) {
+	for _, f := range append(x.publicHeaders(n, &hop), x.reservation.rateLimits()...) {
 		header.Set(f.Name, f.Value)
 	}
 	body := w.Take()
 	s.capture(x.request.Stream)
 	x.capture.feed(body)
 	s.notifyHooks(body)
-	return wire.Immediate(http.StatusOK, header, body, "isthmus_mock").WithMetadata(x.metadata())
+	return wire.Immediate(http.StatusOK, header, body, mockDetails).WithMetadata(x.metadata())
 }
 
 // The errors that isthmus itself gives a client. The shape of their body is in

@@ -204,9 +204,6 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 	}
 	x.attempts.follow(plan)
 	x.steps.planned(x.request.Model, plan)
-	if text := plan.Hops[0].Deployment.MockResponse; text != nil {
-		return s.mock(*text)
-	}
 	return s.firstAttempt(plan)
 }
 
@@ -218,6 +215,9 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 	var refused *upstream.Error
 	for len(plan.Hops) > 0 {
 		hop := plan.Hops[0]
+		if hop.Deployment.MockResponse != nil {
+			return s.mock(hop, 0)
+		}
 		call, err := hop.Translator.Request(x.requestFor(&hop))
 		if err == nil {
 			x.attempts.begin(1, time.Now())

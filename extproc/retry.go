@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -57,6 +58,10 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	}
 	if again, _, ok := x.attempts.hopOn(n, on); ok {
 		hop = again // the stream that reserved first may have changed the plan
+	}
+	if hop.Deployment.MockResponse != nil {
+		x.attempts.begin(n, now)
+		return wire.Immediate(http.StatusServiceUnavailable, nil, nil, mockDetails)
 	}
 	call, err := x.callFor(n, &hop)
 	if err != nil {

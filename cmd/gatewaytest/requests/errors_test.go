@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/isthmus-proxy/isthmus/cmd/gatewaytest"
+	"github.com/isthmus-proxy/isthmus/envoy/envoytest"
 )
 
 func TestErrorsHaveOpenAIsShape(t *testing.T) {
@@ -170,6 +171,38 @@ func TestAMockAnswersWithoutAProvider(t *testing.T) {
 	if got.Status != 200 || !strings.Contains(got.Body, "canned words") || !strings.HasSuffix(got.Body, "data: [DONE]\n\n") {
 		t.Errorf("stream: %d %s", got.Status, got.Body)
 	}
+}
+
+// TestAMockAnswersForOneThatFailed, and nobody is called for it: a mock has no address of
+// its own but the provider's.
+func TestAMockAnswersForOneThatFailed(t *testing.T) {
+	failing := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusInternalServerError) })
+	called := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
+	for _, release := range envoytest.Releases() {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", failing.Base(), "")+
+				gatewaytest.Entry("refused", gatewaytest.RefusedAddress(t), "")+
+				gatewaytest.Entry("canned", called.Base(), `, mock_response: "canned words"`)+
+				"router_settings: {num_retries: 0, fallbacks: [{m: [canned]}, {refused: [canned]}]}\n",
+				"--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
+			for _, model := range []string{"m", "refused"} {
+				for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
+					got := s.Post("/v1/chat/completions", gatewaytest.ForModel(model, body))
+					if got.Status != 200 || !strings.Contains(got.Body, "canned words") || got.Header.Get("X-Isthmus-Attempts") != "2" ||
+						got.Header.Get("X-Isthmus-Fallbacks") != "1" {
+						t.Errorf("%s: %d %s after %s attempts", model, got.Status, got.Body, got.Header.Get("X-Isthmus-Attempts"))
+					}
+				}
+			}
+			s.Idle()
+		})
+	}
+	t.Cleanup(func() {
+		if n := len(called.Calls()); n > 0 {
+			t.Errorf("the mock's provider was called %d times", n)
+		}
+	})
 }
 
 func TestAnHTMLPageIsNoAnswer(t *testing.T) {
