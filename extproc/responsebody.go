@@ -69,7 +69,8 @@ func (s *requestStream) piece(body, out []byte) *wire.Answer {
 		return wire.ResponseChunk(out, untouched, nil, nil)
 	}
 	if len(out) > 0 {
-		// Sent here, under the lock of the stall: that one may call the decoder.
+		// Sent here, under the lock of the stall, since out is only valid until the timer
+		// calls the decoder.
 		_ = s.out.Send(wire.DuplexPiece(out)) // when the stream is gone, the next message finds it
 	}
 	r.stall.rearmLocked(r.decoder)
@@ -83,7 +84,7 @@ func (s *requestStream) capture(stream bool) {
 	}
 }
 
-// pass gives what goes to the client to all that keep it or are told of it.
+// pass gives the bytes that go to the client to the capture, the hooks and the cache.
 func (s *requestStream) pass(out []byte) {
 	s.exchange.capture.feed(out)
 	if s.response.form != unstreamed {
@@ -92,7 +93,7 @@ func (s *requestStream) pass(out []byte) {
 	s.exchange.caching.feed(out)
 }
 
-// notifyHooks tells the callbacks of the next bytes of a stream that goes to the client.
+// notifyHooks gives the hooks the next bytes of a stream that goes to the client.
 func (s *requestStream) notifyHooks(out []byte) {
 	x := s.exchange
 	if !x.request.Stream || !x.snapshot.wants.StreamEvent {
@@ -108,24 +109,24 @@ func (s *requestStream) end(result chat.Result) {
 	s.ended(result)
 }
 
-// silence notes whether an answer that closes before its end had said nothing for as long
-// as its attempt allows.
-func (s *requestStream) silence() {
+// noteIdle notes whether, of an answer that closes before its end, nothing had come for as
+// long as its attempt allows.
+func (s *requestStream) noteIdle() {
 	if r := s.response; r != nil && !r.ended && r.gap > 0 && time.Since(r.last) >= r.gap-timerSlack(r.gap) {
-		s.exchange.outcome.silence()
+		s.exchange.outcome.idled()
 	}
 }
 
-// endTold ends an answer of which only the end of the connection has not come: one that
-// breaks off behind its last event, or its error, is what it has said.
-func (s *requestStream) endTold() {
+// endComplete ends an answer of which only the end of the connection has not come: one
+// that breaks off after its last event, or its error, is judged by what was read.
+func (s *requestStream) endComplete() {
 	r := s.response
 	if r != nil && r.decoder != nil && !r.ended && !r.whole && (r.decoder.Complete() || r.decoder.Failed()) {
 		s.end(r.decoder.Result())
 	}
 }
 
-// ended gives what was kept of the answer to those who wait for it.
+// ended closes what was kept of the answer for the callbacks and the cache.
 func (s *requestStream) ended(result chat.Result) {
 	r := s.response
 	r.ended = true
@@ -153,7 +154,7 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 		out = merged
 	}
 	edit := &wire.HeaderMutation{}
-	if e := result.Failure; e != nil && !result.Told {
+	if e := result.Failure; e != nil && !result.FailureInBody {
 		out = e.JSON()
 		edit.Set(":status", strconv.Itoa(e.Status))
 		edit.Set("content-type", "application/json")

@@ -72,7 +72,7 @@ type redactingDecoder struct {
 	// error. A server that says 200 and means an error often gives no length.
 	holds bool
 	held  []byte
-	// responses: a good document of the endpoint may tell a failure: [chat.Result.Told].
+	// responses: a document of the endpoint may state a failure: [chat.Result.FailureInBody].
 	responses bool
 	// typed: a good answer is a document whose first member is known.
 	typed bool
@@ -98,8 +98,8 @@ func (d *redactingDecoder) Feed(chunk []byte, last bool) []byte {
 
 // hold keeps an answer that begins as an error does until it has ended.
 func (d *redactingDecoder) hold(out []byte, last bool) []byte {
-	told := d.responses && last && d.Decoder.Result().Told
-	if d.held == nil && len(out) > 0 && !told && !beginsAsError(out) && (!d.typed || beginsAsAnswer(out)) {
+	inBody := d.responses && last && d.Decoder.Result().FailureInBody
+	if d.held == nil && len(out) > 0 && !inBody && !beginsAsError(out) && (!d.typed || beginsAsAnswer(out)) {
 		d.holds = false
 		return out
 	}
@@ -228,8 +228,8 @@ func redactJSON(text []byte, redact func(string) string) []byte {
 		if token.Kind() != '"' {
 			continue
 		}
-		said := token.String()
-		if clean := redact(said); clean != said {
+		original := token.String()
+		if clean := redact(original); clean != original {
 			begin := before + bytes.IndexByte(text[before:], '"') // only commas, colons and spaces stand before
 			out, _ = jsontext.AppendQuote(append(out, text[last:begin]...), clean)
 			last = int(d.InputOffset())

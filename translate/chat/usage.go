@@ -32,9 +32,9 @@ type Result struct {
 	Estimated bool            // the provider did not report the usage of the whole; it was counted here
 	Output    Output          // the text that was seen, where Usage does not have all of its tokens
 	Failure   *upstream.Error // the answer failed after its status line
-	// Told: the answer itself tells its Failure, as the client's API has it, and goes on
-	// as it is.
-	Told bool
+	// FailureInBody: the body itself states the Failure in the client's API, and is passed
+	// on unchanged.
+	FailureInBody bool
 }
 
 // ParseUsage reads OpenAI's usage object, in chat's or the Responses API's
@@ -84,7 +84,7 @@ func ParseUsage(v jsontext.Value) (u Usage, ok bool) {
 	return u, ok && u.Total > 0
 }
 
-// Completed is the usage with the one of its three counts that the other two tell.
+// Completed is the usage with the one of its three counts that follows from the other two.
 func (u Usage) Completed() Usage {
 	switch {
 	case u.Total == 0:

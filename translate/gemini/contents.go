@@ -30,7 +30,7 @@ type contents struct {
 	open    string            // of the turn being written; "" before the first
 	called  bool              // the turn has a function call
 	shown   bool              // the turn has an image, sound or file of the user
-	said    bool              // the turn has a text
+	hasText bool              // the turn has a text
 	names   map[string]string // of the functions, by tool call id
 	highest int               // resolution asked for by an image: index in resolutions
 }
@@ -77,14 +77,14 @@ func (w *contents) part() {
 		w.end()
 		w.out = append(w.out, ',')
 	}
-	w.open, w.called, w.shown, w.said = w.role, false, false, false
+	w.open, w.called, w.shown, w.hasText = w.role, false, false, false
 	w.out = append(w.out, `{"role":"`+w.role+`","parts":[{`...)
 }
 
 // end ends the turn. Some models refuse a user who shows something and says
 // nothing: a space is LiteLLM's answer to that.
 func (w *contents) end() {
-	if w.shown && !w.said {
+	if w.shown && !w.hasText {
 		w.out = append(w.out, `,{"text":" "}`...)
 	}
 	w.out = append(w.out, "]}"...)
@@ -92,7 +92,7 @@ func (w *contents) end() {
 
 func (w *contents) text(text, signature string) {
 	w.part()
-	w.said = true
+	w.hasText = true
 	w.out = append(w.out, `"text":`...)
 	w.out = jsonedit.AppendString(w.out, text)
 	w.signature(signature)

@@ -87,9 +87,9 @@ func (d *decoder) read(data []byte) {
 		d.tags.state = outside // the server parts it itself
 		d.think(r.Message.Thinking)
 	}
-	thought, said := d.tags.split(r.Message.Content, r.Done || !d.stream)
+	thought, text := d.tags.split(r.Message.Content, r.Done || !d.stream)
 	d.think(thought)
-	d.w.Text(0, said)
+	d.w.Text(0, text)
 	for i := range r.Message.Calls {
 		c := &r.Message.Calls[i]
 		d.w.ToolCall(0, chat.Call{ID: c.ID, Name: c.Function.Name, Arguments: c.arguments()})

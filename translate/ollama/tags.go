@@ -25,7 +25,7 @@ const (
 )
 
 // split takes the next part of the content; last releases what was held back.
-func (t *tags) split(text string, last bool) (thought, said string) {
+func (t *tags) split(text string, last bool) (thought, answer string) {
 	text = t.held + text
 	t.held = ""
 	if t.state == before {
@@ -44,10 +44,10 @@ func (t *tags) split(text string, last bool) (thought, said string) {
 	if t.state == outside {
 		return "", text
 	}
-	thought, said, found := strings.Cut(text, thinkClose)
+	thought, answer, found := strings.Cut(text, thinkClose)
 	if found {
 		t.state = outside
-		return thought, said
+		return thought, answer
 	}
 	if !last {
 		keep := beginsAtEnd(text, thinkClose)

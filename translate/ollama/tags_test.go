@@ -3,7 +3,7 @@ package ollama
 import "testing"
 
 func TestTags(t *testing.T) {
-	for name, tc := range map[string]struct{ text, thought, said string }{
+	for name, tc := range map[string]struct{ text, thought, answer string }{
 		"no tags":                    {"a < b", "", "a < b"},
 		"thinking, then the answer":  {"<think>hm\n</think>\n\nok", "hm\n", "\n\nok"},
 		"white space before":         {"\n <think>hm</think>ok", "hm", "ok"},
@@ -19,8 +19,8 @@ func TestTags(t *testing.T) {
 			a, b := parts.split(tc.text[:cut], false)
 			c, d := parts.split(tc.text[cut:], false)
 			e, f := parts.split("", true)
-			if thought, said := a+c+e, b+d+f; thought != tc.thought || said != tc.said {
-				t.Errorf("%s, cut at %d: thought %q, said %q", name, cut, thought, said)
+			if thought, answer := a+c+e, b+d+f; thought != tc.thought || answer != tc.answer {
+				t.Errorf("%s, cut at %d: thought %q, answer %q", name, cut, thought, answer)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ func (d *rewriter) Abort(e *upstream.Error) []byte {
 	return d.relay.Abort(e)
 }
 
-// Failed is false: what a blocking answer says stays what the server said.
+// Failed is false: the body of a blocking answer is not replaced here.
 func (d *rewriter) Failed() bool { return false }
 
 func (d *rewriter) Started() bool { return d.relay != nil && d.relay.Started() }
@@ -144,9 +144,9 @@ func splitChunks(content jsontext.Value) (text, thoughts string) {
 	if json.Unmarshal(content, &chunks) != nil {
 		return "", ""
 	}
-	var said, thought bytes.Buffer
+	var answer, thought bytes.Buffer
 	for _, c := range chunks {
-		said.WriteString(c.Text)
+		answer.WriteString(c.Text)
 		var inner []chunk
 		if c.Thinking.Kind() == '"' {
 			thought.WriteString(plain(c.Thinking))
@@ -156,5 +156,5 @@ func splitChunks(content jsontext.Value) (text, thoughts string) {
 			}
 		}
 	}
-	return said.String(), thought.String()
+	return answer.String(), thought.String()
 }

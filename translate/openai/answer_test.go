@@ -48,8 +48,8 @@ func feed(t testing.TB, req *chat.Request, contentType string, pieces ...string)
 	return string(out), d.Result()
 }
 
-// told is what the provider said of its answer, without what was measured here.
-func told(r chat.Result) chat.Result {
+// reported is what the provider reported of its answer, without what was measured here.
+func reported(r chat.Result) chat.Result {
 	return chat.Result{ID: r.ID, Model: r.Model, FinishReason: r.FinishReason, Usage: r.Usage, HasUsage: r.HasUsage, Failure: r.Failure}
 }
 
@@ -63,7 +63,7 @@ func TestBlockingAnswersAreRelayed(t *testing.T) {
 			t.Fatalf("cut at %d: %s", cut, out)
 		}
 		want := chat.Result{ID: "c1", Model: "gpt", Usage: chat.Usage{Prompt: 5, Completion: 2, Total: 7, Cached: 3}, HasUsage: true}
-		if diff := cmp.Diff(want, told(result)); diff != "" {
+		if diff := cmp.Diff(want, reported(result)); diff != "" {
 			t.Fatalf("cut at %d: result (-want +got):\n%s", cut, diff)
 		}
 	}
@@ -131,7 +131,7 @@ func TestStreams(t *testing.T) {
 				if diff := cmp.Diff(tc.want, out); diff != "" {
 					t.Fatalf("cut at %d (-want +got):\n%s", cut, diff)
 				}
-				if diff := cmp.Diff(tc.result, told(result)); diff != "" {
+				if diff := cmp.Diff(tc.result, reported(result)); diff != "" {
 					t.Fatalf("cut at %d: result (-want +got):\n%s", cut, diff)
 				}
 			}

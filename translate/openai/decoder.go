@@ -103,8 +103,8 @@ func (d *relay) count() {
 	}
 }
 
-// Abort makes an answer that has not ended the failure e. The client, who asked for a
-// stream, is told so behind what it has got.
+// Abort makes an answer that has not ended the failure e. The client asked for a
+// stream: it gets the error as an event after what it has received.
 func (d *relay) Abort(e *upstream.Error) []byte {
 	if d.ended {
 		return nil
@@ -113,7 +113,7 @@ func (d *relay) Abort(e *upstream.Error) []byte {
 	return sse.Append(nil, e.JSON())
 }
 
-// Failed is false: what a blocking answer says stays what the server said.
+// Failed is false: the body of a blocking answer is not replaced here.
 func (d *relay) Failed() bool { return false }
 
 func (d *relay) Started() bool { return d.ended && d.failure() == nil }
@@ -126,7 +126,7 @@ func (d *relay) Result() chat.Result {
 	d.count()
 	r.Usage = d.usage
 	if d.endpoint == chat.Responses {
-		r.Told, r.FinishReason = d.responseFailed(), d.incomplete()
+		r.FailureInBody, r.FinishReason = d.responseFailed(), d.incomplete()
 	}
 	r.Failure = d.failure()
 	counted := d.counted && (!d.writes() || r.Usage.Completion > 0 || d.measured && d.meter.Bytes() == 0)

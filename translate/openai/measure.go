@@ -75,20 +75,20 @@ func (p *places) measure(m *chat.Meter, chunk []byte) {
 		}
 		return
 	}
-	said := measureText(m, chunk, p.content)
+	measured := measureText(m, chunk, p.content)
 	if p.arguments > 0 {
-		said = measureText(m, chunk, p.call) || said
-		said = measureText(m, chunk, p.arguments) || said
+		measured = measureText(m, chunk, p.call) || measured
+		measured = measureText(m, chunk, p.arguments) || measured
 	}
-	said = measureText(m, chunk, p.refusal) || said
-	said = measureText(m, chunk, p.thought) || measureText(m, chunk, p.reasoning) || said
-	if !said { // else it repeats what was said, or is about it
+	measured = measureText(m, chunk, p.refusal) || measured
+	measured = measureText(m, chunk, p.thought) || measureText(m, chunk, p.reasoning) || measured
+	if !measured { // else it repeats that text, or describes it
 		measureText(m, chunk, p.text)
 	}
 }
 
 // measureText notes the string at this place, if there is one, and reports whether it
-// says something.
+// is not empty.
 func measureText(m *chat.Meter, text []byte, at int) bool {
 	if !startsWith(text, at, `"`) {
 		return false

@@ -31,7 +31,7 @@ func TestAStreamWithoutUsageIsMeasured(t *testing.T) {
 				stream.WriteString(`data: {"id":"1","choices":[{"index":0,"delta":{` + strings.TrimPrefix(delta, "{") + "}]}\n\n")
 			}
 			stream.WriteString(`data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n")
-			_, result := received(t, said{"openai", stream.String(), true}, 7)
+			_, result := received(t, providerAnswer{"openai", stream.String(), true}, 7)
 			if diff := cmp.Diff(tt.want, result.Output); diff != "" {
 				t.Errorf("output (-want +got):\n%s", diff)
 			}
@@ -42,14 +42,14 @@ func TestAStreamWithoutUsageIsMeasured(t *testing.T) {
 func TestUsageMakesMeasuringNeedless(t *testing.T) {
 	stream := `data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}` +
 		"\n\ndata: [DONE]\n\n"
-	if _, result := received(t, said{"openai", stream, true}, len(stream)); result.Output != (chat.Output{}) {
+	if _, result := received(t, providerAnswer{"openai", stream, true}, len(stream)); result.Output != (chat.Output{}) {
 		t.Errorf("output %+v beside a usage", result.Output)
 	}
 }
 
 func TestABlockingAnswerWithoutUsageIsWeighed(t *testing.T) {
 	const answer = `{"id":"1","choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}`
-	_, result := received(t, said{"openai", answer, false}, 5)
+	_, result := received(t, providerAnswer{"openai", answer, false}, 5)
 	if diff := cmp.Diff(chat.Output{Bytes: int64(len(answer))}, result.Output); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
@@ -65,7 +65,7 @@ func BenchmarkRelayedStream(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(stream)))
 			for b.Loop() {
-				received(b, said{provider, stream, true}, len(chunk))
+				received(b, providerAnswer{provider, stream, true}, len(chunk))
 			}
 		})
 	}

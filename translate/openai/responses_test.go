@@ -29,37 +29,37 @@ const askedResponse = `{"model":"m","input":"a","stream":true}`
 
 func TestStreamsOfTheResponsesAPIEndAsTheyDo(t *testing.T) {
 	for name, tc := range map[string]struct {
-		events       []string
-		code, finish string // of the failure; "": there is none
-		status       int
-		whole, told  bool // the usage is the whole answer's; the client gets the events and nothing else
+		events        []string
+		code, finish  string // of the failure; "": there is none
+		status        int
+		whole, inBody bool // the usage is the whole answer's; the client gets the events and nothing else
 	}{
-		"completed": {events: []string{created, textDelta, completed}, whole: true, told: true},
+		"completed": {events: []string{created, textDelta, completed}, whole: true, inBody: true},
 		"incomplete is a success, with its reason": {
 			events: []string{created, textDelta, `{"type": "response.incomplete", "response": {"usage": {"input_tokens": 5, "output_tokens": 2},` +
 				`"incomplete_details": {"reason": "max_output_tokens"}}}`},
-			finish: "max_output_tokens", whole: true, told: true,
+			finish: "max_output_tokens", whole: true, inBody: true,
 		},
 		"failed": {
 			events: []string{created, `{"type": "response.failed", "response": {"id": "r1", "error": {"code": "server_error", "message": "boom"}}}`},
-			code:   "server_error", status: 502, told: true,
+			code:   "server_error", status: 502, inBody: true,
 		},
 		"failed for the limits, with what was used": {
 			events: []string{created, textDelta, `{"type": "response.failed", "response": {"usage": {"input_tokens": 5, "output_tokens": 2},` +
 				`"error": {"code": "rate_limit_exceeded", "message": "slow"}}}`},
-			code: "rate_limit_exceeded", status: 429, whole: true, told: true,
+			code: "rate_limit_exceeded", status: 429, whole: true, inBody: true,
 		},
 		"failed without a word": {
 			events: []string{created, `{"type": "response.failed", "response": {"error": null}}`},
-			code:   "incomplete_answer", status: 502, told: true,
+			code:   "incomplete_answer", status: 502, inBody: true,
 		},
 		"an error event": {
 			events: []string{created, textDelta, `{"sequence_number": 2, "type": "error", "code": "server_error", "message": "boom"}`},
-			code:   "server_error", status: 502, told: true,
+			code:   "server_error", status: 502, inBody: true,
 		},
 		"a nested error event": {
 			events: []string{`{"type": "error", "error": {"type": "server_error", "code": "server_error", "message": "boom"}}`},
-			code:   "server_error", status: 502, told: true,
+			code:   "server_error", status: 502, inBody: true,
 		},
 		"no terminal event": {events: []string{created, textDelta}, code: "incomplete_answer", status: 502},
 		"no event":          {code: "incomplete_answer", status: 502},
@@ -81,9 +81,9 @@ func TestStreamsOfTheResponsesAPIEndAsTheyDo(t *testing.T) {
 					t.Fatalf("cut at %d: %+v", cut, r)
 				}
 				switch added, ok := strings.CutPrefix(out, body); {
-				case tc.told && out != body:
+				case tc.inBody && out != body:
 					t.Fatalf("cut at %d: %q", cut, out)
-				case tc.told:
+				case tc.inBody:
 				case name == "garbage" || strings.HasPrefix(name, "an error of another"):
 					added = out[len(stream(tc.events[:2]...)):]
 					expectFailure(t, added, len(tc.events) > 0)
@@ -171,7 +171,7 @@ func TestBlockingResponsesEndAsTheyDo(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer, code, finish string
 		status               int
-		told                 bool
+		inBody               bool
 	}{
 		"completed": {answer: `{"id":"r1","object":"response","status":"completed","error":null,"incomplete_details":null}`},
 		"incomplete is a success, with its reason": {
@@ -179,9 +179,9 @@ func TestBlockingResponsesEndAsTheyDo(t *testing.T) {
 		},
 		"failed": {
 			answer: `{"object":"response","status":"failed","error":{"code":"server_error","message":"boom"}}`,
-			code:   "server_error", status: 502, told: true,
+			code:   "server_error", status: 502, inBody: true,
 		},
-		"failed without a word": {answer: `{"object":"response","status":"failed"}`, code: "incomplete_answer", status: 502, told: true},
+		"failed without a word": {answer: `{"object":"response","status":"failed"}`, code: "incomplete_answer", status: 502, inBody: true},
 		"nothing":               {code: "incomplete_answer", status: 502},
 		"white space":           {answer: " \n", code: "incomplete_answer", status: 502},
 		"half of it":            {answer: `{"object":"response","status":"completed"`, code: "incomplete_answer", status: 502},
@@ -190,7 +190,7 @@ func TestBlockingResponsesEndAsTheyDo(t *testing.T) {
 			for cut := range len(tc.answer) + 1 {
 				req := translatetest.Request(t, chat.Responses, `{"model":"m","input":"a"}`)
 				out, r := feed(t, req, plainJSON, tc.answer[:cut], tc.answer[cut:])
-				if out != tc.answer || r.FinishReason != tc.finish || r.Told != tc.told || (r.Failure != nil) != (tc.status != 0) ||
+				if out != tc.answer || r.FinishReason != tc.finish || r.FailureInBody != tc.inBody || (r.Failure != nil) != (tc.status != 0) ||
 					r.Failure != nil && (r.Failure.Code != tc.code || r.Failure.Status != tc.status) {
 					t.Fatalf("cut at %d: %q, %+v, failure %+v", cut, out, r, r.Failure)
 				}

@@ -11,14 +11,14 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// said is a provider's answer to a request.
-type said struct {
+// providerAnswer is a provider's answer to a request.
+type providerAnswer struct {
 	provider, answer string
 	stream           bool
 }
 
 // received returns what the client gets of an answer, fed in pieces of n bytes.
-func received(t testing.TB, a said, n int) (string, chat.Result) {
+func received(t testing.TB, a providerAnswer, n int) (string, chat.Result) {
 	t.Helper()
 	tr, err := openai.New(target(a.provider, "m"))
 	if err != nil {
@@ -76,7 +76,7 @@ func TestAnswersGetOpenAIsNames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, n := range []int{1, len(tt.answer)} {
-				got, _ := received(t, said{tt.provider, tt.answer, false}, n)
+				got, _ := received(t, providerAnswer{tt.provider, tt.answer, false}, n)
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("in pieces of %d (-want +got):\n%s", n, diff)
 				}
@@ -99,7 +99,7 @@ data: [DONE]
 `
 	want := strings.NewReplacer(`"reasoning"`, `"reasoning_content"`, `"eos"`, `"stop"`).Replace(answer)
 	for n := 1; n <= len(answer); n++ {
-		got, result := received(t, said{"together_ai", answer, true}, n)
+		got, result := received(t, providerAnswer{"together_ai", answer, true}, n)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("in pieces of %d (-want +got):\n%s", n, diff)
 		}
@@ -138,7 +138,7 @@ func TestUsageIsReadWhereServersPutIt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			stream := `data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],` + tt.usage + "}\n\ndata: [DONE]\n\n"
-			_, result := received(t, said{tt.provider, stream, true}, len(stream))
+			_, result := received(t, providerAnswer{tt.provider, stream, true}, len(stream))
 			if diff := cmp.Diff(tt.want, result.Usage); diff != "" {
 				t.Errorf("usage (-want +got):\n%s", diff)
 			}
@@ -172,8 +172,8 @@ func FuzzRewrittenAnswersStayJSON(f *testing.F) {
 	family := openai.Family()
 	f.Fuzz(func(t *testing.T, answer string, which uint8) {
 		provider := family[int(which)%len(family)].Name
-		whole, _ := received(t, said{provider, answer, false}, max(1, len(answer)))
-		bytewise, _ := received(t, said{provider, answer, false}, 1)
+		whole, _ := received(t, providerAnswer{provider, answer, false}, max(1, len(answer)))
+		bytewise, _ := received(t, providerAnswer{provider, answer, false}, 1)
 		if whole != bytewise {
 			t.Fatalf("cut bytewise: %q, whole: %q", bytewise, whole)
 		}

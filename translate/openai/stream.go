@@ -105,7 +105,7 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 	case len(event.Data) == 0:
 		return d.send(event)
 	case string(event.Data) == "[DONE]":
-		if d.done = true; !d.said() {
+		if d.done = true; !d.hasAnswer() {
 			d.fail(chat.Incomplete())
 			return false
 		}
@@ -134,9 +134,10 @@ func (d *streamDecoder) relay(event sse.Event) bool {
 	return d.send(event)
 }
 
-// said reports whether a stream that says it is over has said something, or counts the
-// tokens of a prompt: the answer may be empty then, as where a filter has left nothing.
-func (d *streamDecoder) said() bool {
+// hasAnswer reports whether a stream of chunks that ends with [DONE] was an answer: some
+// content came, or its usage counts a prompt, where a filter may have left no content.
+// The stream counts as started then.
+func (d *streamDecoder) hasAnswer() bool {
 	if d.kind == chunkStream && d.result.Failure == nil {
 		d.started = d.started || d.usage.total().Prompt > 0
 		return d.started

@@ -123,8 +123,8 @@ func TestSeveralChoicesOfAnotherServerAreNotCarried(t *testing.T) {
 		carried bool
 	}{
 		"one choice":                        {another, ``, true},
-		"one choice, said":                  {another, `,"n":1`, true},
-		"none said":                         {another, `,"n":null`, true},
+		"one choice, by name":               {another, `,"n":1`, true},
+		"null":                              {another, `,"n":null`, true},
 		"several of another server":         {another, `,"n":2`, false},
 		"several by the deployment":         {two, ``, false},
 		"one, of a deployment that has two": {two, `,"n":1`, true},

@@ -73,14 +73,14 @@ func ReadEmbedded(body []byte) *Error {
 	if !r.readJSON(body) {
 		r.Message = plainMessage(Head{}, body)
 	}
-	r.Status = r.said.embeddedStatus()
+	r.Status = r.details.embeddedStatus()
 	return r.finish(Head{Status: r.Status})
 }
 
 // errorReader is an Error while it is read, with what is only needed to judge it.
 type errorReader struct {
 	*Error
-	said said
+	details errorDetails
 }
 
 // finish fills what the body left open, bounds it and decides the kind.
@@ -95,8 +95,8 @@ func (r *errorReader) finish(head Head) *Error {
 	if e.Type == "" {
 		e.Type = TypeOf(e.Status)
 	}
-	r.said.text = strings.ToLower(unquoted(e.Message[:RuneStart(e.Message, maxSearched)]))
-	e.judge(&r.said)
+	r.details.text = strings.ToLower(unquoted(e.Message[:RuneStart(e.Message, maxSearched)]))
+	e.judge(&r.details)
 	return e
 }
 
@@ -130,7 +130,7 @@ func (r *errorReader) readJSON(body []byte) bool {
 	switch {
 	case outer.Error.Kind() == '"':
 		r.Message = scalar(outer.Error)
-		r.said.add(scalar(outer.Code))
+		r.details.add(scalar(outer.Code))
 		return true
 	case outer.Error.Kind() == '{':
 		var inner errorBody
@@ -154,10 +154,10 @@ func (r *errorReader) take(b *errorBody) {
 	if r.Type == "error" {
 		r.Type = ""
 	}
-	r.said.add(r.Code, r.Type, scalar(b.Status))
+	r.details.add(r.Code, r.Type, scalar(b.Status))
 	var reasons []string
 	r.RetryAfter, reasons = readDetails(b.Details)
-	r.said.add(reasons...)
+	r.details.add(reasons...)
 	r.takeInner(b)
 }
 
@@ -167,7 +167,7 @@ func (r *errorReader) takeInner(b *errorBody) {
 		Code jsontext.Value `json:"code"`
 	}
 	if b.InnerError.Kind() == '{' && Unmarshal(b.InnerError, &azure) == nil {
-		r.said.add(scalar(azure.Code))
+		r.details.add(scalar(azure.Code))
 	}
 	var router struct {
 		Raw     jsontext.Value `json:"raw"`           // what the provider behind it answered
@@ -176,7 +176,7 @@ func (r *errorReader) takeInner(b *errorBody) {
 	if b.Metadata.Kind() != '{' || Unmarshal(b.Metadata, &router) != nil {
 		return
 	}
-	r.said.flagged = router.Flagged.Kind() == '"'
+	r.details.flagged = router.Flagged.Kind() == '"'
 	raw := scalar(router.Raw)
 	if raw == "" {
 		return
@@ -186,7 +186,7 @@ func (r *errorReader) takeInner(b *errorBody) {
 		return
 	}
 	r.Message = behind.Message
-	r.said.add(behind.said.words...)
+	r.details.add(behind.details.words...)
 }
 
 // readRaw reads the error of a provider behind another: its message is the one that
@@ -203,7 +203,7 @@ func (r *errorReader) readRaw(raw string) bool {
 		return false
 	}
 	r.Message = b.Error.Message
-	r.said.add(scalar(b.Error.Code), scalar(b.Error.Type))
+	r.details.add(scalar(b.Error.Code), scalar(b.Error.Type))
 	return true
 }
 

@@ -13,8 +13,8 @@ import (
 // text is asked only where the status is known to mean several things, for whole
 // sentences of known providers.
 
-// said is what a provider's error says, in lower case.
-type said struct {
+// errorDetails are what a provider's error says, in lower case.
+type errorDetails struct {
 	words   []string // its types, codes, statuses and reasons
 	text    string   // its messages, as much of them as is searched
 	flagged bool     // a member says that the prompt was refused for its content
@@ -28,10 +28,10 @@ const externalConnector = "external_connector_error"
 const maxErrorWords = 16
 
 // add adds words that are not empty.
-func (s *said) add(words ...string) {
+func (d *errorDetails) add(words ...string) {
 	for _, word := range words {
-		if word != "" && len(word) <= maxMember && len(s.words) < maxErrorWords {
-			s.words = append(s.words, strings.ToLower(word))
+		if word != "" && len(word) <= maxMember && len(d.words) < maxErrorWords {
+			d.words = append(d.words, strings.ToLower(word))
 		}
 	}
 }
@@ -49,8 +49,8 @@ type verdict struct {
 
 // judge sets the kind of an error, and, where the provider's say something else, the
 // status, type and code that tell the client of it.
-func (e *Error) judge(s *said) {
-	v := s.verdict(e.Status)
+func (e *Error) judge(d *errorDetails) {
+	v := d.verdict(e.Status)
 	e.Kind = v.kind
 	switch {
 	case v.status != 0:
@@ -62,7 +62,7 @@ func (e *Error) judge(s *said) {
 		v.status = v.kind.status()
 	}
 	if v.status != e.Status {
-		e.restate(v.status)
+		e.setStatus(v.status)
 	}
 	switch e.Kind {
 	case KindContextWindow:
@@ -72,9 +72,9 @@ func (e *Error) judge(s *said) {
 	}
 }
 
-// restate gives the error another status than the provider's, with the type that
+// setStatus gives the error another status than the provider's, with the type that
 // belongs to it. A code that only repeats the provider's status goes.
-func (e *Error) restate(status int) {
+func (e *Error) setStatus(status int) {
 	e.Status, e.Type = status, TypeOf(status)
 	if _, err := strconv.Atoi(e.Code); err == nil {
 		e.Code = ""
@@ -95,44 +95,44 @@ func isOwnStatus(status int, k Kind) bool {
 }
 
 // verdict decides what an answer with this status means.
-func (s *said) verdict(status int) verdict {
-	if v := s.byWords(status); v.kind != KindUnknown {
+func (d *errorDetails) verdict(status int) verdict {
+	if v := d.kindOfWords(status); v.kind != KindUnknown {
 		return v
 	}
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return s.badRequest(status)
+		return d.badRequest(status)
 	case http.StatusPaymentRequired:
-		if s.says("can only afford") { // OpenRouter: a smaller max_tokens would do
+		if d.contains("can only afford") { // OpenRouter: a smaller max_tokens would do
 			return verdict{kind: KindUnsupported}
 		}
 	case http.StatusForbidden:
-		return s.forbidden()
+		return d.forbidden()
 	case http.StatusNotFound:
-		return s.notFound()
+		return d.notFound()
 	case http.StatusFailedDependency:
-		if s.has(externalConnector) {
+		if d.hasWord(externalConnector) {
 			return verdict{kind: KindUnsupported}
 		}
 	case http.StatusUnavailableForLegalReasons: // StepFun's answer to a flagged prompt
 		return verdict{kind: KindContentPolicy}
 	case http.StatusTooManyRequests:
-		return s.tooManyRequests()
+		return d.tooManyRequests()
 	case http.StatusInternalServerError:
-		return s.serverError()
+		return d.serverError()
 	}
 	return verdict{kind: kindOfStatus(status)}
 }
 
-// byWords is what the words of an error name; KindUnknown: nothing. Those of a server
+// kindOfWords is what the words of an error name; KindUnknown: nothing. Those of a server
 // that fails are trusted only where they name what no failure of its own can be, and a
 // 429 has words of its own.
-func (s *said) byWords(status int) verdict {
-	for _, word := range s.words {
+func (d *errorDetails) kindOfWords(status int) verdict {
+	for _, word := range d.words {
 		switch k := kindOfWord(word); {
 		case k == KindUnknown, status == http.StatusTooManyRequests:
 		case status >= 500 && k != KindContextWindow && k != KindContentPolicy:
-		case k == KindAccount && outOfMoney(word):
+		case k == KindAccount && isBillingWord(word):
 			return verdict{k, http.StatusPaymentRequired}
 		default:
 			return verdict{kind: k}
@@ -142,46 +142,46 @@ func (s *said) byWords(status int) verdict {
 }
 
 // badRequest is a 400, 413 or 422, which several providers say of an account, too.
-func (s *said) badRequest(status int) verdict {
+func (d *errorDetails) badRequest(status int) verdict {
 	switch {
-	case s.flagged, s.says(contentSentences()...):
+	case d.flagged, d.contains(contentSentences()...):
 		return verdict{kind: KindContentPolicy}
-	case status == http.StatusRequestEntityTooLarge && s.has("rate_limit_exceeded"):
+	case status == http.StatusRequestEntityTooLarge && d.hasWord("rate_limit_exceeded"):
 		return verdict{kind: KindUnsupported} // Groq: larger than a minute's quota
-	case s.says(contextSentences()...):
+	case d.contains(contextSentences()...):
 		return verdict{kind: KindContextWindow}
 	case status != http.StatusBadRequest:
-	case s.begins("your credit balance is too low", "you have reached your specified api usage limits",
+	case d.hasPrefix("your credit balance is too low", "you have reached your specified api usage limits",
 		"you have reached your specified workspace api usage limits", "access denied, please make sure your account is in good standing"):
 		return verdict{KindAccount, http.StatusPaymentRequired}
-	case s.begins("this organization has been disabled"):
+	case d.hasPrefix("this organization has been disabled"):
 		return verdict{KindAccount, http.StatusForbidden}
-	case s.begins("incorrect api key provided", "api key not valid", "api key expired"):
+	case d.hasPrefix("incorrect api key provided", "api key not valid", "api key expired"):
 		return verdict{KindAccount, http.StatusUnauthorized}
-	case s.begins("the long context beta is not yet available for this subscription"):
+	case d.hasPrefix("the long context beta is not yet available for this subscription"):
 		return verdict{kind: KindUnsupported} // the request asks for it; another account may have it
-	case s.begins("user location is not supported", "gemini api free tier is not available in your country"):
+	case d.hasPrefix("user location is not supported", "gemini api free tier is not available in your country"):
 		return verdict{kind: KindPermission}
-	case s.begins("the provided model identifier is invalid"), s.namesNoModel():
+	case d.hasPrefix("the provided model identifier is invalid"), d.isUnknownModel():
 		return verdict{kind: KindModelNotFound}
 	}
 	return verdict{kind: KindRequest}
 }
 
-// namesNoModel reports whether the text is OpenRouter's for a model that it does not
+// isUnknownModel reports whether the text is OpenRouter's for a model that it does not
 // have: the name, and these words after it.
-func (s *said) namesNoModel() bool {
-	name, rest, ok := strings.Cut(s.text, " ")
+func (d *errorDetails) isUnknownModel() bool {
+	name, rest, ok := strings.Cut(d.text, " ")
 	return ok && name != "" && strings.HasPrefix(rest, "is not a valid model id")
 }
 
 // forbidden is a 403, which may be a word about this request alone: its content, or
 // something that it names.
-func (s *said) forbidden() verdict {
+func (d *errorDetails) forbidden() verdict {
 	switch {
-	case s.flagged, s.says("input was flagged", "content violates usage guidelines"):
+	case d.flagged, d.contains("input was flagged", "content violates usage guidelines"):
 		return verdict{KindContentPolicy, http.StatusBadRequest}
-	case s.says("you do not have permission to access the file", "cachedcontent not found", "you are not allowed to generate embeddings",
+	case d.contains("you do not have permission to access the file", "cachedcontent not found", "you are not allowed to generate embeddings",
 		"you are not allowed to sample from this model"):
 		return verdict{kind: KindUnsupported}
 	}
@@ -190,33 +190,33 @@ func (s *said) forbidden() verdict {
 
 // notFound is a 404, which may be about the endpoint or about something else that
 // the request names, and then says nothing of the model.
-func (s *said) notFound() verdict {
-	if s.says("is not a chat model", "not in v1/", "only supported in v1/", "embedcontent", "invalid url (", "404 page not found",
+func (d *errorDetails) notFound() verdict {
+	if d.contains("is not a chat model", "not in v1/", "only supported in v1/", "embedcontent", "invalid url (", "404 page not found",
 		"file not found", "unknown request url", "no endpoints found that support", "unexpected endpoint", "cachedcontent not found",
-		"previous response", "no such file object") || s.text == "not found" || s.lacksObject() {
+		"previous response", "no such file object") || d.text == "not found" || d.isMissingObject() {
 		return verdict{kind: KindUnsupported}
 	}
 	return verdict{kind: KindModelNotFound}
 }
 
-// lacksObject reports whether the text says of an object that the request names by
+// isMissingObject reports whether the text says of an object that the request names by
 // its id (a conversation, a prompt, a container, an item), and of no model, that the
 // account does not have it.
-func (s *said) lacksObject() bool {
-	_, rest, ok := strings.Cut(s.text, " with id '")
-	return ok && strings.Contains(rest, "not found") && !s.begins("model", "the model")
+func (d *errorDetails) isMissingObject() bool {
+	_, rest, ok := strings.Cut(d.text, " with id '")
+	return ok && strings.Contains(rest, "not found") && !d.hasPrefix("model", "the model")
 }
 
 // tooManyRequests is a 429, which OpenAI says of an empty account, too, and of a
 // request that is larger than a minute's quota, and Anthropic of a prompt that is longer
 // than the account may send.
-func (s *said) tooManyRequests() verdict {
+func (d *errorDetails) tooManyRequests() verdict {
 	switch {
-	case slices.ContainsFunc(s.words, outOfMoney), s.says("used all available credits"), s.begins("your prepayment credits are depleted"):
+	case slices.ContainsFunc(d.words, isBillingWord), d.contains("used all available credits"), d.hasPrefix("your prepayment credits are depleted"):
 		return verdict{kind: KindAccount}
-	case s.says("request too large for"):
+	case d.contains("request too large for"):
 		return verdict{kind: KindUnsupported}
-	case s.says("extra usage is required for long context", "extra usage is required for 1m context"):
+	case d.contains("extra usage is required for long context", "extra usage is required for 1m context"):
 		return verdict{kind: KindContextWindow}
 	}
 	return verdict{kind: KindRateLimit}
@@ -224,18 +224,18 @@ func (s *said) tooManyRequests() verdict {
 
 // serverError is a 500, with which llama.cpp's server and Ollama answer several
 // mistakes of clients. A failure of their own is none of these sentences.
-func (s *said) serverError() verdict {
+func (d *errorDetails) serverError() verdict {
 	switch {
-	case s.says("increase the physical batch size", "compared to kv size", "exceeds the available context size",
+	case d.contains("increase the physical batch size", "compared to kv size", "exceeds the available context size",
 		"input length exceeds the context length", "exceeds maximum context length"):
 		return verdict{kind: KindContextWindow}
-	case s.says("image input is not supported", "audio input is not supported", "video input is not supported",
+	case d.contains("image input is not supported", "audio input is not supported", "video input is not supported",
 		"input is not supported - hint", "missing data required for image input", "model does not support embeddings",
 		"requires --jinja flag", "jinja exception:",
 		"invalid json schema in format", "failed to parse grammar", "json schema conversion failed",
 		"failed to create new sequence: unable to create sampling context", "cannot use custom grammar constraints with tools"):
 		return verdict{kind: KindUnsupported}
-	case strings.HasPrefix(s.text, `option "`) && s.says(`" must be of type `), s.says("failed to create new sequence: no input provided",
+	case strings.HasPrefix(d.text, `option "`) && d.contains(`" must be of type `), d.contains("failed to create new sequence: no input provided",
 		"failed to create new sequence: failed to process inputs", "input content cannot be empty",
 		"[json.exception.type_error.302] type must be", "[json.exception.out_of_range.403] key "):
 		return verdict{kind: KindRequest}
@@ -264,7 +264,7 @@ func kindOfWord(word string) Kind {
 		return KindUnsupported
 	}
 	switch {
-	case outOfMoney(word):
+	case isBillingWord(word):
 		return KindAccount
 	case strings.Contains(word, "sensitivecontentdetected"): // Volcengine's, for prompts and answers
 		return KindContentPolicy
@@ -272,8 +272,8 @@ func kindOfWord(word string) Kind {
 	return KindUnknown
 }
 
-// outOfMoney reports whether a word says that the account has to be paid for.
-func outOfMoney(word string) bool {
+// isBillingWord reports whether a word says that the account has to be paid for.
+func isBillingWord(word string) bool {
 	switch word {
 	case "insufficient_quota", "insufficient_balance", "insufficient_user_quota", "billing_hard_limit_reached", "billing_not_active",
 		"billing_disabled", "billing_error", "exceeded_current_quota_error", "arrearage":
@@ -308,29 +308,29 @@ func contentSentences() []string {
 	}
 }
 
-// begins reports whether the text begins with one of these sentences, in lower case.
+// hasPrefix reports whether the text begins with one of these sentences, in lower case.
 // What is held against the deployment must: providers quote in a 400 the value that
 // they refuse, and a client may write any sentence there.
-func (s *said) begins(sentences ...string) bool {
-	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.HasPrefix(s.text, sentence) })
+func (d *errorDetails) hasPrefix(sentences ...string) bool {
+	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.HasPrefix(d.text, sentence) })
 }
 
-// says reports whether one of these sentences, in lower case, is in the text.
-func (s *said) says(sentences ...string) bool {
-	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.Contains(s.text, sentence) })
+// contains reports whether one of these sentences, in lower case, is in the text.
+func (d *errorDetails) contains(sentences ...string) bool {
+	return slices.ContainsFunc(sentences, func(sentence string) bool { return strings.Contains(d.text, sentence) })
 }
 
-// has reports whether a word, in lower case, is among the error's.
-func (s *said) has(word string) bool { return slices.Contains(s.words, word) }
+// hasWord reports whether a word, in lower case, is among the error's.
+func (d *errorDetails) hasWord(word string) bool { return slices.Contains(d.words, word) }
 
 // embeddedStatus is the status that an error without one of its own would have had.
-func (s *said) embeddedStatus() int {
-	for _, word := range s.words {
+func (d *errorDetails) embeddedStatus() int {
+	for _, word := range d.words {
 		if n, err := strconv.Atoi(word); err == nil && n >= 400 && n < 600 {
 			return n
 		}
 	}
-	for _, word := range s.words {
+	for _, word := range d.words {
 		if status := statusOfWord(word); status != 0 {
 			return status
 		}

@@ -169,7 +169,7 @@ func (k Kind) status() int {
 	return http.StatusInternalServerError
 }
 
-// OpenAI's error codes that clients act on, whatever provider said them.
+// OpenAI's error codes that clients act on, whichever provider sends them.
 const (
 	CodeContextLength = "context_length_exceeded"
 	CodeContentFilter = "content_filter"
