@@ -167,8 +167,8 @@ func (r *reservation) load() (a *limit.Admission, attempt int) {
 	return r.admission, r.attempt
 }
 
-// refusedBy notes the limits that an error of this package's, which the client gets, is of.
-func (r *reservation) refusedBy(err error) {
+// noteRefusal notes the limits that err, the error that the client gets, names.
+func (r *reservation) noteRefusal(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.limitedBy = limitedBy(err)
@@ -334,7 +334,7 @@ func limitedBy(err error) string {
 	return strings.Join(names, ", ")
 }
 
-// limitError is what the client is told of a request that was not admitted.
+// limitError is the error that the client gets for a request that was not admitted.
 func limitError(err error) *upstream.Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return clientGone()

@@ -57,7 +57,7 @@ type attempt struct {
 	cooled    bool          // its deployment is in cooldown after it
 	kind      upstream.Kind // of a failure
 	answered  int           // the status of a good answer, from its headers on; 0: none yet
-	told      bool          // routing knows of its good answer
+	reported  bool          // routing was told of its good answer
 	status    int           // of the answer, when it has ended; 0: none came
 	reason    string        // why it failed; "" when it did not
 	took      time.Duration

@@ -28,7 +28,7 @@ func (s *requestStream) errorAnswer(header upstream.Header, n int, details strin
 	}
 	local := localFailure(statusOf(header), details)
 	if _, planned := x.attempts.hop(n); !planned && n > 1 {
-		// Envoy's word is for the end of the plan; what ended it is why the last attempt failed.
+		// Envoy's details name the end of the plan; the client gets the reason of the last attempt.
 		local = localFailure(0, x.attempts.lastReason(n-1))
 	} else if x.attempts.lastReason(n) == timedAnswer {
 		local = localFailure(0, timedAnswer) // by its cluster's timer, of which Envoy knows the reset alone
@@ -46,8 +46,8 @@ func (s *requestStream) errorAnswer(header upstream.Header, n int, details strin
 // ownDetails begins the details of the answers that isthmus makes itself.
 const ownDetails = "isthmus_"
 
-// failure replaces the answer by an error of ours; nil: the client is answered
-// already.
+// failure replaces the answer by an error of ours; nil means that the client has been
+// answered already.
 func (s *requestStream) failure(present upstream.Header, e *upstream.Error) *wire.Answer {
 	x := s.exchange
 	s.response = &responseReader{ended: true}
@@ -99,12 +99,13 @@ func (s *requestStream) lastAnswer(m wire.Message, header upstream.Header, u unj
 		}
 	}
 	s.response = &responseReader{whole: true, unjudged: &u}
-	u.timer = s.server.guard.AfterFunc(errorBodyTime, "the body of an error", func() { s.heldOpen(&u) })
+	u.timer = s.server.guard.AfterFunc(errorBodyTime, "the body of an error", func() { s.bodyLate(&u) })
 	return wire.ReadResponse(edit, wire.Whole, nil)
 }
 
-// heldOpen answers with such an error whose body does not come, judged by its headers.
-func (s *requestStream) heldOpen(u *unjudged) {
+// bodyLate answers with such an error whose body has not come in errorBodyTime, judged by
+// its headers.
+func (s *requestStream) bodyLate(u *unjudged) {
 	e := s.judgeLast(u, nil)
 	if s.exchange.outcome.refused(byFailure, e) {
 		_ = s.out.Send(s.deadlineAnswer(e)) // when the stream is gone, so is the request
@@ -129,11 +130,11 @@ func (s *requestStream) lastBody(body []byte) *wire.Answer {
 	return wire.ResponseChunk(out, false, edit, s.exchange.metadata())
 }
 
-// judgeLast tells health of the failure; no attempt follows, whatever routing
-// would like: none is prepared, and nothing reserved for it.
+// judgeLast records the failure with routing. No attempt follows, whatever routing plans:
+// none is prepared, and nothing reserved for it.
 func (s *requestStream) judgeLast(u *unjudged, body []byte) *upstream.Error {
 	e := u.hop.Translator.Failure(u.head, body[:min(len(body), maxJudged)])
 	none := func(*routing.Hop) bool { return false }
-	s.exchange.attempts.judge(u.attempt, e, failedWith(e, u.head), none, time.Now())
+	s.exchange.attempts.judge(u.attempt, e, failureOutcome(e, u.head), none, time.Now())
 	return e
 }

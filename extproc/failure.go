@@ -11,10 +11,10 @@ import (
 )
 
 // failureStream serves the failure filter: one answer whose status is not 2xx. Envoy
-// shows its body whole. A provider that holds it open is not waited for: when errorBodyTime
-// is over, the answer is judged by its headers, and this stream ends, after which Envoy
-// goes on with the answer as the headers' edit has left it. That edit has made it, ahead,
-// one after which the next attempt of the plan follows, where its status says so.
+// shows its body whole. A provider may hold it open: after errorBodyTime the answer is
+// judged by its headers, and this stream ends. Envoy then goes on with the headers as the
+// first answer of this stream has edited them: that edit already asks for the next attempt
+// of the plan, if the status is one that is retried.
 type failureStream struct {
 	judgement
 	server  *Server
@@ -44,7 +44,7 @@ func (s *failureStream) handle(m wire.Message) *wire.Answer {
 		}
 		edit, plan := s.judge(m.Body())
 		if waited {
-			edit = takenBack(edit)
+			edit = undoWait(edit)
 		}
 		return wire.ResponseChunk(nil, true, edit, plan)
 	case wire.ResponseTrailers:
@@ -53,8 +53,8 @@ func (s *failureStream) handle(m wire.Message) *wire.Answer {
 	return nil
 }
 
-// headersLocked notes status and header; the body says the rest. An answer whose body is
-// not there, or is not read, is judged here.
+// headersLocked notes status and header and waits for the body. An answer without a body,
+// or whose body is not read, is judged here.
 func (s *failureStream) headersLocked(m wire.Message) *wire.Answer {
 	s.exchange = s.server.exchanges.find(m.ExchangeField(names.FieldID))
 	header := m.Headers()
@@ -92,8 +92,9 @@ func (s *failureStream) waitLocked() *wire.HeaderMutation {
 	return edit
 }
 
-// takenBack is the edit of an answer whose body came, after that of waitLocked.
-func takenBack(edit *wire.HeaderMutation) *wire.HeaderMutation {
+// undoWait returns edit, nil for none, with what removes the headers that waitLocked set:
+// the body came in time.
+func undoWait(edit *wire.HeaderMutation) *wire.HeaderMutation {
 	if edit == nil {
 		edit = &wire.HeaderMutation{}
 	}
@@ -112,7 +113,7 @@ func (s *failureStream) expire() {
 		return
 	}
 	e := s.hop.Translator.Failure(s.head, nil)
-	s.exchange.attempts.failedWith(s.number, e, failedWith(e, s.head), time.Now())
+	s.exchange.attempts.failedWith(s.number, e, failureOutcome(e, s.head), time.Now())
 	close(s.expired)
 }
 
@@ -125,7 +126,7 @@ func (s *failureStream) judge(body []byte) (*wire.HeaderMutation, wire.Metadata)
 }
 
 // tooLongToJudge reports whether an error says that it is longer than what is read
-// of one: no JSON that is cut off tells more than the status, and Envoy need not
+// of one: JSON that is cut off says no more than the status, and Envoy need not
 // hold it.
 func tooLongToJudge(header upstream.Header) bool {
 	n, err := strconv.ParseInt(header.Get("content-length"), 10, 64)
@@ -135,11 +136,12 @@ func tooLongToJudge(header upstream.Header) bool {
 // maxJudged is how much of an error body is read, in bytes.
 const maxJudged = 64 << 10
 
-// judge tells health and routing of the failure of attempt n, and makes the next
-// one ready: the room in its deployment's limits and the request in its words.
+// judge records the failure of attempt n with routing and prepares the next one: a
+// reservation in the limits of its deployment, and the translated request. It returns
+// the header edit and the new plan as failureStream.judge does.
 func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.Time) (*wire.HeaderMutation, wire.Metadata) {
 	able := func(hop *routing.Hop) bool { return x.prepare(n+1, hop) } // an answer from the retry filter would be final
-	next, planned := x.attempts.judge(n, e, failedWith(e, head), able, now)
+	next, planned := x.attempts.judge(n, e, failureOutcome(e, head), able, now)
 	if !next.Retry || x.reserveNext(n+1) != nil {
 		return nil, nil
 	}
@@ -159,8 +161,8 @@ func (x *exchange) judge(n int, e *upstream.Error, head upstream.Head, now time.
 	return edit, x.attempts.planMetadata()
 }
 
-// failedWith is the outcome of an attempt that a provider answered with an error.
-func failedWith(e *upstream.Error, head upstream.Head) routing.Outcome {
+// failureOutcome is the outcome of an attempt that a provider answered with an error.
+func failureOutcome(e *upstream.Error, head upstream.Head) routing.Outcome {
 	return routing.Outcome{
 		Failed: true, Kind: upstream.KindOf(e), Status: head.Status, RetryAfter: e.RetryAfter,
 		Reason: reasonOf(head.Status, e),

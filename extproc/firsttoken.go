@@ -46,8 +46,8 @@ func (a *attempts) relayed(n int) {
 }
 
 func (a *attempts) beganLocked(n int, firstToken time.Duration) {
-	if at := a.attemptLocked(n); !at.told {
-		at.told = true
+	if at := a.attemptLocked(n); !at.reported {
+		at.reported = true
 		a.router.Answered(&a.plan.Hops[n-1], firstToken)
 	}
 }

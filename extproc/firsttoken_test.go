@@ -150,7 +150,7 @@ func TestABlockingAnswerEndsACooldownWhenItWasRead(t *testing.T) {
 	told := func() bool {
 		x.attempts.mu.Lock()
 		defer x.attempts.mu.Unlock()
-		return x.attempts.made[0].told
+		return x.attempts.made[0].reported
 	}
 	f.ask(responseHead(1, false, ":status", "200", "content-type", "application/json"))
 	if told() {

@@ -12,9 +12,9 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// A stream may fail after its 2xx headers and before it says anything: with an error
-// as its first event, or by ending, or by saying nothing. Until its first content the
-// client need not know: the opening filter holds headers and chunks back (decision
+// A stream may fail after its 2xx headers and before its first content: with an error
+// as its first event, or by ending, or by sending nothing. Until then the client has
+// received nothing: the opening filter holds headers and chunks back (decision
 // 017), a decoder of the attempt reads them here, and what has failed becomes an
 // answer that is not 2xx, after which another attempt may follow. Stream 1 reads what
 // passes from its beginning.
@@ -79,7 +79,7 @@ func (s *openingStream) headersLocked(m wire.Message) *wire.Answer {
 		return s.passLocked()
 	}
 	if why := x.mismatch(header, &hop, m.EndOfStream()); why != "" {
-		return s.failLocked(notThisAPI(why))
+		return s.failLocked(invalidAnswer(why))
 	}
 	if !x.request.Stream && !x.readFirst(header) {
 		return s.passLocked() // it is too long to be an error
@@ -118,7 +118,8 @@ func (s *openingStream) passLocked() *wire.Answer {
 	return wire.EndStream()
 }
 
-// failLocked makes the answer the failure that it is; nil: that is decided already.
+// failLocked turns the answer into the failure e; nil means that the attempt has been judged
+// already.
 func (s *openingStream) failLocked(e *upstream.Error) *wire.Answer {
 	if !s.judgeLocked() {
 		return nil
@@ -142,11 +143,11 @@ func (s *openingStream) failLocked(e *upstream.Error) *wire.Answer {
 	return wire.PassResponseHeaders(edit).WithMetadata(plan).Last()
 }
 
-// expire gives up on an answer that has said nothing in its time.
+// expire fails an attempt without content within its ttft_timeout.
 func (s *openingStream) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answer := s.failLocked(firstTokenLate())
+	answer := s.failLocked(firstTokenTimeout())
 	if answer == nil {
 		return
 	}
@@ -154,21 +155,21 @@ func (s *openingStream) expire() {
 	close(s.expired)
 }
 
-// firstTokenLate is the error of an attempt that said nothing within its ttft_timeout.
-func firstTokenLate() *upstream.Error {
+// firstTokenTimeout is the error of an attempt without content within its ttft_timeout.
+func firstTokenTimeout() *upstream.Error {
 	return &upstream.Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "upstream_timeout",
 		Message: "the provider sent no first token in time"}
 }
 
-// notThisAPI is the error of a 2xx answer that cannot be the endpoint's.
-func notThisAPI(why string) *upstream.Error {
+// invalidAnswer is the error of a 2xx answer that cannot be the endpoint's.
+func invalidAnswer(why string) *upstream.Error {
 	return &upstream.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "invalid_answer",
 		Message: "the provider's answer is not of this API (" + why + ")"}
 }
 
 // mayFailOver reports whether the answers to the request pass the opening filter: a
-// stream that another attempt could answer instead, or whose first token has a time; and
-// another answer, where a deployment has lately sent errors with a good status.
+// stream that another attempt could answer instead, or whose first token has a
+// ttft_timeout; and a blocking answer, if a deployment has lately sent errors behind 200.
 func (s *requestStream) mayFailOver(plan *routing.Plan) bool {
 	x := s.exchange
 	if !s.opens || !x.snapshot.streamFailover {

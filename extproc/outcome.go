@@ -24,8 +24,8 @@ const (
 	byDisconnect                 // none: the client left first
 )
 
-// ending is who ended an answer. The values but notEnded and endedWhole are told to
-// people.
+// ending is who ended an answer. All values but notEnded and endedWhole stand in
+// logs and records.
 type ending string
 
 const (
@@ -45,7 +45,7 @@ type outcome struct {
 	served     *routing.Hop  // byDeployment: the hop of that one; else nil
 	entry      *cache.Entry  // byCache: what is stored; else nil
 	relayed    bool          // Envoy carries the answer's body past this service
-	silent     bool          // when stream 1 closed, nothing had come for as long as the attempt allows
+	idle       bool          // when stream 1 closed, nothing had come for as long as the attempt allows
 	result     chat.Result
 	ended      ending
 	failure    *upstream.Error // that the client gets; nil: none
@@ -112,16 +112,16 @@ func (o *outcome) attempt() routing.Outcome {
 // the client, and what Envoy relayed as whole. Where nothing of an answer had left when
 // it broke off, the client got an error of Envoy's instead, and that one's status.
 func (o *outcome) end(entry *logEntry) {
-	said := endedWhole
+	how := endedWhole
 	if entry != nil && entry.ended != notEnded {
-		said = entry.ended
+		how = entry.ended
 	}
-	if said == endedUpstream && o.silent {
-		said = endedTimeout // by the listener inside Envoy, which looks like the provider's end
+	if how == endedUpstream && o.idle {
+		how = endedTimeout // by the listener inside Envoy, which looks like the provider's end
 	}
 	switch {
-	case said != endedWhole, o.relayed:
-		o.ended = said
+	case how != endedWhole, o.relayed:
+		o.ended = how
 	default:
 		o.ended = endedClient
 	}
@@ -215,11 +215,11 @@ func (l *lockedOutcome) began(after time.Duration) {
 	l.outcome.firstToken = after
 }
 
-// silence notes that nothing of an answer had come for as long as its attempt allows.
-func (l *lockedOutcome) silence() {
+// idled notes that nothing of an answer had come for as long as its attempt allows.
+func (l *lockedOutcome) idled() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.outcome.silent = true
+	l.outcome.idle = true
 }
 
 // complete notes that the answer was read to its end. Its failure, if it has one, is

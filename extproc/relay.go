@@ -69,8 +69,8 @@ func (s *Server) relay(
 		return errNoRelay
 	}
 	defer done()
-	said := grpcmetadata.Pairs(names.KeyFilter, order.Filter, relayedKey, "1")
-	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), said))
+	md := grpcmetadata.Pairs(names.KeyFilter, order.Filter, relayedKey, "1")
+	ctx, cancel := context.WithCancel(grpcmetadata.NewOutgoingContext(stream.Context(), md))
 	defer cancel()
 	late := s.guard.AfterFunc(relayTime, "a relayed stream", cancel)
 	defer late.Stop()

@@ -68,8 +68,8 @@ func (s *requestStream) close() {
 	}
 	guard := s.server.guard
 	s.server.exchanges.drop(x)
-	guard.Run("the end of an answer", s.endTold)
-	s.silence()
+	guard.Run("the end of an answer", s.endComplete)
+	s.noteIdle()
 	guard.Run("the text of an answer", x.capture.end)
 	guard.Run("the tokens of an answer", s.countUsage)
 	guard.Run("the cache", x.caching.ticket.Leave)
@@ -195,11 +195,11 @@ func (s *requestStream) requestBody(body []byte) *wire.Answer {
 	}
 	plan, err := s.encoding.plan(x.snapshot.router, call)
 	if err != nil {
-		x.reservation.refusedBy(err)
+		x.reservation.noteRefusal(err)
 		return s.refuse(asError(err))
 	}
 	if err := s.admit(plan, call); err != nil {
-		x.reservation.refusedBy(err)
+		x.reservation.noteRefusal(err)
 		return s.refuse(limitError(err))
 	}
 	x.attempts.follow(plan)
@@ -242,7 +242,7 @@ func (s *requestStream) firstAttempt(plan *routing.Plan) *wire.Answer {
 			break
 		}
 		if err := x.reserveFirstAgain(plan); err != nil {
-			x.reservation.refusedBy(err)
+			x.reservation.noteRefusal(err)
 			return s.refuse(limitReached(err))
 		}
 	}

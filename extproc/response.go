@@ -20,7 +20,7 @@ type responseReader struct {
 	merge    *cache.Batch // stored embeddings that the answer must be merged with
 	unjudged *unjudged    // an error whose body is to be read; else nil
 	whole    bool         // the body comes as one message and may still change the status
-	partial  bool         // unless it is too long for Envoy's buffer: wire.WholeIfBrief
+	partial  bool         // unless it is too long for Envoy's buffer: wire.WholeOrPart
 	form     form
 	begun    bool          // something of the answer came
 	stall    *stall        // of a stream that is read in the mode Duplex; else nil
@@ -65,7 +65,7 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 	x := s.exchange
 	head := upstream.Head{Status: statusOf(header), Header: header}
 	if why := x.mismatch(header, &hop, m.EndOfStream()); why != "" {
-		e := notThisAPI(why)
+		e := invalidAnswer(why)
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
 		if !x.request.Stream {
 			x.snapshot.router.ErrorBehind200(&hop)
@@ -128,7 +128,7 @@ func (s *requestStream) read(head upstream.Head, hop routing.Hop, edit *wire.Hea
 	s.capture(stream)
 	switch {
 	case r.partial:
-		return wire.WholeIfBrief
+		return wire.WholeOrPart
 	case r.whole:
 		return wire.Whole
 	case !s.duplex(r):
@@ -166,10 +166,10 @@ func isEventStream(header upstream.Header) bool {
 	return strings.HasPrefix(header.Get("content-type"), "text/event-stream")
 }
 
-// readFirst reports whether an answer that could be relayed is looked at before its
-// headers go on, since it may be an error, or nothing, in spite of its status: one that is
-// short, and one that does not say how long it is. Vectors that do not are often more than
-// Envoy holds, and what exceeds that is not counted: they are read as they come.
+// readFirst reports whether an answer that could be relayed is read before its
+// headers go on, since it may be an error or empty in spite of its status: one that is
+// short, and one without a content-length. Embeddings without one are read as they come:
+// they often exceed what Envoy buffers, and what exceeds it is not counted.
 func (x *exchange) readFirst(header upstream.Header) bool {
 	if isEventStream(header) {
 		return false

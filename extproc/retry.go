@@ -54,7 +54,7 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 		err = x.reserve(n, []routing.Choice{chosen})
 	}
 	if err != nil {
-		return s.noRoom(err)
+		return s.refuseByLimits(err)
 	}
 	if again, _, ok := x.attempts.hopOn(n, on); ok {
 		hop = again // the stream that reserved first may have changed the plan
@@ -84,12 +84,12 @@ func (s *retryStream) handle(m wire.Message) *wire.Answer {
 	return wire.LaterAttempt(edit, call)
 }
 
-// noRoom stops the request at the limits of the deployment that would be next. It is what
-// the client gets where no provider has given a real error before.
-func (s *retryStream) noRoom(err error) *wire.Answer {
+// refuseByLimits stops the request at the limits of the deployment that would be next. The
+// client gets this error if no provider has answered with one before.
+func (s *retryStream) refuseByLimits(err error) *wire.Answer {
 	e := limitReached(err)
 	if s.exchange.attempts.rememberFirst(e) {
-		s.exchange.reservation.refusedBy(err)
+		s.exchange.reservation.noteRefusal(err)
 	}
 	return wire.Immediate(e.Status, errorHeaders(e), e.JSON(), "isthmus_no_room")
 }
@@ -137,7 +137,7 @@ func (x *exchange) prepare(n int, hop *routing.Hop) bool {
 	return true
 }
 
-// callFor is the request in the words of a hop, for attempt n.
+// callFor is the request translated for a hop, for attempt n.
 func (x *exchange) callFor(n int, hop *routing.Hop) (*upstream.Call, error) {
 	if call := x.prepared.take(n, hop.Deployment); call != nil {
 		return call, nil

@@ -34,7 +34,7 @@ type secrets struct {
 	hashes [][sha256.Size]byte // of what is accepted
 }
 
-// Set changes the secrets: all are accepted, the first is said to other replicas.
+// Set changes the secrets: all are accepted, the first is sent to other replicas.
 // So a secret is changed without a gap: first the new one is added behind the old,
 // then Envoy gets it, then the old one is taken out. None asks for nothing.
 func (s *Secrets) Set(all []secret.Text) error {
@@ -67,17 +67,17 @@ func checkSecret(text string) error {
 }
 
 // admits reports whether a stream says one of the secrets. The time it takes does
-// not depend on what is said.
+// not depend on what is sent.
 func (s *Secrets) admits(ctx context.Context) bool {
 	known := s.current.Load()
 	if known == nil || len(known.hashes) == 0 {
 		return true
 	}
-	said := grpcmetadata.ValueFromIncomingContext(ctx, names.KeySecret)
-	if len(said) != 1 {
+	values := grpcmetadata.ValueFromIncomingContext(ctx, names.KeySecret)
+	if len(values) != 1 {
 		return false
 	}
-	hash, same := sha256.Sum256([]byte(said[0])), 0
+	hash, same := sha256.Sum256([]byte(values[0])), 0
 	for i := range known.hashes {
 		same |= subtle.ConstantTimeCompare(hash[:], known.hashes[i][:])
 	}

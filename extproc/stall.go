@@ -11,9 +11,9 @@ import (
 
 // A stream that is read in the mode Duplex can be ended here at any time. One whose
 // provider stops in the middle of its answer, without closing the connection, ends with
-// an error event, as one that fails in any other way that is noticed here. (A
-// connection that breaks off is not: Envoy then cuts the client's, whatever a filter
-// would still say.)
+// an error event, as one that fails in any other way that is noticed here. A provider's
+// connection that breaks off cannot end so: Envoy resets the client's then, and no filter
+// can add to the answer.
 
 // stall ends such a stream. Its lock is held while the stream is read or ended.
 type stall struct {
@@ -23,8 +23,8 @@ type stall struct {
 	gap     time.Duration // and after it
 	due     time.Time     // when the stream has stalled; zero: never
 	fires   time.Time     // when the timer does, at due or before: most pieces do not set it; zero: it is not set
-	told    bool          // the answer has said its last, or an error: the timer is for its end
-	over    bool          // the client has got the end: what still comes is dropped
+	ending  bool          // the last event, or an error, was read: the timer bounds the wait for the end of the connection
+	ended   bool          // the end was sent to the client: what still comes is dropped
 }
 
 // duplex reports whether an answer is read in the mode Duplex, in which each piece goes
@@ -50,36 +50,36 @@ func (s *requestStream) watch(r *responseReader, attempt time.Duration) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first := max(w.gap, afterLast)
+	first := max(w.gap, endTime)
 	w.fires = time.Now().Add(first)
 	w.timer = s.server.guard.AfterFunc(first, "a stream that stalls", func() { s.stalled(r) })
 	w.rearmLocked(r.decoder)
 }
 
-// begin locks the stream for a message that came. It reports whether that is still
-// wanted; then an unlock must follow.
+// begin locks the stream for a message that came. It reports whether the
+// stream is still read; then the caller must unlock it.
 func (w *stall) begin() bool {
 	w.mu.Lock()
-	if w.over {
+	if w.ended {
 		w.mu.Unlock()
 		return false
 	}
 	return true
 }
 
-// afterLast is how long a stream that has said its last, or has failed, is read on: the
-// end of the connection comes with it, and behind a failure the usage, or the event of
-// the Responses API that tells agents of the end.
-const afterLast = time.Second
+// endTime is how long a stream is read on after its last event or an error. The provider
+// closes the connection in that time; after an error the usage may come, or the terminal
+// event of the Responses API, which agents wait for.
+const endTime = time.Second
 
 // rearmLocked waits for the next piece of an answer, of which d has read what came.
 func (w *stall) rearmLocked(d chat.Decoder) {
 	limit := w.opening
 	switch {
-	case w.told:
+	case w.ending:
 		return
 	case d.Failed(), d.Complete():
-		w.told, limit = true, afterLast
+		w.ending, limit = true, endTime
 	case d.Started():
 		limit = w.gap
 	}
@@ -96,7 +96,7 @@ func (w *stall) rearmLocked(d chat.Decoder) {
 
 // endLocked ends the watch.
 func (w *stall) endLocked() {
-	w.over = true
+	w.ended = true
 	w.timer.Stop()
 }
 
@@ -110,8 +110,8 @@ func (w *stall) close() {
 	w.endLocked()
 }
 
-// stalled ends a stream whose provider has said nothing for too long, or has told of a
-// failure and does not end.
+// stalled ends a stream whose provider has sent nothing for too long, or has sent the last
+// event or an error and not closed the connection.
 func (s *requestStream) stalled(r *responseReader) {
 	w := r.stall
 	if !w.begin() {
@@ -133,7 +133,7 @@ func (s *requestStream) stalled(r *responseReader) {
 	s.pass(out)
 	result := r.decoder.Result()
 	if failed || result.Failure == nil {
-		s.exchange.outcome.complete(result) // all had come but the end
+		s.exchange.outcome.complete(result) // only the end of the connection was missing
 	} else {
 		s.exchange.outcome.stalled(result)
 	}

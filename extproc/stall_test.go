@@ -31,8 +31,8 @@ func TestAStreamIsEndedWhenItHasStalledAndNoSooner(t *testing.T) {
 		"behind many words, just in time":         {content(20), gap - time.Millisecond, gap, "stream_timeout"},
 		"behind many words at once":               {content(20), 0, gap, "stream_timeout"},
 		"behind its finish reason":                {[]string{contentChunk, finishChunk}, time.Second, gap, ""},
-		"behind its last event":                   {[]string{contentChunk, "data: [DONE]\n\n"}, time.Second, afterLast, ""},
-		"behind its error, however long it lasts": {[]string{contentChunk, errorChunk}, time.Second, afterLast, ""},
+		"behind its last event":                   {[]string{contentChunk, "data: [DONE]\n\n"}, time.Second, endTime, ""},
+		"behind its error, however long it lasts": {[]string{contentChunk, errorChunk}, time.Second, endTime, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -12,15 +12,15 @@ import (
 // The usage of an answer, its tokens, comes from one of three places:
 //
 //  1. The provider's decoder reads it where the body passes through this service
-//     (requestStream.end in response.go: outcome.complete).
+//     (requestStream.end in responsebody.go: outcome.complete).
 //  2. Envoy reads it from a stream that it relays past this service (relayable), and
-//     says it in its access log (accesslog.go: logEntry.usage): usageFromLog.
-//  3. It is counted here, by the model's tokenizer: of a body that was read and said
-//     nothing, or that the client left, when stream 1 closes (countUsage); of a relayed
-//     stream, when Envoy's word has none (usageFromLog). Such usage is marked as
+//     reports it in its access log (accesslog.go: logEntry.usage): usageFromLog.
+//  3. It is counted here, by the model's tokenizer: of a body that was read and
+//     reported none, or that the client left, when stream 1 closes (countUsage); of a relayed
+//     stream, when Envoy's entry has none (usageFromLog). Such usage is marked as
 //     estimated.
 //
-// All three end in outcome.result, which the record of the request tells.
+// All three end in outcome.result, which the record of the request has.
 
 // relayable reports whether Envoy can relay a hop's answer past this service: a stream
 // in OpenAI's format whose usage chunk the client wants too, which is neither stored

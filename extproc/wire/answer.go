@@ -109,10 +109,10 @@ type BodyMode = modev3.ProcessingMode_BodySendMode
 const (
 	Unread BodyMode = modev3.ProcessingMode_NONE     // it passes without a message
 	Whole  BodyMode = modev3.ProcessingMode_BUFFERED // in one message
-	// WholeIfBrief: in one message, unless it exceeds Envoy's buffer: then the message has
-	// the part that does not, and the rest follows without another.
-	WholeIfBrief BodyMode = modev3.ProcessingMode_BUFFERED_PARTIAL
-	Streamed     BodyMode = modev3.ProcessingMode_STREAMED // piece by piece, as it comes
+	// WholeOrPart: in one message, unless it exceeds Envoy's buffer: then the message has
+	// the part that fits, and the rest passes without a message.
+	WholeOrPart BodyMode = modev3.ProcessingMode_BUFFERED_PARTIAL
+	Streamed    BodyMode = modev3.ProcessingMode_STREAMED // piece by piece, as it comes
 	// Duplex: piece by piece, and what goes on is sent back by us: as many pieces as
 	// we like, when we like, and we may end it at any time.
 	Duplex BodyMode = modev3.ProcessingMode_FULL_DUPLEX_STREAMED
