@@ -148,7 +148,7 @@ func (x *exchange) decided(entry *logEntry) outcome {
 		x.snapshot.router.Cut(o.served, kind, why)
 		x.attempts.cut(kind, why)
 		if !x.request.Stream {
-			x.snapshot.router.ErrorBehind200(o.served)
+			x.snapshot.router.NoteErrorBehind200(o.served)
 		}
 	}
 	return o

@@ -130,7 +130,7 @@ func (s *openingStream) failLocked(e *upstream.Error) *wire.Answer {
 		e = &failure
 	}
 	if !s.exchange.request.Stream {
-		s.exchange.snapshot.router.ErrorBehind200(&s.hop)
+		s.exchange.snapshot.router.NoteErrorBehind200(&s.hop)
 	}
 	head := s.head
 	head.Status = e.Status

@@ -68,7 +68,7 @@ func (s *requestStream) goodAnswer(m wire.Message, header upstream.Header, hop r
 		e := invalidAnswer(why)
 		x.attempts.failed(n, e.Status, "answer is not of this API", time.Now())
 		if !x.request.Stream {
-			x.snapshot.router.ErrorBehind200(&hop)
+			x.snapshot.router.NoteErrorBehind200(&hop)
 		}
 		s.response = &responseReader{ended: true}
 		return s.refuseBy(byFailure, e) // Envoy resets the provider's stream, which may go on for long

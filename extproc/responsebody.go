@@ -161,7 +161,7 @@ func (s *requestStream) wholeBody(body, out []byte) *wire.Answer {
 		r.ended = true
 		x.outcome.replaced(result)
 		if !x.request.Stream {
-			x.snapshot.router.ErrorBehind200(&r.hop)
+			x.snapshot.router.NoteErrorBehind200(&r.hop)
 		}
 		x.caching.ticket.Failed()
 	} else {

@@ -70,7 +70,7 @@ type Deployment struct {
 type liveState struct {
 	inFlight  atomic.Int64
 	cooldowns atomic.Int64 // begun
-	behind200 atomic.Int64 // when it last answered a request that does not stream with an error behind a good status, in Unix seconds
+	behind200 atomic.Int64 // when its last error behind 200 to a blocking request came, in Unix seconds; 0: never
 	health    health
 	pace      pace
 	meter     meter

@@ -85,11 +85,11 @@ func (r *Router) Done(h *Hop, o Outcome) {
 	}
 }
 
-// ErrorBehind200 notes that the answer to the attempt of a hop, which did not stream, was an
-// error, or nothing, behind a good status, or that it broke off.
-func (r *Router) ErrorBehind200(h *Hop) { h.Deployment.behind200.Store(r.now().Unix()) }
+// NoteErrorBehind200 notes that the blocking answer to the attempt of a hop was an error, or
+// empty, behind a 2xx status, or that it broke off.
+func (r *Router) NoteErrorBehind200(h *Hop) { h.Deployment.behind200.Store(r.now().Unix()) }
 
-// behind200Time is for how long after an error behind a good status others are expected.
+// behind200Time is for how long after an error behind 200 others are expected.
 const behind200Time = time.Hour
 
 // ExpectsErrorBehind200 reports whether a deployment of the plan has lately answered a request that

@@ -69,7 +69,8 @@ func (r *Refused) setAnswer(more string) {
 	r.Answer = answer(code, what+"; try again in "+strconv.Itoa(wholeSeconds(r.Wait))+" s", r.Wait, &r.gauges)
 }
 
-// ReachedText is what a message says of the limits.
+// ReachedText is the part of an error message that names the limits: " (rpm 500 of
+// deployment/ID, …)"; "" without any.
 func ReachedText(limits []Reached) string {
 	if len(limits) == 0 {
 		return ""
@@ -144,8 +145,8 @@ func (r *Refused) with(next *Refused) *Refused {
 	return r
 }
 
-// sooner reports whether r promises more than other. A slot may be free at any moment;
-// one without a wait is for ever.
+// sooner reports whether r may end before other. A slot may be free at any moment; a
+// refusal with a Wait of 0 never ends.
 func (r *Refused) sooner(other *Refused) bool {
 	if r.NeedsSlot != other.NeedsSlot {
 		return r.NeedsSlot
@@ -159,8 +160,8 @@ func tooLarge(model string, input int64, limits []Reached) *Refused {
 		"`: its input is about "+strconv.FormatInt(input, 10)+" tokens, more than the limit per minute"+ReachedText(limits), 0, &gauges{})}
 }
 
-// leftQueue is the answer to a request that the queue did not take or keep. why ends what
-// is said of the limits.
+// leftQueue is the answer to a request that the queue did not take or keep. why is
+// appended to the message.
 func leftQueue(model string, slots []store.Slot, why string, wait time.Duration) *Refused {
 	r := &Refused{model: model, Wait: wait, Queued: true, slots: slots, Limits: reachedSlots(slots)}
 	r.setAnswer(why)

@@ -18,10 +18,10 @@ import (
 // concurrent use. It neither retries nor falls back: [Shared] does.
 type Redis struct {
 	client  redis.UniversalClient
-	once    redis.Scripter // client, for the scripts: see sentOnce
+	once    redis.Scripter // client, for the scripts: see noRetryClient
 	scripts scripts
 	keys    keys
-	settled string // key of the number of our last call of settle.lua: see stamp
+	settled string // key of the number of our last call of settle.lua: see callNumber
 	replica string
 	maxBlob int // in bytes
 	skipped skipped
@@ -57,7 +57,7 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	}
 	client, keys := newClient(options), keysOf(o.Prefix, keyFormat)
 	return &Redis{
-		client: client, once: sentOnce{client}, scripts: newScripts(), keys: keys, settled: keys.own + "settled/" + rand.Text(),
+		client: client, once: noRetryClient{client}, scripts: newScripts(), keys: keys, settled: keys.own + "settled/" + rand.Text(),
 		replica: o.Replica, maxBlob: defaultMaxBlob, skipped: skipped{log: o.Log}, now: o.Now,
 	}, nil
 }
@@ -216,25 +216,25 @@ func (r *Redis) Renew(ctx context.Context, lease time.Duration, held []Held) err
 	return r.deliver(ctx, d, lease)
 }
 
-// deliver runs settle.lua over all of an outbox, in pieces that do not hold the server
-// up.
+// deliver runs settle.lua over all of an outbox, in pieces so short that the server is not
+// blocked for long.
 func (r *Redis) deliver(ctx context.Context, d *outbox, lease time.Duration) error {
 	for !d.empty() {
-		if err := r.settle(ctx, d.take(pieceSize), lease, stamp{}); err != nil {
+		if err := r.settle(ctx, d.take(pieceSize), lease, callNumber{}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stamp has a call of settle.lua that is made again change nothing, however often the
-// server gets it, and however late: one that was frozen reads what was sent meanwhile.
-type stamp struct {
-	epoch  string // of a Beat: a server that has lost what it knew then refuses; "": none does
+// callNumber makes a call of settle.lua idempotent, however often and however late the
+// server runs it: one that was frozen still reads what was sent meanwhile.
+type callNumber struct {
+	epoch  string // of a Beat: a server that has lost its data since refuses; "": none does
 	number int64  // higher than those of all calls before; 0: the call is carried out each time
 }
 
-func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration, of stamp) error {
+func (r *Redis) settle(ctx context.Context, piece *outbox, lease time.Duration, of callNumber) error {
 	c := call{prefix: r.keys.own, keys: append(make([]string, 0, 8), r.keys.epoch, r.settled), packed: make([]byte, 0, 128)}
 	c.num(of.number, lease.Milliseconds())
 	args := piece.encode(append(make([]any, 0, 2+len(piece.released)+len(piece.renewed)), nil, of.epoch), &c)

@@ -10,9 +10,9 @@ import (
 // refused reports whether an error is the server's reply that it does not do what it is
 // asked at present: it is full, a replica, without the replicas it needs, could not save,
 // loads its data, runs a script, has too many clients, or its cluster is down or moves the
-// keys; or it has lost what it knew (EPOCH, of scripts/window.lua). A script of ours that
+// keys; or it has lost its data (EPOCH, of scripts/window.lua). A script of ours that
 // ends with such a reply has changed nothing: the server says so before it runs, or at its
-// first write. What has no reply is never refused: it may have been done.
+// first write. An error without a reply is never refused: the call may have been carried out.
 func refused(err error) bool {
 	var reply redis.Error
 	if !errors.As(err, &reply) {
@@ -30,11 +30,11 @@ func refused(err error) bool {
 	return strings.HasPrefix(text, "ERR max number of clients reached")
 }
 
-// undone reports whether an error says that a call of acquire.lua has changed nothing.
-func undone(err error) bool { return refused(err) || errors.Is(err, errLate) }
+// notApplied reports whether an error means that a call of acquire.lua has changed nothing.
+func notApplied(err error) bool { return refused(err) || errors.Is(err, errLate) }
 
-// replied reports whether an error is a reply of the server, so that nothing more will
-// come of the call.
+// replied reports whether an error is a reply of the server, so that the
+// call is over.
 func replied(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)

@@ -45,7 +45,7 @@ type Request struct {
 	// Lease is how long slots are held without being renewed. Memory has no leases: it
 	// holds them until they are given back.
 	Lease time.Duration
-	// Epoch is that of a Beat. A server that has lost what it knew then takes nothing,
+	// Epoch is that of a Beat. A server that has lost its data since then takes nothing,
 	// and nothing back: see refused. "": whatever it knows. Memory has none.
 	Epoch string
 	// Return is given back first, in the same step. Its ID is that of the request.
@@ -123,5 +123,5 @@ type Peers struct {
 	Load     map[string]int64 // attempts running on the other replicas
 	Used     []int64          // of each watched window
 	Held     []int64          // of each key of slots
-	Epoch    string           // another one: the store has lost what it knew. Memory has none
+	Epoch    string           // another one: the store has lost its data. Memory has none
 }

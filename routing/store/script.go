@@ -40,22 +40,22 @@ func newScripts() scripts {
 	}
 }
 
-// sentOnce is a client that sends each call of a script once. That of a cluster would by
-// itself send again what got no answer: the server may have done it, and a charge would
-// count twice. What a node says is elsewhere is asked there all the same.
-type sentOnce struct{ redis.UniversalClient }
+// noRetryClient is a client that sends each call of a script once. A cluster's client
+// retries by itself what got no reply: the server may have run it, and a charge would count
+// twice. Redirections (MOVED, ASK) are still followed.
+type noRetryClient struct{ redis.UniversalClient }
 
 // EvalSha calls a script that the server knows.
-func (c sentOnce) EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd {
+func (c noRetryClient) EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd {
 	return c.eval(ctx, "evalsha", hash, keys, args)
 }
 
 // Eval calls a script with its text.
-func (c sentOnce) Eval(ctx context.Context, text string, keys []string, args ...any) *redis.Cmd {
+func (c noRetryClient) Eval(ctx context.Context, text string, keys []string, args ...any) *redis.Cmd {
 	return c.eval(ctx, "eval", text, keys, args)
 }
 
-func (c sentOnce) eval(ctx context.Context, name, script string, keys []string, args []any) *redis.Cmd {
+func (c noRetryClient) eval(ctx context.Context, name, script string, keys []string, args []any) *redis.Cmd {
 	all := append(make([]any, 0, 3+len(keys)+len(args)), name, script, len(keys))
 	for _, key := range keys {
 		all = append(all, key)
@@ -64,15 +64,15 @@ func (c sentOnce) eval(ctx context.Context, name, script string, keys []string, 
 	if len(keys) > 0 {
 		cmd.SetFirstKeyPos(3)
 	}
-	_ = c.Process(ctx, unrepeated{cmd}) // cmd has the error
+	_ = c.Process(ctx, noRetryCmd{cmd}) // cmd has the error
 	return cmd
 }
 
-// unrepeated is a command that no client sends again.
-type unrepeated struct{ *redis.Cmd }
+// noRetryCmd is a command that go-redis does not retry.
+type noRetryCmd struct{ *redis.Cmd }
 
-// NoRetry is true.
-func (unrepeated) NoRetry() bool { return true }
+// NoRetry is true: see redis.Cmder.
+func (noRetryCmd) NoRetry() bool { return true }
 
 // call collects the keys and the packed integers of one script call.
 type call struct {

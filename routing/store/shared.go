@@ -32,11 +32,11 @@ type Shared struct {
 	foreign  atomic.Int64 // of them: they count under keys of another version
 	last     atomic.Pointer[Beat]
 
-	// mu is held over each change of the Memory together with what Redis must be told of
+	// mu is held over each change of the Memory together with what Redis must be sent of
 	// it, so that resync finds each change in both or in none.
 	mu         sync.Mutex
-	outbox     *outbox           // what Redis must be told
-	unanswered *unanswered       // what it was told without an answer; nil: nothing
+	outbox     *outbox           // what Redis must be sent
+	unanswered *unanswered       // what it was sent without a reply; nil: nothing
 	epoch      string            // of Redis; "": not known
 	held       map[Held]struct{} // slots held by this process, which are renewed
 
@@ -111,13 +111,13 @@ func (s *Shared) connect() {
 		s.log.Warn("redis does not answer: this replica keeps its limits by itself until it does", "error", err)
 		return
 	}
-	s.met(peers)
+	s.notePeers(peers)
 	s.epoch = peers.Epoch
 }
 
 // Close sends what is in the outbox, within half a second, and ends the connections.
 func (s *Shared) Close() error {
-	s.calls.Wait() // what they came to is still to be told
+	s.calls.Wait() // their results may put more into the outbox
 	s.stop()
 	<-s.done
 	if s.redis == nil {
@@ -150,17 +150,17 @@ func (s *Shared) Acquire(ctx context.Context, q *Request) (Reply, error) {
 		return reply, nil
 	}
 	back := own.Return
-	if !undone(err) {
-		// It may have been charged or not: Redis is not told again what was to be
-		// corrected, slots are given back.
+	if !notApplied(err) {
+		// It may have been charged or not: the corrections are not sent again, since they
+		// would count twice; slots are given back.
 		back.Corrections = nil
 		s.release(&own)
 	}
 	return s.acquireLocally(&own, back), nil
 }
 
-// met notes which replicas live.
-func (s *Shared) met(p Peers) {
+// notePeers notes how many replicas are alive.
+func (s *Shared) notePeers(p Peers) {
 	s.replicas.Store(int64(p.Replicas))
 	s.foreign.Store(int64(p.Foreign))
 }
@@ -184,7 +184,7 @@ func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	back := Settlement{ID: q.ID, Slots: q.Return.Slots} // once more, in case a renewal under way holds them again
-	lost := s.epoch != q.Epoch                          // resync has told what had been mirrored by then
+	lost := s.epoch != q.Epoch                          // resync has put into the outbox what had been mirrored by then
 	if lost {
 		back.Corrections = q.Return.Corrections
 	}
@@ -196,7 +196,7 @@ func (s *Shared) acquireShared(ctx context.Context, q *Request) (Reply, error) {
 	s.memory.mirror(q, &reply)
 	s.noteHeld(q, reply.Chosen)
 	if lost {
-		s.tell(q, &reply)
+		s.enqueueGrant(q, &reply)
 	}
 	return reply, nil
 }
@@ -212,7 +212,7 @@ func (s *Shared) acquireLocally(q *Request, back Settlement) Reply {
 	s.enqueue(back)
 	if reply.Chosen >= 0 {
 		s.noteHeld(q, reply.Chosen)
-		s.tell(q, &reply)
+		s.enqueueGrant(q, &reply)
 	}
 	return reply
 }
@@ -251,9 +251,9 @@ func (s *Shared) noteHeld(q *Request, chosen int) {
 	}
 }
 
-// tell puts into the outbox what was charged for a request without Redis, and its slots.
+// enqueueGrant puts into the outbox what was charged for a request without Redis, and its slots.
 // The caller has locked s.mu.
-func (s *Shared) tell(q *Request, granted *Reply) {
+func (s *Shared) enqueueGrant(q *Request, granted *Reply) {
 	for _, d := range q.granted(granted.Chosen) {
 		for _, w := range d.Windows {
 			s.outbox.correct(Correction{w.Key, granted.Second, w.Cost})
@@ -278,8 +278,9 @@ func (s *Shared) release(q *Request) {
 	}
 }
 
-// lateAnswer takes what a call came to after its caller had ceased to wait. What it was
-// granted is given back. What it was to give back, and has not, is told once more.
+// lateAnswer handles the reply to a call whose caller no longer waits. What was granted is
+// given back. What the call should have given back, and surely has not, goes into the
+// outbox.
 func (s *Shared) lateAnswer(q *Request, r Reply, err error) {
 	s.release(q)
 	s.mu.Lock()
@@ -287,7 +288,7 @@ func (s *Shared) lateAnswer(q *Request, r Reply, err error) {
 	back := Settlement{ID: q.ID}
 	switch {
 	case s.epoch != q.Epoch: // what the call did is lost
-	case undone(err):
+	case notApplied(err):
 		back.Corrections = q.Return.Corrections
 	case err == nil && r.Chosen >= 0:
 		for _, d := range q.granted(r.Chosen) {
@@ -299,7 +300,7 @@ func (s *Shared) lateAnswer(q *Request, r Reply, err error) {
 	s.enqueue(back)
 }
 
-// knownEpoch is what Redis last said; "": nothing yet.
+// knownEpoch is the epoch of Redis's last reply; "": there was none yet.
 func (s *Shared) knownEpoch() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -333,7 +334,7 @@ func (s *Shared) enqueue(t Settlement) {
 	s.wakeUp()
 }
 
-// wakeUp has run send what is in the outbox.
+// wakeUp signals run to send what is in the outbox. It does not wait.
 func (s *Shared) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
@@ -353,7 +354,7 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 		peers, err := s.redis.Beat(ctx, b)
 		if err == nil {
 			s.breaker.succeed()
-			s.met(peers)
+			s.notePeers(peers)
 			s.resync(known, peers.Epoch)
 			return peers, nil
 		}
@@ -364,8 +365,8 @@ func (s *Shared) Beat(ctx context.Context, b Beat) (Peers, error) {
 	return peers, nil
 }
 
-// noteFailure tells the breaker, and the log when Redis is gone by it. A Redis that says
-// that it does not write is of no use until it does.
+// noteFailure counts a failed call in the breaker, and logs when that opens it. A reply that
+// Redis does not write opens it at once.
 func (s *Shared) noteFailure(err error) {
 	if s.breaker.fail(errors.Is(err, errSilent) || refused(err)) {
 		s.log.Warn("redis does not answer: this replica keeps its share of the limits by itself until it does",

@@ -54,12 +54,12 @@ type probeSchedule struct {
 	since time.Time // when it was last not away
 	back  time.Time // when it last came back
 	away  bool
-	asked time.Time // the last probe
+	last  time.Time // the last probe
 	every time.Duration
 }
 
-// due reports whether to probe now. closed is the breaker's state: the server answers.
-
+// due reports whether to probe now. closed is the state of the breaker: the server
+// answers.
 func (w *probeSchedule) due(now time.Time, closed bool) bool {
 	if closed {
 		if w.away {
@@ -79,10 +79,10 @@ func (w *probeSchedule) due(now time.Time, closed bool) bool {
 			w.every = probeEvery
 		}
 	}
-	if now.Sub(w.asked) < w.every {
+	if now.Sub(w.last) < w.every {
 		return false
 	}
-	w.asked = now
+	w.last = now
 	return true
 }
 
@@ -112,19 +112,20 @@ func (s *Shared) flush(ctx context.Context, renew bool) bool {
 	return true
 }
 
-// unanswered is a call of settle.lua without an answer: it may have been carried out, may
-// be later, or never. It is made again with the number that it had, so that it counts
-// once. Slots are not in it: they are given back and renewed however often.
+// unanswered is a call of settle.lua without a reply: it may have run, may run later, or
+// never. It is made again with the same number, so that it counts once. Slots are not in
+// it: giving them back and renewing them is idempotent.
 type unanswered struct {
 	windows *outbox
 	number  int64
 }
 
-// pieceSize is how many windows, and slots given back and renewed, one call of settle.lua
-// is about at most.
+// pieceSize bounds the windows, the slots given back and the slots renewed in one call of
+// settle.lua.
 const pieceSize = 500
 
-// deliver sends what is in the outbox in pieces that do not hold the server up.
+// deliver sends what is in the outbox, in pieces so short that the server is not blocked
+// for long. What fails goes back into the outbox, or into s.unanswered.
 func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	s.mu.Lock()
 	due, again, epoch := s.outbox, s.unanswered, s.epoch
@@ -138,7 +139,7 @@ func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	ctx, cancel := context.WithTimeout(ctx, s.times.background)
 	defer cancel()
 	if again != nil {
-		err := s.redis.settle(ctx, again.windows, s.lease, stamp{epoch, again.number})
+		err := s.redis.settle(ctx, again.windows, s.lease, callNumber{epoch, again.number})
 		if err == nil || replied(err) && !refused(err) {
 			s.mu.Lock()
 			s.unanswered = nil
@@ -152,7 +153,7 @@ func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	for !due.empty() {
 		piece := due.take(pieceSize)
 		s.number++
-		err := s.redis.settle(ctx, piece, s.lease, stamp{epoch, s.number})
+		err := s.redis.settle(ctx, piece, s.lease, callNumber{epoch, s.number})
 		if err == nil {
 			continue
 		}
@@ -170,10 +171,11 @@ func (s *Shared) deliver(ctx context.Context, renew bool) error {
 	return nil
 }
 
-// restore puts into the outbox what was taken out of it, and is not done for certain.
-// epoch is that of Redis when it was taken: when it is another one by now, resync has put
-// all charges into the outbox. What is in it is bounded by what the Memory counts and by
-// the slots that were given back within a lease: see trim.
+// restore puts back into the outbox what was taken out of it and has surely not been
+// carried out, and keeps lost (nil: none) as the unanswered call. epoch is that of Redis
+// when it was taken: if it has changed since, resync has put all charges into the outbox.
+// The outbox is bounded by what the Memory counts and by the slots that were given back
+// within a lease: see trim.
 func (s *Shared) restore(due *outbox, epoch string, lost *unanswered) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,14 +227,14 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 	s.foreign.Store(int64(peers.Foreign))
 	s.breaker.close()
 	s.log.Info("redis answers again: limits are shared", "after", away.Round(time.Millisecond))
-	s.wakeUp() // for what came while it was told
+	s.wakeUp() // for what came while it was sent
 }
 
 // resync puts everything that this replica has charged within the last minute, and all
 // slots that it holds, into the outbox when the epoch shows that Redis has lost its
-// data. The other replicas do the same, so that it has all of it once more. Redis takes
-// nothing for the old epoch any more, so that nothing is told twice. known is the epoch
-// when Redis was asked: an answer that somebody else has overtaken says nothing.
+// data. The other replicas do the same, so that it has all of it once more. Redis
+// refuses calls of the old epoch, so that nothing counts twice. known is the epoch when
+// Redis was asked: if another answer has changed it since, this one is ignored.
 func (s *Shared) resync(known, epoch string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

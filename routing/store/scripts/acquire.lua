@@ -20,7 +20,7 @@ end
 
 local deadline, lease = nextn(), nextn()
 if deadline > 0 and now_ms > deadline then
-  return string.format('-2 %.0f 0 0 0', now_ms) -- whoever asked has gone elsewhere
+  return string.format('-2 %.0f 0 0 0', now_ms) -- the caller no longer waits
 end
 
 local err = lost(KEYS[1], ARGV[3])
@@ -45,7 +45,7 @@ end
 
 local looked = {}
 
--- check tells whether a demand has room and how long it must wait. The slots of
+-- check returns whether a demand has room and how long it must wait. The slots of
 -- one that lacks nothing else are added to those that can help.
 local function check(demand, lacks)
   local ok, longest = true, 0

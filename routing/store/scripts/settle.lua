@@ -10,8 +10,8 @@
 -- Reply, packed: now (ms), skips.
 -- Slots are given back first: a server that is full takes that, and what comes after it.
 -- If it refuses the first write it does nothing at all.
--- A call whose number is not above the last one's has been made before, or is one that a
--- later one has overtaken: it changes nothing. 0: the call has no number.
+-- A call whose number is not above that of the last one has run before, or comes after a
+-- later one: it changes nothing. 0: the call has no number.
 
 local nextn, key, arg = numbers(ARGV[1]), 2, 2
 local function nextkey()
@@ -37,7 +37,7 @@ for _ = 1, nextn() do
   try(SLOT, 'ZREM', nextkey(), unpack(ids))
 end
 
--- Before the windows: a script that ends half way is not made again.
+-- Before the windows: a script that fails half way is not run again.
 if number > 0 then redis.call('SET', KEYS[2], string.format('%.0f', number), 'EX', 130) end
 
 for _ = 1, nextn() do

@@ -17,7 +17,7 @@ local skipped = {}
 
 local function skip(kind, n) skipped[kind] = (skipped[kind] or 0) + n end
 
--- skips tells what was skipped, packed: how many kinds, then each and its count.
+-- skips returns what was skipped, packed: how many kinds, then each and its count.
 local function skips()
   local out = { 0 }
   for kind, n in pairs(skipped) do
@@ -124,26 +124,26 @@ local function wait(w, need)
   return 61000
 end
 
--- lost returns an error when the server has lost what the caller knows it to have known:
--- its epoch is another one. Whoever gets it has counted nothing. '': any epoch will do.
+-- lost returns an error when the server has lost its data since the caller learned its
+-- epoch: it has another one. The script must change nothing then. '': any epoch will do.
 local function lost(key, epoch)
   if epoch ~= '' and redis.pcall('GET', key) ~= epoch then
-    return redis.error_reply('EPOCH this server has lost what it knew')
+    return redis.error_reply('EPOCH this server has lost its data')
   end
 end
 
--- longest is the longest lease in ms that is believed.
+-- longest is the longest lease in ms that is taken as one of ours.
 local longest = 600000
 
-local asked
+local probed
 
 -- usable fails when the server refuses to write. One that is full refuses what needs
 -- memory only as long as a script has written nothing, be it a removal that removed
--- nothing. So it is asked first, with a command that it refuses then and that changes
+-- nothing. So it is probed first, with a command that it refuses then and that changes
 -- nothing, on a key of slots: no ID is empty.
 local function usable(key)
-  if not asked then try(SLOT, 'ZADD', key, 'XX', 0, '') end
-  asked = true
+  if not probed then try(SLOT, 'ZADD', key, 'XX', 0, '') end
+  probed = true
 end
 
 -- full reports whether all of a key's slots are held.
