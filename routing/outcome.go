@@ -89,7 +89,7 @@ func (r *Router) Done(h *Hop, o Outcome) {
 // empty, behind a 2xx status, or that it broke off.
 func (r *Router) NoteErrorBehind200(h *Hop) { h.Deployment.behind200.Store(r.now().Unix()) }
 
-// behind200Time is for how long after an error behind 200 others are expected.
+// behind200Time is for how long after an error behind a good status others are expected.
 const behind200Time = time.Hour
 
 // ExpectsErrorBehind200 reports whether a deployment of the plan has lately answered a request that

@@ -32,7 +32,7 @@ type call struct {
 	waiting  []chan outcome
 }
 
-// outcome is what a waiter is told.
+// outcome is the result of a wait.
 type outcome struct {
 	entry *Entry // shared
 	lead  bool   // it is the leader now
@@ -46,7 +46,7 @@ type turn struct {
 	flights *flights
 	key     Key
 	call    *call
-	told    chan outcome // nil for one who led from the start
+	result  chan outcome // nil for one who led from the start
 }
 
 // join enters the call for key; leads tells whether the caller is its leader.
@@ -59,24 +59,24 @@ func (f *flights) join(key Key) (t *turn, leads bool) {
 		f.calls[key] = c
 		return &turn{flights: f, key: key, call: c}, true
 	}
-	told := make(chan outcome, 1)
-	c.waiting = append(c.waiting, told)
-	return &turn{flights: f, key: key, call: c, told: told}, false
+	result := make(chan outcome, 1)
+	c.waiting = append(c.waiting, result)
+	return &turn{flights: f, key: key, call: c, result: result}, false
 }
 
-// wait returns when the caller got an entry, leads, or must go by itself: it was
-// let go, patience ran out, or ctx ended.
-func (t *turn) wait(ctx context.Context, patience time.Duration) outcome {
-	timer := time.NewTimer(patience)
+// wait returns when the caller got an entry, leads, or must go by itself: the leader did
+// not share, timeout is over, or ctx ended.
+func (t *turn) wait(ctx context.Context, timeout time.Duration) outcome {
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
-	case o := <-t.told:
+	case o := <-t.result:
 		return o
 	case <-ctx.Done():
 	case <-timer.C:
 	}
 	t.flights.mu.Lock()
-	i := slices.Index(t.call.waiting, t.told)
+	i := slices.Index(t.call.waiting, t.result)
 	if i >= 0 {
 		t.call.waiting = slices.Delete(t.call.waiting, i, i+1)
 	}
@@ -84,7 +84,7 @@ func (t *turn) wait(ctx context.Context, patience time.Duration) outcome {
 	if i >= 0 {
 		return outcome{}
 	}
-	return <-t.told // it was told in the same moment
+	return <-t.result // it came in the same moment
 }
 
 // ending is how a leader's turn ends.

@@ -6,26 +6,26 @@ import (
 	"unicode"
 )
 
-// WithoutEcho takes out of what a sink said each word that was sent to it. An error
+// WithoutEcho takes out of what a sink answered each word that was sent to it. An error
 // page may repeat the request, and logs hold neither keys nor prompts: what is left
 // is the sink's own. It is for errors alone, which are rare: it looks for each word
 // in all that was sent.
-func WithoutEcho(said string, sent ...[]byte) string {
+func WithoutEcho(text string, sent ...[]byte) string {
 	var out strings.Builder
 	seen := map[string]bool{} // words, and whether they were sent
-	for len(said) > 0 {
-		n := strings.IndexFunc(said, isWordPart)
+	for len(text) > 0 {
+		n := strings.IndexFunc(text, isWordPart)
 		if n < 0 {
-			n = len(said)
+			n = len(text)
 		}
-		between := said[:n]
-		said = said[n:]
-		end := strings.IndexFunc(said, func(r rune) bool { return !isWordPart(r) })
+		between := text[:n]
+		text = text[n:]
+		end := strings.IndexFunc(text, func(r rune) bool { return !isWordPart(r) })
 		if end < 0 {
-			end = len(said)
+			end = len(text)
 		}
-		word := said[:end]
-		said = said[end:]
+		word := text[:end]
+		text = text[end:]
 		out.WriteString(between)
 		echo, known := seen[word]
 		if !known && word != "" {

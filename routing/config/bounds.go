@@ -9,11 +9,11 @@ import (
 // Bounds of what is read: a file that was named by mistake, or whose aliases stand
 // for one another many times over, must not take all time and memory.
 const (
-	maxFiles  = 1000     // with those that are included
-	maxValues = 4 << 20  // looked at, each time that an alias leads to one counted
-	maxText   = 16 << 20 // bytes of one parameter
-	maxSaid   = 1000     // diagnostics of each grade
-	maxPath   = 4 << 10  // bytes of a key's whole path in messages
+	maxFiles       = 1000     // with those that are included
+	maxValues      = 4 << 20  // looked at, each time that an alias leads to one counted
+	maxText        = 16 << 20 // bytes of one parameter
+	maxDiagnostics = 1000     // of each severity
+	maxPath        = 4 << 10  // bytes of a key's whole path in messages
 )
 
 // enter counts the children of a value as looked at, and reports whether they may

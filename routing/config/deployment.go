@@ -117,11 +117,11 @@ func (r *reader) entry(item value) *entry {
 	return e
 }
 
-// withDefaults adds those of default_litellm_params that an entry does not say itself.
+// withDefaults adds those of default_litellm_params that an entry does not set itself.
 func (r *reader) withDefaults(own []value) []value {
-	said := len(own)
+	explicit := len(own)
 	for _, f := range r.defaultParams.fields() {
-		if !slices.ContainsFunc(own[:said], func(o value) bool { return o.name == f.name }) {
+		if !slices.ContainsFunc(own[:explicit], func(o value) bool { return o.name == f.name }) {
 			own = append(own, f)
 		}
 	}

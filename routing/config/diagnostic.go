@@ -41,7 +41,7 @@ func (d Diagnostic) String() string {
 	return b.String()
 }
 
-// Diagnostics is what is to be said about a file, in the order of its lines.
+// Diagnostics are the findings about a file, in the order of its lines.
 type Diagnostics []Diagnostic
 
 func (ds Diagnostics) sorted() Diagnostics {
@@ -52,13 +52,13 @@ func (ds Diagnostics) sorted() Diagnostics {
 	return out
 }
 
-// once is what was said, in the order of the lines: what was noticed twice stands once.
+// once returns the diagnostics in the order of their lines, each once.
 func (ds Diagnostics) once() Diagnostics {
 	var out Diagnostics
-	said := map[Diagnostic]bool{}
+	seen := map[Diagnostic]bool{}
 	for _, d := range ds.sorted() {
-		if !said[d] {
-			said[d] = true
+		if !seen[d] {
+			seen[d] = true
 			out = append(out, d)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/secret"
 )
 
-// reader reads one configuration and gathers what is to be said about it.
+// reader reads one configuration and gathers its diagnostics.
 type reader struct {
 	env    *environment
 	strict bool
@@ -25,7 +25,7 @@ type reader struct {
 	firstTokens   []value               // every ttft_timeout that bounds something
 	redactor      *secret.Redactor      // of messages
 	files, values int                   // read and looked at: see bounds.go
-	said          [Error + 1]int        // of each grade
+	counts        [Error + 1]int        // diagnostics of each severity
 	diagnostics   Diagnostics
 
 	allowed    []string // names that may restrict without being enforced: see Options
@@ -45,8 +45,8 @@ type value struct {
 }
 
 func (v value) say(s Severity, format string, args ...any) {
-	if v.r.said[s]++; v.r.said[s] > maxSaid {
-		return // enough of this grade, errors too, stands there
+	if v.r.counts[s]++; v.r.counts[s] > maxDiagnostics {
+		return // enough of this severity, errors too, stands there
 	}
 	line := 1 // an empty file has no node
 	if v.node != nil {

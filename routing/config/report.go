@@ -21,7 +21,7 @@ type Report struct {
 	Works   []Reported `json:"works"`
 }
 
-// Reported is one key and what is to be said of it. It holds nothing of its value
+// Reported is one key and what is to be reported of it. It holds nothing of its value
 // but the name of a callback.
 type Reported struct {
 	File string `json:"file,omitzero"`
@@ -44,10 +44,10 @@ func NewReport(o Options) (*Report, *Config, error) {
 	tops := r.file(o.Path, src, []string{absolute(o.Path)})
 	c := r.build(tops)
 	r.checkAllowed()
-	said := r.diagnostics.once()
+	found := r.diagnostics.once()
 	w := reporter{report: &Report{
 		Config: o.Path, Version: litellm.Version, Refused: []Reported{}, Ignored: []Reported{}, WorksAs: []Reported{}, Works: []Reported{},
-	}, said: said, told: make([]bool, len(said)), used: map[string]bool{}}
+	}, found: found, reported: make([]bool, len(found)), used: map[string]bool{}}
 	for _, top := range tops {
 		variablesOf(top.node, w.used)
 	}
@@ -66,12 +66,12 @@ func NewReport(o Options) (*Report, *Config, error) {
 // Refuse adds what stops the start and is of no key.
 func (r *Report) Refuse(message string) { r.Refused = append(r.Refused, Reported{Note: message}) }
 
-// reporter walks over the file, beside what its reading has said.
+// reporter walks over the file and joins to each key what its reading has found.
 type reporter struct {
-	report *Report
-	said   Diagnostics
-	told   []bool          // of said: it stands in the report
-	used   map[string]bool // variables that the file refers to
+	report   *Report
+	found    Diagnostics
+	reported []bool          // of found: it stands in the report
+	used     map[string]bool // variables that the file refers to
 }
 
 func (w *reporter) top(f value) {
@@ -166,16 +166,16 @@ func (w *reporter) answer(s litellm.Section, name string, v value) {
 	w.add(v, e, ok)
 }
 
-// add reports a key, with what its reading has said of it: an error stops the start,
+// add reports a key, with what its reading has found: an error stops the start,
 // and a warning tells that it has no effect.
 func (w *reporter) add(v value, e litellm.Entry, known bool) {
 	line := v.node.Line
 	key, _, _ := strings.Cut(v.r.redactor.Redact(v.key), " ")
-	for i, d := range w.said {
+	for i, d := range w.found {
 		if d.File != v.file || d.Line != line || d.Key != key {
-			continue // what is said of a member stands by itself, see rest
+			continue // a diagnostic of a member stands by itself, see rest
 		}
-		w.told[i] = true
+		w.reported[i] = true
 		switch {
 		case d.Severity == Error:
 			e.Answer, e.Note = litellm.Refused, d.Message
@@ -193,13 +193,13 @@ func hasNoEffect(d Diagnostic) bool {
 	return d.Severity == Warning && (strings.Contains(d.Message, "ignored") || strings.Contains(d.Message, "not sent"))
 }
 
-// rest reports what was said of no key that was walked over, and puts the lines in
+// rest reports the diagnostics of no key that was walked over, and puts the lines in
 // order.
 func (w *reporter) rest() {
-	for i, d := range w.said {
+	for i, d := range w.found {
 		of := Reported{File: d.File, Line: d.Line, Key: d.Key, Note: d.Message}
 		switch {
-		case w.told[i] || d.Severity == Notice:
+		case w.reported[i] || d.Severity == Notice:
 		case d.Severity == Error:
 			w.list(litellm.Refused, of)
 		default:

@@ -23,10 +23,10 @@ func Export(ctx context.Context, p *callback.Poster, post callback.Post, traces 
 	if err != nil {
 		return err
 	}
-	var said collectorpb.ExportTraceServiceResponse
-	_ = proto.Unmarshal(answer, &said) // in another form it says nothing: the status was good
-	if n := said.GetPartialSuccess().GetRejectedSpans(); n > 0 {
-		why := said.GetPartialSuccess().GetErrorMessage()
+	var response collectorpb.ExportTraceServiceResponse
+	_ = proto.Unmarshal(answer, &response) // in another form it says nothing: the status was good
+	if n := response.GetPartialSuccess().GetRejectedSpans(); n > 0 {
+		why := response.GetPartialSuccess().GetErrorMessage()
 		return callback.Permanent(fmt.Errorf("%d spans refused: %s", n, callback.WithoutEcho(why, body)))
 	}
 	return nil
