@@ -35,7 +35,7 @@ func judge(r *row, o *observed) []violation {
 		j.ending(&o.requests[i])
 		j.recorded(&o.requests[i])
 	}
-	j.strangers()
+	j.unknownRecords()
 	j.attempts()
 	j.totals()
 	j.idle()
@@ -117,8 +117,8 @@ func ids(records []*callback.Record) string {
 	return strings.Join(all, ", ")
 }
 
-// strangers: no record is of a request that nobody made.
-func (j *judgement) strangers() {
+// unknownRecords: no record is of a request that was not made.
+func (j *judgement) unknownRecords() {
 	made := map[string]bool{}
 	for _, r := range j.o.requests {
 		made[r.tag] = true

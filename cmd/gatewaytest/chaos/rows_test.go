@@ -24,7 +24,7 @@ type row struct {
 	dark     bool          // there may be nobody to take a connection
 	anew     bool          // the metrics of the service begin anew
 	loses    bool          // what the service held in memory is lost: records, what the limits were to be told
-	stands   bool          // the service or the Envoy stands still for longer than the other one waits for it
+	stands   bool          // the service or the Envoy is stopped for longer than the other one waits for it
 	bypassed bool          // Envoy answers some requests by itself, which then have no record
 	relays   bool          // what a provider says may reach the client as it is, in an answer that is relayed (kind.relayed)
 	endless  bool          // an answer may have no end: its client leaves at its deadline
@@ -165,26 +165,26 @@ const pauseTime = 2 * time.Second
 
 // pauseRedis has Redis take connections and commands, and answer none.
 func (s *stack) pauseRedis() func() {
-	s.tell("CLIENT", "PAUSE", pauseTime.Milliseconds(), "ALL")
+	s.command("CLIENT", "PAUSE", pauseTime.Milliseconds(), "ALL")
 	return func() {}
 }
 
 func (s *stack) fillRedis() func() {
-	s.tell("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-	return func() { s.tell("CONFIG", "SET", "maxmemory", "0") }
+	s.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	return func() { s.command("CONFIG", "SET", "maxmemory", "0") }
 }
 
 // demoteRedis makes a replica of it whose master is away, as a failover does to the old
 // master: it answers reads and refuses writes.
 func (s *stack) demoteRedis() func() {
-	s.tell("REPLICAOF", "127.0.0.1", "1")
-	return func() { s.tell("REPLICAOF", "NO", "ONE") }
+	s.command("REPLICAOF", "127.0.0.1", "1")
+	return func() { s.command("REPLICAOF", "NO", "ONE") }
 }
 
 // isolateRedis has it refuse writes for want of replicas.
 func (s *stack) isolateRedis() func() {
-	s.tell("CONFIG", "SET", "min-replicas-to-write", "1")
-	return func() { s.tell("CONFIG", "SET", "min-replicas-to-write", "0") }
+	s.command("CONFIG", "SET", "min-replicas-to-write", "1")
+	return func() { s.command("CONFIG", "SET", "min-replicas-to-write", "0") }
 }
 
 // mistypeRedis puts values of another type where the limits and the stored answers are:
@@ -208,7 +208,7 @@ func (s *stack) mistypeRedis() func() {
 	if err != nil {
 		s.t.Errorf("redis: %v", err)
 	}
-	return func() { s.tell(append([]any{"DEL"}, anys(keys)...)...) }
+	return func() { s.command(append([]any{"DEL"}, anys(keys)...)...) }
 }
 
 func anys(texts []string) (all []any) {

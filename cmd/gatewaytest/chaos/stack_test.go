@@ -209,8 +209,8 @@ func (s *stack) endEnvoy(sig syscall.Signal) {
 	}
 }
 
-// tell sends Redis a command.
-func (s *stack) tell(command ...any) {
+// command sends Redis a command.
+func (s *stack) command(command ...any) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
