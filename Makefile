@@ -79,9 +79,9 @@ compat: ## Test with the newest of what changes by itself: the SDKs of clients, 
 	@.ci/deps compat
 	@.ci/ring compat
 
-.PHONY: stranger
-stranger: ## Let a stranger send random messages to the service's port for DURATION (60s): no key, no dialling, no growth, no panic.
-	go test -race ./extproc -run 'TestAStrangerGetsNothing|FuzzMessageOrder' -stranger $(or $(DURATION),60s) -v -count 1
+.PHONY: fuzz-port
+fuzz-port: ## Send random messages to the service's port without its secret for DURATION (60s): no key, no dialling, no growth, no panic.
+	go test -race ./extproc -run 'TestAClientWithoutTheSecretGetsNothing|FuzzMessageOrder' -fuzzport $(or $(DURATION),60s) -v -count 1
 
 .PHONY: simulate
 simulate: ## Compare the routing strategies on a made-up fleet; redraw docs/routing.svg.

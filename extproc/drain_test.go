@@ -15,7 +15,7 @@ import (
 
 func TestTheHealthServiceSaysWhetherTheReplicaServes(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	s := healthpb.NewHealthClient(newStranger(t, h.listenAs(&Secrets{})).conn)
+	s := healthpb.NewHealthClient(newPortClient(t, h.listenAs(&Secrets{})).conn)
 	says := func(want healthpb.HealthCheckResponse_ServingStatus) {
 		t.Helper()
 		for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor", "isthmus"} {

@@ -156,8 +156,8 @@ func FuzzMessageOrder(f *testing.F) {
 	})
 }
 
-// stranger speaks to a real gRPC port.
-type stranger struct {
+// portClient is a client of the service's gRPC port that is not Envoy.
+type portClient struct {
 	conn   *grpc.ClientConn
 	client extprocv3.ExternalProcessorClient
 }
@@ -177,28 +177,28 @@ func (h *house) listenAs(secrets *Secrets) string {
 	return l.Addr().String()
 }
 
-func newStranger(t testing.TB, at string) *stranger {
+func newPortClient(t testing.TB, at string) *portClient {
 	t.Helper()
 	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &stranger{conn, extprocv3.NewExternalProcessorClient(conn)}
+	return &portClient{conn, extprocv3.NewExternalProcessorClient(conn)}
 }
 
-// open opens a stream that says this.
-func (s *stranger) open(ctx context.Context, said ...string) (extprocv3.ExternalProcessor_ProcessClient, error) {
-	return s.client.Process(grpcmetadata.NewOutgoingContext(ctx, grpcmetadata.Pairs(said...)))
+// open opens a stream with this metadata.
+func (s *portClient) open(ctx context.Context, metadata ...string) (extprocv3.ExternalProcessor_ProcessClient, error) {
+	return s.client.Process(grpcmetadata.NewOutgoingContext(ctx, grpcmetadata.Pairs(metadata...)))
 }
 
-// strangerFor is how long TestAStrangerGetsNothing goes on; 0: a few hundred streams.
-var strangerFor = flag.Duration("stranger", 0, "how long a stranger sends random messages")
+// fuzzPortFor is how long TestAClientWithoutTheSecretGetsNothing goes on; 0: a few hundred streams.
+var fuzzPortFor = flag.Duration("fuzzport", 0, "how long random messages are sent to the port")
 
-// TestAStrangerGetsNothing sends random messages to a real port without a key: with
+// TestAClientWithoutTheSecretGetsNothing sends random messages to a real port without a key: with
 // a secret, every stream is refused; without one, no key is given away, nobody is
 // dialled, and nothing stays.
-func TestAStrangerGetsNothing(t *testing.T) {
+func TestAClientWithoutTheSecretGetsNothing(t *testing.T) {
 	for name, secrets := range map[string]*Secrets{"a port with a secret": known(t, "the-secret-of-the-port"), "an insecure port": {}} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, twoSisters+"general_settings: {master_key: sk-master}\n")
@@ -208,10 +208,10 @@ func TestAStrangerGetsNothing(t *testing.T) {
 				dialled.Add(1)
 				return nil, errors.New("nobody is to be dialled")
 			}})
-			s := newStranger(t, h.listenAs(secrets))
+			s := newPortClient(t, h.listenAs(secrets))
 			random := mathrand.New(mathrand.NewPCG(1, 2))
 			var before runtime.MemStats
-			end := time.Now().Add(*strangerFor)
+			end := time.Now().Add(*fuzzPortFor)
 			for n := 0; n < 400 || time.Now().Before(end); n++ {
 				s.visit(t, random, name == "an insecure port")
 				if n == 100 {
@@ -250,11 +250,11 @@ func memory() (m runtime.MemStats) {
 }
 
 // visit opens one stream and sends some messages, in any order.
-func (s *stranger) visit(t *testing.T, random *mathrand.Rand, open bool) {
+func (s *portClient) visit(t *testing.T, random *mathrand.Rand, open bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	filter := []string{names.FilterRequest, names.FilterRetry, names.FilterFailure, "else"}[random.IntN(4)]
+	filter := []string{names.FilterRequest, names.FilterRetry, names.FilterFailure, names.FilterOpening, "else"}[random.IntN(5)]
 	stream, err := s.open(ctx, names.KeyFilter, filter, names.KeyPlan, "priority_group", names.KeySecret, "a-guess-of-a-secret")
 	if err != nil {
 		t.Fatal(err)
@@ -270,11 +270,11 @@ func (s *stranger) visit(t *testing.T, random *mathrand.Rand, open bool) {
 			text, _ := proto.Marshal(answer)
 			for _, key := range []string{"sk-a", "sk-b", "sk-master"} {
 				if bytes.Contains(text, []byte(key)) {
-					t.Errorf("a stranger got the key %s", key)
+					t.Errorf("the client got the key %s", key)
 				}
 			}
 			if !open {
-				t.Error("a stranger got an answer")
+				t.Error("the client got an answer")
 			}
 		}
 	}()
@@ -296,7 +296,7 @@ func TestTheSecretIsAskedForBeforeAnyMessageIsRead(t *testing.T) {
 	if err := secrets.Set([]secret.Text{secret.New("a-new-secret-of-the-port"), secret.New("the-secret-of-the-port")}); err != nil {
 		t.Fatal(err)
 	}
-	s := newStranger(t, h.listenAs(secrets))
+	s := newPortClient(t, h.listenAs(secrets))
 	for name, tc := range map[string]struct {
 		said []string
 		code codes.Code

@@ -134,8 +134,8 @@ func isApp(origin string) bool {
 }
 
 // sameOrigin reports whether a page was served under the authority that it asks. A
-// name that a stranger may own proves nothing without TLS: his name server can point
-// it to this address (DNS rebinding).
+// DNS name proves nothing without TLS, since its owner can point it to this address
+// (DNS rebinding).
 func sameOrigin(origin, authority string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
@@ -145,7 +145,7 @@ func sameOrigin(origin, authority string) bool {
 	return strings.EqualFold(u.Host, own) && (u.Scheme == "https" || ownName(u.Hostname()))
 }
 
-// ownName reports whether a host is one that no stranger's name server answers for:
+// ownName reports whether a host is one that public DNS cannot point here:
 // an address, localhost, or a name without a dot.
 func ownName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
@@ -157,7 +157,7 @@ func ownName(host string) bool {
 
 // AdmitOperator returns nil for a request to the admin port that may see and change what is
 // the operator's: one whose header has the master key. Where there is none, its Host must be one
-// that a page of a stranger cannot have: an address, localhost, a name without a dot,
+// that a foreign page cannot have: an address, localhost, a name without a dot,
 // or that of an allowed origin.
 func (g *Snapshot) AdmitOperator(host string, header upstream.Header) *upstream.Error {
 	if g.auth.enabled {

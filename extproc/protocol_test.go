@@ -154,7 +154,7 @@ func (h *house) counter(t *testing.T, name string) (sum float64) {
 	return sum
 }
 
-// TestARefusedExchangeGivesNoKeyAway is what a stranger on the port would try: to
+// TestARefusedExchangeGivesNoKeyAway is what a client of the port that is not Envoy might try: to
 // go on after the answer.
 func TestARefusedExchangeGivesNoKeyAway(t *testing.T) {
 	for name, fields := range map[string][]string{

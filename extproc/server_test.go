@@ -9,9 +9,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestTheHealthServiceReadsNothingOfAStranger(t *testing.T) {
+func TestTheHealthServiceReadsNothingWithoutTheSecret(t *testing.T) {
 	h := newHouse(t, twoSisters)
-	s := healthpb.NewHealthClient(newStranger(t, h.listenAs(known(t, "the-secret-of-the-port"))).conn)
+	s := healthpb.NewHealthClient(newPortClient(t, h.listenAs(known(t, "the-secret-of-the-port"))).conn)
 	// More than the server reads: a question that is read ends with an error.
 	for _, service := range []string{"", "isthmus", strings.Repeat("x", 16<<20)} {
 		answer, err := s.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
@@ -24,6 +24,6 @@ func TestTheHealthServiceReadsNothingOfAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := watch.Recv(); status.Code(err) != codes.Unimplemented {
-		t.Errorf("a stranger holds a stream: %v", err)
+		t.Errorf("a client without the secret holds a stream: %v", err)
 	}
 }

@@ -44,8 +44,8 @@ func (f *portFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.clientCA, "tls-client-ca", "", "PEM `FILE` with the roots of the certificates that Envoys and replicas must have")
 	flags.StringVar(&f.secretFile, "shared-secret-file", "",
 		"`FILE` with the secret that Envoys and replicas must say (default: $"+secretVariable+")\n"+
-			"each line is one; the first is said to other replicas")
-	flags.BoolVar(&f.insecure, "insecure-listen", false, "serve everybody who reaches --listen: something else keeps strangers out")
+			"each line is one; the first is sent to other replicas")
+	flags.BoolVar(&f.insecure, "insecure-listen", false, "serve every client that reaches --listen: something else restricts access to it")
 }
 
 // open reads the files that the flags name. A port beyond loopback must know its

@@ -46,7 +46,7 @@ func version(word string) int {
 }
 
 // atLeast reports whether the model is of that version or later. A Claude
-// without a version is taken for a current one, a stranger for none.
+// without a version is taken for a current one, an unknown name for none.
 func (t traits) atLeast(major, minor int) bool {
 	if t.major == 0 {
 		return t.claude
@@ -54,7 +54,7 @@ func (t traits) atLeast(major, minor int) bool {
 	return t.major > major || t.major == major && t.minor >= minor
 }
 
-// thinks reports whether the model takes the thinking parameter. Strangers that
+// thinks reports whether the model takes the thinking parameter. Unknown models that
 // speak this API mostly do.
 func (t traits) thinks() bool { return !t.claude || t.atLeast(3, 7) }
 

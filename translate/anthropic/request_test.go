@@ -135,7 +135,7 @@ func TestRequestThinking(t *testing.T) {
 			"claude-opus-4", `"thinking":{"type":"enabled","budget_tokens":32000}`, false,
 			`"max_tokens":36096,"thinking":{"type":"enabled","budget_tokens":32000}`,
 		},
-		"a stranger's budget leaves room to answer": {
+		"an unknown model's budget leaves room to answer": {
 			"MiniMax-M2", `"reasoning_effort":"high"`, false, `"max_tokens":8192,"thinking":{"type":"enabled","budget_tokens":4096}`,
 		},
 		"an effort": {
