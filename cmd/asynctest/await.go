@@ -9,6 +9,13 @@ import (
 // tests. Only what hangs takes as long.
 const patience = 2 * time.Minute
 
+// A condition is looked at again after firstPause, and then ever less often, to
+// lastPause: to look costs time that what is waited for may need.
+const (
+	firstPause = 5 * time.Millisecond
+	lastPause  = 40 * time.Millisecond
+)
+
 // Await waits until a condition holds that another goroutine or process brings
 // about; what says in words what it is. The test fails when it is not there within
 // two minutes.
@@ -22,11 +29,9 @@ func AwaitWithin(tb testing.TB, limit time.Duration, what string, condition func
 	tb.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
+	for pause := firstPause; !condition(); pause = min(pause*3/2, lastPause) {
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-deadline.C:
 			tb.Fatalf("not within %s: %s", limit, what)
 		}

@@ -2,9 +2,11 @@ package envoytest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -32,10 +34,30 @@ func Release(t testing.TB, v envoy.Version) process.Binary {
 	return process.Binary{}
 }
 
+// finders find the Envoy of each release once for the process: to read a binary of 100
+// MB and to compare its digest takes longer than to start it.
+var finders = func() map[string]func() (process.Binary, error) {
+	all := map[string]func() (process.Binary, error){}
+	for _, release := range Releases() {
+		all[release] = sync.OnceValues(finder(release))
+	}
+	return all
+}()
+
+func finder(release string) func() (process.Binary, error) {
+	return func() (process.Binary, error) {
+		return process.Finder{Fetch: true, Version: release}.Find(context.Background())
+	}
+}
+
 // Envoy fetches a release, once for all tests of this user.
 func Envoy(t testing.TB, release string) process.Binary {
 	t.Helper()
-	b, err := process.Finder{Fetch: true, Version: release}.Find(t.Context())
+	find, ok := finders[release]
+	if !ok { // a soak may be told of another
+		find = finder(release)
+	}
+	b, err := find()
 	if err != nil {
 		testring.Lacks(t, "Envoy "+release+" ("+err.Error()+")")
 	}

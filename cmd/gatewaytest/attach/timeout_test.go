@@ -3,6 +3,7 @@ package attach
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,9 +33,10 @@ func TestEachDeploymentsOwnTimeoutHoldsForItsOwnAttempt(t *testing.T) {
 				gatewaytest.Entry("group", hangs, ", timeout: 1, num_retries: 0")+gatewaytest.Entry("good", good, "")+
 				gatewaytest.Entry("last", refuses, ", order: 1")+gatewaytest.Entry("last", hangs, ", order: 2, timeout: 1")+
 				gatewaytest.Entry("modes", hangs, ", order: 1, timeout: 600, stream_timeout: 1")+gatewaytest.Entry("modes", good, ", order: 2")+
-				"router_settings: {num_retries: 1, cooldown_time: 0, fallbacks: [{group: [good]}]}\nlitellm_settings: {set_verbose: true}\n",
+				"router_settings: {num_retries: 1, cooldown_time: 0, retry_budget_percent: 1000, fallbacks: [{group: [good]}]}\n"+
+				"litellm_settings: {set_verbose: true}\n",
 				"--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
-			for name, tc := range map[string]struct {
+			cases := map[string]struct {
 				model, body string
 				status      int
 				timedOut    int // which of the two attempts
@@ -48,16 +50,20 @@ func TestEachDeploymentsOwnTimeoutHoldsForItsOwnAttempt(t *testing.T) {
 				"a stream has its stream_timeout":        {"modes", gatewaytest.AskStream, 200, 1},
 				"the request's own time is shorter":      {"modes", gatewaytest.With(`"timeout":4`, gatewaytest.Ask), 200, 1},
 				"that of a stream ends the last attempt": {"last", gatewaytest.With(`"timeout":1`, gatewaytest.AskStream), 504, 2},
-			} {
-				before := cancelled.Load()
-				got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
-				details := strings.Split(got.Header.Get("X-Isthmus-Attempt-Details"), ", ")
-				if got.Status != tc.status || got.Err != nil || len(details) != 2 ||
-					!strings.Contains(details[tc.timedOut-1], `why="no answer in time"`) {
-					t.Errorf("%s: %d, %v, attempts %q: %s", name, got.Status, got.Err, details, got.Body)
-				}
-				asynctest.Await(t, name+": the attempt is cancelled at its provider", func() bool { return cancelled.Load() > before })
 			}
+			var asking sync.WaitGroup // at once: each waits for a second
+			for name, tc := range cases {
+				asking.Go(func() {
+					got := s.Post("/v1/chat/completions", gatewaytest.ForModel(tc.model, tc.body))
+					details := strings.Split(got.Header.Get("X-Isthmus-Attempt-Details"), ", ")
+					if got.Status != tc.status || got.Err != nil || len(details) != 2 ||
+						!strings.Contains(details[tc.timedOut-1], `why="no answer in time"`) {
+						t.Errorf("%s: %d, %v, attempts %q: %s", name, got.Status, got.Err, details, got.Body)
+					}
+				})
+			}
+			asking.Wait()
+			asynctest.Await(t, "each attempt is cancelled at its provider", func() bool { return cancelled.Load() == int64(len(cases)) })
 			s.Idle()
 		})
 	}
