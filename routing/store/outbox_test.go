@@ -55,20 +55,20 @@ func TestWhichErrorsSayThatNothingWasDone(t *testing.T) {
 		err  error
 		want bool
 	}{
-		"full":                     {reply("OOM command not allowed when used memory > 'maxmemory'. script: 44."), true},
-		"full, Redis 6":            {reply("ERR Error running script (call to f_44): @user_script:74: @user_script: 74: -OOM command"), true},
-		"read-only, Redis 6":       {reply("ERR Error running script (call to f_44): @user_script:9: @user_script: 9: -READONLY You"), true},
-		"wrapped":                  {fmt.Errorf("settle: %w", reply("NOREPLICAS Not enough good replicas to write.")), true},
+		"full":                 {reply("OOM command not allowed when used memory > 'maxmemory'. script: 44."), true},
+		"full, Redis 6":        {reply("ERR Error running script (call to f_44): @user_script:74: @user_script: 74: -OOM command"), true},
+		"read-only, Redis 6":   {reply("ERR Error running script (call to f_44): @user_script:9: @user_script: 9: -READONLY You"), true},
+		"wrapped":              {fmt.Errorf("settle: %w", reply("NOREPLICAS Not enough good replicas to write.")), true},
 		"it has lost its data": {reply("EPOCH this server has lost its data"), true},
-		"it runs a script":         {reply("BUSY Redis is busy running a script."), true},
-		"its keys move":            {reply("TRYAGAIN Multiple keys request during rehashing of slot"), true},
-		"too many clients":         {reply("ERR max number of clients reached"), true},
-		"a bug of a script":        {reply("ERR Error running script (call to f_44): @user_script:9: attempt to index a nil value"), false},
-		"another type":             {reply("WRONGTYPE Operation against a key holding the wrong kind of value"), false},
-		"forbidden":                {reply("NOPERM this user has no permissions to run the 'hset' command"), false},
-		"no answer in time":        {context.DeadlineExceeded, false},
-		"a text of no server":      {errors.New("OOM command not allowed"), false},
-		"none":                     {nil, false},
+		"it runs a script":     {reply("BUSY Redis is busy running a script."), true},
+		"its keys move":        {reply("TRYAGAIN Multiple keys request during rehashing of slot"), true},
+		"too many clients":     {reply("ERR max number of clients reached"), true},
+		"a bug of a script":    {reply("ERR Error running script (call to f_44): @user_script:9: attempt to index a nil value"), false},
+		"another type":         {reply("WRONGTYPE Operation against a key holding the wrong kind of value"), false},
+		"forbidden":            {reply("NOPERM this user has no permissions to run the 'hset' command"), false},
+		"no answer in time":    {context.DeadlineExceeded, false},
+		"a text of no server":  {errors.New("OOM command not allowed"), false},
+		"none":                 {nil, false},
 	} {
 		if refused(tc.err) != tc.want {
 			t.Errorf("%s: %v", name, !tc.want)
