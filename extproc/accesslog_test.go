@@ -118,3 +118,33 @@ func TestAPanicAtAnEntryCostsThatEntryAlone(t *testing.T) {
 	}
 	h.nothingHeld()
 }
+
+// TestAnAnswerThatBreaksOffAfterItsLastEventIsWholeForAClientThatHasThat: Envoy counts
+// the bytes that it has sent.
+func TestAnAnswerThatBreaksOffAfterItsLastEventIsWholeForAClientThatHasThat(t *testing.T) {
+	const pieces = contentChunk + finishChunk + "data: [DONE]\n\n"
+	for name, tc := range map[string]struct {
+		sent int // bytes, by Envoy's word
+		want string
+	}{
+		"all of it":          {len(pieces), ""},
+		"all but its end":    {len(pieces) - 1, "aborted=upstream"},
+		"nothing but a head": {0, "aborted=upstream"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, twoSisters)
+			f := h.openLogged()
+			_, id := h.begin(f, askStream)
+			f.ask(responseHead(1, false, ":status", "200", "content-type", "text/event-stream"))
+			f.ask(responsePiece(pieces, false))
+			entry := entrySaying(id, &datav3.ResponseFlags{UpstreamConnectionTermination: true})
+			entry.Response = &datav3.HTTPResponseProperties{ResponseBodyBytes: uint64(tc.sent)}
+			h.logged(entry, false)
+			_ = f.close()
+			if line := h.log.String(); strings.Contains(line, "aborted") != (tc.want != "") || !strings.Contains(line, tc.want) {
+				t.Errorf("the line of the request: %s", line)
+			}
+			h.nothingHeld()
+		})
+	}
+}

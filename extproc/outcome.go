@@ -46,6 +46,7 @@ type outcome struct {
 	entry      *cache.Entry  // byCache: what is stored; else nil
 	relayed    bool          // Envoy carries the answer's body past this service
 	idle       bool          // when stream 1 closed, nothing had come for as long as the attempt allows
+	lastEvent  int64         // how many bytes of the answer its client needs to have its last event; 0: that was not read
 	result     chat.Result
 	ended      ending
 	failure    *upstream.Error // that the client gets; nil: none
@@ -92,7 +93,7 @@ func (o *outcome) attempt() routing.Outcome {
 	switch {
 	case o.served == nil:
 		return routing.Outcome{}
-	case o.ended == notEnded:
+	case o.ended == notEnded && o.lastEvent == 0:
 		return routing.Outcome{Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 	case o.result.Failure != nil:
 		failure, reason := o.result.Failure, "the answer failed: "+o.result.Failure.Type
@@ -109,8 +110,9 @@ func (o *outcome) attempt() routing.Outcome {
 
 // end decides how an answer ended, by Envoy's word; entry is nil when it has none.
 // What was not read to its end, and of which Envoy says nothing, is taken as left by
-// the client, and what Envoy relayed as whole. Where nothing of an answer had left when
-// it broke off, the client got an error of Envoy's instead, and that one's status.
+// the client, and what Envoy relayed as whole; so is what broke off when the client had
+// the last event. Where nothing of an answer had left when it broke off, the client got an
+// error of Envoy's instead, and that one's status.
 func (o *outcome) end(entry *logEntry) {
 	how := endedWhole
 	if entry != nil && entry.ended != notEnded {
@@ -120,6 +122,8 @@ func (o *outcome) end(entry *logEntry) {
 		how = endedTimeout // by the listener inside Envoy, which looks like the provider's end
 	}
 	switch {
+	case o.lastEvent > 0 && (how == endedWhole || entry.bytes >= o.lastEvent):
+		o.ended = endedWhole
 	case how != endedWhole, o.relayed:
 		o.ended = how
 	default:
@@ -232,6 +236,14 @@ func (l *lockedOutcome) complete(result chat.Result) {
 	if result.Failure != nil {
 		o.failure = result.Failure
 	}
+}
+
+// completeAt notes that the answer broke off after its last event, which the client has
+// with so many bytes of it.
+func (l *lockedOutcome) completeAt(result chat.Result, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcome.result, l.outcome.lastEvent = result, bytes
 }
 
 // stalled notes that the provider stopped in the middle of an answer, whose last event

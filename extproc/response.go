@@ -23,6 +23,7 @@ type responseReader struct {
 	partial  bool         // unless it is too long for Envoy's buffer: wire.WholeOrPart
 	form     form
 	begun    bool          // something of the answer came
+	sent     int64         // bytes of it that were given to Envoy for the client
 	stall    *stall        // of a stream that is read in the mode Duplex; else nil
 	gap      time.Duration // of a stream that is not, the longest that Envoy allows; 0: no bound
 	last     time.Time     // of such a stream, when its last piece came

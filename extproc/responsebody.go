@@ -86,6 +86,7 @@ func (s *requestStream) capture(stream bool) {
 
 // pass gives the bytes that go to the client to the capture, the hooks and the cache.
 func (s *requestStream) pass(out []byte) {
+	s.response.sent += int64(len(out))
 	s.exchange.capture.feed(out)
 	if s.response.form != unstreamed {
 		s.notifyHooks(out)
@@ -118,11 +119,18 @@ func (s *requestStream) noteIdle() {
 }
 
 // endComplete ends an answer of which only the end of the connection has not come: one
-// that breaks off after its last event, or its error, is judged by what was read.
+// that breaks off after its last event, or its error, is judged by what was read. Whether
+// the client has the last event too, only Envoy knows.
 func (s *requestStream) endComplete() {
 	r := s.response
-	if r != nil && r.decoder != nil && !r.ended && !r.whole && (r.decoder.Complete() || r.decoder.Failed()) {
+	switch {
+	case r == nil, r.decoder == nil, r.ended, r.whole:
+	case r.decoder.Failed(), r.decoder.Complete() && s.log == "":
 		s.end(r.decoder.Result())
+	case r.decoder.Complete():
+		result := r.decoder.Result()
+		s.exchange.outcome.completeAt(result, r.sent)
+		s.ended(result)
 	}
 }
 
