@@ -28,7 +28,7 @@ type attempts struct {
 	closed    bool // the request has ended: nothing begins or ends any more
 }
 
-// attemptRouter is what attempts ask of routing, and tell it.
+// attemptRouter is what attempts need of routing.Router.
 type attemptRouter interface {
 	Begin(*routing.Hop)
 	Answered(*routing.Hop, time.Duration)
@@ -40,12 +40,12 @@ type attemptRouter interface {
 	Take(p *routing.Plan, n int, c routing.Choice) error
 }
 
-// attemptObserver is told of each attempt once. It is called under the lock of the
+// attemptObserver is called once for each step of an attempt. It is called under the lock of the
 // attempts and must not call them.
 type attemptObserver interface {
 	attemptBegan(n int, hop *routing.Hop)
 	attemptEnded(n int, hop *routing.Hop, a *attempt)
-	// attemptJudged is told what routing plans after the failure of attempt n.
+	// attemptJudged gets what routing plans after the failure of attempt n.
 	attemptJudged(n int, next routing.Next, p *routing.Plan)
 }
 
@@ -184,7 +184,7 @@ func (a *attempts) answered(n, status int, now time.Time) {
 	}
 }
 
-// failed notes that attempt n failed without a failure filter having said so: with a
+// failed notes that attempt n failed without a failure filter having judged it: with a
 // status and a reason, or, with status 0, without an answer, of which Envoy's
 // details are the reason.
 func (a *attempts) failed(n, status int, reason string, now time.Time) {
@@ -240,7 +240,7 @@ func (a *attempts) judge(
 }
 
 // failedWith ends attempt n with a provider's error, which becomes the last error. Envoy
-// takes the next hop of the plan by itself then; lost tells whether that one may be made.
+// takes the next hop of the plan by itself then; lost reports whether that one may be made.
 func (a *attempts) failedWith(n int, e *upstream.Error, o routing.Outcome, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -45,7 +45,7 @@
 //     the callbacks keep a copy where they want one (callbacks.go). The last chunk
 //     carries the token counts as metadata for access logs and rate limits.
 //  7. Whatever happens, stream 1 closes, and exchange.finish runs once: it gives
-//     back everything the request held. What it came to is settled then, or a
+//     back everything the request held. Its outcome is settled then, or a
 //     moment later when only Envoy's access log knows it (exchange.settle,
 //     accesslog.go; usage.go names the places that usage comes from): the limits are
 //     corrected, and the record of the request is made (record.go), which callbacks
@@ -94,11 +94,10 @@
 //   - What a client gets: localanswers.go (answers and errors of ours; the shape of
 //     an error body is in translate/upstream/errorbody.go), headers.go (which headers
 //     pass, and those of ours).
-//   - Who answered and with what: outcome.go, of which record.go is what is told
-//     afterwards. The tokens of an answer: usage.go names the places they come from.
+//   - Who answered and with what: outcome.go; what is recorded of it: record.go. The tokens of an answer: usage.go names the places they come from.
 //   - How each attempt began and ended: attempts.go; on which deployment it is:
 //     attemptplan.go; when its answer began: firsttoken.go.
 //   - Why a request waited in the queue: admission.go (queuedFor, which is
-//     limit.Refused.Lacks); told by requestlog.go, headers.go and telemetry.go.
+//     limit.Refused.Lacks); written by requestlog.go, headers.go and telemetry.go.
 //   - When a deployment cools down: routing/cooldown.go.
 package extproc

@@ -92,8 +92,8 @@ func (x *exchange) answered(n, status int, hop routing.Hop) bool {
 }
 
 // finish gives back everything the exchange holds. It is the one place where a
-// request ends; only the first call does anything. What the request came to is
-// told by settle, which follows it.
+// request ends; only the first call does anything. The outcome is
+// recorded by settle, which follows it.
 func (x *exchange) finish(now time.Time) {
 	guard := x.snapshot.runtime.guard
 	x.outcome.disconnect()
@@ -111,10 +111,10 @@ func (x *exchange) finish(now time.Time) {
 	})
 }
 
-// settle is the second step of a request's end, after finish: it tells what the request
-// came to, once. Who ended an answer, and the usage of one that Envoy relayed, may be
-// known a moment after stream 1 has closed only: entry is Envoy's word, or nil when it
-// has none.
+// settle is the second step of a request's end, after finish: it corrects the limits and
+// publishes the record, once. Who ended an answer, and the usage of one that Envoy relayed,
+// may be known only a moment after stream 1 has closed: entry is that of Envoy's access
+// log, or nil when there is none.
 func (x *exchange) settle(entry *logEntry) {
 	guard := x.snapshot.runtime.guard
 	var rec record
@@ -127,8 +127,8 @@ func (x *exchange) settle(entry *logEntry) {
 	x.snapshot.release()
 }
 
-// decided is the outcome of the finished exchange, in which Envoy's word (nil: it has
-// none) fills what was not known. Routing is told of what that changes.
+// decided is the outcome of the finished exchange, completed by Envoy's access log entry
+// (nil: there is none). It reports to routing what that changes.
 func (x *exchange) decided(entry *logEntry) outcome {
 	o := x.outcome.load()
 	if o.ended != notEnded {

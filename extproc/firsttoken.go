@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// When an answer begins is told by its first event that carries something of it
-// (chat.Decoder.Started): servers send headers, comments and roles long before. Routing
-// hears of it at once, of a blocking answer at its end. Of a stream that Envoy carries
-// past this service, Envoy's access log says at its end when its body began
-// (logEntry.firstBody); before, its headers tell that its deployment is well.
+// An answer begins with its first event that carries something of it
+// (chat.Decoder.Started): servers send headers, comments and roles long before. Routing is
+// told at once, of a blocking answer at its end. For a stream that Envoy carries past this
+// service, Envoy's access log says at its end when its body began (logEntry.firstBody);
+// until then its headers count as a good answer.
 
 // begin looks whether the answer has begun with what was just read of it.
 func (s *requestStream) begin() {
@@ -52,8 +52,8 @@ func (a *attempts) beganLocked(n int, firstToken time.Duration) {
 	}
 }
 
-// firstTokenFromLog fills in when a relayed answer began, by Envoy's word (nil: it has
-// none), and tells routing, which else goes by the answer's headers.
+// firstTokenFromLog fills in when a relayed answer began, from Envoy's access log (nil: it
+// has no entry), and tells routing; without an entry the answer's headers count.
 func (x *exchange) firstTokenFromLog(o *outcome, entry *logEntry) {
 	if entry != nil {
 		o.firstToken = entry.firstBody

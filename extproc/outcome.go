@@ -108,11 +108,11 @@ func (o *outcome) attempt() routing.Outcome {
 	return routing.Outcome{Status: o.status, Prompt: o.result.Usage.Prompt, Completion: o.result.Usage.Completion}
 }
 
-// end decides how an answer ended, by Envoy's word; entry is nil when it has none.
-// What was not read to its end, and of which Envoy says nothing, is taken as left by
-// the client, and what Envoy relayed as whole; so is what broke off when the client had
-// the last event. Where nothing of an answer had left when it broke off, the client got an
-// error of Envoy's instead, and that one's status.
+// end decides how an answer ended, by the entry of Envoy's access log; nil: there is none.
+// What was not read to its end, and has no entry, is taken as left by the client, and what
+// Envoy relayed as whole; so is what broke off when the client had the last event. Where
+// nothing of an answer had left when it broke off, the client got an error of Envoy's
+// instead, and that one's status.
 func (o *outcome) end(entry *logEntry) {
 	how := endedWhole
 	if entry != nil && entry.ended != notEnded {

@@ -19,11 +19,10 @@ import (
 	"github.com/isthmus-proxy/isthmus/translate/upstream"
 )
 
-// record is what is told of a request that has ended: a plain value, made once
-// (exchange.record) and from then on only read. Five tell of it, each in its own
-// words: the log (logAttrs), the metrics (metricsRequest), the status page
+// record is what is recorded of a request that has ended: a plain value, made once
+// (exchange.record) and from then on only read. Five render it: the log (logAttrs), the metrics (metricsRequest), the status page
 // (statusRequest), the spans (traceSummary) and the callbacks (callbackRecord). What
-// more than one of them says is worked out here.
+// more than one of them needs is worked out here.
 type record struct {
 	id              string
 	endpoint        chat.Endpoint

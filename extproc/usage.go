@@ -49,8 +49,8 @@ func (s *requestStream) countUsage() {
 	x.outcome.counted(result)
 }
 
-// usageFromLog fills in the usage of an answer by Envoy's word (nil: it has none), and
-// estimates what that leaves out of a relayed one.
+// usageFromLog fills in the usage of an answer from Envoy's access log (nil: it has no
+// entry), and estimates what that leaves out of a relayed one.
 func (x *exchange) usageFromLog(o *outcome, entry *logEntry) {
 	if entry == nil {
 		entry = &logEntry{}

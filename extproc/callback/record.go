@@ -57,7 +57,7 @@ type Record struct {
 	PromptTokens     int64          `json:"prompt_tokens"`
 	CompletionTokens int64          `json:"completion_tokens"`
 	TotalTokens      int64          `json:"total_tokens"`
-	TokensEstimated  bool           `json:"tokens_estimated"` // counted here, for the provider said nothing
+	TokensEstimated  bool           `json:"tokens_estimated"` // the provider did not report all of them: the rest was counted here
 
 	RequestTags        []string `json:"request_tags"`
 	EndUser            Optional `json:"end_user"` // the body's user

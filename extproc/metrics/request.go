@@ -44,7 +44,7 @@ type Served struct {
 type Tokens struct {
 	Prompt, Completion            int64
 	Cached, CacheWrite, Reasoning int64 // parts of Prompt and Completion
-	Estimated                     bool  // the provider said nothing: they were counted here
+	Estimated                     bool  // the provider did not report all of them: the rest was counted here
 }
 
 // Fallback is one step of a cascade: a group was given up for another.
