@@ -94,7 +94,8 @@
 //   - What a client gets: localanswers.go (answers and errors of ours; the shape of
 //     an error body is in translate/upstream/errorbody.go), headers.go (which headers
 //     pass, and those of ours).
-//   - Who answered and with what: outcome.go; what is recorded of it: record.go. The tokens of an answer: usage.go names the places they come from.
+//   - Who answered and with what: outcome.go; what is recorded of it: record.go. The tokens
+//     of an answer: usage.go names the places they come from.
 //   - How each attempt began and ended: attempts.go; on which deployment it is:
 //     attemptplan.go; when its answer began: firsttoken.go.
 //   - Why a request waited in the queue: admission.go (queuedFor, which is

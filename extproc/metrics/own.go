@@ -18,7 +18,7 @@ func newOwn(k *maker) own {
 			"Ended requests. status is what the client got; aborted: it left, or the answer broke off.", "endpoint", "model_group", "deployment",
 			"status"),
 		tokens: k.counter("isthmus_tokens_total",
-			"Tokens by kind: cached and cache_write are parts of prompt, reasoning of completion. estimated: the provider did not report all of them.",
+			"Tokens by kind: cached and cache_write are parts of prompt, reasoning of completion. estimated: the provider did not report all.",
 			"model_group", "deployment", "kind", "estimated"),
 		refused: k.counter("isthmus_refused_total",
 			"Requests that isthmus refused: before any attempt, or at the limits of the next one. By the error's code. "+

@@ -212,7 +212,8 @@ func (d *errorDetails) isMissingObject() bool {
 // than the account may send.
 func (d *errorDetails) tooManyRequests() verdict {
 	switch {
-	case slices.ContainsFunc(d.words, isBillingWord), d.contains("used all available credits"), d.hasPrefix("your prepayment credits are depleted"):
+	case slices.ContainsFunc(d.words, isBillingWord), d.contains("used all available credits"),
+		d.hasPrefix("your prepayment credits are depleted"):
 		return verdict{kind: KindAccount}
 	case d.contains("request too large for"):
 		return verdict{kind: KindUnsupported}
@@ -235,9 +236,9 @@ func (d *errorDetails) serverError() verdict {
 		"invalid json schema in format", "failed to parse grammar", "json schema conversion failed",
 		"failed to create new sequence: unable to create sampling context", "cannot use custom grammar constraints with tools"):
 		return verdict{kind: KindUnsupported}
-	case strings.HasPrefix(d.text, `option "`) && d.contains(`" must be of type `), d.contains("failed to create new sequence: no input provided",
-		"failed to create new sequence: failed to process inputs", "input content cannot be empty",
-		"[json.exception.type_error.302] type must be", "[json.exception.out_of_range.403] key "):
+	case strings.HasPrefix(d.text, `option "`) && d.contains(`" must be of type `),
+		d.contains("failed to create new sequence: no input provided", "failed to create new sequence: failed to process inputs",
+			"input content cannot be empty", "[json.exception.type_error.302] type must be", "[json.exception.out_of_range.403] key "):
 		return verdict{kind: KindRequest}
 	}
 	return verdict{kind: KindServer}
