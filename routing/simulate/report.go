@@ -29,7 +29,7 @@ func table(results []*result) string {
 
 // sampleRequests is the length of the short run whose fingerprint stands beside
 // the table: when it is another one today, the table is out of date.
-const sampleRequests = 20_000
+const sampleRequests = 10_000
 
 // fingerprint tells whether the strategies still choose as they did when the
 // table was written, without running all of it.

@@ -59,7 +59,7 @@ func TestStrategiesKeepTheirPromisesInTheSimulation(t *testing.T) {
 }
 
 func TestThePlotIsWellFormed(t *testing.T) {
-	results, err := compare(2000)
+	results, err := sample()
 	if err != nil {
 		t.Fatal(err)
 	}
