@@ -184,9 +184,13 @@ func TestAMockAnswersForOneThatFailed(t *testing.T) {
 			s := gatewaytest.Start(t, "model_list:\n"+gatewaytest.Entry("m", failing.Base(), "")+
 				gatewaytest.Entry("refused", gatewaytest.RefusedAddress(t), "")+
 				gatewaytest.Entry("canned", called.Base(), `, mock_response: "canned words"`)+
-				"router_settings: {num_retries: 0, fallbacks: [{m: [canned]}, {refused: [canned]}]}\n",
+				gatewaytest.Entry("lost", failing.Base(), "")+gatewaytest.Entry("nowhere", "http://none.invalid/v1", `, mock_response: "canned words"`)+
+				"router_settings: {num_retries: 0, fallbacks: [{m: [canned]}, {refused: [canned]}, {lost: [nowhere]}]}\n",
 				"--envoy", envoytest.Envoy(t, release).Path, "--concurrency", "1")
-			for _, model := range []string{"m", "refused"} {
+			for _, model := range []string{"m", "refused", "lost"} {
+				if model == "lost" && strings.HasPrefix(release, "1.36") {
+					continue // it passes over a host that it does not know
+				}
 				for _, body := range []string{gatewaytest.Ask, gatewaytest.AskStream} {
 					got := s.Post("/v1/chat/completions", gatewaytest.ForModel(model, body))
 					if got.Status != 200 || !strings.Contains(got.Body, "canned words") || got.Header.Get("X-Isthmus-Attempts") != "2" ||
