@@ -204,11 +204,10 @@ func (rec *record) fillEnd(r *callback.Record) {
 		r.Aborted = callback.Optional(rec.ended)
 	}
 	failure := rec.told()
-	if failure == nil && rec.aborted() && rec.served == nil {
-		failure = clientGone()
-		r.HTTPStatus = failure.Status
-	}
 	if failure != nil {
+		if rec.failure == nil && rec.served == nil {
+			r.HTTPStatus = failure.Status // the client left: it was sent none
+		}
 		r.Status = callback.Failure
 		r.SetError(failure, string(r.Provider))
 	}

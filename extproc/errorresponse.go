@@ -17,7 +17,8 @@ import (
 // errorAnswer gives the client the error of the last attempt, in OpenAI's shape.
 func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
 	x := s.exchange
-	if hop, ok := x.attempts.hop(n); ok && hop.Deployment.MockResponse != nil && (details == mockDetails || strings.HasPrefix(details, noHost)) {
+	if hop, ok := x.attempts.hop(n); ok && hop.Deployment.MockResponse != nil &&
+		(details == mockDetails || strings.HasPrefix(details, noHost)) {
 		s.response = &responseReader{ended: true}
 		return s.mock(hop, n)
 	}

@@ -201,12 +201,17 @@ func (rec *record) aborted() bool { return rec.ended != endedWhole }
 func (rec *record) failed() bool { return rec.failure != nil || rec.broken() }
 
 // told is the error that log and records tell of: the client's, or why its answer broke
-// off; nil: there was none.
+// off, or that it left before one; nil: there was none.
 func (rec *record) told() *upstream.Error {
-	if rec.failure == nil && rec.broken() {
+	switch {
+	case rec.failure != nil:
+		return rec.failure
+	case rec.aborted() && rec.served == nil:
+		return clientGone()
+	case rec.broken():
 		return rec.cutFailure()
 	}
-	return rec.failure
+	return nil
 }
 
 // errorCode is the code, else the type, of the error that the client got; "".

@@ -129,6 +129,38 @@ func theRecord() *record {
 	return rec
 }
 
+// TestTheLogSaysWhyAnAnswerDidNotComeToItsEnd, in the words of the records.
+func TestTheLogSaysWhyAnAnswerDidNotComeToItsEnd(t *testing.T) {
+	served := hopTo("m", "d", 0)
+	for name, tc := range map[string]struct {
+		outcome outcome
+		code    string
+	}{
+		"a stream that broke off":                        {outcome{served: &served, status: 200, ended: endedUpstream}, "stream_cut"},
+		"a stream that stalled":                          {outcome{served: &served, status: 200, ended: endedTimeout}, "stream_timeout"},
+		"an answer that broke off while it was held":     {outcome{served: &served, status: 502, ended: endedUpstream}, "incomplete_answer"},
+		"an answer that took too long while it was held": {outcome{served: &served, status: 504, ended: endedTimeout}, "upstream_timeout"},
+		"a client that left before an answer":            {outcome{ended: endedClient}, "client_closed_request"},
+		"a client that left a stream":                    {outcome{served: &served, status: 200, ended: endedClient}, ""},
+		"a whole answer":                                 {outcome{served: &served, status: 200, ended: endedWhole}, ""},
+	} {
+		rec := &record{outcome: tc.outcome}
+		code := ""
+		for _, a := range rec.logAttrs() {
+			if a.Key == "code" {
+				code = a.Value.String()
+			}
+		}
+		told := ""
+		if e := rec.callbackRecord(&callback.Input{}).ErrorInformation; e != nil {
+			told = e.Reason
+		}
+		if code != tc.code || told != tc.code {
+			t.Errorf("%s: log %q, record %q, want %q", name, code, told, tc.code)
+		}
+	}
+}
+
 // TestAllWhoTellOfARequestTellTheSame: each fact is in the record once.
 func TestAllWhoTellOfARequestTellTheSame(t *testing.T) {
 	rec := theRecord()

@@ -176,7 +176,9 @@ func TestAMockAnswersWithoutAProvider(t *testing.T) {
 // TestAMockAnswersForOneThatFailed, and nobody is called for it: a mock has no address of
 // its own but the provider's.
 func TestAMockAnswersForOneThatFailed(t *testing.T) {
-	failing := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusInternalServerError) })
+	failing := gatewaytest.NewProvider(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		w.WriteHeader(http.StatusInternalServerError)
+	})
 	called := gatewaytest.NewProvider(t, gatewaytest.OpenAI)
 	for _, release := range envoytest.Releases() {
 		t.Run(release, func(t *testing.T) {
