@@ -1,7 +1,7 @@
 // Package envoy writes the Envoy configuration that puts isthmus into an Envoy's
-// data path: the listener with its three ext_proc filters, the route whose
-// cluster is chosen anew for each attempt, and one upstream cluster per
-// deployment.
+// data path: the listener with the request filter, the route whose cluster is
+// chosen anew for each attempt, the retry, failure and opening filters of the
+// attempts, and one upstream cluster per deployment.
 //
 // It takes typed input ([Input]) and returns Envoy's own protobuf messages; it
 // reads no file and opens no socket. Each file is about one thing of Envoy's.

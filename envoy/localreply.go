@@ -9,6 +9,8 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 )
 
 // localReplies gives the answers that Envoy makes without isthmus OpenAI's error
@@ -76,5 +78,19 @@ func (b *builder) localReply(condition, message, kind, code string) *hcmv3.Respo
 			Format:      &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
 			ContentType: "application/json",
 		},
+		HeadersToAdd: requestIDs(),
 	}
+}
+
+// requestIDs are the response headers by which the service names a request. Of one that
+// it does not know they are not sent: Envoy omits an empty header.
+func requestIDs() []*corev3.HeaderValueOption {
+	var out []*corev3.HeaderValueOption
+	for _, name := range []string{names.HeaderRequestID, names.HeaderCallID} {
+		out = append(out, &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: name, Value: "%DYNAMIC_METADATA(" + names.NamespaceExchange + ":" + names.FieldID + ")%"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		})
+	}
+	return out
 }

@@ -203,7 +203,7 @@ func (rec *record) fillEnd(r *callback.Record) {
 	if rec.aborted() {
 		r.Aborted = callback.Optional(rec.ended)
 	}
-	failure := rec.told()
+	failure := rec.reportedError()
 	if failure != nil {
 		if rec.failure == nil && rec.served == nil {
 			r.HTTPStatus = failure.Status // the client left: it was sent none

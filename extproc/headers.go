@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/isthmus-proxy/isthmus/envoy/names"
 	"github.com/isthmus-proxy/isthmus/extproc/cache"
 	"github.com/isthmus-proxy/isthmus/extproc/wire"
 	"github.com/isthmus-proxy/isthmus/routing"
@@ -66,8 +67,8 @@ func (x *exchange) publicHeaders(n int, hop *routing.Hop) upstream.Header {
 	made, entry := x.attempts.count(), x.outcome.load().entry
 	attempts := max(n, made)
 	header := append(make(upstream.Header, 0, 16),
-		upstream.Field{Name: "x-isthmus-request-id", Value: x.id},
-		upstream.Field{Name: "x-litellm-call-id", Value: x.id},
+		upstream.Field{Name: names.HeaderRequestID, Value: x.id},
+		upstream.Field{Name: names.HeaderCallID, Value: x.id},
 		upstream.Field{Name: "x-isthmus-attempts", Value: strconv.Itoa(attempts)},
 		upstream.Field{Name: "x-litellm-response-duration-ms", Value: strconv.FormatInt(time.Since(x.started).Milliseconds(), 10)},
 	)

@@ -20,9 +20,9 @@ import (
 )
 
 // record is what is recorded of a request that has ended: a plain value, made once
-// (exchange.record) and from then on only read. Five render it: the log (logAttrs), the metrics (metricsRequest), the status page
-// (statusRequest), the spans (traceSummary) and the callbacks (callbackRecord). What
-// more than one of them needs is worked out here.
+// (exchange.record) and from then on only read. Five render it: the log (logAttrs), the
+// metrics (metricsRequest), the status page (statusRequest), the spans (traceSummary) and
+// the callbacks (callbackRecord). What more than one of them needs is worked out here.
 type record struct {
 	id              string
 	endpoint        chat.Endpoint
@@ -200,9 +200,9 @@ func (rec *record) aborted() bool { return rec.ended != endedWhole }
 // failed reports whether the client got an error, inside a stream too.
 func (rec *record) failed() bool { return rec.failure != nil || rec.broken() }
 
-// told is the error that log and records tell of: the client's, or why its answer broke
+// reportedError is the error that log and records have: the client's, or why its answer broke
 // off, or that it left before one; nil: there was none.
-func (rec *record) told() *upstream.Error {
+func (rec *record) reportedError() *upstream.Error {
 	switch {
 	case rec.failure != nil:
 		return rec.failure

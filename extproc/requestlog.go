@@ -158,7 +158,7 @@ func (rec *record) logAttrs() []slog.Attr {
 	if rec.aborted() {
 		attrs = append(attrs, slog.String("aborted", string(rec.ended)))
 	}
-	if e := rec.told(); e != nil {
+	if e := rec.reportedError(); e != nil {
 		attrs = append(attrs, slog.String("error", shortened(e.Type)), slog.String("code", shortened(e.Code)))
 	}
 	return attrs

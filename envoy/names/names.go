@@ -112,6 +112,13 @@ const TagFirstBody = "first_body_ms"
 // retried attempt's request.
 const FieldLength = "length"
 
+// HeaderRequestID and HeaderCallID are the response headers with the id of an exchange;
+// LiteLLM's clients read the second.
+const (
+	HeaderRequestID = "x-isthmus-request-id"
+	HeaderCallID    = "x-litellm-call-id"
+)
+
 // Values of HeaderOpening.
 const (
 	Opening       = "1"      // on a request: its answer is held until the first content

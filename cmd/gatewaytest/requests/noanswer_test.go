@@ -140,8 +140,9 @@ func TestABlockingAnswerThatIsNoneIsAnsweredElsewhere(t *testing.T) {
 				if _, code, _, _ := gatewaytest.ErrorOf(t, got); got.Status != http.StatusBadGateway || code != tc.code {
 					t.Errorf("%s: %d %s, want %s", name, got.Status, got.Body, tc.code)
 				}
-				if line := s.RequestLog(asked)[asked-1]; line["status"] != 502.0 || line["code"] != tc.code {
-					t.Errorf("%s: log = %v, want %s", name, line, tc.code)
+				line := s.RequestLog(asked)[asked-1]
+				if line["status"] != 502.0 || line["code"] != tc.code || line["id"] != got.Header.Get("X-Isthmus-Request-Id") {
+					t.Errorf("%s: log = %v, want %s; headers %v", name, line, tc.code, got.Header)
 				}
 				if strings.HasPrefix(release, "1.36") {
 					continue // it has no opening filter
