@@ -37,17 +37,11 @@ type logEntry struct {
 // StreamAccessLogs receives Envoy's entries, until Envoy ends the stream or
 // CloseAccessLogs does.
 func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
-	received := make(chan error, 1)
-	const where = "a stream of the access log"
-	s.guard.Go(where, func() {
-		received <- s.guard.Call(where, func() error { return s.receiveEntries(stream) })
-	})
-	select {
-	case err := <-received:
+	err := s.unless(s.logsClosed, "a stream of the access log", func() error { return s.receiveEntries(stream) })
+	if err != nil {
 		return err
-	case <-s.logsClosed:
-		return stream.SendAndClose(&accesslogv3.StreamAccessLogsResponse{}) // ends the other's wait for a message
 	}
+	return stream.SendAndClose(&accesslogv3.StreamAccessLogsResponse{})
 }
 
 // CloseAccessLogs ends the streams of Envoy's access log, now and from now on: Envoy
@@ -59,7 +53,7 @@ func (s *Server) receiveEntries(stream accesslogv3.AccessLogService_StreamAccess
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&accesslogv3.StreamAccessLogsResponse{})
+			return nil
 		}
 		if err != nil {
 			return err

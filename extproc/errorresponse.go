@@ -18,7 +18,7 @@ import (
 func (s *requestStream) errorAnswer(header upstream.Header, n int, details string) *wire.Answer {
 	x := s.exchange
 	if hop, ok := x.attempts.hop(n); ok && hop.Deployment.MockResponse != nil &&
-		(details == mockDetails || strings.HasPrefix(details, noHost)) {
+		(details == mockDetails || strings.HasPrefix(details, noHost)) { // it is never called, and may have no host
 		s.response = &responseReader{ended: true}
 		return s.mock(hop, n)
 	}

@@ -92,8 +92,8 @@ func (x *exchange) answered(n, status int, hop routing.Hop) bool {
 }
 
 // finish gives back everything the exchange holds. It is the one place where a
-// request ends; only the first call does anything. The outcome is
-// recorded by settle, which follows it.
+// request ends; only the first call does anything. settle, which follows
+// it, records the outcome.
 func (x *exchange) finish(now time.Time) {
 	guard := x.snapshot.runtime.guard
 	x.outcome.disconnect()

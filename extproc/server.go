@@ -97,7 +97,7 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	defer s.guard.Run("the end of a stream", p.close)
 	defer out.Close()
 	if p, ok := p.(expiringProcessor); ok {
-		return s.serveExpiring(stream, p, name, out)
+		return s.unless(p.ended(), "a stream with a time", func() error { return s.serve(stream, p, name, out) })
 	}
 	return s.serve(stream, p, name, out)
 }
@@ -108,15 +108,17 @@ type expiringProcessor interface {
 	ended() <-chan struct{} // closed when the stream is to end, with OK
 }
 
-// serveExpiring answers the messages of a stream until it ends, or until its time is up.
-func (s *Server) serveExpiring(stream extprocv3.ExternalProcessor_ProcessServer, p expiringProcessor, name string, out *wire.Sender) error {
+// unless serves a stream in a goroutine of its own, and returns when serve does, or with nil
+// as soon as over is closed: when its handler has returned, gRPC ends serve's wait for a
+// message.
+func (s *Server) unless(over <-chan struct{}, where string, serve func() error) error {
 	served := make(chan error, 1)
-	s.guard.Go("a stream with a time", func() { served <- s.serve(stream, p, name, out) })
+	s.guard.Go(where, func() { served <- s.guard.Call(where, serve) })
 	select {
 	case err := <-served:
 		return err
-	case <-p.ended():
-		return nil // gRPC ends the other's wait for a message
+	case <-over:
+		return nil
 	}
 }
 

@@ -56,8 +56,8 @@ func (s *requestStream) watch(r *responseReader, attempt time.Duration) {
 	w.rearmLocked(r.decoder)
 }
 
-// begin locks the stream for a message that came. It reports whether the
-// stream is still read; then the caller must unlock it.
+// begin locks the stream for a message that came. It reports whether the stream is still
+// read; then the caller must unlock it.
 func (w *stall) begin() bool {
 	w.mu.Lock()
 	if w.ended {

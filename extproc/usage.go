@@ -15,10 +15,9 @@ import (
 //     (requestStream.end in responsebody.go: outcome.complete).
 //  2. Envoy reads it from a stream that it relays past this service (relayable), and
 //     reports it in its access log (accesslog.go: logEntry.usage): usageFromLog.
-//  3. It is counted here, by the model's tokenizer: of a body that was read and
-//     reported none, or that the client left, when stream 1 closes (countUsage); of a relayed
-//     stream, when Envoy's entry has none (usageFromLog). Such usage is marked as
-//     estimated.
+//  3. It is counted here, by the model's tokenizer: of a body that was read and reported
+//     none, or that the client left, when stream 1 closes (countUsage); of a relayed stream,
+//     when Envoy's entry has none (usageFromLog). Such usage is marked as estimated.
 //
 // All three end in outcome.result, which the record of the request has.
 

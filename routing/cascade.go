@@ -131,15 +131,16 @@ func (r *Router) MayFollow(p *Plan) bool {
 	}
 	asked := p.targets[p.Hops[0].Fallback]
 	return len(p.targets) > 1 || r.mostRetries(p.call, asked) > 0 ||
-		!p.call.DisableFallbacks && (hasSpecial(r.contextWindow, asked) || hasSpecial(r.contentPolicy, asked))
+		!p.call.DisableFallbacks && len(specialFallbacks(r.contextWindow, asked))+len(specialFallbacks(r.contentPolicy, asked)) > 0
 }
 
-func hasSpecial(fallbacks map[string][]string, t target) bool {
-	names, ok := settingOf(fallbacks, t)
-	if !ok {
-		names = fallbacks["*"]
+// specialFallbacks are the fallbacks of one class of failure on a target: its own, or else
+// those of "*".
+func specialFallbacks(settings map[string][]string, t target) []string {
+	if names, ok := settingOf(settings, t); ok {
+		return names
 	}
-	return len(names) > 0
+	return settings["*"]
 }
 
 // useSpecialFallbacks puts the fallbacks for a context-window or content-policy failure on
@@ -153,12 +154,8 @@ func (r *Router) useSpecialFallbacks(p *Plan, i int, after remedy) bool {
 		special = r.contentPolicy
 	}
 	failed := p.targets[i]
-	names, ok := settingOf(special, failed)
-	if !ok {
-		names = special["*"]
-	}
 	c := cascade{router: r, targets: p.targets[: i+1 : i+1], remaining: min(r.maxFallbacks, maxAttempts)}
-	for _, name := range names {
+	for _, name := range specialFallbacks(special, failed) {
 		c.add(r.resolve(name), failed, false)
 	}
 	if len(c.targets) == i+1 {

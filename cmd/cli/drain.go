@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -79,12 +78,18 @@ const goAwayTime = time.Second
 func (s *service) leave(ctx context.Context) {
 	s.former, s.grpc = s.grpc, s.newServer(true)
 	s.serveGRPC(s.grpc)
-	gone := make(chan struct{})
-	s.runtime.Guard().Go("the connections of before the drain", func() {
-		defer close(gone)
-		s.former.GracefulStop()
+	wait(ctx, goAwayTime, s.goAway(s.former))
+}
+
+// goAway tells the clients of a gRPC server to open their next streams elsewhere. The
+// channel is closed when those that run there have ended.
+func (s *service) goAway(server *grpc.Server) <-chan struct{} {
+	ended := make(chan struct{})
+	s.runtime.Guard().Go("the end of a server's connections", func() {
+		defer close(ended)
+		server.GracefulStop()
 	})
-	wait(ctx, goAwayTime, gone)
+	return ended
 }
 
 // finish is the last step of that end, when no request of this replica runs: attempts of
@@ -94,18 +99,11 @@ func (s *service) leave(ctx context.Context) {
 func (s *service) finish(ctx context.Context) {
 	s.port.close()
 	s.processor.CloseAccessLogs() // these streams end by nothing else
-	var stopping sync.WaitGroup
-	for _, g := range []*grpc.Server{s.former, s.grpc} {
-		stopping.Go(func() { s.runtime.Guard().Run("the last connections", g.GracefulStop) })
-	}
-	gone := make(chan struct{})
-	s.runtime.Guard().Go("the end of the last connections", func() {
-		defer close(gone)
-		stopping.Wait()
-	})
-	select {
-	case <-gone:
-	case <-ctx.Done():
+	for _, ended := range []<-chan struct{}{s.goAway(s.former), s.goAway(s.grpc)} {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
 	}
 }
 

@@ -33,8 +33,7 @@ func refused(err error) bool {
 // notApplied reports whether an error means that a call of acquire.lua has changed nothing.
 func notApplied(err error) bool { return refused(err) || errors.Is(err, errLate) }
 
-// replied reports whether an error is a reply of the server, so that the
-// call is over.
+// replied reports whether an error is a reply of the server, so that the call is over.
 func replied(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)

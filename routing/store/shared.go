@@ -32,10 +32,10 @@ type Shared struct {
 	foreign  atomic.Int64 // of them: they count under keys of another version
 	last     atomic.Pointer[Beat]
 
-	// mu is held over each change of the Memory together with what Redis must be sent of
+	// mu is held over each change of the Memory together with what must be sent to Redis for
 	// it, so that resync finds each change in both or in none.
 	mu         sync.Mutex
-	outbox     *outbox           // what Redis must be sent
+	outbox     *outbox           // what must be sent to Redis
 	unanswered *unanswered       // what it was sent without a reply; nil: nothing
 	epoch      string            // of Redis; "": not known
 	held       map[Held]struct{} // slots held by this process, which are renewed

@@ -227,7 +227,7 @@ func (s *Shared) probe(ctx context.Context, away time.Duration) {
 	s.foreign.Store(int64(peers.Foreign))
 	s.breaker.close()
 	s.log.Info("redis answers again: limits are shared", "after", away.Round(time.Millisecond))
-	s.wakeUp() // for what came while it was sent
+	s.wakeUp() // for what was enqueued meanwhile
 }
 
 // resync puts everything that this replica has charged within the last minute, and all
