@@ -150,7 +150,7 @@ func asciiHost(host string) (string, error) {
 	name := strings.TrimSuffix(strings.ToLower(host), ".")
 	if ascii(name) {
 		// Names of containers have underscores, which the lookup profile refuses.
-		if name == "" || strings.ContainsAny(name, " /@:") {
+		if name == "" || strings.ContainsFunc(name, notOfName) {
 			return "", fmt.Errorf("host %q is not a host name", host)
 		}
 		return name, nil
@@ -160,6 +160,12 @@ func asciiHost(host string) (string, error) {
 		return "", fmt.Errorf("host %q is not a host name: %w", host, err)
 	}
 	return out, nil
+}
+
+// notOfName reports whether a character is in no host name. None that is in one means
+// anything in an :authority.
+func notOfName(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("-._", c)
 }
 
 func ascii(s string) bool {

@@ -67,6 +67,7 @@ func TestAddressesToConnectTo(t *testing.T) {
 		"isthmus:http":        "1 to 65535",
 		":9100:9100":          "NAME:PORT",
 		"a b:9100":            "not a host name",
+		"a|b:9100":            "not a host name",
 		"[fe80::1%eth0]:9100": "no zone",
 		"unix://x":            "whole path",
 	} {

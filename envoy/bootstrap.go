@@ -91,10 +91,11 @@ type builder struct {
 	shared bool
 	// processor and attempts are the names of the service's clusters.
 	processor, attempts string
+	authority           string // of every stream to the service
 }
 
 func newBuilder(in Input) *builder {
-	return &builder{in: in.withDefaults(), processor: ProcessorCluster, attempts: AttemptsCluster}
+	return &builder{in: in.withDefaults(), processor: ProcessorCluster, attempts: AttemptsCluster, authority: authorityOf(in.Processors)}
 }
 
 // any wraps a message; the first error is kept in b.err.

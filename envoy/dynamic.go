@@ -52,9 +52,7 @@ func (b *builder) fromProcessor() *corev3.ConfigSource {
 		InitialFetchTimeout: durationpb.New(initialFetchTimeout),
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
-			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor},
-			}}},
+			GrpcServices: []*corev3.GrpcService{b.grpcService(b.processor)},
 		}},
 	}
 }

@@ -45,12 +45,10 @@ func (b *builder) externalProcessor(filter string, mode *extprocv3.ProcessingMod
 	if filter == names.FilterRequest {
 		cluster = b.processor
 	}
+	service := b.grpcService(cluster)
+	service.InitialMetadata, service.RetryPolicy = b.initialMetadata(filter), b.streamRetries()
 	p := &extprocv3.ExternalProcessor{
-		GrpcService: &corev3.GrpcService{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},
-			InitialMetadata: b.initialMetadata(filter),
-			RetryPolicy:     b.streamRetries(),
-		},
+		GrpcService:       service,
 		ProcessingMode:    mode,
 		AllowModeOverride: true,
 		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},

@@ -84,7 +84,7 @@ func Istio(in Input, o IstioOptions) ([]byte, error) {
 	}
 	m.service = serviceOf(in.Processors[0])
 	if m.service.name != "" {
-		m.processor, m.attempts = m.service.cluster(""), m.service.cluster(attemptsSubset)
+		m.processor, m.attempts, m.authority = m.service.cluster(""), m.service.cluster(attemptsSubset), m.service.name
 	}
 	return m.manifests()
 }
@@ -189,7 +189,7 @@ func (m *mesh) patches() ([]configPatch, error) {
 			PerConnectionBufferLimitBytes: wrapperspb.UInt32(processorBuffer), TypedExtensionProtocolOptions: m.processorOptions(processorStream),
 		}
 		if m.service.external {
-			checkReplicas(c) // of the mesh's own services Istio knows which replicas are ready
+			m.checkReplicas(c) // of the mesh's own services Istio knows which replicas are ready
 		}
 		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port}}, c)
 		add("CLUSTER", "MERGE", patchMatch{Cluster: &clusterMatch{Service: m.service.name, PortNumber: m.service.port, Subset: attemptsSubset}},

@@ -47,6 +47,8 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 			OrFilter: &accesslogv3.OrFilter{Filters: []*accesslogv3.AccessLogFilter{filter, answersUnread()}},
 		}}
 	}
+	service := b.grpcService(b.processor)
+	service.InitialMetadata = b.secret()
 	return &accesslogv3.AccessLog{
 		Name:   "envoy.access_loggers.http_grpc",
 		Filter: filter,
@@ -54,10 +56,7 @@ func (b *builder) reportLog() *accesslogv3.AccessLog {
 			CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
 				LogName:             "isthmus",
 				TransportApiVersion: corev3.ApiVersion_V3,
-				GrpcService: &corev3.GrpcService{
-					TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.processor}},
-					InitialMetadata: b.secret(),
-				},
+				GrpcService:         service,
 				BufferFlushInterval: durationpb.New(accessLogFlush),
 				CustomTags:          b.reportTags(),
 			},
