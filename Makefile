@@ -4,6 +4,8 @@ BIN    := bin
 PORT   ?= 4000
 CONFIG ?= examples/quickstart/config.yaml
 TOOLS  := go tool -modfile=.ci/tools.mod
+# The tag of the images: that which the Helm chart asks for, unless VERSION says another.
+VERSION_OF_IMAGE = $(or $(VERSION),$(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' examples/helm/isthmus/Chart.yaml))
 
 .DEFAULT_GOAL := help
 
@@ -51,6 +53,19 @@ changelog: ## Print what docs/changes has; with VERSION=vX.Y.Z move it into CHAN
 sbom: build ## Write the bill of materials of bin/isthmus, and of its Envoys, to bin/sbom.json.
 	@.ci/sbom $(BIN)/isthmus > $(BIN)/sbom.json
 
+.PHONY: image
+image: ## Build the images of the service, and of it with an Envoy, for amd64 and arm64, and push them as IMAGE:VERSION-serve and -run.
+	@test -n '$(IMAGE)' || { echo 'say where to push to: make image IMAGE=registry.example.com/isthmus' >&2; exit 1; }
+	for target in serve run; do \
+		docker buildx build --platform linux/amd64,linux/arm64 --target $$target --tag '$(IMAGE)':$(VERSION_OF_IMAGE)-$$target \
+			--build-arg VERSION=$(VERSION_OF_IMAGE) --build-arg REVISION="$$(git rev-parse HEAD)" \
+			--sbom=true --provenance=mode=max --push . || exit 1; \
+	done
+
+.PHONY: charts
+charts: ## Test the Helm chart, the kustomizations and the Dockerfile, with the libraries of Helm, kustomize, BuildKit and Kubernetes.
+	@cd .ci/charts && go vet ./... && go test -count 1 ./...
+
 .PHONY: bench
 bench: ## Run the benchmarks of the hot functions.
 	go test -run '^$$' -bench . -benchmem ./translate/... ./routing/... ./extproc/... ./cmd/...
@@ -75,7 +90,7 @@ chaos: deps ## Break one part of a loaded gateway: ROW of docs/reliability.md (a
 		-length $(or $(DURATION),60s) $(if $(ENVOY_VERSION),-envoy $(ENVOY_VERSION))
 
 .PHONY: compat
-compat: ## Test with the newest of what changes by itself: the SDKs of clients, LiteLLM's names. Fetches them every time.
+compat: charts ## Test with the newest of what changes by itself: the SDKs of clients, LiteLLM's names. Fetches them every time. And charts.
 	@.ci/deps compat
 	@.ci/ring compat
 

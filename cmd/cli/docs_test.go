@@ -15,7 +15,7 @@ import (
 func documents(t *testing.T) []string {
 	t.Helper()
 	var paths []string
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/decisions/*.md", "examples/*/README.md"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/decisions/*.md", "examples/*/README.md", "examples/helm/*/README.md"} {
 		found, err := filepath.Glob(filepath.Join("../..", pattern))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no %s: %v", pattern, err)
@@ -138,7 +138,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	for _, path := range documents(t) {
 		text.WriteString(read(t, path))
 	}
-	known := []string{"help"}
+	known := []string{"help", "set-file", "values"} // the last two are Helm's
 	for _, args := range [][]string{{"run"}, {"serve"}, {"envoy"}, {"check"}, {"cache", "ping"}, {"cache", "flush"}} {
 		var stdout, stderr bytes.Buffer
 		if code := Run(t.Context(), append(args, "--help"), &stdout, &stderr); code != 0 {

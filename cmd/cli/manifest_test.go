@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"flag"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +166,26 @@ func leads(t *testing.T, service resource, pods map[string]container) {
 		}
 		if !found {
 			t.Errorf("service %s: port %s leads to %v, which container %s does not have", service.Metadata.Name, p.Name, p.TargetPort, c.Name)
+		}
+	}
+}
+
+// TestTheArgumentsOfTheChartAreFlags looks at the names alone; `make charts` renders the
+// chart and runs what comes.
+func TestTheArgumentsOfTheChartAreFlags(t *testing.T) {
+	template := exampleFiles(t, "helm/isthmus/templates/_helpers.tpl")[0]
+	_, serve, found := strings.Cut(read(t, template), `list "serve"`)
+	flags := regexp.MustCompile(`"--([a-z-]+)`).FindAllStringSubmatch(serve, -1)
+	if !found || len(flags) < 9 {
+		t.Fatalf("the chart gives serve the flags %q", flags)
+	}
+	var help bytes.Buffer
+	if code := Run(t.Context(), []string{"serve", "--help"}, &help, &help); code != 0 {
+		t.Fatal(help.String())
+	}
+	for _, f := range flags {
+		if !strings.Contains(help.String(), "\n  -"+f[1]) {
+			t.Errorf("the chart gives serve the flag --%s, which it does not have", f[1])
 		}
 	}
 }
