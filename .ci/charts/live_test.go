@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,7 +21,8 @@ import (
 )
 
 // TestThePodAnswers runs the command of the rendered pod with the rendered config, as the image's user and with a root that cannot be
-// written to, as the container has it, and asks its probes; standalone, with the Envoy that isthmus fetches, for an answer too.
+// written to, as the container has it. It asks the probes, and standalone, with the Envoy that isthmus fetches, for an answer; then
+// the config map changes.
 func TestThePodAnswers(t *testing.T) {
 	for name, values := range map[string]string{"standalone": "", "serve": "gateway: istio"} {
 		t.Run(name, func(t *testing.T) {
@@ -30,25 +32,40 @@ func TestThePodAnswers(t *testing.T) {
 			}
 			all := objectsOf(t, rendered)
 			c := container(t, find[*appsv1.Deployment](t, all, "isthmus"), "isthmus")
-			p := start(t, c, find[*corev1.ConfigMap](t, all, "isthmus").Data["config.yaml"])
+			config := find[*corev1.ConfigMap](t, all, "isthmus").Data["config.yaml"]
+			p := start(t, c, config)
 			for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
 				if status, body := p.ask(t, probe.HTTPGet.Port.StrVal, http.MethodGet, probe.HTTPGet.Path, ""); status != http.StatusOK {
 					t.Errorf("%s at %s: %d %s", probe.HTTPGet.Path, probe.HTTPGet.Port.StrVal, status, body)
 				}
 			}
-			if name != "standalone" {
-				return
+			if name == "standalone" {
+				p.answers(t, "Hello from isthmus.")
 			}
-			question := `{"model": "hello", "messages": [{"role": "user", "content": "Hello!"}]}`
-			if status, body := p.ask(t, "http", http.MethodPost, "/v1/chat/completions", question); !strings.Contains(body, "Hello from isthmus.") {
-				t.Errorf("the first answer is %d %s", status, body)
+			p.mount(t, strings.ReplaceAll(config, "Hello from isthmus.", "Hello again."))
+			p.waitFor(t, "a changed configuration is in force")
+			if name == "standalone" {
+				p.answers(t, "Hello again.")
 			}
 		})
 	}
 }
 
-// pod is a running container, with its ports by their names on loopback.
-type pod struct{ ports map[string]int }
+// pod is a running container.
+type pod struct {
+	ports   map[string]int // on loopback, by their names
+	volume  string         // where its config map is mounted
+	written <-chan string  // the lines that it writes; closed when it has ended
+}
+
+// answers asks the chart's default model.
+func (p pod) answers(t *testing.T, want string) {
+	t.Helper()
+	question := `{"model": "hello", "messages": [{"role": "user", "content": "Hello!"}]}`
+	if status, body := p.ask(t, "http", http.MethodPost, "/v1/chat/completions", question); !strings.Contains(body, want) {
+		t.Errorf("the answer is %d %s, want %q", status, body, want)
+	}
+}
 
 func (p pod) ask(t *testing.T, port, method, path, body string) (status int, answer string) {
 	t.Helper()
@@ -71,44 +88,86 @@ func (p pod) ask(t *testing.T, port, method, path, body string) (status int, ans
 	return response.StatusCode, string(text)
 }
 
+// mount puts a config map with this config into the pod, in place of the one before, as the kubelet does: the file is a link through a
+// link to a folder, which another one replaces.
+func (p pod) mount(t *testing.T, config string) {
+	t.Helper()
+	folder, err := os.MkdirTemp(p.volume, "..")
+	if err == nil {
+		err = os.Chmod(folder, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(config), 0o444)
+	}
+	if err == nil {
+		err = os.Symlink(filepath.Base(folder), filepath.Join(p.volume, "..data_tmp"))
+	}
+	if err == nil {
+		err = os.Rename(filepath.Join(p.volume, "..data_tmp"), filepath.Join(p.volume, "..data"))
+	}
+	if err == nil {
+		err = os.Symlink("..data/config.yaml", filepath.Join(p.volume, "config.yaml"))
+	}
+	if err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+}
+
+// waitFor waits until the pod has written one of these.
+func (p pod) waitFor(t *testing.T, texts ...string) {
+	t.Helper()
+	var before []string
+	for line := range p.written {
+		before = append(before, line)
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
+			return
+		}
+	}
+	t.Fatalf("it has ended, and did not write %q:\n%s", texts, strings.Join(before, "\n"))
+}
+
 // start starts a container's command on free ports of loopback, and waits until it says that it is ready.
 func start(t *testing.T, c corev1.Container, config string) pod {
 	t.Helper()
 	dir := t.TempDir()
+	written := make(chan string, 1024)
+	p := pod{map[string]int{}, filepath.Join(dir, "config"), written}
+	if err := os.Mkdir(p.volume, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, folder := range []string{dir, filepath.Dir(dir), binaries} {
 		if err := os.Chmod(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o444); err != nil {
-		t.Fatal(err)
-	}
-	p := pod{map[string]int{}}
-	changes := []string{"/etc/isthmus/config.yaml", file, "$(POD_IP)", "127.0.0.1", "isthmus-replicas.llm.svc:9100", "127.0.0.1:9"}
+	p.mount(t, config)
+	changes := []string{"/etc/isthmus", p.volume, "$(POD_IP)", "127.0.0.1", "isthmus-replicas.llm.svc:9100", "127.0.0.1:9", "0.0.0.0", "127.0.0.1"}
 	for _, port := range c.Ports {
 		p.ports[port.Name] = freePort(t)
 		changes = append(changes, strconv.Itoa(int(port.ContainerPort)), strconv.Itoa(p.ports[port.Name]))
 	}
-	args := strings.NewReplacer(append(changes, "0.0.0.0", "127.0.0.1")...).Replace(strings.Join(c.Args, "\n"))
+	args := strings.NewReplacer(changes...).Replace(strings.Join(c.Args, "\n"))
 	command := confined(t, dir, append([]string{isthmus(t)}, strings.Split(args, "\n")...))
-	out, err := command.StdoutPipe()
+	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log strings.Builder
-	command.Stderr = &log
+	command.Stdout, command.Stderr = in, in
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = command.Cancel(); _ = command.Wait() })
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "isthmus is ready at") || strings.HasPrefix(lines.Text(), "isthmus serves Envoy at") {
-			return p
+	_ = in.Close()
+	go func() {
+		defer close(written)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			select {
+			case written <- lines.Text():
+			default: // nobody waits for more
+			}
 		}
-	}
-	_ = command.Wait()
-	t.Fatalf("%s ended: %s", strings.ReplaceAll(args, "\n", " "), &log)
+	}()
+	t.Cleanup(func() { _ = command.Cancel(); _ = command.Wait(); _ = out.Close() })
+	p.waitFor(t, "isthmus is ready at", "isthmus serves Envoy at")
 	return p
 }
 
