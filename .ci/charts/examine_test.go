@@ -266,8 +266,9 @@ func (e examination) isthmus(o object, pod corev1.PodSpec, c corev1.Container) {
 		e.t.Errorf("%s: isthmus %s: %s", o, strings.Join(c.Args, " "), out)
 	}
 	for _, variable := range regexp.MustCompile(`\$\((\w+)\)`).FindAllStringSubmatch(strings.Join(c.Args, " "), -1) {
-		if !slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == variable[1] }) {
-			e.t.Errorf("%s: an argument takes the variable %s, which the container does not have", o, variable[1])
+		i := slices.IndexFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == variable[1] })
+		if i < 0 || variable[1] != "POD_IP" || c.Env[i].ValueFrom.FieldRef.FieldPath != "status.podIP" {
+			e.t.Errorf("%s: an argument takes the variable %s, which is not the address of the pod", o, variable[1])
 		}
 	}
 	if c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil || c.Lifecycle == nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -51,6 +52,20 @@ func TestTheKustomizationsHaveWhatTheChartHas(t *testing.T) {
 			if !kinds[o.kind] {
 				t.Errorf("examples/%s has no %s: %q", example, o.kind, slices.Sorted(maps.Keys(kinds)))
 			}
+		}
+	}
+}
+
+// TestTheKustomizationsHaveTheImagesOfTheChart: `make image` tags them as the chart's appVersion says.
+func TestTheKustomizationsHaveTheImagesOfTheChart(t *testing.T) {
+	for example, values := range map[string]string{"kubernetes": "", "istio": "gateway: istio"} {
+		rendered, err := render(values, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := func(all []object) string { return container(t, find[*appsv1.Deployment](t, all, "isthmus"), "isthmus").Image }
+		if have, want := image(kustomized(t, example)), image(objectsOf(t, rendered)); have != want {
+			t.Errorf("examples/%s has %s, the chart %s", example, have, want)
 		}
 	}
 }
