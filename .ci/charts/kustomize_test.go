@@ -63,7 +63,9 @@ func TestTheKustomizationsHaveTheImagesOfTheChart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		image := func(all []object) string { return container(t, find[*appsv1.Deployment](t, all, "isthmus"), "isthmus").Image }
+		image := func(all []object) string {
+			return container(t, find[*appsv1.Deployment](t, all, "isthmus"), "isthmus").Image
+		}
 		if have, want := image(kustomized(t, example)), image(objectsOf(t, rendered)); have != want {
 			t.Errorf("examples/%s has %s, the chart %s", example, have, want)
 		}

@@ -141,7 +141,9 @@ func start(t *testing.T, c corev1.Container, config string) pod {
 		}
 	}
 	p.mount(t, config)
-	changes := []string{"/etc/isthmus", p.volume, "$(POD_IP)", "127.0.0.1", "isthmus-replicas.llm.svc:9100", "127.0.0.1:9", "0.0.0.0", "127.0.0.1"}
+	changes := []string{
+		"/etc/isthmus", p.volume, "$(POD_IP)", "127.0.0.1", "0.0.0.0", "127.0.0.1", "isthmus-replicas.llm.svc:9100", "127.0.0.1:9",
+	}
 	for _, port := range c.Ports {
 		p.ports[port.Name] = freePort(t)
 		changes = append(changes, strconv.Itoa(int(port.ContainerPort)), strconv.Itoa(p.ports[port.Name]))
